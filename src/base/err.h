@@ -1,0 +1,25 @@
+/* The one error type: flat, heap-free, safe after clone(), and small enough for one atomic write() into a pipe, so the
+ * same bytes travel child -> monitor -> CLI. */
+#pragma once
+
+#include <limits.h>
+
+#include "util.h"
+
+struct err {
+	int no;       /* positive errno; 0 = no error */
+	int exit;     /* exit status the command should end with (125, 126, 127 ...); 0 = caller's default, 125 */
+	char msg[504]; /* one line for a person; untrusted bytes are already escaped by err_set */
+};
+_Static_assert(sizeof(struct err) <= PIPE_BUF, "one write() must carry a struct err");
+
+/* Fills e (may be NULL) and returns -no. no must be > 0 (a zero becomes EINVAL, so that it can't read as success).
+ * Control bytes in the result are replaced by '?', so that a hostile name can't drive the terminal. */
+int err_set(struct err *e, int no, const char *fmt, ...) _printf_(3, 4);
+
+/* Same, and sets the exit status that the command ends with. */
+int err_set_exit(struct err *e, int exit_status, int no, const char *fmt, ...) _printf_(4, 5);
+
+/* Prefixes "fmt: " to e's message and returns r unchanged (r < 0; where r >= 0 it is turned into -EINVAL).
+ * When e holds no message yet, strerror(-r) becomes the message. */
+int err_push(struct err *e, int r, const char *fmt, ...) _printf_(3, 4);

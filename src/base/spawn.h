@@ -1,0 +1,39 @@
+/* Starting programs. vfork-like (clone CLONE_VM|CLONE_VFORK) so that the cost does not grow with the parent. */
+#pragma once
+
+#include "err.h"
+#include "util.h"
+
+struct spawn {
+	const char *path;           /* absolute */
+	char *const *argv;
+	char *const *env;           /* NULL = environ */
+	const int (*fds)[2];        /* {ours, theirs}: dup2'd in the child; all others are closed there (close_range) */
+	size_t n_fds;
+	bool new_session;           /* setsid */
+	bool die_with_parent;       /* PR_SET_PDEATHSIG SIGKILL */
+	/* Executes a read-only detached clone of the binary's mount (open_tree + mount_setattr), so that /proc/PID/exe can
+	 * never be opened for writing from inside a container (CVE-2019-5736). Needs CAP_SYS_ADMIN. */
+	bool sealed;
+	int cwd_fd;                 /* -1 or 0 = inherit */
+};
+
+/* *ret_pidfd may be NULL. Signals are unblocked and reset to default in the child. The exec's error is returned. */
+int spawn_start(const struct spawn *s, pid_t *ret_pid, int *ret_pidfd, struct err *e);
+/* Waits for pid; *ret_status as from waitpid. */
+int spawn_wait(pid_t pid, int *ret_status);
+/* Start, collect stdout (at most max bytes; stderr likewise into the error's text), wait. Non-zero exit = -EIO. */
+int spawn_output(char *const *argv, size_t max, char **ret_out, struct err *e);
+/* Searches the fixed path /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin and /usr/lib/qemu, /usr/libexec;
+ * never $PATH. NULL when absent; caller frees. */
+char *spawn_find(const char *program);
+/* Exit status by the shell's convention: exit code, or 128 + signal. */
+int status_to_exit(int wait_status);
+
+int pidfd_open_(pid_t pid);                 /* pidfd or -errno */
+int pidfd_kill(int pidfd, int sig);         /* 0 or -errno */
+/* Start time of pid in clock ticks since boot (/proc/PID/stat field 22): guards against pid reuse. */
+int pid_start_time(pid_t pid, uint64_t *ret_ticks);
+/* "SIGTERM", "TERM", "15", "RTMIN+3" -> number, or -EINVAL. name: "TERM" without SIG, or NULL. */
+int signal_parse(const char *s);
+const char *signal_name(int sig);

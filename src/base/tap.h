@@ -1,0 +1,100 @@
+/* Unit tests: TEST(claim) { ... } and one TAP_MAIN() a program. Output is TAP 13; `PROG -l` lists, `PROG name...` selects.
+ * Each test runs in a child of its own, so it may clone, setns, exec, crash or chroot without touching the next one;
+ * sanitizers' exit codes count as failures. Only tests include this file. */
+#pragma once
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct tap_test {
+	const char *name;
+	void (*fn)(void);
+	struct tap_test *next;
+};
+static struct tap_test *tap_first, **tap_tail = &tap_first;
+
+#define TEST(claim)                                                                     \
+	static void claim(void);                                                        \
+	static struct tap_test tap_##claim = { #claim, claim, NULL };                   \
+	__attribute__((constructor)) static void tap_add_##claim(void)                  \
+	{                                                                               \
+		*tap_tail = &tap_##claim;                                               \
+		tap_tail = &tap_##claim.next;                                           \
+	}                                                                               \
+	static void claim(void)
+
+#define TAP_FAIL(...)                                                        \
+	do {                                                                 \
+		printf("# %s:%d: ", __FILE__, __LINE__);                     \
+		printf(__VA_ARGS__);                                         \
+		printf("\n");                                                \
+		fflush(stdout);                                              \
+		exit(1);                                                     \
+	} while (0)
+#define ok(cond) do { if (!(cond)) TAP_FAIL("not true: %s", #cond); } while (0)
+#define is_int(got, want)                                                                                  \
+	do {                                                                                               \
+		long long tap_g = (long long)(got), tap_w = (long long)(want);                             \
+		if (tap_g != tap_w) TAP_FAIL("%s is %lld, expected %s = %lld", #got, tap_g, #want, tap_w); \
+	} while (0)
+#define is_str(got, want)                                                                       \
+	do {                                                                                    \
+		const char *tap_g = (got), *tap_w = (want);                                     \
+		if (!tap_g || !tap_w ? tap_g != tap_w : strcmp(tap_g, tap_w) != 0)              \
+			TAP_FAIL("%s is \"%s\", expected \"%s\"", #got, tap_g ? tap_g : "(null)", tap_w ? tap_w : "(null)"); \
+	} while (0)
+#define has_str(hay, needle)                                                                    \
+	do {                                                                                    \
+		const char *tap_h = (hay), *tap_n = (needle);                                   \
+		if (!tap_h || !strstr(tap_h, tap_n)) TAP_FAIL("%s is \"%s\", expected it to hold \"%s\"", #hay, tap_h ? tap_h : "(null)", tap_n); \
+	} while (0)
+/* A test that can't run on this host says why; the reason is printed in the plan. */
+#define skip(reason) do { printf("# SKIP %s\n", reason); fflush(stdout); exit(77); } while (0)
+
+static int tap_run(int argc, char **argv)
+{
+	int n = 0, failed = 0;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc > 1 && strcmp(argv[1], "-l") == 0) {
+		for (struct tap_test *t = tap_first; t; t = t->next)
+			puts(t->name);
+		return 0;
+	}
+	puts("TAP version 13");
+	for (struct tap_test *t = tap_first; t; t = t->next) {
+		int wanted = argc < 2, st;
+		for (int i = 1; i < argc; i++)
+			wanted |= strcmp(argv[i], t->name) == 0;
+		if (!wanted)
+			continue;
+		fflush(stdout);
+		pid_t pid = fork();
+		if (pid == 0) {
+			t->fn();
+			exit(0);
+		}
+		if (pid < 0 || waitpid(pid, &st, 0) != pid) {
+			printf("Bail out! fork: %s\n", strerror(errno));
+			return 1;
+		}
+		n++;
+		int skipped = WIFEXITED(st) && WEXITSTATUS(st) == 77;
+		int good = skipped || (WIFEXITED(st) && WEXITSTATUS(st) == 0);
+		if (WIFSIGNALED(st))
+			printf("# killed by signal %d\n", WTERMSIG(st));
+		printf("%s %d %s%s\n", good ? "ok" : "not ok", n, t->name, skipped ? " # SKIP" : "");
+		failed += !good;
+	}
+	printf("1..%d\n", n);
+	return failed ? 1 : 0;
+}
+#define TAP_MAIN()                         \
+	int main(int argc, char **argv)    \
+	{                                  \
+		return tap_run(argc, argv); \
+	}

@@ -1,0 +1,92 @@
+/* container: one process tree inside namespaces and cgroups, as an OCI runtime makes it. The monitor uses it on the host,
+ * berth-init inside a guest, berth-runtime (later) behind its command line. Parse -> plan -> apply: struct spec is the
+ * plan, steps.c holds THE ordered table of what is done to make it true; each step is timed and named in errors.
+ *
+ * The caller must be single-threaded (setns, clone3) and owns waiting: container_pidfd() becomes readable when the
+ * process has ended, then container_reap(). */
+#pragma once
+
+#include "spec.h"
+
+struct container;      /* opaque: pid, pidfd, cgroup, console master */
+
+/* A compiled seccomp program; filters are struct sock_filter[]. */
+struct seccomp_prog { void *filters; size_t n_filters; unsigned flags; };
+/* From the cache directory (NULL = no cache) or compiled by libseccomp and cached. Key: the profile, libseccomp's
+ * version, uname -m. spec->seccomp NULL gives an empty program. */
+int container_seccomp_get(const struct spec *s, const char *cache_dir, struct seccomp_prog *ret, struct err *e);
+/* Docker's default profile with Berth's changes (unknown calls answer ENOSYS; AF_ALG, AF_VSOCK, TIOCSTI refused),
+ * widened by caps as Docker's is; caller frees with the spec. */
+int container_seccomp_default(uint64_t caps, struct spec_seccomp **ret, struct err *e);
+void seccomp_prog_done(struct seccomp_prog *p);
+
+/* uid, gid and groups of "name", "name:group", "uid", "uid:gid" from etc/passwd and etc/group below rootfd (through
+ * root_open; regular files up to 1 MiB only: R11-R14). *ret_home (may be NULL): the home directory or "/". */
+int container_resolve_user(int rootfd, const char *user, struct spec_user *ret, char **ret_home, struct err *e);
+
+/* Cgroup of a container: a directory in each v1 hierarchy that its limits need, or one on v2. */
+struct cgroup;
+/* path: relative to the hierarchies' mount points, "/berth/ID". Makes it and writes every limit; a limit that this host
+ * can't set is an error that names the flag and the missing file. */
+int cgroup_create(const struct host *h, const char *path, const struct spec_resources *r, struct cgroup **ret, struct err *e);
+/* Existing one, for another process than its maker. */
+int cgroup_open(const struct host *h, const char *path, struct cgroup **ret, struct err *e);
+int cgroup_attach(struct cgroup *cg, pid_t pid, struct err *e);  /* into every hierarchy */
+/* v2: directory fd for clone3(CLONE_INTO_CGROUP); -1 on v1. Owned by cg. */
+int cgroup_clone_fd(const struct cgroup *cg);
+int cgroup_update(struct cgroup *cg, const struct spec_resources *r, struct err *e);
+int cgroup_freeze(struct cgroup *cg, bool frozen, struct err *e);
+int cgroup_kill(struct cgroup *cg, struct err *e);               /* thaws, kills all, waits until empty (bounded) */
+/* Kills what is left and removes the directories; 0 also when they are gone already. Frees cg. */
+int cgroup_remove(struct cgroup *cg, struct err *e);
+void cgroup_free(struct cgroup *cg);                             /* closes only */
+struct cgroup_stats {
+	uint64_t mem_bytes, mem_peak_bytes, mem_limit_bytes, mem_cache_bytes, cpu_ns, cpu_user_ns, cpu_system_ns, pids, pids_limit, oom_kills,
+		 throttled_periods, throttled_ns, io_read_bytes, io_write_bytes;
+};
+int cgroup_stats(struct cgroup *cg, struct cgroup_stats *ret, struct err *e);
+struct json_object *cgroup_stats_json(const struct cgroup_stats *s);
+int cgroup_pids(struct cgroup *cg, pid_t **ret_pids, size_t *ret_n); /* of the whole subtree */
+
+struct container_args {
+	const struct spec *spec;      /* borrowed for the container's life */
+	const char *id;
+	const struct host *host;      /* borrowed; host_probe_cgroup is enough */
+	int rootfd;                   /* detached mount (fsmount/open_tree) to become "/"; -1 = bind spec->root_path */
+	const struct seccomp_prog *seccomp; /* NULL or empty = none */
+	const struct launch_file *files;    /* injected, see launch.h */
+	size_t n_files;
+	const char *init_path;        /* berth-init for --init, or NULL: the user's process is PID 1 itself */
+	int stdio[3];                 /* become 0, 1, 2; ignored when spec->process.terminal. Borrowed. */
+	bool no_cgroup;
+	bool die_with_parent;         /* PR_SET_PDEATHSIG for the container's first process */
+	/* Called per step where not NULL; ns since container_create began. */
+	void (*trace)(const char *step, uint64_t ns, void *arg);
+	void *trace_arg;
+};
+/* Everything up to, not including, the user's exec: namespaces, cgroup, mounts, user, capabilities, seccomp are done by the
+ * time this returns where possible; what must follow (seccomp, exec) is done in container_start. On failure nothing is
+ * left behind (processes, cgroups, mounts). */
+int container_create(const struct container_args *a, struct container **ret, struct err *e);
+/* Lets the process exec. The exec's own failure is returned here, with err.exit 127 (not found) or 126 (can't be run). */
+int container_start(struct container *c, struct err *e);
+pid_t container_pid(const struct container *c);
+int container_pidfd(const struct container *c);     /* owned by c */
+int container_take_console(struct container *c);    /* pty master, -1 without terminal; ownership moves to the caller */
+struct cgroup *container_cgroup(struct container *c);
+int container_kill(struct container *c, int sig, struct err *e);
+/* After pidfd is readable: status as from waitpid, and whether the kernel's OOM killer struck in its cgroup. */
+int container_reap(struct container *c, int *ret_wait_status, bool *ret_oom, struct err *e);
+/* Kills and reaps what is left, removes the cgroup, frees. NULL is fine. */
+void container_destroy(struct container *c);
+DEFINE_CLEANUP(struct container *, container_destroy)
+
+/* A further process in a running container. */
+struct container_exec_args {
+	const struct spec_process *process; /* has_caps false = the container's own set */
+	const struct seccomp_prog *seccomp;
+	int stdio[3];
+};
+/* pid is a child of the caller; the exec's failure is returned as in container_start. *ret_console: master or -1. */
+int container_exec(struct container *c, const struct container_exec_args *a, pid_t *ret_pid, int *ret_pidfd, int *ret_console,
+		   struct err *e);

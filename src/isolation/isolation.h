@@ -1,0 +1,74 @@
+/* isolation: one ops table for every kind of wall. The monitor drives it on its one thread and loop; it neither knows nor
+ * cares whether a namespace or a virtual machine is behind. */
+#pragma once
+
+#include "container.h"
+#include "image.h"
+
+struct instance;
+
+struct exit_status { int code; int signal; bool oom; }; /* code already by shell convention (128+n, 137 on OOM) */
+
+/* One user process: the container's main one, or an exec'd one. io fds are the monitor's ends, non-blocking: with a tty
+ * in == out (one fd, the pty master or a socketpair), err == -1. Fields are valid until on_exit returned. */
+struct task {
+	int in, out, err;
+	bool has_tty;
+	/* Exactly once, after the process has ended. Output may still be readable in out/err until EOF. */
+	void (*on_exit)(struct task *t, const struct exit_status *st);
+	void *arg;               /* the monitor's */
+	void *impl;              /* the isolation's */
+};
+
+struct instance_config {
+	const struct spec *spec;       /* borrowed for the instance's life */
+	const struct launch *launch;
+	const struct host *host;
+	const struct paths *paths;
+	struct loop *loop;
+	int rundirfd;                  /* RUN/containers/ID, for sockets and such; all of it is removed by the monitor */
+	const char *rundir;
+	uint16_t tty_rows, tty_cols;
+	/* The start's outcome, exactly once: NULL = the user's process runs. May be called from inside start(). */
+	void (*on_started)(struct instance *i, const struct err *e);
+	/* The wall itself broke (VMM died): every task's on_exit has been called before. */
+	void (*on_lost)(struct instance *i, const struct err *e);
+	void (*trace)(const char *step, uint64_t ns, void *arg); /* NULL unless launch->trace_startup */
+	void *arg;
+};
+
+struct isolation_ops {
+	const char *name;
+	/* Can this host do it? Error = why not, with the remedy. *ret_note (may stay NULL, caller frees): one plain line for
+	 * the user, e.g. that the VM is emulated. */
+	int (*available)(const struct host *h, char **ret_note, struct err *e);
+	int (*new)(const struct instance_config *cfg, struct instance **ret, struct err *e);
+	/* Begins; main's fds are set when this returns 0. */
+	int (*start)(struct instance *i, struct task *main, struct err *e);
+	/* Likewise for one more process; its exec failure arrives as on_failed instead of on_exit. */
+	int (*exec)(struct instance *i, const struct spec_process *p, struct task *t,
+		    void (*on_started)(struct task *t, const struct err *e), struct err *e);
+	int (*signal)(struct instance *i, struct task *t, int sig, struct err *e);
+	int (*resize)(struct instance *i, struct task *t, uint16_t rows, uint16_t cols, struct err *e);
+	int (*close_stdin)(struct instance *i, struct task *t, struct err *e);
+	int (*pause)(struct instance *i, bool paused, struct err *e);
+	/* Calls back once with JSON (cgroup_stats_json's form, plus what the wall itself costs on the host). */
+	int (*stats)(struct instance *i, void (*cb)(struct instance *i, struct json_object *stats, const struct err *e, void *arg), void *arg,
+		     struct err *e);
+	pid_t (*pid)(const struct instance *i);   /* host pid that `inspect` shows: the container's PID 1, or the VMM */
+	/* Ends everything at once and frees. Blocks for at most a few seconds. */
+	void (*destroy)(struct instance *i);
+	/* After a crash: kills and removes what an instance of that id has left (cgroups, processes), knowing only the id. */
+	int (*sweep)(const struct host *h, const struct paths *p, const char *id, struct err *e);
+};
+
+/* NULL-terminated: { &isolation_container, &isolation_vm }. */
+extern const struct isolation_ops *const isolations[];
+extern const struct isolation_ops isolation_container, isolation_vm;
+/* -EINVAL names the known ones. */
+int isolation_find(const char *name, const struct isolation_ops **ret, struct err *e);
+
+/* vm: prepares, from the engine, what a VM needs and caches it below ROOT/kernels and ROOT/vm: the guest kernel (fetched
+ * from the distribution the first time, unless kernel_path is given), the initramfs, this container's writable disk. */
+int vm_prepare(const struct paths *p, const char *kernel_path, char **ret_kernel, char **ret_initramfs, struct err *e);
+int vm_make_disk(const struct paths *p, const char *path, uint64_t bytes, struct err *e);

@@ -1,0 +1,52 @@
+/* records: the SQLite database ROOT/berth.db (WAL, synchronous=NORMAL; FULL for image records). The one place that holds SQL.
+ * Any process may open it; transactions are short; busy timeout 10 s. The schema has a version (user_version): an older one
+ * is migrated, a newer one is refused. */
+#pragma once
+
+#include "spec.h"
+
+struct records;
+int records_open(const char *root, struct records **ret, struct err *e);
+void records_close(struct records *r);
+DEFINE_CLEANUP(struct records *, records_close)
+
+/* ---- images ---- */
+struct image_record { char *id, *manifest_digest, *created; uint64_t size_bytes; char **chain_ids; /* lowest first */
+		      char *config_json; /* the config blob's text: spares `run` a file */ uint64_t pulled_ns; };
+void image_record_done(struct image_record *r);
+int records_image_put(struct records *r, const struct image_record *i, const char *ref /* may be NULL */, char **ret_old_id, struct err *e);
+/* name: full reference text, "sha256:..." id, manifest digest, or id prefix. -ENOENT; -ENOTUNIQ for an ambiguous prefix. */
+int records_image_get(struct records *r, const char *name, struct image_record *ret, struct err *e);
+int records_image_list(struct records *r, struct image_record **ret, size_t *ret_n, struct err *e); /* newest first */
+int records_tags(struct records *r, const char *image_id /* NULL = all */, char ***ret_refs, char ***ret_ids, struct err *e);
+int records_tag_put(struct records *r, const char *ref, const char *image_id, struct err *e);
+int records_tag_delete(struct records *r, const char *ref, struct err *e);
+int records_image_delete(struct records *r, const char *id, struct err *e);
+
+/* ---- containers ---- */
+enum container_state { CS_CREATED, CS_RUNNING, CS_PAUSED, CS_EXITED, CS_DEAD, CS_REMOVING };
+const char *container_state_name(enum container_state s); /* "created", "running", ... as docker */
+struct container_record {
+	char *id, *name, *image_id, *image_ref, *isolation;
+	uint64_t created_ns, started_ns, finished_ns;
+	enum container_state state;
+	int exit_code;               /* -1 = unknown */
+	bool oom_killed, auto_remove, has_tty;
+	char *error;                 /* why it could not start, or NULL */
+	char *options_json;          /* what `inspect` and a later `start` need: engine/options.c owns its form */
+	struct string_map labels;
+};
+void container_record_done(struct container_record *c);
+/* Inserts; -EEXIST when the name is taken: "name X is in use by container ID; remove or rename it". */
+int records_container_put(struct records *r, const struct container_record *c, struct err *e);
+/* By name, id or unique id prefix. */
+int records_container_get(struct records *r, const char *name, struct container_record *ret, struct err *e);
+int records_container_list(struct records *r, bool all, struct container_record **ret, size_t *ret_n, struct err *e);
+/* State transitions; the table of allowed ones is checked (-EINVAL). Fields of `to` that matter: state, started_ns,
+ * finished_ns, exit_code, oom_killed, error. */
+int records_container_state(struct records *r, const char *id, const struct container_record *to, struct err *e);
+int records_container_delete(struct records *r, const char *id, struct err *e); /* 0 also when gone */
+
+/* ---- events ---- */
+struct event { uint64_t seq, time_ns; char *type, *action, *id, *attrs_json; };
+int records_event_add(struct records *r, const char *type, const char *action, const char *id, const char *attrs_json, struct err *e);
