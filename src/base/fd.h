@@ -12,11 +12,11 @@
 int fd_close(int fd);
 static inline void fd_close_ptr(int *fd) { *fd = fd_close(*fd); }
 #define _cleanup_fd_ _cleanup_(fd_close_ptr)
-#define TAKE_FD(fd)              \
-	({                       \
+#define TAKE_FD(fd)               \
+	({                        \
 		int _take = (fd); \
-		(fd) = -1;       \
-		_take;           \
+		(fd) = -1;        \
+		_take;            \
 	})
 
 /* openat2 beneath root as if it were "/": absolute paths and symlinks resolve inside it, "..", at the top stays, magic
@@ -32,8 +32,8 @@ int root_open_parent(int rootfd, const char *path, char **ret_name);
 #define FD_PATH_LEN 32
 char *fd_path(int fd, char buf[FD_PATH_LEN]);
 
-ssize_t fd_read_full(int fd, void *p, size_t n);       /* n, fewer at EOF, or -errno */
-int fd_write_full(int fd, const void *p, size_t n);    /* 0 or -errno; EINTR retried */
+ssize_t fd_read_full(int fd, void *p, size_t n);    /* n, fewer at EOF, or -errno */
+int fd_write_full(int fd, const void *p, size_t n); /* 0 or -errno; EINTR retried */
 /* Reads to EOF, at most max bytes (-EFBIG beyond). *ret_data is NUL-terminated, caller frees; ret_len may be NULL. */
 int fd_read_all(int fd, size_t max, char **ret_data, size_t *ret_len);
 int file_read(int dirfd, const char *path, size_t max, char **ret_data, size_t *ret_len);

@@ -7,8 +7,22 @@
 enum cgroup_layout { CGROUP_NONE, CGROUP_V1, CGROUP_HYBRID, CGROUP_V2 };
 
 /* v1 hierarchies, by controller. Table order = enum order; see host.c. */
-enum cgroup_ctrl { CG_CPU, CG_CPUACCT, CG_CPUSET, CG_MEMORY, CG_DEVICES, CG_FREEZER, CG_BLKIO, CG_PIDS, CG_HUGETLB,
-		   CG_NET_CLS, CG_NET_PRIO, CG_PERF_EVENT, CG_RDMA, CG_CTRL_COUNT };
+enum cgroup_ctrl {
+	CG_CPU,
+	CG_CPUACCT,
+	CG_CPUSET,
+	CG_MEMORY,
+	CG_DEVICES,
+	CG_FREEZER,
+	CG_BLKIO,
+	CG_PIDS,
+	CG_HUGETLB,
+	CG_NET_CLS,
+	CG_NET_PRIO,
+	CG_PERF_EVENT,
+	CG_RDMA,
+	CG_CTRL_COUNT
+};
 const char *cgroup_ctrl_name(enum cgroup_ctrl c);
 
 struct host {
@@ -16,17 +30,17 @@ struct host {
 	/* Mount point of each controller's v1 hierarchy ("/sys/fs/cgroup/cpu"), NULL where the controller is not on v1;
 	 * co-mounted controllers share one path. */
 	char *cgroup_v1[CG_CTRL_COUNT];
-	char *cgroup_v2;              /* "/sys/fs/cgroup" or ".../unified", NULL where absent */
-	uint32_t cgroup_v2_ctrls;     /* bit 1 << CG_x for each in cgroup.controllers */
-	bool has_swap_accounting;     /* memory.memsw.* or memory.swap.max present */
-	bool has_kvm_node;            /* /dev/kvm opens */
-	bool has_hw_virt;             /* vmx or svm in /proc/cpuinfo: a stock kernel runs on the CPU itself */
-	int landlock_abi;             /* 0 = none */
+	char *cgroup_v2;          /* "/sys/fs/cgroup" or ".../unified", NULL where absent */
+	uint32_t cgroup_v2_ctrls; /* bit 1 << CG_x for each in cgroup.controllers */
+	bool has_swap_accounting; /* memory.memsw.* or memory.swap.max present */
+	bool has_kvm_node;        /* /dev/kvm opens */
+	bool has_hw_virt;         /* vmx or svm in /proc/cpuinfo: a stock kernel runs on the CPU itself */
+	int landlock_abi;         /* 0 = none */
 	int n_cpus;
 	uint64_t mem_bytes;
-	uint64_t caps_bounding;       /* this process's own bounding set */
-	char kernel[65];              /* uname -r */
-	char os_name[65];             /* PRETTY_NAME of /etc/os-release */
+	uint64_t caps_bounding; /* this process's own bounding set */
+	char kernel[65];        /* uname -r */
+	char os_name[65];       /* PRETTY_NAME of /etc/os-release */
 };
 
 /* Light: two reads (/proc/self/mountinfo, /proc/self/status) and what follows from them: fit for the fast path. */

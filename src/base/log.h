@@ -11,7 +11,11 @@ bool log_enabled(enum log_level l);
 /* subject: a constant word such as "pull"; one line, "berth: pull: ..." or {"level":..,"subject":..,"msg":..,"time":..}. */
 void log_write(enum log_level l, const char *subject, const char *fmt, ...) _printf_(3, 4);
 
-#define log_debug(subject, ...) do { if (log_enabled(LOG_DEBUG_)) log_write(LOG_DEBUG_, subject, __VA_ARGS__); } while (0)
-#define log_info(subject, ...) log_write(LOG_INFO_, subject, __VA_ARGS__)
-#define log_warn(subject, ...) log_write(LOG_WARN_, subject, __VA_ARGS__)
+#define log_debug(subject, ...)                                      \
+	do {                                                         \
+		if (log_enabled(LOG_DEBUG_))                         \
+			log_write(LOG_DEBUG_, subject, __VA_ARGS__); \
+	} while (0)
+#define log_info(subject, ...)  log_write(LOG_INFO_, subject, __VA_ARGS__)
+#define log_warn(subject, ...)  log_write(LOG_WARN_, subject, __VA_ARGS__)
 #define log_error(subject, ...) log_write(LOG_ERROR_, subject, __VA_ARGS__)

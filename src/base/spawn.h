@@ -5,17 +5,17 @@
 #include "util.h"
 
 struct spawn {
-	const char *path;           /* absolute */
+	const char *path; /* absolute */
 	char *const *argv;
-	char *const *env;           /* NULL = environ */
-	const int (*fds)[2];        /* {ours, theirs}: dup2'd in the child; all others are closed there (close_range) */
+	char *const *env;    /* NULL = environ */
+	const int (*fds)[2]; /* {ours, theirs}: dup2'd in the child; all others are closed there (close_range) */
 	size_t n_fds;
-	bool new_session;           /* setsid */
-	bool die_with_parent;       /* PR_SET_PDEATHSIG SIGKILL */
+	bool new_session;     /* setsid */
+	bool die_with_parent; /* PR_SET_PDEATHSIG SIGKILL */
 	/* Executes a read-only detached clone of the binary's mount (open_tree + mount_setattr), so that /proc/PID/exe can
 	 * never be opened for writing from inside a container (CVE-2019-5736). Needs CAP_SYS_ADMIN. */
 	bool sealed;
-	int cwd_fd;                 /* -1 or 0 = inherit */
+	int cwd_fd; /* -1 or 0 = inherit */
 };
 
 /* *ret_pidfd may be NULL. Signals are unblocked and reset to default in the child. The exec's error is returned. */
@@ -30,8 +30,8 @@ char *spawn_find(const char *program);
 /* Exit status by the shell's convention: exit code, or 128 + signal. */
 int status_to_exit(int wait_status);
 
-int pidfd_open_(pid_t pid);                 /* pidfd or -errno */
-int pidfd_kill(int pidfd, int sig);         /* 0 or -errno */
+int pidfd_open_(pid_t pid);         /* pidfd or -errno */
+int pidfd_kill(int pidfd, int sig); /* 0 or -errno */
 /* Start time of pid in clock ticks since boot (/proc/PID/stat field 22): guards against pid reuse. */
 int pid_start_time(pid_t pid, uint64_t *ret_ticks);
 /* "SIGTERM", "TERM", "15", "RTMIN+3" -> number, or -EINVAL. name: "TERM" without SIG, or NULL. */

@@ -28,10 +28,10 @@ char *str_hex(const void *data, size_t n, char *ret_2n1);
 
 /* strv: NULL-terminated array of malloc'd strings; NULL is the empty one. */
 size_t strv_len(char *const *v);
-int strv_push(char ***v, const char *s);            /* copies s; -ENOMEM */
-int strv_push_take(char ***v, char *s);             /* owns s even on failure; NULL s = -ENOMEM */
+int strv_push(char ***v, const char *s); /* copies s; -ENOMEM */
+int strv_push_take(char ***v, char *s);  /* owns s even on failure; NULL s = -ENOMEM */
 char **strv_copy(char *const *v);
-char **strv_split(const char *s, char sep);         /* empty s -> one empty string */
+char **strv_split(const char *s, char sep); /* empty s -> one empty string */
 void strv_free(char **v);
 DEFINE_CLEANUP(char **, strv_free)
 #define _cleanup_strv_ _cleanup_(strv_free_ptr)
@@ -52,6 +52,5 @@ void buf_str(struct buf *b, const char *s);
 void buf_fmt(struct buf *b, const char *fmt, ...) _printf_(2, 3);
 void buf_consume(struct buf *b, size_t n); /* drops n bytes from the front */
 void buf_done(struct buf *b);
-char *buf_take(struct buf *b);             /* the string, caller frees; NULL when failed; resets b */
+char *buf_take(struct buf *b); /* the string, caller frees; NULL when failed; resets b */
 #define _cleanup_buf_ _cleanup_(buf_done)
-

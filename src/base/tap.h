@@ -17,43 +17,54 @@ struct tap_test {
 };
 static struct tap_test *tap_first, **tap_tail = &tap_first;
 
-#define TEST(claim)                                                                     \
-	static void claim(void);                                                        \
-	static struct tap_test tap_##claim = { #claim, claim, NULL };                   \
-	__attribute__((constructor)) static void tap_add_##claim(void)                  \
-	{                                                                               \
-		*tap_tail = &tap_##claim;                                               \
-		tap_tail = &tap_##claim.next;                                           \
-	}                                                                               \
+#define TEST(claim)                                                    \
+	static void claim(void);                                       \
+	static struct tap_test tap_##claim = { #claim, claim, NULL };  \
+	__attribute__((constructor)) static void tap_add_##claim(void) \
+	{                                                              \
+		*tap_tail = &tap_##claim;                              \
+		tap_tail = &tap_##claim.next;                          \
+	}                                                              \
 	static void claim(void)
 
-#define TAP_FAIL(...)                                                        \
-	do {                                                                 \
-		printf("# %s:%d: ", __FILE__, __LINE__);                     \
-		printf(__VA_ARGS__);                                         \
-		printf("\n");                                                \
-		fflush(stdout);                                              \
-		exit(1);                                                     \
+#define TAP_FAIL(...)                                    \
+	do {                                             \
+		printf("# %s:%d: ", __FILE__, __LINE__); \
+		printf(__VA_ARGS__);                     \
+		printf("\n");                            \
+		fflush(stdout);                          \
+		exit(1);                                 \
 	} while (0)
-#define ok(cond) do { if (!(cond)) TAP_FAIL("not true: %s", #cond); } while (0)
-#define is_int(got, want)                                                                                  \
-	do {                                                                                               \
-		long long tap_g = (long long)(got), tap_w = (long long)(want);                             \
-		if (tap_g != tap_w) TAP_FAIL("%s is %lld, expected %s = %lld", #got, tap_g, #want, tap_w); \
+#define ok(cond)                                         \
+	do {                                             \
+		if (!(cond))                             \
+			TAP_FAIL("not true: %s", #cond); \
 	} while (0)
-#define is_str(got, want)                                                                       \
-	do {                                                                                    \
-		const char *tap_g = (got), *tap_w = (want);                                     \
-		if (!tap_g || !tap_w ? tap_g != tap_w : strcmp(tap_g, tap_w) != 0)              \
+#define is_int(got, want)                                                                      \
+	do {                                                                                   \
+		long long tap_g = (long long)(got), tap_w = (long long)(want);                 \
+		if (tap_g != tap_w)                                                            \
+			TAP_FAIL("%s is %lld, expected %s = %lld", #got, tap_g, #want, tap_w); \
+	} while (0)
+#define is_str(got, want)                                                                                                    \
+	do {                                                                                                                 \
+		const char *tap_g = (got), *tap_w = (want);                                                                  \
+		if (!tap_g || !tap_w ? tap_g != tap_w : strcmp(tap_g, tap_w) != 0)                                           \
 			TAP_FAIL("%s is \"%s\", expected \"%s\"", #got, tap_g ? tap_g : "(null)", tap_w ? tap_w : "(null)"); \
 	} while (0)
-#define has_str(hay, needle)                                                                    \
-	do {                                                                                    \
-		const char *tap_h = (hay), *tap_n = (needle);                                   \
-		if (!tap_h || !strstr(tap_h, tap_n)) TAP_FAIL("%s is \"%s\", expected it to hold \"%s\"", #hay, tap_h ? tap_h : "(null)", tap_n); \
+#define has_str(hay, needle)                                                                                         \
+	do {                                                                                                         \
+		const char *tap_h = (hay), *tap_n = (needle);                                                        \
+		if (!tap_h || !strstr(tap_h, tap_n))                                                                 \
+			TAP_FAIL("%s is \"%s\", expected it to hold \"%s\"", #hay, tap_h ? tap_h : "(null)", tap_n); \
 	} while (0)
 /* A test that can't run on this host says why; the reason is printed in the plan. */
-#define skip(reason) do { printf("# SKIP %s\n", reason); fflush(stdout); exit(77); } while (0)
+#define skip(reason)                           \
+	do {                                   \
+		printf("# SKIP %s\n", reason); \
+		fflush(stdout);                \
+		exit(77);                      \
+	} while (0)
 
 static int tap_run(int argc, char **argv)
 {
@@ -93,8 +104,5 @@ static int tap_run(int argc, char **argv)
 	printf("1..%d\n", n);
 	return failed ? 1 : 0;
 }
-#define TAP_MAIN()                         \
-	int main(int argc, char **argv)    \
-	{                                  \
-		return tap_run(argc, argv); \
-	}
+#define TAP_MAIN() \
+	int main(int argc, char **argv) { return tap_run(argc, argv); }

@@ -11,27 +11,29 @@
 
 #include "base.h"
 
-#define FRAME_VERSION 1
-#define FRAME_HDR 8
-#define FRAME_MAX (4u << 20)      /* control payloads (JSON) */
+#define FRAME_VERSION  1
+#define FRAME_HDR      8
+#define FRAME_MAX      (4u << 20)  /* control payloads (JSON) */
 #define FRAME_DATA_MAX (32u << 10) /* STDIN, STDOUT, STDERR */
-#define FRAME_WINDOW (256u << 10)
+#define FRAME_WINDOW   (256u << 10)
 
 enum frame_type {
-	FRAME_HELLO = 1,  /* both ways, first: u32 version | build id string */
-	FRAME_ERROR,      /* struct err as JSON {"no","exit","msg"}: answers the request on this channel, which is then closed */
-	FRAME_OK,         /* the request on this channel was done; payload by request (JSON or empty) */
-	FRAME_START,      /* -> guest: JSON {config, files, ...}; see guest.h */
-	FRAME_STARTED,    /* the user's process runs (exec succeeded); payload: i32 pid */
-	FRAME_ATTACH,     /* CLI -> monitor: JSON {"stdin":bool,"stdout":bool,"stderr":bool,"logs":bool} */
-	FRAME_EXEC,       /* JSON: OCI process object (+ "berth" extras); opens the channel */
-	FRAME_STDIN, FRAME_STDOUT, FRAME_STDERR, /* data; len 0 = end of that stream */
-	FRAME_CREDIT,     /* u8 stream (a FRAME_STD* value) | u8 0 x3 | u32 bytes */
-	FRAME_RESIZE,     /* u16 rows | u16 cols */
-	FRAME_SIGNAL,     /* u32 signal */
-	FRAME_EXIT,       /* u32 exit status (0..255) | u32 signal (0 = exited) | u8 oom_killed: the channel is closed after it */
-	FRAME_STATS,      /* request: empty; answered by FRAME_OK with JSON */
-	FRAME_SHUTDOWN,   /* -> guest: sync and power off */
+	FRAME_HELLO = 1, /* both ways, first: u32 version | build id string */
+	FRAME_ERROR,     /* struct err as JSON {"no","exit","msg"}: answers the request on this channel, which is then closed */
+	FRAME_OK,        /* the request on this channel was done; payload by request (JSON or empty) */
+	FRAME_START,     /* -> guest: JSON {config, files, ...}; see guest.h */
+	FRAME_STARTED,   /* the user's process runs (exec succeeded); payload: i32 pid */
+	FRAME_ATTACH,    /* CLI -> monitor: JSON {"stdin":bool,"stdout":bool,"stderr":bool,"logs":bool} */
+	FRAME_EXEC,      /* JSON: OCI process object (+ "berth" extras); opens the channel */
+	FRAME_STDIN,
+	FRAME_STDOUT,
+	FRAME_STDERR,   /* data; len 0 = end of that stream */
+	FRAME_CREDIT,   /* u8 stream (a FRAME_STD* value) | u8 0 x3 | u32 bytes */
+	FRAME_RESIZE,   /* u16 rows | u16 cols */
+	FRAME_SIGNAL,   /* u32 signal */
+	FRAME_EXIT,     /* u32 exit status (0..255) | u32 signal (0 = exited) | u8 oom_killed: the channel is closed after it */
+	FRAME_STATS,    /* request: empty; answered by FRAME_OK with JSON */
+	FRAME_SHUTDOWN, /* -> guest: sync and power off */
 	FRAME_TYPE_MAX_,
 };
 const char *frame_type_name(unsigned type);

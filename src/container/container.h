@@ -8,10 +8,14 @@
 
 #include "spec.h"
 
-struct container;      /* opaque: pid, pidfd, cgroup, console master */
+struct container; /* opaque: pid, pidfd, cgroup, console master */
 
 /* A compiled seccomp program; filters are struct sock_filter[]. */
-struct seccomp_prog { void *filters; size_t n_filters; unsigned flags; };
+struct seccomp_prog {
+	void *filters;
+	size_t n_filters;
+	unsigned flags;
+};
 /* From the cache directory (NULL = no cache) or compiled by libseccomp and cached. Key: the profile, libseccomp's
  * version, uname -m. spec->seccomp NULL gives an empty program. */
 int container_seccomp_get(const struct spec *s, const char *cache_dir, struct seccomp_prog *ret, struct err *e);
@@ -31,35 +35,35 @@ struct cgroup;
 int cgroup_create(const struct host *h, const char *path, const struct spec_resources *r, struct cgroup **ret, struct err *e);
 /* Existing one, for another process than its maker. */
 int cgroup_open(const struct host *h, const char *path, struct cgroup **ret, struct err *e);
-int cgroup_attach(struct cgroup *cg, pid_t pid, struct err *e);  /* into every hierarchy */
+int cgroup_attach(struct cgroup *cg, pid_t pid, struct err *e); /* into every hierarchy */
 /* v2: directory fd for clone3(CLONE_INTO_CGROUP); -1 on v1. Owned by cg. */
 int cgroup_clone_fd(const struct cgroup *cg);
 int cgroup_update(struct cgroup *cg, const struct spec_resources *r, struct err *e);
 int cgroup_freeze(struct cgroup *cg, bool frozen, struct err *e);
-int cgroup_kill(struct cgroup *cg, struct err *e);               /* thaws, kills all, waits until empty (bounded) */
+int cgroup_kill(struct cgroup *cg, struct err *e); /* thaws, kills all, waits until empty (bounded) */
 /* Kills what is left and removes the directories; 0 also when they are gone already. Frees cg. */
 int cgroup_remove(struct cgroup *cg, struct err *e);
-void cgroup_free(struct cgroup *cg);                             /* closes only */
+void cgroup_free(struct cgroup *cg); /* closes only */
 struct cgroup_stats {
-	uint64_t mem_bytes, mem_peak_bytes, mem_limit_bytes, mem_cache_bytes, cpu_ns, cpu_user_ns, cpu_system_ns, pids, pids_limit, oom_kills,
-		 throttled_periods, throttled_ns, io_read_bytes, io_write_bytes;
+	uint64_t mem_bytes, mem_peak_bytes, mem_limit_bytes, mem_cache_bytes, cpu_ns, cpu_user_ns, cpu_system_ns, pids,
+		pids_limit, oom_kills, throttled_periods, throttled_ns, io_read_bytes, io_write_bytes;
 };
 int cgroup_stats(struct cgroup *cg, struct cgroup_stats *ret, struct err *e);
 struct json_object *cgroup_stats_json(const struct cgroup_stats *s);
 int cgroup_pids(struct cgroup *cg, pid_t **ret_pids, size_t *ret_n); /* of the whole subtree */
 
 struct container_args {
-	const struct spec *spec;      /* borrowed for the container's life */
+	const struct spec *spec; /* borrowed for the container's life */
 	const char *id;
-	const struct host *host;      /* borrowed; host_probe_cgroup is enough */
-	int rootfd;                   /* detached mount (fsmount/open_tree) to become "/"; -1 = bind spec->root_path */
+	const struct host *host;            /* borrowed; host_probe_cgroup is enough */
+	int rootfd;                         /* detached mount (fsmount/open_tree) to become "/"; -1 = bind spec->root_path */
 	const struct seccomp_prog *seccomp; /* NULL or empty = none */
 	const struct launch_file *files;    /* injected, see launch.h */
 	size_t n_files;
-	const char *init_path;        /* berth-init for --init, or NULL: the user's process is PID 1 itself */
-	int stdio[3];                 /* become 0, 1, 2; ignored when spec->process.terminal. Borrowed. */
+	const char *init_path; /* berth-init for --init, or NULL: the user's process is PID 1 itself */
+	int stdio[3];          /* become 0, 1, 2; ignored when spec->process.terminal. Borrowed. */
 	bool no_cgroup;
-	bool die_with_parent;         /* PR_SET_PDEATHSIG for the container's first process */
+	bool die_with_parent; /* PR_SET_PDEATHSIG for the container's first process */
 	/* Called per step where not NULL; ns since container_create began. */
 	void (*trace)(const char *step, uint64_t ns, void *arg);
 	void *trace_arg;
@@ -71,8 +75,8 @@ int container_create(const struct container_args *a, struct container **ret, str
 /* Lets the process exec. The exec's own failure is returned here, with err.exit 127 (not found) or 126 (can't be run). */
 int container_start(struct container *c, struct err *e);
 pid_t container_pid(const struct container *c);
-int container_pidfd(const struct container *c);     /* owned by c */
-int container_take_console(struct container *c);    /* pty master, -1 without terminal; ownership moves to the caller */
+int container_pidfd(const struct container *c);  /* owned by c */
+int container_take_console(struct container *c); /* pty master, -1 without terminal; ownership moves to the caller */
 struct cgroup *container_cgroup(struct container *c);
 int container_kill(struct container *c, int sig, struct err *e);
 /* After pidfd is readable: status as from waitpid, and whether the kernel's OOM killer struck in its cgroup. */

@@ -13,20 +13,32 @@ DEFINE_CLEANUP(struct engine *, engine_close)
 struct store *engine_store(struct engine *en);
 const struct paths *engine_paths(const struct engine *en);
 
-struct engine_volume { char *source, *target; bool is_readonly; char *propagation; };
-struct engine_tmpfs { char *target, *options; };
-struct engine_rlimit { char *name; uint64_t soft, hard; };
+struct engine_volume {
+	char *source, *target;
+	bool is_readonly;
+	char *propagation;
+};
+struct engine_tmpfs {
+	char *target, *options;
+};
+struct engine_rlimit {
+	char *name;
+	uint64_t soft, hard;
+};
 /* Options of run and create; what the command line's table fills. SPEC_UNSET / NULL / 0 = not given. */
 struct run_opts {
 	char *image;
 	char **command;
 	char *name, *isolation, *hostname, *workdir, *user, *entrypoint, *network, *pull, *stop_signal, *kernel, *cgroup_parent;
-	bool is_detached, auto_remove, is_interactive, has_tty, use_init, is_readonly, is_privileged, no_sig_proxy, trace_startup, no_healthcheck;
+	bool is_detached, auto_remove, is_interactive, has_tty, use_init, is_readonly, is_privileged, no_sig_proxy, trace_startup,
+		no_healthcheck;
 	bool has_entrypoint;
-	char **env, **labels, **cap_add, **cap_drop, **security_opt, **devices, **mounts, **volumes, **tmpfs, **ulimits, **group_add, **sysctls;
+	char **env, **labels, **cap_add, **cap_drop, **security_opt, **devices, **mounts, **volumes, **tmpfs, **ulimits,
+		**group_add, **sysctls;
 	char **device_read_bps, **device_write_bps, **device_read_iops, **device_write_iops;
 	char *cidfile, *detach_keys, *platform, *userns, *pid_mode, *ipc_mode, *uts_mode, *cgroupns;
-	int64_t memory, memory_swap, memory_reservation, shm_size, pids_limit, cpu_shares, cpu_quota, cpu_period, blkio_weight, oom_score_adj;
+	int64_t memory, memory_swap, memory_reservation, shm_size, pids_limit, cpu_shares, cpu_quota, cpu_period, blkio_weight,
+		oom_score_adj;
 	int64_t stop_timeout_s;
 	double cpus;
 	char *cpuset_cpus, *cpuset_mems;
@@ -37,14 +49,26 @@ void run_opts_done(struct run_opts *o);
 
 /* Makes the record and the bundle; *ret_id (caller frees). Pulls first, by o->pull ("missing", "always", "never"). */
 int engine_create(struct engine *en, const struct run_opts *o, char **ret_id, struct err *e);
-struct start_opts { bool attach, want_stdin, sig_proxy; const char *detach_keys; };
+struct start_opts {
+	bool attach, want_stdin, sig_proxy;
+	const char *detach_keys;
+};
 /* Starts a created or exited container. When attaching, returns after its end with *ret_exit. */
-int engine_start(struct engine *en, const char *name, const struct start_opts *o, struct exit_status *ret_exit, bool *ret_detached, struct err *e);
-int engine_run(struct engine *en, const struct run_opts *o, char **ret_id, struct exit_status *ret_exit, bool *ret_detached, struct err *e);
-struct exec_opts { char *user, *workdir, *detach_keys; char **env, **command; bool is_interactive, has_tty, is_detached, is_privileged; };
-int engine_exec(struct engine *en, const char *name, const struct exec_opts *o, struct exit_status *ret_exit, bool *ret_detached, struct err *e);
-int engine_attach(struct engine *en, const char *name, const struct start_opts *o, struct exit_status *ret_exit, bool *ret_detached, struct err *e);
-int engine_stop(struct engine *en, const char *name, int64_t timeout_s /* SPEC_UNSET */, int sig /* 0 = image's */, struct err *e);
+int engine_start(struct engine *en, const char *name, const struct start_opts *o, struct exit_status *ret_exit,
+		 bool *ret_detached, struct err *e);
+int engine_run(struct engine *en, const struct run_opts *o, char **ret_id, struct exit_status *ret_exit, bool *ret_detached,
+	       struct err *e);
+struct exec_opts {
+	char *user, *workdir, *detach_keys;
+	char **env, **command;
+	bool is_interactive, has_tty, is_detached, is_privileged;
+};
+int engine_exec(struct engine *en, const char *name, const struct exec_opts *o, struct exit_status *ret_exit, bool *ret_detached,
+		struct err *e);
+int engine_attach(struct engine *en, const char *name, const struct start_opts *o, struct exit_status *ret_exit,
+		  bool *ret_detached, struct err *e);
+int engine_stop(struct engine *en, const char *name, int64_t timeout_s /* SPEC_UNSET */, int sig /* 0 = image's */,
+		struct err *e);
 int engine_kill(struct engine *en, const char *name, int sig, struct err *e);
 int engine_remove(struct engine *en, const char *name, bool force, bool volumes, struct err *e);
 int engine_wait(struct engine *en, const char *name, int *ret_exit_code, struct err *e);
@@ -56,10 +80,14 @@ int engine_info(struct engine *en, struct json_object **ret, struct err *e);
 /* ps: records made true first. */
 int engine_list(struct engine *en, bool all, struct container_record **ret, size_t *ret_n, struct err *e);
 /* Runs berth-transfer; progress goes to stderr. */
-struct pull_opts { bool is_quiet, plain_http, tls_skip_verify; const char *platform; };
+struct pull_opts {
+	bool is_quiet, plain_http, tls_skip_verify;
+	const char *platform;
+};
 int engine_pull(struct engine *en, const char *ref, const struct pull_opts *o, char **ret_image_id, struct err *e);
 int engine_load(struct engine *en, const char *path /* "-" = stdin */, bool is_quiet, char ***ret_loaded, struct err *e);
 int engine_save(struct engine *en, char *const *names, const char *path /* "-" */, const char *format, struct err *e);
 /* For main/berth-monitor.c: records the end of ID, removes it when auto_remove. */
-int engine_note_exit(struct engine *en, const char *id, const struct exit_status *st, const struct err *start_error, struct err *e);
+int engine_note_exit(struct engine *en, const char *id, const struct exit_status *st, const struct err *start_error,
+		     struct err *e);
 int engine_note_started(struct engine *en, const char *id, struct err *e);

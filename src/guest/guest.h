@@ -12,7 +12,9 @@
 
 #define GUEST_PORT_NAME "dev.berth.agent"
 
-struct guest_share { char *tag, *target; };
+struct guest_share {
+	char *tag, *target;
+};
 struct guest_start {
 	struct spec spec;
 	struct launch_file *files;

@@ -26,10 +26,10 @@ int store_rootfd(const struct store *s);
 
 /* A usable image: everything that `run` needs, without reading manifests again. */
 struct image {
-	char *id;               /* "sha256:..." of the config blob: docker's image id */
+	char *id; /* "sha256:..." of the config blob: docker's image id */
 	char *manifest_digest;
-	char **chain_ids;       /* lowest layer first */
-	uint64_t size_bytes;    /* unpacked */
+	char **chain_ids;    /* lowest layer first */
+	uint64_t size_bytes; /* unpacked */
 	struct image_config config;
 };
 void image_done(struct image *i);
@@ -45,7 +45,8 @@ int image_record(struct store *s, const char *manifest_digest, const struct ref 
 int image_tag(struct store *s, const char *name, const struct ref *ref, struct err *e);
 /* Untags; the last tag deletes the image unless a container uses it (-EBUSY, names the container). force: also then
  * (docker's rules). Prints nothing: each thing done is reported through cb ("Untagged: X", "Deleted: sha256:..."). */
-int image_remove(struct store *s, const char *name, bool force, void (*cb)(const char *line, void *arg), void *arg, struct err *e);
+int image_remove(struct store *s, const char *name, bool force, void (*cb)(const char *line, void *arg), void *arg,
+		 struct err *e);
 /* Deletes blobs, layers and disks that no image or container refers to; also stale tmp. */
 int store_gc(struct store *s, struct err *e);
 /* Rehashes every blob and compares layers' presence: each damaged object is reported through cb; count or -errno. (I11) */
@@ -53,5 +54,9 @@ int store_check(struct store *s, void (*cb)(const char *problem, void *arg), voi
 
 /* overlayfs of layers (uppermost first) below upper/work; upper NULL = read-only. Detached mount (fsopen, fsmount): it is
  * visible nowhere and goes away with its last fd. nodev; `is_volatile` = overlay's "volatile". */
-struct snapshot { char *const *layers; const char *upper, *work; bool is_volatile; };
+struct snapshot {
+	char *const *layers;
+	const char *upper, *work;
+	bool is_volatile;
+};
 int snapshot_mount(const struct snapshot *s, int *ret_mountfd, struct err *e);

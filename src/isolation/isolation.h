@@ -7,7 +7,11 @@
 
 struct instance;
 
-struct exit_status { int code; int signal; bool oom; }; /* code already by shell convention (128+n, 137 on OOM) */
+struct exit_status {
+	int code;
+	int signal;
+	bool oom;
+}; /* code already by shell convention (128+n, 137 on OOM) */
 
 /* One user process: the container's main one, or an exec'd one. io fds are the monitor's ends, non-blocking: with a tty
  * in == out (one fd, the pty master or a socketpair), err == -1. Fields are valid until on_exit returned. */
@@ -16,17 +20,17 @@ struct task {
 	bool has_tty;
 	/* Exactly once, after the process has ended. Output may still be readable in out/err until EOF. */
 	void (*on_exit)(struct task *t, const struct exit_status *st);
-	void *arg;               /* the monitor's */
-	void *impl;              /* the isolation's */
+	void *arg;  /* the monitor's */
+	void *impl; /* the isolation's */
 };
 
 struct instance_config {
-	const struct spec *spec;       /* borrowed for the instance's life */
+	const struct spec *spec; /* borrowed for the instance's life */
 	const struct launch *launch;
 	const struct host *host;
 	const struct paths *paths;
 	struct loop *loop;
-	int rundirfd;                  /* RUN/containers/ID, for sockets and such; all of it is removed by the monitor */
+	int rundirfd; /* RUN/containers/ID, for sockets and such; all of it is removed by the monitor */
 	const char *rundir;
 	uint16_t tty_rows, tty_cols;
 	/* The start's outcome, exactly once: NULL = the user's process runs. May be called from inside start(). */
@@ -53,9 +57,10 @@ struct isolation_ops {
 	int (*close_stdin)(struct instance *i, struct task *t, struct err *e);
 	int (*pause)(struct instance *i, bool paused, struct err *e);
 	/* Calls back once with JSON (cgroup_stats_json's form, plus what the wall itself costs on the host). */
-	int (*stats)(struct instance *i, void (*cb)(struct instance *i, struct json_object *stats, const struct err *e, void *arg), void *arg,
+	int (*stats)(struct instance *i,
+		     void (*cb)(struct instance *i, struct json_object *stats, const struct err *e, void *arg), void *arg,
 		     struct err *e);
-	pid_t (*pid)(const struct instance *i);   /* host pid that `inspect` shows: the container's PID 1, or the VMM */
+	pid_t (*pid)(const struct instance *i); /* host pid that `inspect` shows: the container's PID 1, or the VMM */
 	/* Ends everything at once and frees. Blocks for at most a few seconds. */
 	void (*destroy)(struct instance *i);
 	/* After a crash: kills and removes what an instance of that id has left (cgroups, processes), knowing only the id. */

@@ -12,7 +12,7 @@
 struct monitor_config {
 	const char *id;
 	const struct paths *paths;
-	int client_fd;     /* the CLI's end of the first connection: already attached when the process starts; -1 = detached */
+	int client_fd; /* the CLI's end of the first connection: already attached when the process starts; -1 = detached */
 	/* Called once the process has ended, output is drained and exited.json is written, before clients get FRAME_EXIT:
 	 * main/berth-monitor.c gives the engine's bookkeeping (record the exit, --rm). */
 	int (*on_exited)(const struct exit_status *st, const struct err *start_error, void *arg);
@@ -26,18 +26,29 @@ int monitor_run(const struct monitor_config *cfg, struct err *e);
 int monitor_connect(const struct paths *p, const char *id, int *ret_fd, struct err *e);
 /* Truth about ID from its run files and pid: */
 enum monitor_truth { MONITOR_NONE, MONITOR_STARTING, MONITOR_RUNNING, MONITOR_EXITED, MONITOR_DIED };
-struct monitor_state { enum monitor_truth truth; pid_t monitor_pid, pid; uint64_t started_ns, finished_ns; struct exit_status exit; char error[504]; };
+struct monitor_state {
+	enum monitor_truth truth;
+	pid_t monitor_pid, pid;
+	uint64_t started_ns, finished_ns;
+	struct exit_status exit;
+	char error[504];
+};
 int monitor_inspect(const struct paths *p, const char *id, struct monitor_state *ret, struct err *e);
 
 /* Terminal or pipe <-> monitor: pumps until FRAME_EXIT or detach. fd: from monitor_connect or the spawn's socketpair. */
 struct attach_opts {
-	uint16_t channel;              /* 0 = the main process */
+	uint16_t channel; /* 0 = the main process */
 	bool want_stdin, has_tty, sig_proxy;
-	const char *detach_keys;       /* "ctrl-p,ctrl-q" */
+	const char *detach_keys; /* "ctrl-p,ctrl-q" */
 };
 int attach_run(int fd, const struct attach_opts *o, struct exit_status *ret_exit, bool *ret_detached, struct err *e);
 
 /* Logs: ROOT/containers/ID/container.log[.1...], docker's json-file lines. */
-struct log_query { bool follow, timestamps, want_stdout, want_stderr; int64_t tail; /* -1 all */ uint64_t since_ns, until_ns; };
+struct log_query {
+	bool follow, timestamps, want_stdout, want_stderr;
+	int64_t tail; /* -1 all */
+	uint64_t since_ns, until_ns;
+};
 /* Writes to fds out and err; follow ends when the container's monitor has ended. */
-int logs_print(const struct paths *p, const char *id, const char *log_path, const struct log_query *q, int out, int err, struct err *e);
+int logs_print(const struct paths *p, const char *id, const char *log_path, const struct log_query *q, int out, int err,
+	       struct err *e);

@@ -11,10 +11,16 @@ void records_close(struct records *r);
 DEFINE_CLEANUP(struct records *, records_close)
 
 /* ---- images ---- */
-struct image_record { char *id, *manifest_digest, *created; uint64_t size_bytes; char **chain_ids; /* lowest first */
-		      char *config_json; /* the config blob's text: spares `run` a file */ uint64_t pulled_ns; };
+struct image_record {
+	char *id, *manifest_digest, *created;
+	uint64_t size_bytes;
+	char **chain_ids;  /* lowest first */
+	char *config_json; /* the config blob's text: spares `run` a file */
+	uint64_t pulled_ns;
+};
 void image_record_done(struct image_record *r);
-int records_image_put(struct records *r, const struct image_record *i, const char *ref /* may be NULL */, char **ret_old_id, struct err *e);
+int records_image_put(struct records *r, const struct image_record *i, const char *ref /* may be NULL */, char **ret_old_id,
+		      struct err *e);
 /* name: full reference text, "sha256:..." id, manifest digest, or id prefix. -ENOENT; -ENOTUNIQ for an ambiguous prefix. */
 int records_image_get(struct records *r, const char *name, struct image_record *ret, struct err *e);
 int records_image_list(struct records *r, struct image_record **ret, size_t *ret_n, struct err *e); /* newest first */
@@ -30,10 +36,10 @@ struct container_record {
 	char *id, *name, *image_id, *image_ref, *isolation;
 	uint64_t created_ns, started_ns, finished_ns;
 	enum container_state state;
-	int exit_code;               /* -1 = unknown */
+	int exit_code; /* -1 = unknown */
 	bool oom_killed, auto_remove, has_tty;
-	char *error;                 /* why it could not start, or NULL */
-	char *options_json;          /* what `inspect` and a later `start` need: engine/options.c owns its form */
+	char *error;        /* why it could not start, or NULL */
+	char *options_json; /* what `inspect` and a later `start` need: engine/options.c owns its form */
 	struct string_map labels;
 };
 void container_record_done(struct container_record *c);
@@ -48,5 +54,9 @@ int records_container_state(struct records *r, const char *id, const struct cont
 int records_container_delete(struct records *r, const char *id, struct err *e); /* 0 also when gone */
 
 /* ---- events ---- */
-struct event { uint64_t seq, time_ns; char *type, *action, *id, *attrs_json; };
-int records_event_add(struct records *r, const char *type, const char *action, const char *id, const char *attrs_json, struct err *e);
+struct event {
+	uint64_t seq, time_ns;
+	char *type, *action, *id, *attrs_json;
+};
+int records_event_add(struct records *r, const char *type, const char *action, const char *id, const char *attrs_json,
+		      struct err *e);

@@ -22,8 +22,15 @@ struct image_index {
 	struct descriptor *manifests;
 	size_t n_manifests;
 };
-struct healthcheck { char **test; uint64_t interval_ns, timeout_ns, start_period_ns; int64_t retries; };
-struct history { char *created, *created_by, *comment; bool empty_layer; };
+struct healthcheck {
+	char **test;
+	uint64_t interval_ns, timeout_ns, start_period_ns;
+	int64_t retries;
+};
+struct history {
+	char *created, *created_by, *comment;
+	bool empty_layer;
+};
 struct image_config {
 	char *created, *author, *architecture, *os, *variant;
 	struct {
@@ -33,7 +40,7 @@ struct image_config {
 		struct string_map labels;        /* labels in Berth's own name space "dev.berth." are dropped (I15) */
 		struct healthcheck *healthcheck;
 	} config;
-	char **diff_ids;                         /* checked digests */
+	char **diff_ids; /* checked digests */
 	struct history *history;
 	size_t n_history;
 };

@@ -7,30 +7,33 @@
 
 /* A small file that Berth puts into the container (/etc/hosts, /etc/hostname, /etc/resolv.conf). Written into a private
  * tmpfs and bind-mounted onto its path on both sides of the wall. */
-struct launch_file { char *path, *content; uint32_t mode; };
+struct launch_file {
+	char *path, *content;
+	uint32_t mode;
+};
 
 struct launch {
 	uint32_t version;
-	char *id, *name, *isolation;      /* "container", "vm" */
-	char **layers;                    /* unpacked layer directories, uppermost first; absolute */
-	char *upper, *work;               /* writable layer; absolute */
-	bool is_volatile;                 /* --rm: overlay "volatile", disks without flush */
+	char *id, *name, *isolation; /* "container", "vm" */
+	char **layers;               /* unpacked layer directories, uppermost first; absolute */
+	char *upper, *work;          /* writable layer; absolute */
+	bool is_volatile;            /* --rm: overlay "volatile", disks without flush */
 	bool auto_remove, open_stdin, stdin_once;
-	char *log_path;                   /* NULL = no log */
+	char *log_path; /* NULL = no log */
 	uint64_t log_max_bytes;
 	uint32_t log_max_files;
-	bool use_init;                    /* --init: berth-init reaps as PID 1 */
+	bool use_init; /* --init: berth-init reaps as PID 1 */
 	bool trace_startup;
-	char *seccomp_cache;              /* directory for compiled filters */
+	char *seccomp_cache; /* directory for compiled filters */
 	struct launch_file *files;
 	size_t n_files;
 	/* vm only */
-	char *image_disk;                 /* read-only EROFS of the layers */
-	char *upper_disk;                 /* this container's ext4 */
+	char *image_disk; /* read-only EROFS of the layers */
+	char *upper_disk; /* this container's ext4 */
 	char *kernel, *initramfs;
 	uint32_t vm_cpus;
 	uint64_t vm_mem_bytes;
-	char *vm_backend;                 /* "qemu"; NULL = choose */
+	char *vm_backend; /* "qemu"; NULL = choose */
 	bool host_network;
 };
 int launch_parse(const char *text, size_t len, struct launch *ret, struct err *e); /* version checked: newer is refused */

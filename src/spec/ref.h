@@ -4,10 +4,10 @@
 #include "codec.h"
 
 struct ref {
-	char *domain;   /* "127.0.0.1:5000"; "docker.io" for Docker's own */
-	char *path;     /* "library/debian" */
-	char *tag;      /* "latest" where neither tag nor digest was given; NULL with a digest only */
-	char *digest;   /* checked, or NULL */
+	char *domain; /* "127.0.0.1:5000"; "docker.io" for Docker's own */
+	char *path;   /* "library/debian" */
+	char *tag;    /* "latest" where neither tag nor digest was given; NULL with a digest only */
+	char *digest; /* checked, or NULL */
 };
 /* default_registry: the domain for short names ("nginx"); NULL or "docker.io" also adds "library/". Errors name what of
  * the text is wrong and what would be right. */

@@ -16,8 +16,13 @@ struct spec_user {
 	 * filesystem at start (container_resolve_user) and overrides uid, gid and additional_gids. */
 	char *username;
 };
-struct spec_rlimit { char *type; uint64_t soft, hard; }; /* RLIMIT_*; UINT64_MAX = unlimited */
-struct spec_caps { uint64_t bounding, effective, inheritable, permitted, ambient; }; /* bit 1 << CAP_x */
+struct spec_rlimit {
+	char *type;
+	uint64_t soft, hard;
+}; /* RLIMIT_*; UINT64_MAX = unlimited */
+struct spec_caps {
+	uint64_t bounding, effective, inheritable, permitted, ambient;
+}; /* bit 1 << CAP_x */
 struct spec_process {
 	bool terminal, no_new_privs;
 	uint32_t console_rows, console_cols; /* 0 = not given */
@@ -28,11 +33,13 @@ struct spec_process {
 	struct spec_caps caps;
 	struct spec_rlimit *rlimits;
 	size_t n_rlimits;
-	int64_t oom_score_adj;               /* SPEC_UNSET */
+	int64_t oom_score_adj; /* SPEC_UNSET */
 	char *apparmor_profile, *selinux_label;
 };
 /* config.json's id mapping. */
-struct spec_idmap { uint32_t container_id, host_id, size; };
+struct spec_idmap {
+	uint32_t container_id, host_id, size;
+};
 struct spec_mount {
 	char *destination, *type, *source;
 	char **options;
@@ -44,26 +51,47 @@ struct spec_namespaces {
 	bool wanted[NS_COUNT];
 	char *path[NS_COUNT]; /* join this one instead of a new one */
 };
-struct spec_device { char *path; char type; int64_t major, minor; bool has_mode; uint32_t mode, uid, gid; };
-struct spec_device_rule { bool allow; char type; int64_t major, minor; char access[4]; }; /* type 'a','b','c'; -1 = any */
-struct spec_throttle { int64_t major, minor; uint64_t rate; };
-struct spec_hugepage { char *page_size; uint64_t limit; };
+struct spec_device {
+	char *path;
+	char type;
+	int64_t major, minor;
+	bool has_mode;
+	uint32_t mode, uid, gid;
+};
+struct spec_device_rule {
+	bool allow;
+	char type;
+	int64_t major, minor;
+	char access[4];
+}; /* type 'a','b','c'; -1 = any */
+struct spec_throttle {
+	int64_t major, minor;
+	uint64_t rate;
+};
+struct spec_hugepage {
+	char *page_size;
+	uint64_t limit;
+};
 struct spec_resources {
 	struct spec_device_rule *devices;
 	size_t n_devices;
 	int64_t memory_limit, memory_reservation, memory_swap, memory_kernel, memory_swappiness; /* SPEC_UNSET; -1 = unlimited */
 	bool oom_kill_disable;
-	int64_t cpu_shares, cpu_quota, cpu_period, cpu_idle, cpu_burst;  /* SPEC_UNSET; quota -1 = unlimited; us */
+	int64_t cpu_shares, cpu_quota, cpu_period, cpu_idle, cpu_burst; /* SPEC_UNSET; quota -1 = unlimited; us */
 	char *cpuset_cpus, *cpuset_mems;
-	int64_t pids_limit;                  /* SPEC_UNSET; -1 = unlimited */
-	int64_t blkio_weight;                /* SPEC_UNSET; 10..1000 */
+	int64_t pids_limit;   /* SPEC_UNSET; -1 = unlimited */
+	int64_t blkio_weight; /* SPEC_UNSET; 10..1000 */
 	struct spec_throttle *read_bps, *write_bps, *read_iops, *write_iops;
 	size_t n_read_bps, n_write_bps, n_read_iops, n_write_iops;
 	struct spec_hugepage *hugepages;
 	size_t n_hugepages;
-	struct string_map unified;           /* cgroup v2 files */
+	struct string_map unified; /* cgroup v2 files */
 };
-struct spec_seccomp_arg { uint32_t index; uint64_t value, value_two; char *op; };
+struct spec_seccomp_arg {
+	uint32_t index;
+	uint64_t value, value_two;
+	char *op;
+};
 struct spec_seccomp_rule {
 	char **names;
 	char *action;
@@ -81,10 +109,24 @@ struct spec_seccomp {
 	struct spec_seccomp_rule *rules;
 	size_t n_rules;
 };
-struct spec_hook { char *path; char **args, **env; int64_t timeout_s; }; /* SPEC_UNSET */
-enum spec_hook_kind { HOOK_PRESTART, HOOK_CREATE_RUNTIME, HOOK_CREATE_CONTAINER, HOOK_START_CONTAINER, HOOK_POSTSTART,
-		      HOOK_POSTSTOP, HOOK_COUNT };
-struct spec_hooks { struct spec_hook *list[HOOK_COUNT]; size_t n[HOOK_COUNT]; };
+struct spec_hook {
+	char *path;
+	char **args, **env;
+	int64_t timeout_s;
+}; /* SPEC_UNSET */
+enum spec_hook_kind {
+	HOOK_PRESTART,
+	HOOK_CREATE_RUNTIME,
+	HOOK_CREATE_CONTAINER,
+	HOOK_START_CONTAINER,
+	HOOK_POSTSTART,
+	HOOK_POSTSTOP,
+	HOOK_COUNT
+};
+struct spec_hooks {
+	struct spec_hook *list[HOOK_COUNT];
+	size_t n[HOOK_COUNT];
+};
 
 struct spec {
 	char *oci_version;
