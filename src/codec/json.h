@@ -30,7 +30,12 @@ enum field_type {
 	FIELD_ARRAY,      /* struct X *items + size_t n (n at .count_offset), .table, .size */
 	FIELD_CUSTOM,     /* .parse / .print */
 };
-enum { FIELD_REQUIRED = 1, FIELD_OMIT_EMPTY = 2 };
+enum {
+	FIELD_REQUIRED = 1,   /* absent or null is an error */
+	FIELD_OMIT_EMPTY = 2, /* zero, false, empty lists, maps and objects are not written */
+	FIELD_HAS = 4,        /* scalars: .count_offset is that of a `bool has_x`, set by reading, asked by writing */
+	FIELD_STRICT = 8,     /* in the last row (.name = NULL): keys without a row are errors */
+};
 struct field {
 	const char *name;
 	enum field_type type;
@@ -38,18 +43,34 @@ struct field {
 	unsigned flags;
 	const struct field *table; /* ends with .name = NULL */
 	size_t size, count_offset;
+	/* FIELD_CUSTOM. member is at .offset, so a row with offset 0 is given the whole struct. Either may be NULL. */
 	int (*parse)(struct json_object *v, void *member, const char *path, struct err *e);
-	struct json_object *(*print)(const void *member);
+	struct json_object *(*print)(const void *member); /* NULL = left out of the text */
 	void (*free)(void *member);
+	void (*init)(void *item); /* FIELD_ARRAY, FIELD_OBJECT_PTR: sets defaults that are not zero, before reading */
 };
-/* Unknown keys are ignored (forward compatibility) unless strict. On failure *obj may be half filled: json_free_fields it. */
+/* path: of o within its document, "" at the top. null counts as absent. Unknown keys are ignored (forward compatibility)
+ * unless FIELD_STRICT. Members hold their defaults or zero beforehand. On failure *obj may be half filled:
+ * json_free_fields it. */
 int json_read(struct json_object *o, const struct field *table, void *obj, const char *path, struct err *e);
-struct json_object *json_write(const struct field *table, const void *obj); /* NULL on ENOMEM */
+/* Strings and lists that are NULL, and FIELD_I64 of INT64_MIN, are left out. NULL on ENOMEM. */
+struct json_object *json_write(const struct field *table, const void *obj);
 void json_free_fields(const struct field *table, void *obj);
 
 struct string_map {
 	char **keys, **values;
 }; /* two strv of equal length */
+/* Value of key, owned by m, or NULL. */
 const char *map_get(const struct string_map *m, const char *key);
+/* Adds or replaces; copies both. 0 or -ENOMEM (m unchanged). */
 int map_set(struct string_map *m, const char *key, const char *value);
 void map_done(struct string_map *m);
+
+/* For custom rows. "PATH: expected EXPECTED, found 5"; returns -EINVAL. */
+int json_expected(struct json_object *v, const char *path, const char *expected, struct err *e);
+/* *ret (malloc'd; the old value is freed) from a string without NUL characters. */
+int json_read_string(struct json_object *v, char **ret, const char *path, struct err *e);
+/* Takes v also on failure; a NULL o or v is -ENOMEM, so calls chain. */
+int json_add(struct json_object *o, const char *key, struct json_object *v);
+struct json_object *json_from_strv(char *const *v);            /* NULL list = []; NULL on ENOMEM */
+struct json_object *json_from_map(const struct string_map *m); /* NULL on ENOMEM */

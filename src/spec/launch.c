@@ -1,0 +1,86 @@
+/* launch.json: see launch.h. The reader is stricter than for the OCI documents: both ends are Berth's own, so a key
+ * without a row means that the two are of different versions, and ignoring it would run something else than was asked. */
+#include "launch.h"
+
+#include "spec_rows.h"
+
+static const struct field file_fields[] = {
+	SPEC_ROW("path", FIELD_STRING, launch_file, path, FIELD_REQUIRED),
+	SPEC_ROW("content", FIELD_STRING, launch_file, content, FIELD_REQUIRED),
+	SPEC_ROW("mode", FIELD_U32, launch_file, mode, FIELD_REQUIRED),
+	{ NULL, .flags = FIELD_STRICT },
+};
+static const struct field launch_fields[] = {
+	SPEC_ROW("version", FIELD_U32, launch, version, FIELD_REQUIRED),
+	SPEC_ROW("id", FIELD_STRING, launch, id, FIELD_REQUIRED),
+	SPEC_ROW("name", FIELD_STRING, launch, name),
+	SPEC_ROW("isolation", FIELD_STRING, launch, isolation, FIELD_REQUIRED),
+	SPEC_ROW("layers", FIELD_STRV, launch, layers),
+	SPEC_ROW("upper", FIELD_STRING, launch, upper),
+	SPEC_ROW("work", FIELD_STRING, launch, work),
+	SPEC_ROW("isVolatile", FIELD_BOOL, launch, is_volatile, FIELD_OMIT_EMPTY),
+	SPEC_ROW("autoRemove", FIELD_BOOL, launch, auto_remove, FIELD_OMIT_EMPTY),
+	SPEC_ROW("openStdin", FIELD_BOOL, launch, open_stdin, FIELD_OMIT_EMPTY),
+	SPEC_ROW("stdinOnce", FIELD_BOOL, launch, stdin_once, FIELD_OMIT_EMPTY),
+	SPEC_ROW("logPath", FIELD_STRING, launch, log_path),
+	SPEC_ROW("logMaxBytes", FIELD_U64, launch, log_max_bytes, FIELD_OMIT_EMPTY),
+	SPEC_ROW("logMaxFiles", FIELD_U32, launch, log_max_files, FIELD_OMIT_EMPTY),
+	SPEC_ROW("useInit", FIELD_BOOL, launch, use_init, FIELD_OMIT_EMPTY),
+	SPEC_ROW("traceStartup", FIELD_BOOL, launch, trace_startup, FIELD_OMIT_EMPTY),
+	SPEC_ROW("seccompCache", FIELD_STRING, launch, seccomp_cache),
+	SPEC_ARRAY("files", launch, files, launch_file, file_fields),
+	SPEC_ROW("imageDisk", FIELD_STRING, launch, image_disk),
+	SPEC_ROW("upperDisk", FIELD_STRING, launch, upper_disk),
+	SPEC_ROW("kernel", FIELD_STRING, launch, kernel),
+	SPEC_ROW("initramfs", FIELD_STRING, launch, initramfs),
+	SPEC_ROW("vmCpus", FIELD_U32, launch, vm_cpus, FIELD_OMIT_EMPTY),
+	SPEC_ROW("vmMemBytes", FIELD_U64, launch, vm_mem_bytes, FIELD_OMIT_EMPTY),
+	SPEC_ROW("vmBackend", FIELD_STRING, launch, vm_backend),
+	SPEC_ROW("hostNetwork", FIELD_BOOL, launch, host_network, FIELD_OMIT_EMPTY),
+	{ NULL, .flags = FIELD_STRICT },
+};
+
+/* Before anything else is judged: a newer file may differ in every other way. */
+static int check_version(struct json_object *o, struct err *e)
+{
+	struct json_object *v = NULL;
+
+	if (!json_object_is_type(o, json_type_object))
+		return json_expected(o, "launch.json", "an object", e);
+	if (!json_object_object_get_ex(o, "version", &v) || !json_object_is_type(v, json_type_int))
+		return err_set(e, EINVAL, "launch.json: .version: missing or not a number");
+	int64_t version = json_object_get_int64(v);
+	if (version > LAUNCH_VERSION)
+		return err_set(e, EINVAL,
+			       "launch.json: version %lld is newer than this build's %d: use the berth that made the container",
+			       (long long)version, LAUNCH_VERSION);
+	if (version < 1)
+		return err_set(e, EINVAL, "launch.json: version %lld never existed", (long long)version);
+	return 0;
+}
+
+int launch_parse(const char *text, size_t len, struct launch *ret, struct err *e)
+{
+	_cleanup_(launch_done) struct launch l = {};
+	_cleanup_json_ struct json_object *o = NULL;
+	int r;
+
+	r = json_parse(text, len, "launch.json", &o, e);
+	if (r < 0)
+		return r;
+	r = check_version(o, e);
+	if (r < 0)
+		return r;
+	r = json_read(o, launch_fields, &l, "", e);
+	if (r < 0)
+		return err_push(e, r, "launch.json");
+	if (!name_is_valid(l.id))
+		return err_set(e, EINVAL, "launch.json: .id: \"%.80s\" is not an id", l.id);
+	*ret = l;
+	l = (struct launch){};
+	return 0;
+}
+
+struct json_object *launch_json(const struct launch *l) { return json_write(launch_fields, l); }
+
+void launch_done(struct launch *l) { json_free_fields(launch_fields, l); }

@@ -1,0 +1,81 @@
+/* config.json: `mounts` (config.md §mounts) and `hooks` (§posix-platform-hooks). Mount options are words here; what they
+ * mean is container/'s table. */
+#include <stdio.h>
+
+#include "spec_rows.h"
+
+const struct field spec_idmap_fields[] = {
+	SPEC_ROW("containerID", FIELD_U32, spec_idmap, container_id, FIELD_REQUIRED),
+	SPEC_ROW("hostID", FIELD_U32, spec_idmap, host_id, FIELD_REQUIRED),
+	SPEC_ROW("size", FIELD_U32, spec_idmap, size, FIELD_REQUIRED),
+	{ NULL },
+};
+const struct field spec_mount_fields[] = {
+	SPEC_ROW("destination", FIELD_STRING, spec_mount, destination, FIELD_REQUIRED),
+	SPEC_ROW("type", FIELD_STRING, spec_mount, type),
+	SPEC_ROW("source", FIELD_STRING, spec_mount, source),
+	SPEC_ROW("options", FIELD_STRV, spec_mount, options, FIELD_OMIT_EMPTY),
+	SPEC_ARRAY("uidMappings", spec_mount, uid_mappings, spec_idmap, spec_idmap_fields),
+	SPEC_ARRAY("gidMappings", spec_mount, gid_mappings, spec_idmap, spec_idmap_fields),
+	{ NULL },
+};
+
+int spec_check_mounts(const struct spec *s, struct err *e)
+{
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		const struct spec_mount *m = &s->mounts[i];
+		int r = spec_check_absolute(m->destination, e, ".mounts[%zu].destination", i);
+		if (r < 0)
+			return r;
+		if (!m->n_uid_mappings != !m->n_gid_mappings)
+			return err_set(e, EINVAL, ".mounts[%zu]: uidMappings and gidMappings go together", i);
+	}
+	return 0;
+}
+
+static const struct field hook_fields[] = {
+	SPEC_ROW("path", FIELD_STRING, spec_hook, path, FIELD_REQUIRED),
+	SPEC_ROW("args", FIELD_STRV, spec_hook, args),
+	SPEC_ROW("env", FIELD_STRV, spec_hook, env),
+	SPEC_ROW("timeout", FIELD_I64, spec_hook, timeout_s),
+	{ NULL },
+};
+
+static void hook_init(void *item)
+{
+	struct spec_hook *h = item;
+
+	h->timeout_s = SPEC_UNSET;
+}
+
+#define HOOK_ROW(json_name, which)                                                                                          \
+	{                                                                                                                   \
+		json_name, FIELD_ARRAY, offsetof(struct spec_hooks, list[which]), 0, hook_fields, sizeof(struct spec_hook), \
+			offsetof(struct spec_hooks, n[which]), .init = hook_init                                            \
+	}
+const struct field spec_hooks_fields[] = {
+	HOOK_ROW("prestart", HOOK_PRESTART),
+	HOOK_ROW("createRuntime", HOOK_CREATE_RUNTIME),
+	HOOK_ROW("createContainer", HOOK_CREATE_CONTAINER),
+	HOOK_ROW("startContainer", HOOK_START_CONTAINER),
+	HOOK_ROW("poststart", HOOK_POSTSTART),
+	HOOK_ROW("poststop", HOOK_POSTSTOP),
+	{ NULL },
+};
+_Static_assert(ARRAY_SIZE(spec_hooks_fields) == HOOK_COUNT + 1, "one row a kind of hook, in the enum's order");
+
+int spec_check_hooks(const struct spec_hooks *h, struct err *e)
+{
+	for (size_t k = 0; k < HOOK_COUNT; k++) {
+		for (size_t i = 0; i < h->n[k]; i++) {
+			const struct spec_hook *hook = &h->list[k][i];
+			int r = spec_check_absolute(hook->path, e, ".hooks.%s[%zu].path", spec_hooks_fields[k].name, i);
+			if (r < 0)
+				return r;
+			if (hook->timeout_s != SPEC_UNSET && hook->timeout_s <= 0)
+				return err_set(e, EINVAL, ".hooks.%s[%zu].timeout: expected seconds above 0, found %lld",
+					       spec_hooks_fields[k].name, i, (long long)hook->timeout_s);
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,47 @@
+/* The parts of config.json: each subject's table of fields and its check, joined by runtime_spec.c. Private to spec. */
+#pragma once
+
+#include "runtime_spec.h"
+
+/* One row of a field table, for member m of struct s. */
+#define SPEC_ROW(json_name, kind, s, m, ...)                          \
+	{                                                             \
+		json_name, kind, offsetof(struct s, m), ##__VA_ARGS__ \
+	}
+/* A row for an array of struct item, with its count in n_m. */
+#define SPEC_ARRAY(json_name, s, m, item, rows, ...)                                                    \
+	{                                                                                               \
+		.name = json_name, .type = FIELD_ARRAY, .offset = offsetof(struct s, m), .table = rows, \
+		.size = sizeof(struct item), .count_offset = offsetof(struct s, n_##m), ##__VA_ARGS__   \
+	}
+/* A property of the specification that this build can't honour: an error when present and not empty. */
+#define SPEC_REFUSED(json_name)                                  \
+	{                                                        \
+		json_name, FIELD_CUSTOM, 0, .parse = spec_refuse \
+	}
+int spec_refuse(struct json_object *v, void *member, const char *path, struct err *e);
+
+extern const struct field spec_process_fields[];   /* of struct spec_process */
+extern const struct field spec_idmap_fields[];     /* of struct spec_idmap */
+extern const struct field spec_mount_fields[];     /* of struct spec_mount */
+extern const struct field spec_device_fields[];    /* of struct spec_device */
+extern const struct field spec_resources_fields[]; /* of struct spec_resources */
+extern const struct field spec_seccomp_fields[];   /* of struct spec_seccomp */
+extern const struct field spec_hooks_fields[];     /* of struct spec_hooks */
+
+/* linux.namespaces; member is struct spec_namespaces. */
+int spec_ns_read(struct json_object *v, void *member, const char *path, struct err *e);
+struct json_object *spec_ns_print(const void *member);
+void spec_ns_free(void *member);
+
+void spec_resources_init(struct spec_resources *r);
+
+/* What tables can't say: values that depend on each other or come from a set. Paths in errors begin at the top. */
+int spec_check_process(const struct spec_process *p, const char *path, struct err *e);
+int spec_check_mounts(const struct spec *s, struct err *e);
+int spec_check_linux(const struct spec *s, struct err *e);
+int spec_check_resources(const struct spec_resources *r, struct err *e);
+int spec_check_seccomp(const struct spec_seccomp *s, struct err *e);
+int spec_check_hooks(const struct spec_hooks *h, struct err *e);
+/* Absolute path, or "PATH: expected an absolute path, found "x"". */
+int spec_check_absolute(const char *value, struct err *e, const char *path_fmt, ...) _printf_(3, 4);
