@@ -7,13 +7,16 @@
 struct spawn {
 	const char *path; /* absolute */
 	char *const *argv;
-	char *const *env;    /* NULL = environ */
-	const int (*fds)[2]; /* {ours, theirs}: dup2'd in the child; all others are closed there (close_range) */
+	char *const *env; /* NULL = environ */
+	/* {ours, theirs}: dup2'd in the child, where all others are closed (close_range); 0, 1 and 2 when not among theirs
+	 * are /dev/null. At most 64. */
+	const int (*fds)[2];
 	size_t n_fds;
 	bool new_session;     /* setsid */
 	bool die_with_parent; /* PR_SET_PDEATHSIG SIGKILL */
-	/* Executes a read-only detached clone of the binary's mount (open_tree + mount_setattr), so that /proc/PID/exe can
-	 * never be opened for writing from inside a container (CVE-2019-5736). Needs CAP_SYS_ADMIN. */
+	/* Executes from a read-only detached clone of the binary's mount (open_tree + mount_setattr, Linux 5.12), so that
+	 * /proc/PID/exe can never be opened for writing from inside a container (CVE-2019-5736). Needs CAP_SYS_ADMIN. The
+	 * program's own /proc/self/exe then reads "/NAME": give it BERTH_LIBEXECDIR where it looks for siblings. */
 	bool sealed;
 	int cwd_fd; /* -1 or 0 = inherit */
 };

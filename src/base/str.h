@@ -22,7 +22,7 @@ int str_to_i64(const char *s, int64_t *ret_v);
 int str_to_bytes(const char *s, uint64_t *ret_bytes);
 /* "90s", "1m30s", "100ms", "1h"; a bare number is seconds. */
 int str_to_duration_ms(const char *s, uint64_t *ret_ms);
-/* 12345678 -> "11.8MB" as docker prints (decimal units) into buf; returns buf. */
+/* 12345678 -> "12.3MB", as docker prints images' sizes (decimal units, three digits) into buf; returns buf. */
 char *str_human_size(uint64_t bytes, char buf[16]);
 char *str_hex(const void *data, size_t n, char *ret_2n1);
 

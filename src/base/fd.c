@@ -1,0 +1,186 @@
+/* Plain file descriptors: closing, whole reads and writes, whole-file replacement. Paths given here are the host's own;
+ * whatever lies inside a container's or an image's tree goes through root.c. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "str.h"
+
+int fd_close(int fd)
+{
+	int keep = errno;
+
+	if (fd >= 0)
+		close(fd);
+	errno = keep;
+	return -1;
+}
+
+char *fd_path(int fd, char buf[FD_PATH_LEN])
+{
+	snprintf(buf, FD_PATH_LEN, "/proc/self/fd/%d", fd);
+	return buf;
+}
+
+ssize_t fd_read_full(int fd, void *p, size_t n)
+{
+	size_t got = 0;
+
+	while (got < n) {
+		ssize_t k = read(fd, (char *)p + got, n - got);
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return -errno;
+		if (k == 0)
+			break;
+		got += (size_t)k;
+	}
+	return (ssize_t)got;
+}
+
+int fd_write_full(int fd, const void *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t k = write(fd, p, n);
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return -errno;
+		p = (const char *)p + k;
+		n -= (size_t)k;
+	}
+	return 0;
+}
+
+int fd_read_all(int fd, size_t max, char **ret_data, size_t *ret_len)
+{
+	_cleanup_buf_ struct buf b = { 0 };
+	char chunk[16384];
+
+	for (;;) {
+		/* One byte beyond max is asked for, so that a file of exactly max bytes is told from a longer one. */
+		size_t room = max - b.len < sizeof(chunk) ? max - b.len + 1 : sizeof(chunk);
+		ssize_t k = read(fd, chunk, room);
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return -errno;
+		if (k == 0)
+			break;
+		if ((size_t)k > max - b.len)
+			return -EFBIG;
+		buf_add(&b, chunk, (size_t)k);
+		if (b.failed)
+			return -ENOMEM;
+	}
+	size_t len = b.len;
+	char *data = buf_take(&b);
+	if (!data)
+		return -ENOMEM;
+	*ret_data = data;
+	if (ret_len)
+		*ret_len = len;
+	return 0;
+}
+
+int file_read(int dirfd, const char *path, size_t max, char **ret_data, size_t *ret_len)
+{
+	_cleanup_fd_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return fd_read_all(fd, max, ret_data, ret_len);
+}
+
+int file_replace(int dirfd, const char *name, const void *p, size_t n, mode_t mode, bool durable)
+{
+	/* The pid keeps writers of two processes apart; a leftover of a crashed one with our pid is truncated. */
+	_cleanup_free_ char *tmp = str_fmt(".%s.%d.tmp", name, (int)getpid());
+	if (!tmp)
+		return -ENOMEM;
+	_cleanup_fd_ int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	int r = fd_write_full(fd, p, n);
+	if (r == 0 && fchmod(fd, mode) < 0)
+		r = -errno;
+	if (r == 0 && durable && fsync(fd) < 0)
+		r = -errno;
+	if (r == 0 && renameat(dirfd, tmp, dirfd, name) < 0)
+		r = -errno;
+	if (r < 0) {
+		unlinkat(dirfd, tmp, 0);
+		return r;
+	}
+	if (durable) {
+		_cleanup_fd_ int dir = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dir < 0 || fsync(dir) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+int file_write(int dirfd, const char *path, const char *s)
+{
+	_cleanup_fd_ int fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC);
+	size_t n = strlen(s);
+	ssize_t k;
+
+	if (fd < 0)
+		return -errno;
+	do
+		k = write(fd, s, n);
+	while (k < 0 && errno == EINTR);
+	if (k < 0)
+		return -errno;
+	return (size_t)k == n ? 0 : -EIO;
+}
+
+static int change_flag(int fd, int get, int set, int flag, bool on)
+{
+	int old = fcntl(fd, get);
+
+	if (old < 0)
+		return -errno;
+	int want = on ? old | flag : old & ~flag;
+	if (want != old && fcntl(fd, set, want) < 0)
+		return -errno;
+	return 0;
+}
+
+int fd_nonblock(int fd, bool on) { return change_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on); }
+
+int fd_cloexec(int fd, bool on) { return change_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on); }
+
+int mkdir_p(int dirfd, const char *path, mode_t mode)
+{
+	struct stat st;
+	_cleanup_free_ char *copy = NULL;
+
+	if (!*path)
+		return -ENOENT;
+	if (mkdirat(dirfd, path, mode) == 0)
+		return 0;
+	if (errno == ENOENT) {
+		copy = strdup(path);
+		if (!copy)
+			return -ENOMEM;
+		/* Each '/' behind a name ends a prefix that has to exist. */
+		for (char *p = copy + 1; *p; p++) {
+			if (*p != '/' || p[-1] == '/')
+				continue;
+			*p = '\0';
+			if (mkdirat(dirfd, copy, mode) < 0 && errno != EEXIST)
+				return -errno;
+			*p = '/';
+		}
+		if (mkdirat(dirfd, path, mode) == 0)
+			return 0;
+	}
+	if (errno != EEXIST)
+		return -errno;
+	if (fstatat(dirfd, path, &st, 0) < 0)
+		return -errno;
+	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
