@@ -27,7 +27,9 @@ int records_image_list(struct records *r, struct image_record **ret, size_t *ret
 int records_tags(struct records *r, const char *image_id /* NULL = all */, char ***ret_refs, char ***ret_ids, struct err *e);
 int records_tag_put(struct records *r, const char *ref, const char *image_id, struct err *e);
 int records_tag_delete(struct records *r, const char *ref, struct err *e);
-int records_image_delete(struct records *r, const char *id, struct err *e);
+int records_image_delete(struct records *r, const char *id, struct err *e); /* with its tags; 0 also when gone */
+/* 1 and the oldest container (running or paused only, if asked) made from that image; 0 when there is none. */
+int records_image_user(struct records *r, const char *image_id, bool running_only, char **ret_container_id, struct err *e);
 
 /* ---- containers ---- */
 enum container_state { CS_CREATED, CS_RUNNING, CS_PAUSED, CS_EXITED, CS_DEAD, CS_REMOVING };
@@ -43,13 +45,16 @@ struct container_record {
 	struct string_map labels;
 };
 void container_record_done(struct container_record *c);
-/* Inserts; -EEXIST when the name is taken: "name X is in use by container ID; remove or rename it". */
+/* Inserts; -EEXIST when the name is taken: "the name X is in use by container ID: remove or rename it, ...". -ENOENT when
+ * image_id is a "sha256:..." that has no record (removed since it was found). */
 int records_container_put(struct records *r, const struct container_record *c, struct err *e);
 /* By name, id or unique id prefix. */
 int records_container_get(struct records *r, const char *name, struct container_record *ret, struct err *e);
 int records_container_list(struct records *r, bool all, struct container_record **ret, size_t *ret_n, struct err *e);
-/* State transitions; the table of allowed ones is checked (-EINVAL). Fields of `to` that matter: state, started_ns,
- * finished_ns, exit_code, oom_killed, error. */
+/* State transitions; the table in states.c is checked (-EINVAL, "container X is exited: it can't become exited"). Of `to` it takes
+ * what belongs to the new state: running: started_ns; exited: finished_ns, exit_code, oom_killed, error; created (a start that
+ * failed): exit_code, error; others: error when not NULL. */
+bool container_state_may(enum container_state from, enum container_state to);
 int records_container_state(struct records *r, const char *id, const struct container_record *to, struct err *e);
 int records_container_delete(struct records *r, const char *id, struct err *e); /* 0 also when gone */
 
@@ -60,3 +65,5 @@ struct event {
 };
 int records_event_add(struct records *r, const char *type, const char *action, const char *id, const char *attrs_json,
 		      struct err *e);
+/* Calls cb for each event with seq > after_seq and time_ns >= since_ns, oldest first. cb's negative result ends it and is returned. */
+int records_events(struct records *r, uint64_t after_seq, uint64_t since_ns, int (*cb)(const struct event *, void *), void *arg, struct err *e);

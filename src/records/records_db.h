@@ -1,0 +1,46 @@
+/* Private to records: the connection, its prepared statements, and how SQLite's results become -errno. */
+#pragma once
+
+#include <sqlite3.h>
+
+#include "records.h"
+
+#define RECORDS_STMTS 48 /* distinct statements of this library; db_query refuses more, a unit test would show it */
+
+struct records {
+	sqlite3 *db;
+	char *path;
+	bool is_durable; /* synchronous=FULL at present */
+	struct {
+		const char *sql; /* compared as a pointer: statements are string literals */
+		sqlite3_stmt *stmt;
+	} cache[RECORDS_STMTS];
+};
+
+/* Fills e from r's last SQLite error: "records: ACTION: ...". Returns -errno; a busy database is -EBUSY, a full disk -ENOSPC,
+ * a damaged file -EUCLEAN, a violated constraint -EEXIST. */
+int db_error(struct records *r, int rc, const char *action, struct err *e);
+/* A statement ready to step: prepared once per connection, reset, its parameters bound from types: 't' const char * (NULL = SQL
+ * NULL), 'i' int64_t. The texts must live until db_reset. */
+int db_query(struct records *r, sqlite3_stmt **ret, struct err *e, const char *sql, const char *types, ...);
+int db_step(struct records *r, sqlite3_stmt *s, const char *action, struct err *e); /* 1 a row, 0 the end, or -errno */
+static inline void db_reset(sqlite3_stmt **s)
+{
+	if (*s)
+		sqlite3_reset(*s);
+}
+#define _cleanup_stmt_ _cleanup_(db_reset)
+/* For statements without rows: query, one step, reset. */
+int db_run(struct records *r, const char *action, struct err *e, const char *sql, const char *types, ...);
+/* Copies of a text column; NULL for SQL NULL. 0 or -ENOMEM. */
+int db_text(sqlite3_stmt *s, int column, char **ret);
+int db_lines(sqlite3_stmt *s, int column, char ***ret); /* newline-separated -> strv; NULL when empty */
+
+/* A write transaction. durable: the commit is on stable storage when db_commit returns (images: their files are whole by then);
+ * otherwise it survives a crash of the program but a power cut may take back the last few (containers are gone then, too). */
+int db_begin(struct records *r, bool durable, struct err *e);
+int db_commit(struct records *r, struct err *e);
+void db_rollback(struct records *r); /* nothing without a transaction */
+
+/* schema.c: makes, migrates or refuses by user_version. */
+int schema_ensure(struct records *r, struct err *e);

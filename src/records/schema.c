@@ -1,0 +1,96 @@
+/* The schema and its version (PRAGMA user_version).
+ *
+ * Version 0 is a database without tables: the first opener makes them. A version below SCHEMA_VERSION is migrated by the rows of
+ * `steps` from there on, each in the same transaction; a version above it is refused, because a newer Berth may keep promises
+ * that this one does not know of. docs/FORMATS.md lists the versions. */
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "records_db.h"
+
+/* steps[v] takes version v to v + 1. Never edited once released; a change is a new row. */
+static const char *const steps[] = {
+	/* 0 -> 1. chain_ids: one a line, lowest layer first. labels, options, attrs: JSON. Times: ns since the epoch. */
+	"CREATE TABLE images(id TEXT PRIMARY KEY, manifest_digest TEXT NOT NULL, created TEXT, size_bytes INTEGER NOT NULL,"
+	"  chain_ids TEXT NOT NULL, config_json TEXT NOT NULL, pulled_ns INTEGER NOT NULL);"
+	"CREATE INDEX images_by_manifest ON images(manifest_digest);"
+	"CREATE TABLE tags(ref TEXT PRIMARY KEY, image_id TEXT NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX tags_by_image ON tags(image_id);"
+	"CREATE TABLE containers(id TEXT PRIMARY KEY, name TEXT UNIQUE, image_id TEXT, image_ref TEXT, isolation TEXT,"
+	"  created_ns INTEGER NOT NULL, started_ns INTEGER NOT NULL, finished_ns INTEGER NOT NULL, state INTEGER NOT NULL,"
+	"  exit_code INTEGER NOT NULL, oom_killed INTEGER NOT NULL, auto_remove INTEGER NOT NULL, has_tty INTEGER NOT NULL,"
+	"  error TEXT, options_json TEXT, labels_json TEXT);"
+	"CREATE INDEX containers_by_image ON containers(image_id);"
+	"CREATE TABLE events(seq INTEGER PRIMARY KEY AUTOINCREMENT, time_ns INTEGER NOT NULL, type TEXT NOT NULL,"
+	"  action TEXT NOT NULL, id TEXT NOT NULL, attrs_json TEXT);",
+};
+#define SCHEMA_VERSION ((int)ARRAY_SIZE(steps))
+
+static int read_version(struct records *r, int *ret, struct err *e)
+{
+	sqlite3_stmt *s = NULL;
+	int rc = sqlite3_prepare_v2(r->db, "PRAGMA user_version", -1, &s, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(s);
+	if (rc == SQLITE_ROW) {
+		*ret = sqlite3_column_int(s, 0);
+		sqlite3_finalize(s);
+		return 0;
+	}
+	int k = db_error(r, rc, "read the schema version", e);
+	sqlite3_finalize(s);
+	return k;
+}
+
+static int apply_steps(struct records *r, int from, struct err *e)
+{
+	char set[48];
+	int rc = SQLITE_OK;
+
+	for (int v = from; v < SCHEMA_VERSION && rc == SQLITE_OK; v++)
+		rc = sqlite3_exec(r->db, steps[v], NULL, NULL, NULL);
+	snprintf(set, sizeof(set), "PRAGMA user_version=%d", SCHEMA_VERSION);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(r->db, set, NULL, NULL, NULL);
+	return rc == SQLITE_OK ? 0 : db_error(r, rc, "create the tables", e);
+}
+
+/* A new file: 1 KB pages (records are small; what a transaction writes and what the next opener reads back are whole pages) and
+ * the write-ahead log, which both stay with the file. */
+static int prepare_file(struct records *r, struct err *e)
+{
+	int rc = sqlite3_exec(r->db, "PRAGMA page_size=1024; PRAGMA journal_mode=WAL", NULL, NULL, NULL);
+
+	if (rc != SQLITE_OK)
+		return db_error(r, rc, "turn on the write-ahead log", e);
+	if (chmod(r->path, 0600) < 0)
+		return err_set(e, errno, "chmod %s: %s", r->path, strerror(errno));
+	return 0;
+}
+
+int schema_ensure(struct records *r, struct err *e)
+{
+	int version = 0;
+	int k = read_version(r, &version, e);
+
+	if (k < 0)
+		return k;
+	if (version == SCHEMA_VERSION)
+		return 0;
+	if (version == 0 && (k = prepare_file(r, e)) < 0)
+		return k;
+	if ((k = db_begin(r, true, e)) < 0)
+		return k;
+	/* Again, now that we alone write: another process may have been first. */
+	k = read_version(r, &version, e);
+	if (k == 0 && version > SCHEMA_VERSION)
+		k = err_set(e, EPROTONOSUPPORT, "%s has schema version %d; this berth knows up to %d: use the newer berth", r->path,
+			version, SCHEMA_VERSION);
+	if (k == 0 && version < SCHEMA_VERSION)
+		k = apply_steps(r, version, e);
+	if (k == 0)
+		return db_commit(r, e);
+	db_rollback(r);
+	return k;
+}

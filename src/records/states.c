@@ -1,0 +1,112 @@
+/* The life of a container, as a table that is checked.
+ *
+ *              put (engine create)
+ *                    |
+ *                    v   start failed (engine)
+ *                 CREATED ------------------------> EXITED <---+
+ *                  |   |                            |  ^  |    | process ended (monitor), or
+ *    start (monitor)   | rm (engine)   start again  |  |  |    | found dead (engine reconcile)
+ *                  |   |               (monitor)    |  |  | rm |
+ *                  v   |                            v  |  |    |
+ *                 RUNNING <-------------------------+  |  |    |
+ *                  |   ^ \_____________________________/  |    |
+ *            pause |   | unpause (engine)                 |    |
+ *                  v   |                                  |    |
+ *                 PAUSED ---------------------------------|----+
+ *                      |                                  v
+ *                      +--- rm -f, --rm (also RUNNING) -> REMOVING -> (row deleted: records_container_delete)
+ *                                                         |  ^
+ *                                    rm failed (engine)   v  | rm again
+ *                                                         DEAD
+ *
+ * EXITED -> EXITED is refused on purpose: whoever records an exit first (the monitor, which saw the code) wins over a reconcile
+ * that only found the process gone. */
+#include "records_db.h"
+
+static const char *const names[] = {
+	[CS_CREATED] = "created", [CS_RUNNING] = "running", [CS_PAUSED] = "paused",
+	[CS_EXITED] = "exited",	  [CS_DEAD] = "dead",	    [CS_REMOVING] = "removing",
+};
+_Static_assert(ARRAY_SIZE(names) == CS_REMOVING + 1, "a name for each state");
+
+#define TO(s) (1u << (s))
+static const unsigned allowed[] = {
+	/* CREATED -> CREATED notes why a start failed and leaves it startable. */
+	[CS_CREATED] = TO(CS_CREATED) | TO(CS_RUNNING) | TO(CS_EXITED) | TO(CS_REMOVING),
+	[CS_RUNNING] = TO(CS_PAUSED) | TO(CS_EXITED) | TO(CS_REMOVING),
+	[CS_PAUSED] = TO(CS_RUNNING) | TO(CS_EXITED) | TO(CS_REMOVING),
+	[CS_EXITED] = TO(CS_RUNNING) | TO(CS_REMOVING),
+	[CS_DEAD] = TO(CS_REMOVING),
+	[CS_REMOVING] = TO(CS_DEAD) | TO(CS_REMOVING),
+};
+_Static_assert(ARRAY_SIZE(allowed) == CS_REMOVING + 1, "a row for each state");
+
+const char *container_state_name(enum container_state s)
+{
+	return (size_t)s < ARRAY_SIZE(names) ? names[s] : "unknown";
+}
+
+bool container_state_may(enum container_state from, enum container_state to)
+{
+	return (size_t)from < ARRAY_SIZE(allowed) && (size_t)to < ARRAY_SIZE(allowed) && (allowed[from] & TO(to));
+}
+
+/* What each arrow writes: entering a state leaves the other states' fields as they are. */
+static int write_state(struct records *r, const char *id, enum container_state from, const struct container_record *to, struct err *e)
+{
+	int64_t state = to->state;
+
+	switch (to->state) {
+	case CS_RUNNING:
+		if (from == CS_PAUSED)
+			break;
+		return db_run(r, "record a start", e,
+			"UPDATE containers SET state=?2, started_ns=?3, exit_code=0, oom_killed=0, error=NULL WHERE id=?1", "tii", id,
+			state, (int64_t)to->started_ns);
+	case CS_EXITED:
+		return db_run(r, "record an exit", e,
+			"UPDATE containers SET state=?2, finished_ns=?3, exit_code=?4, oom_killed=?5, error=?6 WHERE id=?1", "tiiiit", id,
+			state, (int64_t)to->finished_ns, (int64_t)to->exit_code, (int64_t)to->oom_killed, to->error);
+	case CS_CREATED:
+		return db_run(r, "record a failed start", e, "UPDATE containers SET state=?2, exit_code=?3, error=?4 WHERE id=?1", "tiit",
+			id, state, (int64_t)to->exit_code, to->error);
+	case CS_PAUSED:
+	case CS_DEAD:
+	case CS_REMOVING:
+		break;
+	}
+	return db_run(r, "record a state", e, "UPDATE containers SET state=?2, error=coalesce(?3, error) WHERE id=?1", "tit", id, state,
+		to->error);
+}
+
+static int read_state(struct records *r, const char *id, enum container_state *ret, struct err *e)
+{
+	_cleanup_stmt_ sqlite3_stmt *s = NULL;
+	int k = db_query(r, &s, e, "SELECT state FROM containers WHERE id=?1", "t", id);
+
+	if (k < 0 || (k = db_step(r, s, "read a state", e)) < 0)
+		return k;
+	if (k == 0)
+		return err_set(e, ENOENT, "no such container: %s", id);
+	*ret = (enum container_state)sqlite3_column_int(s, 0);
+	return 0;
+}
+
+int records_container_state(struct records *r, const char *id, const struct container_record *to, struct err *e)
+{
+	enum container_state from = CS_CREATED;
+	int k = db_begin(r, false, e);
+
+	if (k < 0)
+		return k;
+	k = read_state(r, id, &from, e);
+	if (k == 0 && !container_state_may(from, to->state))
+		k = err_set(e, EINVAL, "container %.12s is %s: it can't become %s", id, container_state_name(from),
+			container_state_name(to->state));
+	if (k == 0)
+		k = write_state(r, id, from, to, e);
+	if (k == 0)
+		return db_commit(r, e);
+	db_rollback(r);
+	return k;
+}
