@@ -196,6 +196,7 @@ int records_open(const char *root, struct records **ret, struct err *e)
 	int k = schema_ensure(r, e);
 	if (k < 0)
 		return k;
+	r->is_durable = false;
 	rc = sqlite3_exec(r->db, "PRAGMA synchronous=NORMAL", NULL, NULL, NULL);
 	if (rc != SQLITE_OK)
 		return db_error(r, rc, "synchronous", e);
