@@ -118,7 +118,7 @@ int snapshot_mount(const struct snapshot *s, int *ret_mountfd, struct err *e)
 	_cleanup_fd_ int fsfd = fsopen("overlay", FSOPEN_CLOEXEC);
 	if (fsfd < 0)
 		return err_set(e, errno, "overlay: fsopen: %s%s", strerror(errno),
-			errno == ENODEV ? " (the kernel lacks overlayfs: try `modprobe overlay`)" : "");
+			       errno == ENODEV ? " (the kernel lacks overlayfs: try `modprobe overlay`)" : "");
 	if (!(fds = malloc(n * sizeof(*fds))))
 		return err_set(e, ENOMEM, "overlay: out of memory");
 	for (size_t i = 0; i < n; i++)

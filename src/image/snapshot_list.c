@@ -2,7 +2,7 @@
  *
  * fsconfig(2) takes 255 bytes of it and mount(2) a page, but a layer's path alone has a hundred. So each layer is opened O_PATH and
  * named by its number relative to /proc/self/fd: "12:13:14". Only a process whose working directory is there can say so, hence a
- * child, which hands the detached mount back over a socket. Up to about 60 layers go through
+ * child, which hands the detached mount back over a socket. Up to 40 layers go through
  * fsconfig; more go through mount(2) in a mount namespace of the child's own, from which open_tree takes a detached copy. */
 #include <sched.h>
 #include <signal.h>
@@ -15,8 +15,8 @@
 
 #include "snapshot_list.h"
 
-#define FSCONFIG_STRING_MAX 255
-#define MOUNT_DATA_MAX      4095 /* mount(2): a page with its NUL */
+#define FSCONFIG_LAYERS 40   /* fsconfig(2) takes 255 bytes: 40 fd numbers of up to five digits and their colons */
+#define MOUNT_DATA_MAX  4095 /* mount(2): a page with its NUL */
 
 static int lower_list(char *const *layers, struct buf *ret, struct err *e)
 {
@@ -60,8 +60,6 @@ static int by_mount(const struct snapshot *s, const char *lower, int *ret_mountf
 		return err_set(e, ENOMEM, "overlay: out of memory");
 	if (data.len > MOUNT_DATA_MAX)
 		return err_set(e, E2BIG, "overlay: %zu layers are more than this kernel mounts", strv_len(s->layers));
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_set(e, errno, "overlay: private mount namespace: %s", strerror(errno));
 	/* Any directory will do, the first layer's own is at hand: the namespace ends with this process. */
 	if (mount("overlay", s->layers[0], "overlay", flags, data.data) < 0)
 		return err_set(e, errno, "overlay: mount: %s", strerror(errno));
@@ -76,12 +74,18 @@ _noreturn_ static void child(const struct snapshot *s, int sock)
 {
 	_cleanup_buf_ struct buf lower = { 0 };
 	struct err e = { 0 };
-	int fd = -1, r = lower_list(s->layers, &lower, &e);
+	bool is_long = strv_len(s->layers) > FSCONFIG_LAYERS;
+	int fd = -1, r = 0;
 
+	/* Before the layers are opened: overlayfs takes directories of the caller's own mount namespace only. */
+	if (is_long && (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0))
+		r = err_set(&e, errno, "overlay: private mount namespace: %s", strerror(errno));
+	if (r == 0)
+		r = lower_list(s->layers, &lower, &e);
 	if (r == 0 && chdir("/proc/self/fd") < 0)
 		r = err_set(&e, errno, "chdir /proc/self/fd: %s", strerror(errno));
 	if (r == 0)
-		r = lower.len <= FSCONFIG_STRING_MAX ? by_fsconfig(s, lower.data, &fd, &e) : by_mount(s, lower.data, &fd, &e);
+		r = is_long ? by_mount(s, lower.data, &fd, &e) : by_fsconfig(s, lower.data, &fd, &e);
 	r = sock_send_fds(sock, &e, sizeof(e), &fd, r == 0 ? 1 : 0);
 	_exit(r < 0);
 }

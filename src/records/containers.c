@@ -15,8 +15,9 @@ void container_record_done(struct container_record *c)
 	*c = (struct container_record){ 0 };
 }
 
-#define CONTAINER_COLUMNS                                                                                                 \
-	"id, name, image_id, image_ref, isolation, created_ns, started_ns, finished_ns, state, exit_code, oom_killed, auto_remove," \
+#define CONTAINER_COLUMNS                                                                                               \
+	"id, name, image_id, image_ref, isolation, created_ns, started_ns, finished_ns, state, exit_code, oom_killed, " \
+	"auto_remove,"                                                                                                  \
 	" has_tty, error, options_json, labels_json"
 
 static int labels_print(const struct string_map *m, char **ret)
@@ -48,7 +49,8 @@ static int labels_parse(const char *text, struct string_map *ret, struct err *e)
 		return 0;
 	if ((k = json_parse(text, strlen(text), "labels of a container record", &o, e)) < 0)
 		return k;
-	json_object_object_foreach (o, key, v) {
+	json_object_object_foreach(o, key, v)
+	{
 		if (map_set(ret, key, json_object_get_string(v)) < 0)
 			return err_set(e, ENOMEM, "records: out of memory");
 	}
@@ -70,8 +72,8 @@ static int container_from_row(sqlite3_stmt *s, struct container_record *ret, str
 	const struct {
 		int column;
 		char **to;
-	} texts[] = { { 0, &c.id }, { 1, &c.name }, { 2, &c.image_id }, { 3, &c.image_ref },
-		{ 4, &c.isolation }, { 13, &c.error }, { 14, &c.options_json } };
+	} texts[] = { { 0, &c.id },        { 1, &c.name },   { 2, &c.image_id },     { 3, &c.image_ref },
+		      { 4, &c.isolation }, { 13, &c.error }, { 14, &c.options_json } };
 	int k = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts) && k == 0; i++)
@@ -93,9 +95,9 @@ static int name_taken(struct records *r, const struct container_record *c, struc
 	_cleanup_stmt_ sqlite3_stmt *s = NULL;
 
 	if (c->name && db_query(r, &s, e, "SELECT id FROM containers WHERE name=?1", "t", c->name) == 0 &&
-		db_step(r, s, "look a name up", e) == 1)
-		return err_set(e, EEXIST, "the name %s is in use by container %.12s: remove or rename it, or take another name", c->name,
-			(const char *)sqlite3_column_text(s, 0));
+	    db_step(r, s, "look a name up", e) == 1)
+		return err_set(e, EEXIST, "the name %s is in use by container %.12s: remove or rename it, or take another name",
+			       c->name, (const char *)sqlite3_column_text(s, 0));
 	return err_set(e, EEXIST, "container id %s is in use", c->id);
 }
 
@@ -123,10 +125,12 @@ int records_container_put(struct records *r, const struct container_record *c, s
 		return k;
 	if ((k = image_is_known(r, c->image_id, e)) == 0) {
 		k = db_run(r, "record a container", e,
-			"INSERT INTO containers(" CONTAINER_COLUMNS ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)",
-			"tttttiiiiiiiittt", c->id, c->name, c->image_id, c->image_ref, c->isolation, (int64_t)c->created_ns,
-			(int64_t)c->started_ns, (int64_t)c->finished_ns, (int64_t)c->state, (int64_t)c->exit_code, (int64_t)c->oom_killed,
-			(int64_t)c->auto_remove, (int64_t)c->has_tty, c->error, c->options_json, labels);
+			   "INSERT INTO containers(" CONTAINER_COLUMNS
+			   ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)",
+			   "tttttiiiiiiiittt", c->id, c->name, c->image_id, c->image_ref, c->isolation, (int64_t)c->created_ns,
+			   (int64_t)c->started_ns, (int64_t)c->finished_ns, (int64_t)c->state, (int64_t)c->exit_code,
+			   (int64_t)c->oom_killed, (int64_t)c->auto_remove, (int64_t)c->has_tty, c->error, c->options_json,
+			   labels);
 		if (k == -EEXIST)
 			k = name_taken(r, c, e);
 	}
@@ -144,7 +148,8 @@ static int by_prefix(struct records *r, const char *prefix, struct container_rec
 
 	if (!high)
 		return err_set(e, ENOMEM, "records: out of memory");
-	int k = db_query(r, &s, e, "SELECT " CONTAINER_COLUMNS " FROM containers WHERE id >= ?1 AND id < ?2 LIMIT 2", "tt", prefix, high);
+	int k = db_query(r, &s, e, "SELECT " CONTAINER_COLUMNS " FROM containers WHERE id >= ?1 AND id < ?2 LIMIT 2", "tt",
+			 prefix, high);
 	if (k < 0 || (k = db_step(r, s, "look a container up", e)) < 0)
 		return k;
 	if (k == 0)
@@ -163,8 +168,9 @@ static int by_prefix(struct records *r, const char *prefix, struct container_rec
 int records_container_get(struct records *r, const char *name, struct container_record *ret, struct err *e)
 {
 	_cleanup_stmt_ sqlite3_stmt *s = NULL;
-	int k = db_query(r, &s, e, "SELECT " CONTAINER_COLUMNS " FROM containers WHERE id=?1 OR name=?1 ORDER BY id=?1 DESC LIMIT 1", "t",
-		name);
+	int k = db_query(r, &s, e,
+			 "SELECT " CONTAINER_COLUMNS " FROM containers WHERE id=?1 OR name=?1 ORDER BY id=?1 DESC LIMIT 1", "t",
+			 name);
 
 	if (k < 0 || (k = db_step(r, s, "look a container up", e)) < 0)
 		return k;
@@ -180,8 +186,9 @@ int records_container_list(struct records *r, bool all, struct container_record 
 	struct container_record *list = NULL, *more;
 	size_t n = 0, room = 0;
 	int k = db_query(r, &s, e,
-		"SELECT " CONTAINER_COLUMNS " FROM containers WHERE ?1 OR state IN (?2, ?3) ORDER BY created_ns DESC, id", "iii",
-		(int64_t)all, (int64_t)CS_RUNNING, (int64_t)CS_PAUSED);
+			 "SELECT " CONTAINER_COLUMNS
+			 " FROM containers WHERE ?1 OR state IN (?2, ?3) ORDER BY created_ns DESC, id",
+			 "iii", (int64_t)all, (int64_t)CS_RUNNING, (int64_t)CS_PAUSED);
 
 	while (k >= 0 && (k = db_step(r, s, "list containers", e)) == 1) {
 		if (n == room) {

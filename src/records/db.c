@@ -185,7 +185,9 @@ int records_open(const char *root, struct records **ret, struct err *e)
 		return err_set(e, ENOMEM, "records: out of memory");
 	/* NOMUTEX: a connection belongs to one thread. */
 	rc = sqlite3_open_v2(r->path, &r->db,
-		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE, NULL);
+			     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
+				     SQLITE_OPEN_EXRESCODE,
+			     NULL);
 	if (rc != SQLITE_OK)
 		return db_error(r, rc, "open", e);
 	sqlite3_busy_handler(r->db, wait_while_busy, NULL);

@@ -17,10 +17,11 @@ void image_record_done(struct image_record *r)
 
 static int image_from_row(sqlite3_stmt *s, struct image_record *ret, struct err *e)
 {
-	struct image_record i = { .size_bytes = (uint64_t)sqlite3_column_int64(s, 3), .pulled_ns = (uint64_t)sqlite3_column_int64(s, 6) };
+	struct image_record i = { .size_bytes = (uint64_t)sqlite3_column_int64(s, 3),
+				  .pulled_ns = (uint64_t)sqlite3_column_int64(s, 6) };
 
 	if (db_text(s, 0, &i.id) < 0 || db_text(s, 1, &i.manifest_digest) < 0 || db_text(s, 2, &i.created) < 0 ||
-		db_lines(s, 4, &i.chain_ids) < 0 || db_text(s, 5, &i.config_json) < 0) {
+	    db_lines(s, 4, &i.chain_ids) < 0 || db_text(s, 5, &i.config_json) < 0) {
 		image_record_done(&i);
 		return err_set(e, ENOMEM, "records: out of memory");
 	}
@@ -41,8 +42,8 @@ static int tag_holder(struct records *r, const char *ref, char **ret_id, struct 
 
 static int put_tag(struct records *r, const char *ref, const char *id, struct err *e)
 {
-	return db_run(r, "tag", e, "INSERT INTO tags(ref, image_id) VALUES(?1, ?2) ON CONFLICT(ref) DO UPDATE SET image_id=?2", "tt",
-		ref, id);
+	return db_run(r, "tag", e, "INSERT INTO tags(ref, image_id) VALUES(?1, ?2) ON CONFLICT(ref) DO UPDATE SET image_id=?2",
+		      "tt", ref, id);
 }
 
 int records_image_put(struct records *r, const struct image_record *i, const char *ref, char **ret_old_id, struct err *e)
@@ -58,10 +59,10 @@ int records_image_put(struct records *r, const struct image_record *i, const cha
 	if (k < 0)
 		return k;
 	k = db_run(r, "record an image", e,
-		"INSERT INTO images(" IMAGE_COLUMNS ") VALUES(?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(id) DO UPDATE SET"
-		" manifest_digest=?2, size_bytes=?4, chain_ids=?5, config_json=?6, pulled_ns=?7",
-		"tttitti", i->id, i->manifest_digest, i->created, (int64_t)i->size_bytes, chain.data ? chain.data : "", i->config_json,
-		(int64_t)i->pulled_ns);
+		   "INSERT INTO images(" IMAGE_COLUMNS ") VALUES(?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(id) DO UPDATE SET"
+		   " manifest_digest=?2, size_bytes=?4, chain_ids=?5, config_json=?6, pulled_ns=?7",
+		   "tttitti", i->id, i->manifest_digest, i->created, (int64_t)i->size_bytes, chain.data ? chain.data : "",
+		   i->config_json, (int64_t)i->pulled_ns);
 	if (k == 0 && ref)
 		k = tag_holder(r, ref, &old, e);
 	if (k == 0 && ref)
@@ -77,10 +78,7 @@ int records_image_put(struct records *r, const struct image_record *i, const cha
 	return 0;
 }
 
-static bool is_hex(const char *s)
-{
-	return *s && s[strspn(s, "0123456789abcdef")] == '\0';
-}
+static bool is_hex(const char *s) { return *s && s[strspn(s, "0123456789abcdef")] == '\0'; }
 
 static int image_by_prefix(struct records *r, const char *hex, struct image_record *ret, struct err *e)
 {
@@ -111,9 +109,9 @@ int records_image_get(struct records *r, const char *name, struct image_record *
 	_cleanup_stmt_ sqlite3_stmt *s = NULL;
 	const char *hex = str_after(name, "sha256:");
 	int k = db_query(r, &s, e,
-		"SELECT " IMAGE_COLUMNS " FROM images WHERE id = coalesce((SELECT image_id FROM tags WHERE ref=?1),"
-		" (SELECT id FROM images WHERE id=?1), (SELECT id FROM images WHERE manifest_digest=?1))",
-		"t", name);
+			 "SELECT " IMAGE_COLUMNS " FROM images WHERE id = coalesce((SELECT image_id FROM tags WHERE ref=?1),"
+			 " (SELECT id FROM images WHERE id=?1), (SELECT id FROM images WHERE manifest_digest=?1))",
+			 "t", name);
 
 	if (k < 0 || (k = db_step(r, s, "look an image up", e)) < 0)
 		return k;
@@ -163,7 +161,7 @@ int records_tags(struct records *r, const char *image_id, char ***ret_refs, char
 
 	while (k >= 0 && (k = db_step(r, s, "list tags", e)) == 1) {
 		if (strv_push(&refs, (const char *)sqlite3_column_text(s, 0)) < 0 ||
-			strv_push(&ids, (const char *)sqlite3_column_text(s, 1)) < 0)
+		    strv_push(&ids, (const char *)sqlite3_column_text(s, 1)) < 0)
 			k = err_set(e, ENOMEM, "records: out of memory");
 	}
 	if (k < 0)
@@ -181,8 +179,9 @@ int records_tag_put(struct records *r, const char *ref, const char *image_id, st
 	if (k < 0)
 		return k;
 	k = db_run(r, "tag", e,
-		"INSERT INTO tags(ref, image_id) SELECT ?1, id FROM images WHERE id=?2 ON CONFLICT(ref) DO UPDATE SET image_id=?2", "tt",
-		ref, image_id);
+		   "INSERT INTO tags(ref, image_id) SELECT ?1, id FROM images WHERE id=?2 ON CONFLICT(ref) DO UPDATE SET "
+		   "image_id=?2",
+		   "tt", ref, image_id);
 	if (k == 0 && sqlite3_changes(r->db) == 0)
 		k = err_set(e, ENOENT, "no such image: %s", image_id);
 	if (k == 0)
@@ -222,9 +221,10 @@ int records_image_delete(struct records *r, const char *id, struct err *e)
 int records_image_user(struct records *r, const char *image_id, bool running_only, char **ret_container_id, struct err *e)
 {
 	_cleanup_stmt_ sqlite3_stmt *s = NULL;
-	int k = db_query(r, &s, e,
-		"SELECT id FROM containers WHERE image_id=?1 AND (?2=0 OR state IN (?3, ?4)) ORDER BY created_ns LIMIT 1", "tiii", image_id,
-		(int64_t)running_only, (int64_t)CS_RUNNING, (int64_t)CS_PAUSED);
+	int k = db_query(
+		r, &s, e,
+		"SELECT id FROM containers WHERE image_id=?1 AND (?2=0 OR state IN (?3, ?4)) ORDER BY created_ns LIMIT 1", "tiii",
+		image_id, (int64_t)running_only, (int64_t)CS_RUNNING, (int64_t)CS_PAUSED);
 
 	if (k < 0 || (k = db_step(r, s, "look for an image's containers", e)) <= 0)
 		return k;

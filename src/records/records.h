@@ -63,7 +63,10 @@ struct event {
 	uint64_t seq, time_ns;
 	char *type, *action, *id, *attrs_json;
 };
+void event_done(struct event *v);
+/* The newest 10,000 or so are kept. */
 int records_event_add(struct records *r, const char *type, const char *action, const char *id, const char *attrs_json,
 		      struct err *e);
 /* Calls cb for each event with seq > after_seq and time_ns >= since_ns, oldest first. cb's negative result ends it and is returned. */
-int records_events(struct records *r, uint64_t after_seq, uint64_t since_ns, int (*cb)(const struct event *, void *), void *arg, struct err *e);
+int records_events(struct records *r, uint64_t after_seq, uint64_t since_ns, int (*cb)(const struct event *, void *), void *arg,
+		   struct err *e);

@@ -13,10 +13,7 @@
 
 static char root[64];
 
-static void leave(void)
-{
-	rm_rf(AT_FDCWD, root);
-}
+static void leave(void) { rm_rf(AT_FDCWD, root); }
 
 static const char *new_root(void)
 {
@@ -45,8 +42,12 @@ static struct records *fresh(void)
 static void put_image(struct records *r, const char *id, const char *ref)
 {
 	char one[] = "sha256:c1", two[] = "sha256:c2", *chain[] = { one, two, NULL };
-	struct image_record i = { .manifest_digest = (char *)(uintptr_t) "sha256:feed", .created = (char *)(uintptr_t) "2026-01-01T00:00:00Z",
-		.size_bytes = 123456789012, .chain_ids = chain, .config_json = (char *)(uintptr_t) "{\"os\":\"linux\"}", .pulled_ns = 77 };
+	struct image_record i = { .manifest_digest = (char *)(uintptr_t) "sha256:feed",
+				  .created = (char *)(uintptr_t) "2026-01-01T00:00:00Z",
+				  .size_bytes = 123456789012,
+				  .chain_ids = chain,
+				  .config_json = (char *)(uintptr_t) "{\"os\":\"linux\"}",
+				  .pulled_ns = 77 };
 	struct err e = { 0 };
 
 	i.id = strdup(id);
@@ -57,7 +58,9 @@ static void put_image(struct records *r, const char *id, const char *ref)
 
 static int put_container(struct records *r, const char *id, const char *name, struct err *e)
 {
-	struct container_record c = { .id = strdup(id), .name = strdup(name), .image_id = strdup(""), .created_ns = 5, .exit_code = 0 };
+	struct container_record c = {
+		.id = strdup(id), .name = strdup(name), .image_id = strdup(""), .created_ns = 5, .exit_code = 0
+	};
 	int k;
 
 	map_set(&c.labels, "com.example.a", "1");
@@ -110,8 +113,9 @@ TEST(image_put_tells_which_image_lost_the_tag)
 {
 	char *old = NULL, **refs = NULL, **ids = NULL;
 	struct records *r = fresh();
-	struct image_record i = { .id = (char *)(uintptr_t)ID_B, .manifest_digest = (char *)(uintptr_t) "sha256:2",
-		.config_json = (char *)(uintptr_t) "{}" };
+	struct image_record i = { .id = (char *)(uintptr_t)ID_B,
+				  .manifest_digest = (char *)(uintptr_t) "sha256:2",
+				  .config_json = (char *)(uintptr_t) "{}" };
 	struct err e = { 0 };
 
 	put_image(r, ID_A, "x:1");
@@ -187,7 +191,9 @@ TEST(container_of_an_image_removed_meanwhile_is_refused)
 {
 	struct records *r = fresh();
 	struct err e = { 0 };
-	struct container_record c = { .id = (char *)(uintptr_t) "c1", .name = (char *)(uintptr_t) "n", .image_id = (char *)(uintptr_t)ID_A };
+	struct container_record c = { .id = (char *)(uintptr_t) "c1",
+				      .name = (char *)(uintptr_t) "n",
+				      .image_id = (char *)(uintptr_t)ID_A };
 	char *user = NULL;
 
 	is_int(records_container_put(r, &c, &e), -ENOENT);
@@ -206,7 +212,7 @@ TEST(container_states_follow_the_table_and_every_other_step_is_refused)
 	/* The diagram of states.c, written down a second time. */
 	static const char table[6][7] = {
 		[CS_CREATED] = "yy-y-y", [CS_RUNNING] = "--yy-y", [CS_PAUSED] = "-y-y-y",
-		[CS_EXITED] = "-y---y",	 [CS_DEAD] = "-----y",	  [CS_REMOVING] = "----yy",
+		[CS_EXITED] = "-y---y",  [CS_DEAD] = "-----y",    [CS_REMOVING] = "----yy",
 	};
 	struct records *r = fresh();
 	struct err e = { 0 };
@@ -233,8 +239,11 @@ TEST(container_exit_keeps_what_start_wrote_and_a_new_start_clears_the_exit)
 
 	is_int(put_container(r, "c1", "web", &e), 0);
 	is_int(records_container_state(r, "c1", &(struct container_record){ .state = CS_RUNNING, .started_ns = 10 }, &e), 0);
-	is_int(records_container_state(r, "c1",
-		       &(struct container_record){ .state = CS_EXITED, .finished_ns = 20, .exit_code = 137, .oom_killed = true }, &e), 0);
+	is_int(records_container_state(
+		       r, "c1",
+		       &(struct container_record){ .state = CS_EXITED, .finished_ns = 20, .exit_code = 137, .oom_killed = true },
+		       &e),
+	       0);
 	is_int(records_container_get(r, "c1", &c, &e), 0);
 	is_int(c.started_ns, 10);
 	is_int(c.finished_ns, 20);

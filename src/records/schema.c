@@ -85,8 +85,8 @@ int schema_ensure(struct records *r, struct err *e)
 	/* Again, now that we alone write: another process may have been first. */
 	k = read_version(r, &version, e);
 	if (k == 0 && version > SCHEMA_VERSION)
-		k = err_set(e, EPROTONOSUPPORT, "%s has schema version %d; this berth knows up to %d: use the newer berth", r->path,
-			version, SCHEMA_VERSION);
+		k = err_set(e, EPROTONOSUPPORT, "%s has schema version %d; this berth knows up to %d: use the newer berth",
+			    r->path, version, SCHEMA_VERSION);
 	if (k == 0 && version < SCHEMA_VERSION)
 		k = apply_steps(r, version, e);
 	if (k == 0)

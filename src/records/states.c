@@ -25,7 +25,7 @@
 
 static const char *const names[] = {
 	[CS_CREATED] = "created", [CS_RUNNING] = "running", [CS_PAUSED] = "paused",
-	[CS_EXITED] = "exited",	  [CS_DEAD] = "dead",	    [CS_REMOVING] = "removing",
+	[CS_EXITED] = "exited",   [CS_DEAD] = "dead",       [CS_REMOVING] = "removing",
 };
 _Static_assert(ARRAY_SIZE(names) == CS_REMOVING + 1, "a name for each state");
 
@@ -41,10 +41,7 @@ static const unsigned allowed[] = {
 };
 _Static_assert(ARRAY_SIZE(allowed) == CS_REMOVING + 1, "a row for each state");
 
-const char *container_state_name(enum container_state s)
-{
-	return (size_t)s < ARRAY_SIZE(names) ? names[s] : "unknown";
-}
+const char *container_state_name(enum container_state s) { return (size_t)s < ARRAY_SIZE(names) ? names[s] : "unknown"; }
 
 bool container_state_may(enum container_state from, enum container_state to)
 {
@@ -52,7 +49,8 @@ bool container_state_may(enum container_state from, enum container_state to)
 }
 
 /* What each arrow writes: entering a state leaves the other states' fields as they are. */
-static int write_state(struct records *r, const char *id, enum container_state from, const struct container_record *to, struct err *e)
+static int write_state(struct records *r, const char *id, enum container_state from, const struct container_record *to,
+		       struct err *e)
 {
 	int64_t state = to->state;
 
@@ -61,22 +59,22 @@ static int write_state(struct records *r, const char *id, enum container_state f
 		if (from == CS_PAUSED)
 			break;
 		return db_run(r, "record a start", e,
-			"UPDATE containers SET state=?2, started_ns=?3, exit_code=0, oom_killed=0, error=NULL WHERE id=?1", "tii", id,
-			state, (int64_t)to->started_ns);
+			      "UPDATE containers SET state=?2, started_ns=?3, exit_code=0, oom_killed=0, error=NULL WHERE id=?1",
+			      "tii", id, state, (int64_t)to->started_ns);
 	case CS_EXITED:
 		return db_run(r, "record an exit", e,
-			"UPDATE containers SET state=?2, finished_ns=?3, exit_code=?4, oom_killed=?5, error=?6 WHERE id=?1", "tiiiit", id,
-			state, (int64_t)to->finished_ns, (int64_t)to->exit_code, (int64_t)to->oom_killed, to->error);
+			      "UPDATE containers SET state=?2, finished_ns=?3, exit_code=?4, oom_killed=?5, error=?6 WHERE id=?1",
+			      "tiiiit", id, state, (int64_t)to->finished_ns, (int64_t)to->exit_code, (int64_t)to->oom_killed,
+			      to->error);
 	case CS_CREATED:
-		return db_run(r, "record a failed start", e, "UPDATE containers SET state=?2, exit_code=?3, error=?4 WHERE id=?1", "tiit",
-			id, state, (int64_t)to->exit_code, to->error);
+		return db_run(r, "record a failed start", e, "UPDATE containers SET state=?2, exit_code=?3, error=?4 WHERE id=?1",
+			      "tiit", id, state, (int64_t)to->exit_code, to->error);
 	case CS_PAUSED:
 	case CS_DEAD:
-	case CS_REMOVING:
-		break;
+	case CS_REMOVING: break;
 	}
-	return db_run(r, "record a state", e, "UPDATE containers SET state=?2, error=coalesce(?3, error) WHERE id=?1", "tit", id, state,
-		to->error);
+	return db_run(r, "record a state", e, "UPDATE containers SET state=?2, error=coalesce(?3, error) WHERE id=?1", "tit", id,
+		      state, to->error);
 }
 
 static int read_state(struct records *r, const char *id, enum container_state *ret, struct err *e)
@@ -102,7 +100,7 @@ int records_container_state(struct records *r, const char *id, const struct cont
 	k = read_state(r, id, &from, e);
 	if (k == 0 && !container_state_may(from, to->state))
 		k = err_set(e, EINVAL, "container %.12s is %s: it can't become %s", id, container_state_name(from),
-			container_state_name(to->state));
+			    container_state_name(to->state));
 	if (k == 0)
 		k = write_state(r, id, from, to, e);
 	if (k == 0)
