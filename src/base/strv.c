@@ -16,17 +16,15 @@ int strv_push_take(char ***v, char *s)
 	if (!s)
 		return -ENOMEM;
 	size_t n = strv_len(*v);
-	/* Grow at powers of two only: n + 2 slots are needed, and a block of that class is already there otherwise. */
-	if (n == 0 || ((n + 1) & n) == 0) {
-		char **bigger = realloc(*v, 2 * (n + 1) * sizeof(char *));
-		if (!bigger) {
-			free(s);
-			return -ENOMEM;
-		}
-		*v = bigger;
+	/* Exactly what is needed each time: a vector may come from anywhere, so no capacity may be assumed of its block. */
+	char **bigger = realloc(*v, (n + 2) * sizeof(char *));
+	if (!bigger) {
+		free(s);
+		return -ENOMEM;
 	}
-	(*v)[n] = s;
-	(*v)[n + 1] = NULL;
+	*v = bigger;
+	bigger[n] = s;
+	bigger[n + 1] = NULL;
 	return 0;
 }
 
