@@ -45,7 +45,7 @@ struct field {
 	size_t size, count_offset;
 	/* FIELD_CUSTOM. member is at .offset, so a row with offset 0 is given the whole struct. Either may be NULL. */
 	int (*parse)(struct json_object *v, void *member, const char *path, struct err *e);
-	struct json_object *(*print)(const void *member); /* NULL = left out of the text */
+	struct json_object *(*print)(const void *member); /* NULL = left out of the text (errno ENOMEM: failed) */
 	void (*free)(void *member);
 	void (*init)(void *item); /* FIELD_ARRAY, FIELD_OBJECT_PTR: sets defaults that are not zero, before reading */
 };
@@ -53,7 +53,8 @@ struct field {
  * unless FIELD_STRICT. Members hold their defaults or zero beforehand. On failure *obj may be half filled:
  * json_free_fields it. */
 int json_read(struct json_object *o, const struct field *table, void *obj, const char *path, struct err *e);
-/* Strings and lists that are NULL, and FIELD_I64 of INT64_MIN, are left out. NULL on ENOMEM. */
+/* Strings and lists that are NULL or have no items (FIELD_REQUIRED lists are then []), and FIELD_I64 of INT64_MIN, are
+ * left out. NULL on ENOMEM. */
 struct json_object *json_write(const struct field *table, const void *obj);
 void json_free_fields(const struct field *table, void *obj);
 

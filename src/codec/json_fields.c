@@ -315,11 +315,12 @@ static uint64_t integer_bits(const struct field *f, const void *member)
 	}
 }
 
-/* Whether the member is left out of the text: absent strings and lists and INT64_MIN always, zeroes on request. */
+/* Whether the member is left out of the text: absent strings and lists and INT64_MIN always, zeroes on request. A list
+ * that readers require is written as []. */
 static bool is_left_out(const struct field *f, const void *obj)
 {
 	const void *member = cat(obj, f->offset);
-	bool omit = f->flags & FIELD_OMIT_EMPTY;
+	bool omit = f->flags & FIELD_OMIT_EMPTY, required = f->flags & FIELD_REQUIRED;
 
 	if (f->flags & FIELD_HAS)
 		return !*(const bool *)cat(obj, f->count_offset);
@@ -332,13 +333,13 @@ static bool is_left_out(const struct field *f, const void *obj)
 	case FIELD_I32: return omit && integer_bits(f, member) == 0;
 	case FIELD_STRV: {
 		char **v = *(char **const *)member;
-		return !v || (omit && !v[0]);
+		return (!v && !required) || (omit && !v[0]);
 	}
 	case FIELD_MAP: {
 		const struct string_map *m = member;
 		return omit && (!m->keys || !m->keys[0]);
 	}
-	case FIELD_ARRAY: return *(const size_t *)cat(obj, f->count_offset) == 0;
+	case FIELD_ARRAY: return !required && *(const size_t *)cat(obj, f->count_offset) == 0;
 	case FIELD_OBJECT_PTR: return !*(void *const *)member;
 	default: return false;
 	}
@@ -373,7 +374,10 @@ struct json_object *json_write(const struct field *table, const void *obj)
 	for (const struct field *f = table; f->name; f++) {
 		struct json_object *v;
 		if (f->type == FIELD_CUSTOM) {
+			errno = 0;
 			v = f->print ? f->print(cat(obj, f->offset)) : NULL;
+			if (!v && errno == ENOMEM)
+				return NULL;
 			if (!v)
 				continue;
 		} else {

@@ -25,26 +25,26 @@ TEST(text_that_is_not_json_is_refused)
 	static const struct {
 		const char *text, *why;
 	} rows[] = {
-		{"", "empty"},
-		{"{", "ends in the middle"},
-		{"{\"a\":\"b", "ends in the middle"},
-		{"{} {}", "line 1"},
-		{"{}x", "line 1"},
-		{"{\n\n'a':1}", "line 3: expected a value in JSON's own spelling"},
-		{"[NaN]", "own spelling"},
-		{"[-Infinity]", "not JSON"},
-		{"[00]", "can't be written"},
-		{"[-01]", "can't be written"},
-		{"[1.]", "can't be written"},
-		{"[\"a\tb\"]", "control character"},
-		{"[18446744073709551616]", "beyond 64 bits"},
-		{"[-9223372036854775809]", "beyond 64 bits"},
-		{"[100000000000000000000000]", "beyond 64 bits"},
-		{"{\"a\":1,}", "line 1"},
-		{"/* c */ {}", "line 1"},
-		{"{\"a\":\"\xff\xfe\"}", "not JSON"},
-		{"{\"a\":01}", "not JSON"},
-		{"[1,]", "not JSON"},
+		{ "", "empty" },
+		{ "{", "ends in the middle" },
+		{ "{\"a\":\"b", "ends in the middle" },
+		{ "{} {}", "line 1" },
+		{ "{}x", "line 1" },
+		{ "{\n\n'a':1}", "line 3: expected a value in JSON's own spelling" },
+		{ "[NaN]", "own spelling" },
+		{ "[-Infinity]", "not JSON" },
+		{ "[00]", "can't be written" },
+		{ "[-01]", "can't be written" },
+		{ "[1.]", "can't be written" },
+		{ "[\"a\tb\"]", "control character" },
+		{ "[18446744073709551616]", "beyond 64 bits" },
+		{ "[-9223372036854775809]", "beyond 64 bits" },
+		{ "[100000000000000000000000]", "beyond 64 bits" },
+		{ "{\"a\":1,}", "line 1" },
+		{ "/* c */ {}", "line 1" },
+		{ "{\"a\":\"\xff\xfe\"}", "not JSON" },
+		{ "{\"a\":01}", "not JSON" },
+		{ "[1,]", "not JSON" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		refused(rows[i].text, rows[i].why);
@@ -61,7 +61,7 @@ TEST(nul_bytes_in_the_text_are_refused)
 TEST(text_needs_no_terminator_and_may_end_in_white_space)
 {
 	_cleanup_json_ struct json_object *o = NULL;
-	char text[] = {'{', '"', 'a', '"', ':', '1', '}', ' ', '\n', 'X'};
+	char text[] = { '{', '"', 'a', '"', ':', '1', '}', ' ', '\n', 'X' };
 
 	is_int(json_parse(text, sizeof text - 1, "doc.json", &o, &E), 0);
 }
@@ -138,32 +138,29 @@ static struct json_object *print_letter(const void *member)
 	return *(const char *)member ? json_object_new_string_len(member, 1) : NULL;
 }
 
-static void inner_init(void *item)
-{
-	((struct inner *)item)->n = 7;
-}
+static void inner_init(void *item) { ((struct inner *)item)->n = 7; }
 
 static const struct field inner_fields[] = {
-	{"type", FIELD_STRING, offsetof(struct inner, type), FIELD_REQUIRED},
-	{"n", FIELD_U32, offsetof(struct inner, n)},
-	{NULL, .flags = FIELD_STRICT},
+	{ "type", FIELD_STRING, offsetof(struct inner, type), FIELD_REQUIRED },
+	{ "n", FIELD_U32, offsetof(struct inner, n) },
+	{ NULL, .flags = FIELD_STRICT },
 };
 static const struct field doc_fields[] = {
-	{"name", FIELD_STRING, offsetof(struct doc, name)},
-	{"flag", FIELD_BOOL, offsetof(struct doc, flag), FIELD_OMIT_EMPTY},
-	{"u64", FIELD_U64, offsetof(struct doc, u64), FIELD_OMIT_EMPTY},
-	{"i64", FIELD_I64, offsetof(struct doc, i64)},
-	{"u32", FIELD_U32, offsetof(struct doc, u32), FIELD_OMIT_EMPTY},
-	{"i32", FIELD_I32, offsetof(struct doc, i32), FIELD_OMIT_EMPTY},
-	{"mode", FIELD_U32, offsetof(struct doc, mode), FIELD_HAS, .count_offset = offsetof(struct doc, has_mode)},
-	{"list", FIELD_STRV, offsetof(struct doc, list)},
-	{"map", FIELD_MAP, offsetof(struct doc, map), FIELD_OMIT_EMPTY},
-	{"in", FIELD_OBJECT, offsetof(struct doc, in), 0, inner_fields},
-	{"opt", FIELD_OBJECT_PTR, offsetof(struct doc, opt), 0, inner_fields, sizeof(struct inner)},
-	{"items", FIELD_ARRAY, offsetof(struct doc, items), 0, inner_fields, sizeof(struct inner), offsetof(struct doc, n_items),
-	 .init = inner_init},
-	{"custom", FIELD_CUSTOM, offsetof(struct doc, custom), .parse = read_letter, .print = print_letter},
-	{NULL},
+	{ "name", FIELD_STRING, offsetof(struct doc, name) },
+	{ "flag", FIELD_BOOL, offsetof(struct doc, flag), FIELD_OMIT_EMPTY },
+	{ "u64", FIELD_U64, offsetof(struct doc, u64), FIELD_OMIT_EMPTY },
+	{ "i64", FIELD_I64, offsetof(struct doc, i64) },
+	{ "u32", FIELD_U32, offsetof(struct doc, u32), FIELD_OMIT_EMPTY },
+	{ "i32", FIELD_I32, offsetof(struct doc, i32), FIELD_OMIT_EMPTY },
+	{ "mode", FIELD_U32, offsetof(struct doc, mode), FIELD_HAS, .count_offset = offsetof(struct doc, has_mode) },
+	{ "list", FIELD_STRV, offsetof(struct doc, list) },
+	{ "map", FIELD_MAP, offsetof(struct doc, map), FIELD_OMIT_EMPTY },
+	{ "in", FIELD_OBJECT, offsetof(struct doc, in), 0, inner_fields },
+	{ "opt", FIELD_OBJECT_PTR, offsetof(struct doc, opt), 0, inner_fields, sizeof(struct inner) },
+	{ "items", FIELD_ARRAY, offsetof(struct doc, items), 0, inner_fields, sizeof(struct inner), offsetof(struct doc, n_items),
+	  .init = inner_init },
+	{ "custom", FIELD_CUSTOM, offsetof(struct doc, custom), .parse = read_letter, .print = print_letter },
+	{ NULL },
 };
 
 static int read_doc(const char *text, struct doc *d)
@@ -179,8 +176,10 @@ TEST(every_type_survives_a_round_trip)
 {
 	static const char *const text =
 		"{\"name\":\"a\\nb\",\"flag\":true,\"u64\":18446744073709551615,\"i64\":-9223372036854775807,\"u32\":4294967295,"
-		"\"i32\":-2147483648,\"mode\":0,\"list\":[\"x\",\"\"],\"map\":{\"k\":\"v\",\"\":\"e\"},\"in\":{\"type\":\"t\",\"n\":1},"
-		"\"opt\":{\"type\":\"o\",\"n\":2},\"items\":[{\"type\":\"i\",\"n\":3},{\"type\":\"j\",\"n\":7}],\"custom\":\"c\"}";
+		"\"i32\":-2147483648,\"mode\":0,\"list\":[\"x\",\"\"],\"map\":{\"k\":\"v\",\"\":\"e\"},\"in\":{\"type\":\"t\","
+		"\"n\":1},"
+		"\"opt\":{\"type\":\"o\",\"n\":2},\"items\":[{\"type\":\"i\",\"n\":3},{\"type\":\"j\",\"n\":7}],\"custom\":"
+		"\"c\"}";
 	_cleanup_json_ struct json_object *o = NULL;
 	struct doc d;
 
@@ -199,29 +198,30 @@ TEST(errors_name_the_whole_path_and_what_was_found)
 	static const struct {
 		const char *text, *error;
 	} rows[] = {
-		{"{\"items\":[{\"type\":\"a\"},{\"type\":5}]}", ".linux.items[1].type: expected a string, found 5"},
-		{"{\"name\":[]}", ".linux.name: expected a string, found an array"},
-		{"{\"name\":\"a\\u0000b\"}", ".linux.name: the string holds a NUL character"},
-		{"{\"flag\":1}", ".linux.flag: expected true or false, found 1"},
-		{"{\"u64\":-1}", ".linux.u64: expected a whole number from 0 to 18446744073709551615, found -1"},
-		{"{\"u64\":1.5}", ".linux.u64: expected a whole number from 0 to 18446744073709551615, found 1.5"},
-		{"{\"i64\":9223372036854775808}", ".linux.i64: expected a whole number of 64 bits, found 9223372036854775808"},
-		{"{\"u32\":4294967296}", ".linux.u32: expected a whole number from 0 to 4294967295, found 4294967296"},
-		{"{\"i32\":2147483648}", ".linux.i32: expected a whole number from -2147483648 to 2147483647, found 2147483648"},
-		{"{\"u32\":\"7\"}", ".linux.u32: expected a whole number from 0 to 4294967295, found \"7\""},
-		{"{\"list\":[\"a\",7]}", ".linux.list[1]: expected a string, found 7"},
-		{"{\"list\":[null]}", ".linux.list[0]: expected a string, found null"},
-		{"{\"list\":{}}", ".linux.list: expected an array of strings, found an object"},
-		{"{\"map\":{\"a\":7}}", ".linux.map[\"a\"]: expected a string, found 7"},
-		{"{\"map\":[]}", ".linux.map: expected an object of strings, found an array"},
-		{"{\"in\":{}}", ".linux.in.type: missing"},
-		{"{\"in\":{\"type\":null}}", ".linux.in.type: missing"},
-		{"{\"in\":7}", ".linux.in: expected an object, found 7"},
-		{"{\"opt\":[]}", ".linux.opt: expected an object, found an array"},
-		{"{\"in\":{\"type\":\"t\",\"other\":1}}", ".linux.in.other: not a property"},
-		{"{\"items\":{}}", ".linux.items: expected an array, found an object"},
-		{"{\"items\":[[]]}", ".linux.items[0]: expected an object, found an array"},
-		{"{\"custom\":\"cc\"}", ".linux.custom: expected one letter, found \"cc\""},
+		{ "{\"items\":[{\"type\":\"a\"},{\"type\":5}]}", ".linux.items[1].type: expected a string, found 5" },
+		{ "{\"name\":[]}", ".linux.name: expected a string, found an array" },
+		{ "{\"name\":\"a\\u0000b\"}", ".linux.name: the string holds a NUL character" },
+		{ "{\"flag\":1}", ".linux.flag: expected true or false, found 1" },
+		{ "{\"u64\":-1}", ".linux.u64: expected a whole number from 0 to 18446744073709551615, found -1" },
+		{ "{\"u64\":1.5}", ".linux.u64: expected a whole number from 0 to 18446744073709551615, found 1.5" },
+		{ "{\"i64\":9223372036854775808}", ".linux.i64: expected a whole number of 64 bits, found 9223372036854775808" },
+		{ "{\"u32\":4294967296}", ".linux.u32: expected a whole number from 0 to 4294967295, found 4294967296" },
+		{ "{\"i32\":2147483648}",
+		  ".linux.i32: expected a whole number from -2147483648 to 2147483647, found 2147483648" },
+		{ "{\"u32\":\"7\"}", ".linux.u32: expected a whole number from 0 to 4294967295, found \"7\"" },
+		{ "{\"list\":[\"a\",7]}", ".linux.list[1]: expected a string, found 7" },
+		{ "{\"list\":[null]}", ".linux.list[0]: expected a string, found null" },
+		{ "{\"list\":{}}", ".linux.list: expected an array of strings, found an object" },
+		{ "{\"map\":{\"a\":7}}", ".linux.map[\"a\"]: expected a string, found 7" },
+		{ "{\"map\":[]}", ".linux.map: expected an object of strings, found an array" },
+		{ "{\"in\":{}}", ".linux.in.type: missing" },
+		{ "{\"in\":{\"type\":null}}", ".linux.in.type: missing" },
+		{ "{\"in\":7}", ".linux.in: expected an object, found 7" },
+		{ "{\"opt\":[]}", ".linux.opt: expected an object, found an array" },
+		{ "{\"in\":{\"type\":\"t\",\"other\":1}}", ".linux.in.other: not a property" },
+		{ "{\"items\":{}}", ".linux.items: expected an array, found an object" },
+		{ "{\"items\":[[]]}", ".linux.items[0]: expected an object, found an array" },
+		{ "{\"custom\":\"cc\"}", ".linux.custom: expected one letter, found \"cc\"" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct doc d;
@@ -237,14 +237,16 @@ TEST(null_counts_as_absent_and_unknown_keys_are_ignored)
 {
 	struct doc d;
 
-	is_int(read_doc("{\"name\":null,\"list\":null,\"in\":null,\"opt\":null,\"items\":null,\"u64\":null,\"other\":{\"x\":1}}", &d), 0);
+	is_int(read_doc("{\"name\":null,\"list\":null,\"in\":null,\"opt\":null,\"items\":null,\"u64\":null,\"other\":{\"x\":1}}",
+			&d),
+	       0);
 	ok(!d.name && !d.list && !d.opt && !d.items);
 }
 
 TEST(reading_over_defaults_frees_them)
 {
 	_cleanup_json_ struct json_object *o = NULL;
-	struct doc d = {.name = strdup("old"), .n_items = 1, .items = calloc(1, sizeof(struct inner))};
+	struct doc d = { .name = strdup("old"), .n_items = 1, .items = calloc(1, sizeof(struct inner)) };
 
 	d.items[0].type = strdup("old");
 	ok(strv_push(&d.list, "old") == 0 && map_set(&d.map, "old", "old") == 0);

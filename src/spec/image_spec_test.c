@@ -2,17 +2,18 @@
 
 #include "tap.h"
 
-#define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-#define DG "sha256:" HEX
-#define OCI_MANIFEST "application/vnd.oci.image.manifest.v1+json"
-#define OCI_INDEX "application/vnd.oci.image.index.v1+json"
+#define HEX             "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define DG              "sha256:" HEX
+#define OCI_MANIFEST    "application/vnd.oci.image.manifest.v1+json"
+#define OCI_INDEX       "application/vnd.oci.image.index.v1+json"
 #define DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
-#define CONFIG_DESC "{\"mediaType\":\"application/vnd.oci.image.config.v1+json\",\"digest\":\"" DG "\",\"size\":7}"
-#define LAYER_DESC "{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar+gzip\",\"digest\":\"" DG "\",\"size\":18446744073709}"
+#define CONFIG_DESC     "{\"mediaType\":\"application/vnd.oci.image.config.v1+json\",\"digest\":\"" DG "\",\"size\":7}"
+#define LAYER_DESC      "{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar+gzip\",\"digest\":\"" DG "\",\"size\":18446744073709}"
 #define MANIFEST(extra) "{\"schemaVersion\":2," extra "\"config\":" CONFIG_DESC ",\"layers\":[" LAYER_DESC "," LAYER_DESC "]}"
-#define INDEX(extra)                                                                                                 \
-	"{\"schemaVersion\":2," extra "\"manifests\":[{\"mediaType\":\"" OCI_MANIFEST "\",\"digest\":\"" DG            \
-	"\",\"size\":5,\"platform\":{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":\"v7\"},\"annotations\":{\"a\":\"b\"}}]}"
+#define INDEX(extra)                                                                                                        \
+	"{\"schemaVersion\":2," extra "\"manifests\":[{\"mediaType\":\"" OCI_MANIFEST "\",\"digest\":\"" DG                 \
+	"\",\"size\":5,\"platform\":{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":\"v7\"},\"annotations\":{\"a\":" \
+	"\"b\"}}]}"
 
 static struct err E;
 
@@ -80,13 +81,13 @@ TEST(I09_ambiguous_documents_are_refused)
 	static const struct {
 		const char *text, *type, *why;
 	} rows[] = {
-		{MANIFEST("\"manifests\":[],"), NULL, "ambiguous: it holds .manifests"},
-		{MANIFEST("\"manifests\":null,"), NULL, "ambiguous"},
-		{MANIFEST("\"mediaType\":\"" OCI_INDEX "\","), NULL, "is not the type of a manifest"},
-		{MANIFEST("\"mediaType\":\"" OCI_MANIFEST "\","), DOCKER_MANIFEST, "contradicts"},
-		{MANIFEST("\"mediaType\":\"text/plain\","), NULL, "is not the type of a manifest"},
-		{MANIFEST(""), OCI_INDEX, "served as"},
-		{MANIFEST("\"mediaType\":7,"), NULL, ".mediaType: expected a string, found 7"},
+		{ MANIFEST("\"manifests\":[],"), NULL, "ambiguous: it holds .manifests" },
+		{ MANIFEST("\"manifests\":null,"), NULL, "ambiguous" },
+		{ MANIFEST("\"mediaType\":\"" OCI_INDEX "\","), NULL, "is not the type of a manifest" },
+		{ MANIFEST("\"mediaType\":\"" OCI_MANIFEST "\","), DOCKER_MANIFEST, "contradicts" },
+		{ MANIFEST("\"mediaType\":\"text/plain\","), NULL, "is not the type of a manifest" },
+		{ MANIFEST(""), OCI_INDEX, "served as" },
+		{ MANIFEST("\"mediaType\":7,"), NULL, ".mediaType: expected a string, found 7" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct manifest m;
@@ -130,17 +131,18 @@ TEST(what_a_manifest_lacks_is_named)
 	static const struct {
 		const char *text, *why;
 	} rows[] = {
-		{"[]", "expected an object"},
-		{"{}", ".schemaVersion: missing"},
-		{"{\"schemaVersion\":1,\"fsLayers\":[]}", "schema 1 is not supported"},
-		{"{\"schemaVersion\":\"2\"}", ".schemaVersion: expected 2"},
-		{"{\"schemaVersion\":2}", ".config: missing"},
-		{"{\"schemaVersion\":2,\"config\":" CONFIG_DESC "}", ".layers: missing"},
-		{"{\"schemaVersion\":2,\"config\":{},\"layers\":[]}", ".config.mediaType: missing"},
-		{"{\"schemaVersion\":2,\"config\":" CONFIG_DESC ",\"layers\":[{\"mediaType\":\"x\",\"digest\":\"" DG "\"}]}",
-		 ".layers[0].size: missing"},
-		{"{\"schemaVersion\":2,\"config\":" CONFIG_DESC ",\"layers\":[" LAYER_DESC ",{\"mediaType\":\"x\",\"digest\":\"" DG
-		 "\",\"size\":-1}]}", ".layers[1].size: expected a whole number"},
+		{ "[]", "expected an object" },
+		{ "{}", ".schemaVersion: missing" },
+		{ "{\"schemaVersion\":1,\"fsLayers\":[]}", "schema 1 is not supported" },
+		{ "{\"schemaVersion\":\"2\"}", ".schemaVersion: expected 2" },
+		{ "{\"schemaVersion\":2}", ".config: missing" },
+		{ "{\"schemaVersion\":2,\"config\":" CONFIG_DESC "}", ".layers: missing" },
+		{ "{\"schemaVersion\":2,\"config\":{},\"layers\":[]}", ".config.mediaType: missing" },
+		{ "{\"schemaVersion\":2,\"config\":" CONFIG_DESC ",\"layers\":[{\"mediaType\":\"x\",\"digest\":\"" DG "\"}]}",
+		  ".layers[0].size: missing" },
+		{ "{\"schemaVersion\":2,\"config\":" CONFIG_DESC ",\"layers\":[" LAYER_DESC
+		  ",{\"mediaType\":\"x\",\"digest\":\"" DG "\",\"size\":-1}]}",
+		  ".layers[1].size: expected a whole number" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct manifest m;
@@ -163,12 +165,14 @@ TEST(more_than_512_layers_are_refused)
 	has_str(E.msg, "513 entries, at most 512");
 }
 
-#define IMAGE_CONFIG                                                                                                          \
-	"{\"created\":\"2026-01-02T03:04:05Z\",\"author\":\"someone\",\"architecture\":\"amd64\",\"os\":\"linux\",\"variant\":\"v2\"," \
-	"\"config\":{\"User\":\"web:www\",\"ExposedPorts\":{\"80/tcp\":{},\"53/udp\":{}},\"Env\":[\"A=1\",\"B=\"],"                  \
-	"\"Entrypoint\":[\"/bin/x\"],\"Cmd\":[\"y\",\"z\"],\"Volumes\":{\"/data\":{}},\"WorkingDir\":\"/srv\","                       \
-	"\"Labels\":{\"a\":\"b\"},\"StopSignal\":\"SIGINT\",\"Healthcheck\":{\"Test\":[\"CMD\",\"true\"],\"Interval\":30000000000,"    \
-	"\"Timeout\":1,\"StartPeriod\":2,\"Retries\":3}},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"" DG "\"]},"                  \
+#define IMAGE_CONFIG                                                                                                            \
+	"{\"created\":\"2026-01-02T03:04:05Z\",\"author\":\"someone\",\"architecture\":\"amd64\",\"os\":\"linux\",\"variant\":" \
+	"\"v2\","                                                                                                               \
+	"\"config\":{\"User\":\"web:www\",\"ExposedPorts\":{\"80/tcp\":{},\"53/udp\":{}},\"Env\":[\"A=1\",\"B=\"],"             \
+	"\"Entrypoint\":[\"/bin/x\"],\"Cmd\":[\"y\",\"z\"],\"Volumes\":{\"/data\":{}},\"WorkingDir\":\"/srv\","                 \
+	"\"Labels\":{\"a\":\"b\"},\"StopSignal\":\"SIGINT\",\"Healthcheck\":{\"Test\":[\"CMD\",\"true\"],\"Interval\":"         \
+	"30000000000,"                                                                                                          \
+	"\"Timeout\":1,\"StartPeriod\":2,\"Retries\":3}},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"" DG "\"]},"           \
 	"\"history\":[{\"created\":\"2026-01-02T03:04:05Z\",\"created_by\":\"sh\",\"comment\":\"c\"},{\"empty_layer\":true}]}"
 
 static int config(const char *text, struct image_config *c)
@@ -198,11 +202,15 @@ TEST(an_image_config_may_be_as_bare_as_docker_writes_it)
 	struct image_config c;
 
 	is_int(config("{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"Cmd\":null,\"Labels\":null,\"Volumes\":null,"
-		      "\"OnBuild\":null,\"User\":\"\"},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}", &c), 0);
+		      "\"OnBuild\":null,\"User\":\"\"},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}",
+		      &c),
+	       0);
 	ok(!c.config.cmd && !c.config.volumes && c.diff_ids && !c.diff_ids[0]);
 	image_config_done(&c);
-	is_int(config("{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":null,\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}",
-		      &c), 0);
+	is_int(config("{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":null,\"rootfs\":{\"type\":\"layers\",\"diff_ids\":"
+		      "[]}}",
+		      &c),
+	       0);
 	image_config_done(&c);
 }
 
@@ -210,8 +218,11 @@ TEST(I15_reserved_labels_of_an_image_are_dropped)
 {
 	struct image_config c;
 
-	is_int(config("{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"Labels\":{\"dev.berth.isolation\":\"x\",\"a\":\"1\","
-		      "\"dev.berth.\":\"y\",\"dev.berthing\":\"2\"}},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}", &c), 0);
+	is_int(config("{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"Labels\":{\"dev.berth.isolation\":\"x\",\"a\":"
+		      "\"1\","
+		      "\"dev.berth.\":\"y\",\"dev.berthing\":\"2\"}},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}",
+		      &c),
+	       0);
 	is_int(strv_len(c.config.labels.keys), 2);
 	is_int(strv_len(c.config.labels.values), 2);
 	is_str(map_get(&c.config.labels, "a"), "1");
@@ -219,24 +230,26 @@ TEST(I15_reserved_labels_of_an_image_are_dropped)
 	image_config_done(&c);
 }
 
-#define BARE(config, diff) "{\"architecture\":\"a\",\"os\":\"l\",\"config\":{" config "},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[" diff "]}}"
+#define BARE(config, diff) \
+	"{\"architecture\":\"a\",\"os\":\"l\",\"config\":{" config "},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[" diff "]}}"
 
 TEST(errors_in_an_image_config_name_their_path)
 {
 	static const struct {
 		const char *text, *why;
 	} rows[] = {
-		{"{\"os\":\"linux\"}", ".architecture: missing"},
-		{"{\"architecture\":\"a\",\"os\":\"l\"}", ".rootfs: missing"},
-		{BARE("\"User\":1000", ""), ".config.User: expected a string, found 1000"},
-		{BARE("\"Env\":\"A=1\"", ""), ".config.Env: expected an array of strings"},
-		{BARE("\"Cmd\":[\"a\",{}]", ""), ".config.Cmd[1]: expected a string"},
-		{BARE("\"Volumes\":[]", ""), ".config.Volumes: expected an object"},
-		{BARE("\"Labels\":{\"a\":1}", ""), ".config.Labels[\"a\"]: expected a string"},
-		{BARE("\"Healthcheck\":{\"Interval\":-1}", ""), ".config.Healthcheck.Interval: expected a whole number"},
-		{BARE("", "\"sha256:abc\""), ".rootfs.diff_ids[0]"},
-		{BARE("", "\"" DG "\",\"sha256:../x\""), ".rootfs.diff_ids[1]"},
-		{"{\"architecture\":\"a\",\"os\":\"l\",\"rootfs\":{\"type\":\"disks\",\"diff_ids\":[]}}", ".rootfs.type: expected \"layers\""},
+		{ "{\"os\":\"linux\"}", ".architecture: missing" },
+		{ "{\"architecture\":\"a\",\"os\":\"l\"}", ".rootfs: missing" },
+		{ BARE("\"User\":1000", ""), ".config.User: expected a string, found 1000" },
+		{ BARE("\"Env\":\"A=1\"", ""), ".config.Env: expected an array of strings" },
+		{ BARE("\"Cmd\":[\"a\",{}]", ""), ".config.Cmd[1]: expected a string" },
+		{ BARE("\"Volumes\":[]", ""), ".config.Volumes: expected an object" },
+		{ BARE("\"Labels\":{\"a\":1}", ""), ".config.Labels[\"a\"]: expected a string" },
+		{ BARE("\"Healthcheck\":{\"Interval\":-1}", ""), ".config.Healthcheck.Interval: expected a whole number" },
+		{ BARE("", "\"sha256:abc\""), ".rootfs.diff_ids[0]" },
+		{ BARE("", "\"" DG "\",\"sha256:../x\""), ".rootfs.diff_ids[1]" },
+		{ "{\"architecture\":\"a\",\"os\":\"l\",\"rootfs\":{\"type\":\"disks\",\"diff_ids\":[]}}",
+		  ".rootfs.type: expected \"layers\"" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct image_config c;
@@ -254,16 +267,16 @@ TEST(media_types_of_both_families_are_known)
 		enum media_kind kind;
 		enum media_compression c;
 	} rows[] = {
-		{OCI_INDEX, MEDIA_INDEX, COMP_NONE},
-		{"application/vnd.docker.distribution.manifest.list.v2+json", MEDIA_INDEX, COMP_NONE},
-		{OCI_MANIFEST, MEDIA_MANIFEST, COMP_NONE},
-		{DOCKER_MANIFEST, MEDIA_MANIFEST, COMP_NONE},
-		{"application/vnd.oci.image.layer.v1.tar", MEDIA_LAYER, COMP_NONE},
-		{"application/vnd.oci.image.layer.v1.tar+zstd", MEDIA_LAYER, COMP_ZSTD},
-		{"application/vnd.docker.image.rootfs.diff.tar.gzip", MEDIA_LAYER, COMP_GZIP},
-		{"application/vnd.docker.container.image.v1+json", MEDIA_CONFIG, COMP_NONE},
-		{"text/html", MEDIA_UNKNOWN, COMP_NONE},
-		{NULL, MEDIA_UNKNOWN, COMP_NONE},
+		{ OCI_INDEX, MEDIA_INDEX, COMP_NONE },
+		{ "application/vnd.docker.distribution.manifest.list.v2+json", MEDIA_INDEX, COMP_NONE },
+		{ OCI_MANIFEST, MEDIA_MANIFEST, COMP_NONE },
+		{ DOCKER_MANIFEST, MEDIA_MANIFEST, COMP_NONE },
+		{ "application/vnd.oci.image.layer.v1.tar", MEDIA_LAYER, COMP_NONE },
+		{ "application/vnd.oci.image.layer.v1.tar+zstd", MEDIA_LAYER, COMP_ZSTD },
+		{ "application/vnd.docker.image.rootfs.diff.tar.gzip", MEDIA_LAYER, COMP_GZIP },
+		{ "application/vnd.docker.container.image.v1+json", MEDIA_CONFIG, COMP_NONE },
+		{ "text/html", MEDIA_UNKNOWN, COMP_NONE },
+		{ NULL, MEDIA_UNKNOWN, COMP_NONE },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		enum media_compression c = COMP_NONE;

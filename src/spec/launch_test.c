@@ -5,11 +5,14 @@
 static struct err E;
 
 #define FULL                                                                                                              \
-	"{\"version\":1,\"id\":\"abc\",\"name\":\"n\",\"isolation\":\"vm\",\"layers\":[\"/a\",\"/b\"],\"upper\":\"/u\",\"work\":\"/w\"," \
-	"\"isVolatile\":true,\"autoRemove\":true,\"openStdin\":true,\"stdinOnce\":true,\"logPath\":\"/l\",\"logMaxBytes\":10485760,"     \
-	"\"logMaxFiles\":3,\"useInit\":true,\"traceStartup\":true,\"seccompCache\":\"/c\","                                               \
-	"\"files\":[{\"path\":\"/etc/hosts\",\"content\":\"127.0.0.1 localhost\\n\",\"mode\":420}],\"imageDisk\":\"/i\","                 \
-	"\"upperDisk\":\"/d\",\"kernel\":\"/k\",\"initramfs\":\"/r\",\"vmCpus\":2,\"vmMemBytes\":268435456,\"vmBackend\":\"qemu\","       \
+	"{\"version\":1,\"id\":\"abc\",\"name\":\"n\",\"isolation\":\"vm\",\"layers\":[\"/a\",\"/b\"],\"upper\":\"/"      \
+	"u\",\"work\":\"/w\","                                                                                            \
+	"\"isVolatile\":true,\"autoRemove\":true,\"openStdin\":true,\"stdinOnce\":true,\"logPath\":\"/"                   \
+	"l\",\"logMaxBytes\":10485760,"                                                                                   \
+	"\"logMaxFiles\":3,\"useInit\":true,\"traceStartup\":true,\"seccompCache\":\"/c\","                               \
+	"\"files\":[{\"path\":\"/etc/hosts\",\"content\":\"127.0.0.1 localhost\\n\",\"mode\":420}],\"imageDisk\":\"/i\"," \
+	"\"upperDisk\":\"/d\",\"kernel\":\"/k\",\"initramfs\":\"/"                                                        \
+	"r\",\"vmCpus\":2,\"vmMemBytes\":268435456,\"vmBackend\":\"qemu\","                                               \
 	"\"hostNetwork\":true}"
 
 TEST(launch_survives_a_round_trip)
@@ -29,14 +32,15 @@ TEST(launch_of_another_version_or_with_unknown_keys_is_refused)
 	static const struct {
 		const char *text, *why;
 	} rows[] = {
-		{"{\"version\":2,\"shape\":\"unknown\"}", "version 2 is newer than this build's 1"},
-		{"{\"version\":0}", "version 0 never existed"},
-		{"{\"id\":\"x\"}", ".version: missing"},
-		{"[]", "expected an object"},
-		{"{\"version\":1,\"id\":\"x\",\"isolation\":\"vm\",\"flag\":true}", ".flag: not a property"},
-		{"{\"version\":1,\"isolation\":\"vm\"}", ".id: missing"},
-		{"{\"version\":1,\"id\":\"../x\",\"isolation\":\"vm\"}", "is not an id"},
-		{"{\"version\":1,\"id\":\"x\",\"isolation\":\"vm\",\"files\":[{\"path\":\"/x\",\"content\":\"\"}]}", ".files[0].mode: missing"},
+		{ "{\"version\":2,\"shape\":\"unknown\"}", "version 2 is newer than this build's 1" },
+		{ "{\"version\":0}", "version 0 never existed" },
+		{ "{\"id\":\"x\"}", ".version: missing" },
+		{ "[]", "expected an object" },
+		{ "{\"version\":1,\"id\":\"x\",\"isolation\":\"vm\",\"flag\":true}", ".flag: not a property" },
+		{ "{\"version\":1,\"isolation\":\"vm\"}", ".id: missing" },
+		{ "{\"version\":1,\"id\":\"../x\",\"isolation\":\"vm\"}", "is not an id" },
+		{ "{\"version\":1,\"id\":\"x\",\"isolation\":\"vm\",\"files\":[{\"path\":\"/x\",\"content\":\"\"}]}",
+		  ".files[0].mode: missing" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct launch l;

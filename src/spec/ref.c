@@ -255,12 +255,12 @@ char *ref_str(const struct ref *r) { return ref_text(r->domain, r->path, r); }
 
 char *ref_familiar(const struct ref *r)
 {
-	const char *path = r->path, *official;
+	const char *official = str_after(r->path, "library/");
 
-	if (!streq(r->domain, DOCKER_DOMAIN))
+	/* Without its domain, a first part such as "lib.x" would be taken for one. */
+	if (!streq(r->domain, DOCKER_DOMAIN) || looks_like_domain(r->path, strcspn(r->path, "/")))
 		return ref_str(r);
-	official = str_after(path, "library/");
-	if (official && !strchr(official, '/') && !looks_like_domain(official, strlen(official)))
-		path = official;
-	return ref_text("", path, r);
+	if (official && !strchr(official, '/') && !is_hex_id(official))
+		return ref_text("", official, r);
+	return ref_text("", r->path, r);
 }

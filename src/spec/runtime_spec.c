@@ -55,6 +55,22 @@ int spec_check_absolute(const char *value, struct err *e, const char *path_fmt, 
 	return err_set(e, EINVAL, "%s: expected an absolute path, found \"%.120s\"", path, value ? value : "");
 }
 
+/* `process` is optional (a container may be made before anyone knows what to run) but has no empty form: a required cwd
+ * tells whether it is there. */
+static int read_process(struct json_object *v, void *member, const char *path, struct err *e)
+{
+	return json_read(v, spec_process_fields, member, path, e);
+}
+
+static struct json_object *print_process(const void *member)
+{
+	const struct spec_process *p = member;
+
+	return p->cwd ? spec_process_json(p) : NULL;
+}
+
+static void free_process(void *member) { spec_process_done(member); }
+
 static const struct field root_fields[] = {
 	SPEC_ROW("path", FIELD_STRING, spec, root_path, FIELD_REQUIRED),
 	SPEC_ROW("readonly", FIELD_BOOL, spec, root_readonly, FIELD_OMIT_EMPTY),
@@ -83,7 +99,7 @@ static const struct field linux_fields[] = {
 };
 static const struct field spec_fields[] = {
 	SPEC_ROW("ociVersion", FIELD_STRING, spec, oci_version, FIELD_REQUIRED),
-	SPEC_ROW("process", FIELD_OBJECT, spec, process, FIELD_OMIT_EMPTY, spec_process_fields),
+	SPEC_ROW("process", FIELD_CUSTOM, spec, process, .parse = read_process, .print = print_process, .free = free_process),
 	{ "root", FIELD_OBJECT, 0, FIELD_REQUIRED, root_fields },
 	SPEC_ROW("hostname", FIELD_STRING, spec, hostname),
 	SPEC_ROW("domainname", FIELD_STRING, spec, domainname),

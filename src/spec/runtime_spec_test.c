@@ -13,37 +13,43 @@ static int parse(const char *text, struct spec *s)
 }
 
 /* Every property that this build knows, once. */
-#define FULL                                                                                                              \
-	"{\"ociVersion\":\"1.2.0\",\"process\":{\"terminal\":true,\"consoleSize\":{\"height\":24,\"width\":80},"                  \
-	"\"user\":{\"uid\":1000,\"gid\":1001,\"umask\":18,\"additionalGids\":[5,4294967294],\"username\":\"web:www\"},"           \
-	"\"args\":[\"sh\",\"-c\",\"x\"],\"env\":[\"A=1\",\"B=\"],\"cwd\":\"/srv\","                                               \
-	"\"capabilities\":{\"bounding\":[\"CAP_CHOWN\",\"CAP_KILL\"],\"effective\":[\"CAP_KILL\"],\"inheritable\":[],"            \
+#define FULL                                                                                                                     \
+	"{\"ociVersion\":\"1.2.0\",\"process\":{\"terminal\":true,\"consoleSize\":{\"height\":24,\"width\":80},"                 \
+	"\"user\":{\"uid\":1000,\"gid\":1001,\"umask\":18,\"additionalGids\":[5,4294967294],\"username\":\"web:www\"},"          \
+	"\"args\":[\"sh\",\"-c\",\"x\"],\"env\":[\"A=1\",\"B=\"],\"cwd\":\"/srv\","                                              \
+	"\"capabilities\":{\"bounding\":[\"CAP_CHOWN\",\"CAP_KILL\"],\"effective\":[\"CAP_KILL\"],\"inheritable\":[],"           \
 	"\"permitted\":[\"CAP_KILL\"],\"ambient\":[]},"                                                                          \
-	"\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":0,\"hard\":18446744073709551615}],\"noNewPrivileges\":true,"             \
-	"\"oomScoreAdj\":-500,\"apparmorProfile\":\"p\",\"selinuxLabel\":\"l\"},"                                                 \
-	"\"root\":{\"path\":\"rootfs\",\"readonly\":true},\"hostname\":\"h\",\"domainname\":\"d\","                               \
-	"\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\",\"options\":[\"nosuid\"],"                  \
-	"\"uidMappings\":[{\"containerID\":0,\"hostID\":1000,\"size\":1}],\"gidMappings\":[{\"containerID\":0,\"hostID\":1000,\"size\":1}]}]," \
-	"\"hooks\":{\"prestart\":[{\"path\":\"/a\",\"args\":[\"a\"],\"env\":[\"K=v\"],\"timeout\":3}],\"poststop\":[{\"path\":\"/b\"}]},"      \
-	"\"annotations\":{\"k\":\"v\"},"                                                                                          \
-	"\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"pid\"},{\"type\":\"network\",\"path\":\"/proc/1/ns/net\"},"  \
-	"{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"user\"},{\"type\":\"cgroup\"},{\"type\":\"time\"}],"                   \
-	"\"uidMappings\":[{\"containerID\":0,\"hostID\":100000,\"size\":65536}],\"gidMappings\":[{\"containerID\":0,\"hostID\":100000,\"size\":65536}]," \
-	"\"devices\":[{\"path\":\"/dev/x\",\"type\":\"c\",\"major\":1,\"minor\":3,\"fileMode\":438,\"uid\":1,\"gid\":2}],"        \
+	"\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":0,\"hard\":18446744073709551615}],\"noNewPrivileges\":true,"            \
+	"\"oomScoreAdj\":-500,\"apparmorProfile\":\"p\",\"selinuxLabel\":\"l\"},"                                                \
+	"\"root\":{\"path\":\"rootfs\",\"readonly\":true},\"hostname\":\"h\",\"domainname\":\"d\","                              \
+	"\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\",\"options\":[\"nosuid\"],"                 \
+	"\"uidMappings\":[{\"containerID\":0,\"hostID\":1000,\"size\":1}],\"gidMappings\":[{\"containerID\":0,\"hostID\":1000,"  \
+	"\"size\":1}]}],"                                                                                                        \
+	"\"hooks\":{\"prestart\":[{\"path\":\"/"                                                                                 \
+	"a\",\"args\":[\"a\"],\"env\":[\"K=v\"],\"timeout\":3}],\"poststop\":[{\"path\":\"/b\"}]},"                              \
+	"\"annotations\":{\"k\":\"v\"},"                                                                                         \
+	"\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"pid\"},{\"type\":\"network\",\"path\":\"/proc/1/ns/net\"}," \
+	"{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"user\"},{\"type\":\"cgroup\"},{\"type\":\"time\"}],"                  \
+	"\"uidMappings\":[{\"containerID\":0,\"hostID\":100000,\"size\":65536}],\"gidMappings\":[{\"containerID\":0,\"hostID\":" \
+	"100000,\"size\":65536}],"                                                                                               \
+	"\"devices\":[{\"path\":\"/dev/x\",\"type\":\"c\",\"major\":1,\"minor\":3,\"fileMode\":438,\"uid\":1,\"gid\":2}],"       \
 	"\"cgroupsPath\":\"/berth/x\","                                                                                          \
-	"\"resources\":{\"devices\":[{\"allow\":false,\"type\":\"a\",\"major\":-1,\"minor\":-1,\"access\":\"rwm\"}],"             \
-	"\"memory\":{\"limit\":1048576,\"reservation\":2,\"swap\":2097152,\"kernel\":-1,\"swappiness\":0,\"disableOOMKiller\":true}," \
-	"\"cpu\":{\"shares\":1024,\"quota\":-1,\"period\":100000,\"burst\":0,\"idle\":0,\"cpus\":\"0-1\",\"mems\":\"0\"},"         \
-	"\"pids\":{\"limit\":0},"                                                                                                 \
-	"\"blockIO\":{\"weight\":500,\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":1}],"                           \
-	"\"throttleWriteBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":2}],\"throttleReadIOPSDevice\":[{\"major\":8,\"minor\":0,\"rate\":3}]," \
-	"\"throttleWriteIOPSDevice\":[{\"major\":8,\"minor\":0,\"rate\":4}]},"                                                    \
-	"\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":9}],\"unified\":{\"memory.high\":\"1\"}},"                            \
-	"\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":38,\"architectures\":[\"SCMP_ARCH_X86_64\"],"      \
-	"\"flags\":[\"SECCOMP_FILTER_FLAG_LOG\"],\"listenerPath\":\"/s\",\"listenerMetadata\":\"m\","                             \
-	"\"syscalls\":[{\"names\":[\"clone\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":2114060288,\"valueTwo\":1," \
-	"\"op\":\"SCMP_CMP_MASKED_EQ\"}]},{\"names\":[\"x\",\"y\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":0}]},"                \
-	"\"rootfsPropagation\":\"rprivate\",\"maskedPaths\":[\"/proc/kcore\"],\"readonlyPaths\":[\"/proc/sys\"],"                  \
+	"\"resources\":{\"devices\":[{\"allow\":false,\"type\":\"a\",\"major\":-1,\"minor\":-1,\"access\":\"rwm\"}],"            \
+	"\"memory\":{\"limit\":1048576,\"reservation\":2,\"swap\":2097152,\"kernel\":-1,\"swappiness\":0,\"disableOOMKiller\":"  \
+	"true},"                                                                                                                 \
+	"\"cpu\":{\"shares\":1024,\"quota\":-1,\"period\":100000,\"burst\":0,\"idle\":0,\"cpus\":\"0-1\",\"mems\":\"0\"},"       \
+	"\"pids\":{\"limit\":0},"                                                                                                \
+	"\"blockIO\":{\"weight\":500,\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":1}],"                          \
+	"\"throttleWriteBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":2}],\"throttleReadIOPSDevice\":[{\"major\":8,\"minor\":"  \
+	"0,\"rate\":3}],"                                                                                                        \
+	"\"throttleWriteIOPSDevice\":[{\"major\":8,\"minor\":0,\"rate\":4}]},"                                                   \
+	"\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":9}],\"unified\":{\"memory.high\":\"1\"}},"                          \
+	"\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":38,\"architectures\":[\"SCMP_ARCH_X86_64\"],"     \
+	"\"flags\":[\"SECCOMP_FILTER_FLAG_LOG\"],\"listenerPath\":\"/s\",\"listenerMetadata\":\"m\","                            \
+	"\"syscalls\":[{\"names\":[\"clone\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":2114060288,"        \
+	"\"valueTwo\":1,"                                                                                                        \
+	"\"op\":\"SCMP_CMP_MASKED_EQ\"}]},{\"names\":[\"x\",\"y\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":0}]},"             \
+	"\"rootfsPropagation\":\"rprivate\",\"maskedPaths\":[\"/proc/kcore\"],\"readonlyPaths\":[\"/proc/sys\"],"                \
 	"\"sysctl\":{\"net.ipv4.ip_forward\":\"1\"}}}"
 
 TEST(a_config_with_every_property_survives_a_round_trip)
@@ -73,17 +79,20 @@ TEST(what_is_absent_reads_as_unset)
 	ok(s.resources.memory_limit == SPEC_UNSET && s.resources.pids_limit == SPEC_UNSET && s.resources.cpu_quota == SPEC_UNSET);
 	ok(s.process.oom_score_adj == SPEC_UNSET && !s.process.has_caps && !s.seccomp && !s.ns.wanted[NS_PID]);
 	spec_done(&s);
-	is_int(parse("{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"r\"},\"linux\":{\"resources\":{\"devices\":[{\"allow\":true}]}}}", &s), 0);
+	is_int(parse("{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"r\"},\"linux\":{\"resources\":{\"devices\":[{\"allow\":true}"
+		     "]}}}",
+		     &s),
+	       0);
 	is_int(s.resources.devices[0].type, 'a');
 	is_int(s.resources.devices[0].major, -1);
 	is_str(s.resources.devices[0].access, "rwm");
 	spec_done(&s);
 }
 
-#define TOP(rest) "{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"r\"}," rest "}"
-#define PROC(rest) TOP("\"process\":{\"args\":[\"a\"],\"cwd\":\"/\"," rest "}")
-#define LINUX(rest) TOP("\"linux\":{" rest "}")
-#define RES(rest) LINUX("\"resources\":{" rest "}")
+#define TOP(rest)     "{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"r\"}," rest "}"
+#define PROC(rest)    TOP("\"process\":{\"args\":[\"a\"],\"cwd\":\"/\"," rest "}")
+#define LINUX(rest)   TOP("\"linux\":{" rest "}")
+#define RES(rest)     LINUX("\"resources\":{" rest "}")
 #define SECCOMP(rest) LINUX("\"seccomp\":{" rest "}")
 
 TEST(every_error_names_its_path)
@@ -91,88 +100,109 @@ TEST(every_error_names_its_path)
 	static const struct {
 		const char *text, *why;
 	} rows[] = {
-		{"[]", "expected an object, found an array"},
-		{"{}", ".ociVersion: missing"},
-		{"{\"ociVersion\":\"2.0.0\",\"root\":{\"path\":\"r\"}}", ".ociVersion: expected 1.x, found \"2.0.0\""},
-		{"{\"ociVersion\":\"1.\",\"root\":{\"path\":\"r\"}}", ".ociVersion: expected 1.x"},
-		{"{\"ociVersion\":\"1.2.0\"}", ".root: missing"},
-		{"{\"ociVersion\":\"1.2.0\",\"root\":{}}", ".root.path: missing"},
-		{TOP("\"hostname\":\"x\""), ".hostname: needs a namespace of type \"uts\""},
-		{TOP("\"hostname\":5"), ".hostname: expected a string, found 5"},
-		{TOP("\"process\":{}"), ".process.cwd: missing"},
-		{TOP("\"process\":{\"cwd\":\"/\"}"), ".process.args: expected at least the program"},
-		{TOP("\"process\":{\"cwd\":\"/\",\"args\":[]}"), ".process.args: expected at least the program"},
-		{TOP("\"process\":{\"cwd\":\"x\",\"args\":[\"a\"]}"), ".process.cwd: expected an absolute path, found \"x\""},
-		{PROC("\"env\":[\"A=1\",\"B\"]"), ".process.env[1]: expected NAME=VALUE, found \"B\""},
-		{PROC("\"user\":{\"uid\":4294967296}"), ".process.user.uid: expected a whole number from 0 to 4294967295, found 4294967296"},
-		{PROC("\"user\":{\"uid\":4294967295}"), ".process.user: 4294967295 is not"},
-		{PROC("\"user\":{\"additionalGids\":[1,-2]}"), ".process.user.additionalGids[1]: expected a group id"},
-		{PROC("\"user\":{\"umask\":512}"), ".process.user.umask: 512 is above"},
-		{PROC("\"capabilities\":{\"bounding\":[\"CAP_KILL\",\"CAP_FLY\"]}"),
-		 ".process.capabilities.bounding[1]: expected a capability such as \"CAP_CHOWN\", found \"CAP_FLY\""},
-		{PROC("\"capabilities\":{\"ambient\":[\"ALL\"]}"), ".process.capabilities.ambient[0]: expected a capability"},
-		{PROC("\"capabilities\":{\"ambient\":[\"CAP_ALL\"]}"), ".process.capabilities.ambient[0]: expected a capability"},
-		{PROC("\"capabilities\":[]"), ".process.capabilities: expected an object"},
-		{PROC("\"rlimits\":[{\"type\":\"RLIMIT_X\",\"soft\":1,\"hard\":1}]"), ".process.rlimits[0].type: \"RLIMIT_X\" is not"},
-		{PROC("\"rlimits\":[{\"type\":\"RLIMIT_CPU\",\"soft\":2,\"hard\":1}]"), ".process.rlimits[0].soft: 2 is above the hard limit, 1"},
-		{PROC("\"rlimits\":[{\"type\":\"RLIMIT_CPU\",\"soft\":1,\"hard\":1},{\"type\":\"RLIMIT_CPU\",\"soft\":1,\"hard\":1}]"),
-		 ".process.rlimits[1].type: RLIMIT_CPU is given twice"},
-		{PROC("\"oomScoreAdj\":1001"), ".process.oomScoreAdj: expected -1000 to 1000, found 1001"},
-		{PROC("\"scheduler\":{\"policy\":\"SCHED_FIFO\"}"), ".process.scheduler: not supported"},
-		{TOP("\"mounts\":[{\"destination\":\"proc\"}]"), ".mounts[0].destination: expected an absolute path, found \"proc\""},
-		{TOP("\"mounts\":[{\"destination\":\"/\",\"options\":[5]}]"), ".mounts[0].options[0]: expected a string, found 5"},
-		{TOP("\"mounts\":[{\"destination\":\"/\",\"uidMappings\":[{\"containerID\":0,\"hostID\":0,\"size\":1}]}]"),
-		 ".mounts[0]: uidMappings and gidMappings go together"},
-		{TOP("\"hooks\":{\"poststart\":[{\"path\":\"x\"}]}"), ".hooks.poststart[0].path: expected an absolute path"},
-		{TOP("\"hooks\":{\"startContainer\":[{\"path\":\"/x\",\"timeout\":0}]}"), ".hooks.startContainer[0].timeout: expected seconds above 0"},
-		{TOP("\"windows\":{\"layerFolders\":[\"x\"]}"), ".windows: not supported"},
-		{LINUX("\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mnt\"}]"), ".linux.namespaces[1].type: \"mnt\" is not a namespace"},
-		{LINUX("\"namespaces\":[{},{\"type\":5}]"), ".linux.namespaces[0].type: missing"},
-		{LINUX("\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":5}]"),
-		 ".linux.namespaces[3].type: expected a string, found 5"},
-		{LINUX("\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"pid\"}]"), ".linux.namespaces[1].type: pid is given twice"},
-		{LINUX("\"namespaces\":[{\"type\":\"pid\",\"path\":\"x\"}]"), ".linux.namespaces[0].path: expected an absolute path"},
-		{LINUX("\"uidMappings\":[{\"containerID\":0,\"hostID\":0,\"size\":1}]"), ".linux.uidMappings: id mappings need"},
-		{LINUX("\"namespaces\":[{\"type\":\"user\"}],\"uidMappings\":[{\"containerID\":0,\"hostID\":4294967295,\"size\":2}]"),
-		 ".linux.uidMappings[0]: the range goes beyond"},
-		{LINUX("\"namespaces\":[{\"type\":\"user\"}],\"gidMappings\":[{\"containerID\":0,\"hostID\":1,\"size\":0}]"),
-		 ".linux.gidMappings[0].size: expected at least 1"},
-		{LINUX("\"devices\":[{\"path\":\"x\",\"type\":\"c\"}]"), ".linux.devices[0].path: expected an absolute path"},
-		{LINUX("\"devices\":[{\"path\":\"/x\",\"type\":\"d\"}]"), ".linux.devices[0].type: expected \"c\", \"b\", \"u\" or \"p\", found \"d\""},
-		{LINUX("\"devices\":[{\"path\":\"/x\",\"type\":\"c\",\"major\":4096,\"minor\":0}]"), ".linux.devices[0]: 4096:0 is not a device number"},
-		{LINUX("\"maskedPaths\":[\"/a\",\"b\"]"), ".linux.maskedPaths[1]: expected an absolute path"},
-		{LINUX("\"readonlyPaths\":[\"b\"]"), ".linux.readonlyPaths[0]: expected an absolute path"},
-		{LINUX("\"rootfsPropagation\":\"public\""), ".linux.rootfsPropagation: \"public\" is none of"},
-		{LINUX("\"mountLabel\":\"x\""), ".linux.mountLabel: not supported"},
-		{LINUX("\"intelRdt\":{\"closID\":\"x\"}"), ".linux.intelRdt: not supported"},
-		{LINUX("\"sysctl\":{\"a\":1}"), ".linux.sysctl[\"a\"]: expected a string, found 1"},
-		{RES("\"devices\":[{}]"), ".linux.resources.devices[0].allow: missing"},
-		{RES("\"devices\":[{\"allow\":true,\"type\":\"x\"}]"), ".linux.resources.devices[0].type: expected"},
-		{RES("\"devices\":[{\"allow\":true,\"access\":\"rx\"}]"), ".linux.resources.devices[0].access: expected"},
-		{RES("\"devices\":[{\"allow\":true,\"major\":-2}]"), ".linux.resources.devices[0]: device numbers"},
-		{RES("\"memory\":{\"limit\":\"1g\"}"), ".linux.resources.memory.limit: expected a whole number of 64 bits, found \"1g\""},
-		{RES("\"memory\":{\"swappiness\":101}"), ".linux.resources.memory.swappiness: expected 0 to 100, found 101"},
-		{RES("\"memory\":{\"limit\":10,\"swap\":9}"), ".linux.resources.memory.swap: 9 is memory plus swap"},
-		{RES("\"memory\":{\"useHierarchy\":false}"), ".linux.resources.memory.useHierarchy: expected true"},
-		{RES("\"cpu\":{\"realtimeRuntime\":5}"), ".linux.resources.cpu.realtimeRuntime: not supported"},
-		{RES("\"cpu\":{\"period\":1000001}"), ".linux.resources.cpu.period: expected 0 to 1000000"},
-		{RES("\"pids\":{\"limit\":-2}"), ".linux.resources.pids.limit: expected -1 to"},
-		{RES("\"blockIO\":{\"weight\":1001}"), ".linux.resources.blockIO.weight: expected 0 to 1000"},
-		{RES("\"blockIO\":{\"weightDevice\":[{}]}"), ".linux.resources.blockIO.weightDevice: not supported"},
-		{RES("\"unified\":{\"../x\":\"1\"}"), ".linux.resources.unified: \"../x\" is not the name"},
-		{RES("\"network\":{\"classID\":1}"), ".linux.resources.network: not supported"},
-		{SECCOMP(""), ".linux.seccomp.defaultAction: missing"},
-		{SECCOMP("\"defaultAction\":\"ALLOW\""), ".linux.seccomp.defaultAction: \"ALLOW\" is not"},
-		{SECCOMP("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[\"X\"]"), ".linux.seccomp.flags[0]: \"X\" is not"},
-		{SECCOMP("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"defaultErrnoRet\":4096"), ".linux.seccomp.defaultErrnoRet: 4096 is not an errno"},
-		{SECCOMP("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[],\"action\":\"SCMP_ACT_ALLOW\"}]"),
-		 ".linux.seccomp.syscalls[0].names: expected at least one"},
-		{SECCOMP("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"a\"],\"action\":\"X\"}]"),
-		 ".linux.seccomp.syscalls[0].action: \"X\" is not"},
-		{SECCOMP("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"a\"],\"action\":\"SCMP_ACT_LOG\",\"args\":"
-			 "[{\"index\":6,\"value\":0,\"op\":\"SCMP_CMP_EQ\"}]}]"), ".linux.seccomp.syscalls[0].args[0].index: system calls have"},
-		{SECCOMP("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"a\"],\"action\":\"SCMP_ACT_LOG\",\"args\":"
-			 "[{\"index\":5,\"value\":0,\"op\":\"EQ\"}]}]"), ".linux.seccomp.syscalls[0].args[0].op: \"EQ\" is not"},
+		{ "[]", "expected an object, found an array" },
+		{ "{}", ".ociVersion: missing" },
+		{ "{\"ociVersion\":\"2.0.0\",\"root\":{\"path\":\"r\"}}", ".ociVersion: expected 1.x, found \"2.0.0\"" },
+		{ "{\"ociVersion\":\"1.\",\"root\":{\"path\":\"r\"}}", ".ociVersion: expected 1.x" },
+		{ "{\"ociVersion\":\"1.2.0\"}", ".root: missing" },
+		{ "{\"ociVersion\":\"1.2.0\",\"root\":{}}", ".root.path: missing" },
+		{ TOP("\"hostname\":\"x\""), ".hostname: needs a namespace of type \"uts\"" },
+		{ TOP("\"hostname\":5"), ".hostname: expected a string, found 5" },
+		{ TOP("\"process\":{}"), ".process.cwd: missing" },
+		{ TOP("\"process\":{\"cwd\":\"/\"}"), ".process.args: expected at least the program" },
+		{ TOP("\"process\":{\"cwd\":\"/\",\"args\":[]}"), ".process.args: expected at least the program" },
+		{ TOP("\"process\":{\"cwd\":\"x\",\"args\":[\"a\"]}"), ".process.cwd: expected an absolute path, found \"x\"" },
+		{ PROC("\"env\":[\"A=1\",\"B\"]"), ".process.env[1]: expected NAME=VALUE, found \"B\"" },
+		{ PROC("\"user\":{\"uid\":4294967296}"),
+		  ".process.user.uid: expected a whole number from 0 to 4294967295, found 4294967296" },
+		{ PROC("\"user\":{\"uid\":4294967295}"), ".process.user: 4294967295 is not" },
+		{ PROC("\"user\":{\"additionalGids\":[1,-2]}"), ".process.user.additionalGids[1]: expected a group id" },
+		{ PROC("\"user\":{\"umask\":512}"), ".process.user.umask: 512 is above" },
+		{ PROC("\"capabilities\":{\"bounding\":[\"CAP_KILL\",\"CAP_FLY\"]}"),
+		  ".process.capabilities.bounding[1]: expected a capability such as \"CAP_CHOWN\", found \"CAP_FLY\"" },
+		{ PROC("\"capabilities\":{\"ambient\":[\"ALL\"]}"), ".process.capabilities.ambient[0]: expected a capability" },
+		{ PROC("\"capabilities\":{\"ambient\":[\"CAP_ALL\"]}"),
+		  ".process.capabilities.ambient[0]: expected a capability" },
+		{ PROC("\"capabilities\":[]"), ".process.capabilities: expected an object" },
+		{ PROC("\"rlimits\":[{\"type\":\"RLIMIT_X\",\"soft\":1,\"hard\":1}]"),
+		  ".process.rlimits[0].type: \"RLIMIT_X\" is not" },
+		{ PROC("\"rlimits\":[{\"type\":\"RLIMIT_CPU\",\"soft\":2,\"hard\":1}]"),
+		  ".process.rlimits[0].soft: 2 is above the hard limit, 1" },
+		{ PROC("\"rlimits\":[{\"type\":\"RLIMIT_CPU\",\"soft\":1,\"hard\":1},{\"type\":\"RLIMIT_CPU\",\"soft\":1,"
+		       "\"hard\":1}]"),
+		  ".process.rlimits[1].type: RLIMIT_CPU is given twice" },
+		{ PROC("\"oomScoreAdj\":1001"), ".process.oomScoreAdj: expected -1000 to 1000, found 1001" },
+		{ PROC("\"scheduler\":{\"policy\":\"SCHED_FIFO\"}"), ".process.scheduler: not supported" },
+		{ TOP("\"mounts\":[{\"destination\":\"proc\"}]"),
+		  ".mounts[0].destination: expected an absolute path, found \"proc\"" },
+		{ TOP("\"mounts\":[{\"destination\":\"/\",\"options\":[5]}]"),
+		  ".mounts[0].options[0]: expected a string, found 5" },
+		{ TOP("\"mounts\":[{\"destination\":\"/\",\"uidMappings\":[{\"containerID\":0,\"hostID\":0,\"size\":1}]}]"),
+		  ".mounts[0]: uidMappings and gidMappings go together" },
+		{ TOP("\"hooks\":{\"poststart\":[{\"path\":\"x\"}]}"), ".hooks.poststart[0].path: expected an absolute path" },
+		{ TOP("\"hooks\":{\"startContainer\":[{\"path\":\"/x\",\"timeout\":0}]}"),
+		  ".hooks.startContainer[0].timeout: expected seconds above 0" },
+		{ TOP("\"windows\":{\"layerFolders\":[\"x\"]}"), ".windows: not supported" },
+		{ LINUX("\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mnt\"}]"),
+		  ".linux.namespaces[1].type: \"mnt\" is not a namespace" },
+		{ LINUX("\"namespaces\":[{},{\"type\":5}]"), ".linux.namespaces[0].type: missing" },
+		{ LINUX("\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":5}]"),
+		  ".linux.namespaces[3].type: expected a string, found 5" },
+		{ LINUX("\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"pid\"}]"),
+		  ".linux.namespaces[1].type: pid is given twice" },
+		{ LINUX("\"namespaces\":[{\"type\":\"pid\",\"path\":\"x\"}]"),
+		  ".linux.namespaces[0].path: expected an absolute path" },
+		{ LINUX("\"uidMappings\":[{\"containerID\":0,\"hostID\":0,\"size\":1}]"),
+		  ".linux.uidMappings: id mappings need" },
+		{ LINUX("\"namespaces\":[{\"type\":\"user\"}],\"uidMappings\":[{\"containerID\":0,\"hostID\":4294967295,\"size\":"
+			"2}]"),
+		  ".linux.uidMappings[0]: the range goes beyond" },
+		{ LINUX("\"namespaces\":[{\"type\":\"user\"}],\"gidMappings\":[{\"containerID\":0,\"hostID\":1,\"size\":0}]"),
+		  ".linux.gidMappings[0].size: expected at least 1" },
+		{ LINUX("\"devices\":[{\"path\":\"x\",\"type\":\"c\"}]"), ".linux.devices[0].path: expected an absolute path" },
+		{ LINUX("\"devices\":[{\"path\":\"/x\",\"type\":\"d\"}]"),
+		  ".linux.devices[0].type: expected \"c\", \"b\", \"u\" or \"p\", found \"d\"" },
+		{ LINUX("\"devices\":[{\"path\":\"/x\",\"type\":\"c\",\"major\":4096,\"minor\":0}]"),
+		  ".linux.devices[0]: 4096:0 is not a device number" },
+		{ LINUX("\"maskedPaths\":[\"/a\",\"b\"]"), ".linux.maskedPaths[1]: expected an absolute path" },
+		{ LINUX("\"readonlyPaths\":[\"b\"]"), ".linux.readonlyPaths[0]: expected an absolute path" },
+		{ LINUX("\"rootfsPropagation\":\"public\""), ".linux.rootfsPropagation: \"public\" is none of" },
+		{ LINUX("\"mountLabel\":\"x\""), ".linux.mountLabel: not supported" },
+		{ LINUX("\"intelRdt\":{\"closID\":\"x\"}"), ".linux.intelRdt: not supported" },
+		{ LINUX("\"sysctl\":{\"a\":1}"), ".linux.sysctl[\"a\"]: expected a string, found 1" },
+		{ RES("\"devices\":[{}]"), ".linux.resources.devices[0].allow: missing" },
+		{ RES("\"devices\":[{\"allow\":true,\"type\":\"x\"}]"), ".linux.resources.devices[0].type: expected" },
+		{ RES("\"devices\":[{\"allow\":true,\"access\":\"rx\"}]"), ".linux.resources.devices[0].access: expected" },
+		{ RES("\"devices\":[{\"allow\":true,\"major\":-2}]"), ".linux.resources.devices[0]: device numbers" },
+		{ RES("\"memory\":{\"limit\":\"1g\"}"),
+		  ".linux.resources.memory.limit: expected a whole number of 64 bits, found \"1g\"" },
+		{ RES("\"memory\":{\"swappiness\":101}"), ".linux.resources.memory.swappiness: expected 0 to 100, found 101" },
+		{ RES("\"memory\":{\"limit\":10,\"swap\":9}"), ".linux.resources.memory.swap: 9 is memory plus swap" },
+		{ RES("\"memory\":{\"useHierarchy\":false}"), ".linux.resources.memory.useHierarchy: expected true" },
+		{ RES("\"cpu\":{\"realtimeRuntime\":5}"), ".linux.resources.cpu.realtimeRuntime: not supported" },
+		{ RES("\"cpu\":{\"period\":1000001}"), ".linux.resources.cpu.period: expected 0 to 1000000" },
+		{ RES("\"pids\":{\"limit\":-2}"), ".linux.resources.pids.limit: expected -1 to" },
+		{ RES("\"blockIO\":{\"weight\":1001}"), ".linux.resources.blockIO.weight: expected 0 to 1000" },
+		{ RES("\"blockIO\":{\"weightDevice\":[{}]}"), ".linux.resources.blockIO.weightDevice: not supported" },
+		{ RES("\"unified\":{\"../x\":\"1\"}"), ".linux.resources.unified: \"../x\" is not the name" },
+		{ RES("\"network\":{\"classID\":1}"), ".linux.resources.network: not supported" },
+		{ SECCOMP(""), ".linux.seccomp.defaultAction: missing" },
+		{ SECCOMP("\"defaultAction\":\"ALLOW\""), ".linux.seccomp.defaultAction: \"ALLOW\" is not" },
+		{ SECCOMP("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[\"X\"]"), ".linux.seccomp.flags[0]: \"X\" is not" },
+		{ SECCOMP("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"defaultErrnoRet\":4096"),
+		  ".linux.seccomp.defaultErrnoRet: 4096 is not an errno" },
+		{ SECCOMP("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[],\"action\":\"SCMP_ACT_ALLOW\"}]"),
+		  ".linux.seccomp.syscalls[0].names: expected at least one" },
+		{ SECCOMP("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"a\"],\"action\":\"X\"}]"),
+		  ".linux.seccomp.syscalls[0].action: \"X\" is not" },
+		{ SECCOMP("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"a\"],\"action\":\"SCMP_ACT_LOG\","
+			  "\"args\":"
+			  "[{\"index\":6,\"value\":0,\"op\":\"SCMP_CMP_EQ\"}]}]"),
+		  ".linux.seccomp.syscalls[0].args[0].index: system calls have" },
+		{ SECCOMP("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"a\"],\"action\":\"SCMP_ACT_LOG\","
+			  "\"args\":"
+			  "[{\"index\":5,\"value\":0,\"op\":\"EQ\"}]}]"),
+		  ".linux.seccomp.syscalls[0].args[0].op: \"EQ\" is not" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct spec s;
@@ -189,7 +219,9 @@ TEST(refused_properties_are_fine_while_empty)
 	struct spec s;
 
 	is_int(parse(LINUX("\"mountLabel\":\"\",\"intelRdt\":{},\"resources\":{\"cpu\":{\"realtimePeriod\":0},\"network\":{},"
-			   "\"memory\":{\"checkBeforeUpdate\":false,\"useHierarchy\":true}}"), &s), 0);
+			   "\"memory\":{\"checkBeforeUpdate\":false,\"useHierarchy\":true}}"),
+		     &s),
+	       0);
 	spec_done(&s);
 }
 
@@ -261,7 +293,7 @@ TEST(capability_names_go_both_ways)
 	uint64_t all;
 	is_int(cap_parse("all", &all), 0);
 	ok(all == (UINT64_C(1) << (CAP_LAST_CAP + 1)) - 1);
-	static const char *const wrong[] = {"", "CAP_", "CAP_X", "CAP_CHOWN ", "CAP_CAP_CHOWN", "0"};
+	static const char *const wrong[] = { "", "CAP_", "CAP_X", "CAP_CHOWN ", "CAP_CAP_CHOWN", "0" };
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
 		is_int(cap_parse(wrong[i], &all), -EINVAL);
 }
