@@ -23,7 +23,7 @@ enum frame_type {
 	FRAME_OK,        /* the request on this channel was done; payload by request (JSON or empty) */
 	FRAME_START,     /* -> guest: JSON {config, files, ...}; see guest.h */
 	FRAME_STARTED,   /* the user's process runs (exec succeeded); payload: i32 pid */
-	FRAME_ATTACH,    /* CLI -> monitor: JSON {"stdin":bool,"stdout":bool,"stderr":bool,"logs":bool} */
+	FRAME_ATTACH,    /* CLI -> monitor: JSON {"stdin":bool,"stdout":bool,"stderr":bool} */
 	FRAME_EXEC,      /* JSON: OCI process object (+ "berth" extras); opens the channel */
 	FRAME_STDIN,
 	FRAME_STDOUT,

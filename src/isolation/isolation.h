@@ -13,8 +13,11 @@ struct exit_status {
 	bool oom;
 }; /* code already by shell convention (128+n, 137 on OOM) */
 
-/* One user process: the container's main one, or an exec'd one. io fds are the monitor's ends, non-blocking: with a tty
- * in == out (one fd, the pty master or a socketpair), err == -1. Fields are valid until on_exit returned. */
+/* One user process: the container's main one, or an exec'd one. io fds are the monitor's ends, non-blocking and
+ * close-on-exec: with a tty in == out (one fd, the pty master or a socketpair), err == -1. They belong to the monitor from
+ * the moment start() or exec() has returned 0: it closes them, in after close_stdin() (for a pipe or a socketpair the close
+ * itself is the end of input, so close_stdin may have nothing to do; on a pty it writes the VEOF character). The monitor sets
+ * has_tty, on_exit and arg before the call; in, out, err and impl are the isolation's to set. */
 struct task {
 	int in, out, err;
 	bool has_tty;
@@ -33,7 +36,8 @@ struct instance_config {
 	int rundirfd; /* RUN/containers/ID, for sockets and such; all of it is removed by the monitor */
 	const char *rundir;
 	uint16_t tty_rows, tty_cols;
-	/* The start's outcome, exactly once: NULL = the user's process runs. May be called from inside start(). */
+	/* The start's outcome, exactly once when start() returned 0: NULL = the user's process runs. May be called from inside
+	 * start(); never when start() itself fails. */
 	void (*on_started)(struct instance *i, const struct err *e);
 	/* The wall itself broke (VMM died): every task's on_exit has been called before. */
 	void (*on_lost)(struct instance *i, const struct err *e);

@@ -13,6 +13,8 @@ struct monitor_config {
 	const char *id;
 	const struct paths *paths;
 	int client_fd; /* the CLI's end of the first connection: already attached when the process starts; -1 = detached */
+	/* Called once the process runs (started.json is written, the client has been told); may be NULL. */
+	void (*on_started)(void *arg);
 	/* Called once the process has ended, output is drained and exited.json is written, before clients get FRAME_EXIT:
 	 * main/berth-monitor.c gives the engine's bookkeeping (record the exit, --rm). */
 	int (*on_exited)(const struct exit_status *st, const struct err *start_error, void *arg);
@@ -24,6 +26,17 @@ int monitor_run(const struct monitor_config *cfg, struct err *e);
 /* ---- client side, used by the engine and the CLI ---- */
 /* Connects to a running container's monitor, HELLO exchanged. -ENOENT / -ECONNREFUSED: no monitor. */
 int monitor_connect(const struct paths *p, const char *id, int *ret_fd, struct err *e);
+/* One request and its answer on a connection that is not (yet) attached: sends the frame and reads up to the FRAME_OK,
+ * FRAME_STARTED or FRAME_ERROR of that channel, not a byte more, so attach_run can go on from there. FRAME_EXEC (channel >= 1;
+ * payload: OCI process object, and "berth": {"stdin": bool, "detach": bool} in it), FRAME_SIGNAL, FRAME_STATS, FRAME_ATTACH.
+ * FRAME_RESIZE has no answer: use attach_run. *ret_reply (may be NULL): the payload, NUL-terminated, caller frees. */
+int monitor_request(int fd, enum frame_type type, uint16_t channel, const void *payload, size_t len, char **ret_reply,
+		    struct err *e);
+/* On the socketpair that the monitor was started with: waits for the start's outcome. The start's own error is returned,
+ * with err.exit 125, 126 or 127; -EPIPE where the monitor ended without a word. For detached runs, which then close fd. */
+int monitor_wait_started(int fd, struct err *e);
+/* Waits for the main process's end on a connection from monitor_connect or a socketpair that isn't attached. */
+int monitor_wait_exit(int fd, struct exit_status *ret, struct err *e);
 /* Truth about ID from its run files and pid: */
 enum monitor_truth { MONITOR_NONE, MONITOR_STARTING, MONITOR_RUNNING, MONITOR_EXITED, MONITOR_DIED };
 struct monitor_state {
@@ -35,7 +48,9 @@ struct monitor_state {
 };
 int monitor_inspect(const struct paths *p, const char *id, struct monitor_state *ret, struct err *e);
 
-/* Terminal or pipe <-> monitor: pumps until FRAME_EXIT or detach. fd: from monitor_connect or the spawn's socketpair. */
+/* Terminal or pipe <-> monitor: pumps 0, 1 and 2 until FRAME_EXIT or detach. fd: from monitor_connect, after FRAME_ATTACH or
+ * FRAME_EXEC, or the spawn's socketpair, which is attached from the start; a start's error is returned as by
+ * monitor_wait_started. Does not close fd. *ret_detached: left by the detach keys; then *ret_exit is not written. */
 struct attach_opts {
 	uint16_t channel; /* 0 = the main process */
 	bool want_stdin, has_tty, sig_proxy;
