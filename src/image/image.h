@@ -23,6 +23,13 @@ DEFINE_CLEANUP(struct store *, store_close)
 struct records *store_records(struct store *s);
 const char *store_root(const struct store *s);
 int store_rootfd(const struct store *s);
+/* ROOT/lock. Shared: taken around everything that makes something out of blobs or layers: from before image_find until the
+ * container's launch.json and record are written; from before a pull until image_record is done. Waits for a collection to end.
+ * Exclusive: store_gc alone takes it, and does not wait (-EBUSY). One lock per open store; taking another kind converts it. */
+enum store_lock { STORE_UNLOCKED, STORE_SHARED, STORE_EXCLUSIVE };
+int store_lock(struct store *s, enum store_lock how, struct err *e);
+/* Chain id of diff_id upon parent (a chain id; NULL for the lowest layer): OCI image spec, "Layer ChainID". Checked digests. */
+int chain_id(const char *parent, const char *diff_id, char ret[DIGEST_LEN]);
 
 /* A usable image: everything that `run` needs, without reading manifests again. */
 struct image {
@@ -47,7 +54,8 @@ int image_tag(struct store *s, const char *name, const struct ref *ref, struct e
  * (docker's rules). Prints nothing: each thing done is reported through cb ("Untagged: X", "Deleted: sha256:..."). */
 int image_remove(struct store *s, const char *name, bool force, void (*cb)(const char *line, void *arg), void *arg,
 		 struct err *e);
-/* Deletes blobs, layers and disks that no image or container refers to; also stale tmp. */
+/* Deletes blobs, layers and disks that no image or container refers to; also stale tmp. -EBUSY: a pull, load or start holds the
+ * lock; nothing was deleted. The store is unlocked afterwards. */
 int store_gc(struct store *s, struct err *e);
 /* Rehashes every blob and compares layers' presence: each damaged object is reported through cb; count or -errno. (I11) */
 int store_check(struct store *s, void (*cb)(const char *problem, void *arg), void *arg, struct err *e);
