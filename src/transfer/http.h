@@ -1,0 +1,64 @@
+/* http: requests in flight together on one libcurl multi handle, with the limits that a stranger's server must meet.
+ * Policy about retries, redirects and credentials is exchange.c's; here a request is one request. Single-threaded: all
+ * callbacks run inside http_turn. */
+#pragma once
+
+#include <curl/curl.h>
+
+#include "auth.h"
+#include "base.h"
+
+#define HTTP_HEADERS_MAX    (64u << 10) /* bytes of all response headers together (1xx responses included) */
+#define HTTP_ERROR_BODY_MAX 4096u       /* what is kept of an error's body */
+
+struct http;
+struct http_opts {
+	bool tls_skip_verify;
+	uint64_t stall_ms;   /* a request slower than 1 KiB/s for a third of this is cut off (at least 1 s) */
+	const char *domain;  /* additional CAs are read from {/etc/docker,/etc/containers}/certs.d/DOMAIN/ (*.crt) */
+	const char *ca_file; /* in place of the system's CAs, or NULL */
+	const char *ca_dir;
+};
+int http_new(const struct http_opts *o, struct http **ret, struct err *e);
+void http_free(struct http *h);
+DEFINE_CLEANUP(struct http *, http_free)
+
+struct http_req {
+	/* --- asked; kept by the caller until http_req_done --- */
+	const char *url;
+	const char *authorization; /* the header's value, or NULL */
+	const char *const *accept; /* NULL-terminated list of media types, or NULL */
+	const char *post;          /* form body; NULL = GET */
+	uint64_t range_from;       /* 0 = whole */
+	/* Called once when the header of a 2xx answer is complete, then for each piece of its body. A negative errno
+	 * aborts the request with that errno in .refused. */
+	int (*begin)(struct http_req *r, void *arg);
+	int (*body)(const void *p, size_t n, void *arg);
+	void *arg;
+	/* --- answered --- */
+	bool is_done;
+	CURLcode code;       /* valid when is_done */
+	int refused;         /* -errno of begin/body or of our own limits, or 0 */
+	const char *refusal; /* text of our own limits, or NULL */
+	long status;
+	char *content_type, *location, *digest; /* without parameters; as given; Docker-Content-Digest */
+	struct challenge challenge;
+	int64_t retry_after_s;                           /* -1 = not given */
+	int64_t content_length;                          /* -1 = not given */
+	int64_t content_range_from, content_range_total; /* of a 206; -1 = not given */
+	struct buf error_body;                           /* of a non-2xx answer, at most HTTP_ERROR_BODY_MAX */
+	char text[CURL_ERROR_SIZE];                      /* curl's words */
+	/* --- private --- */
+	struct http *http;
+	CURL *easy;
+	struct curl_slist *headers;
+	size_t header_bytes;
+	bool has_begun;
+};
+/* Puts r in flight. It may be used again after http_req_done. */
+int http_start(struct http *h, struct http_req *r, struct err *e);
+/* Takes r out of flight if it still is, and frees what was answered. */
+void http_req_done(struct http_req *r);
+/* One turn: moves all requests on, sleeping at most timeout_ms unless one of the n extra fds is ready (its .revents says so)
+ * or a request ended. */
+int http_turn(struct http *h, struct curl_waitfd *extra, unsigned n, int timeout_ms, struct err *e);
