@@ -62,6 +62,7 @@ struct container_args {
 	size_t n_files;
 	const char *init_path; /* berth-init for --init, or NULL: the user's process is PID 1 itself */
 	int stdio[3];          /* become 0, 1, 2; ignored when spec->process.terminal. Borrowed. */
+	const char *bundle;    /* for the state that hooks get; may be NULL */
 	bool no_cgroup;
 	bool die_with_parent; /* PR_SET_PDEATHSIG for the container's first process */
 	/* Called per step where not NULL; ns since container_create began. */
