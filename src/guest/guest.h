@@ -1,32 +1,96 @@
 /* guest: what is spoken between the host (isolation/vm.c) and berth-init in the guest, and berth-init's own parts.
  * Transport: frames (frame.h) over a virtio-serial port named "dev.berth.agent" (QEMU) or vsock. After HELLO both ways the
  * host sends one FRAME_START on channel 0:
- *   { "config": config.json as the guest is to see it, "files": [...launch_file], "hostname": ...,
- *     "root": {"disk": "/dev/vda", "upper": "/dev/vdb"}, "shares": [{"tag","target"}], "init": bool,
+ *   { "config": config.json as the guest is to see it, "id": ..., "files": [...launch_file],
+ *     "root": {"disk": "/dev/vda", "upper": "/dev/vdb"}, "shares": [{"tag","target"}], "init": bool, "volatile": bool,
  *     "seccomp": base64 of the compiled filter, "seccomp_flags": n, "time_ns": host clock, "entropy": base64 }
  * and is answered with FRAME_STARTED or FRAME_ERROR; then STDIN/STDOUT/... as frame.h says; FRAME_EXEC on channels 1.. .
- * When the main process has ended: output, FRAME_EXIT on channel 0; the host then sends FRAME_SHUTDOWN (sync, power off). */
+ * When the main process has ended: output, FRAME_EXIT on channel 0; the host then sends FRAME_SHUTDOWN (sync, power off).
+ *
+ * Neither side trusts the other: the host takes the guest for hostile (docs/THREATS.md), and the agent checks what it is
+ * sent because a bug on the host should end with a message and not with a wedged guest. */
 #pragma once
 
 #include "container.h"
 
 #define GUEST_PORT_NAME "dev.berth.agent"
+/* In the initramfs: modules in load order, one file name a line; the second list only when there are shares. */
+#define GUEST_MODULES       "/m"
+#define GUEST_MODULES_BOOT  "boot"
+#define GUEST_MODULES_SHARE "share"
+#define GUEST_INIT          "/init"
 
 struct guest_share {
 	char *tag, *target;
 };
 struct guest_start {
 	struct spec spec;
+	char *id;
 	struct launch_file *files;
 	size_t n_files;
 	char *root_disk, *upper_disk;
 	struct guest_share *shares;
 	size_t n_shares;
-	bool use_init;
+	bool use_init, is_volatile;
 	struct seccomp_prog seccomp;
 	uint64_t time_ns;
 	char *entropy_b64;
 };
+/* On failure nothing needs freeing. */
 int guest_start_parse(const char *text, size_t len, struct guest_start *ret, struct err *e);
-struct json_object *guest_start_json(const struct guest_start *s);
+struct json_object *guest_start_json(const struct guest_start *s); /* NULL on ENOMEM */
 void guest_start_done(struct guest_start *s);
+
+/* ---- the agent: the guest's end of the stream ---- */
+
+/* One process as the agent drives it. fds are the agent's ends; with a terminal in == out, err == -1. */
+struct agent_process {
+	pid_t pid;
+	int in, out, err;
+	bool has_tty;
+};
+/* What the agent has done for it: the real ones are setup.c's; tests put plain processes behind the same agent. Each fills e on
+ * failure; err.exit travels to the host. */
+struct agent_ops {
+	/* Owns what *s holds from here on, also on failure. */
+	int (*start)(void *arg, const struct guest_start *s, struct agent_process *ret, struct err *e);
+	int (*exec)(void *arg, const struct spec_process *p, struct agent_process *ret, struct err *e);
+	/* is_main: the container's own process. pid has not been reaped. */
+	int (*kill)(void *arg, pid_t pid, bool is_main, int sig, struct err *e);
+	/* pid is a zombie: reap it. */
+	int (*reap)(void *arg, pid_t pid, bool is_main, int *ret_wait_status, bool *ret_oom, struct err *e);
+	int (*stats)(void *arg, struct json_object **ret, struct err *e);
+};
+/* Serves fd (a stream, made non-blocking) until SHUTDOWN (returns 0) or until the host goes away or breaks the protocol
+ * (-errno). Reaps every child of this process, its own or adopted: the caller must have no others to wait for. */
+int agent_run(int fd, const struct agent_ops *ops, void *arg, struct err *e);
+
+/* ---- berth-init's parts: all for PID 1 of a guest ---- */
+
+/* proc, sysfs, devtmpfs and cgroup2 mounted; fds 0-2 on /dev/null; the root made one that pivot_root accepts. */
+int guest_mount_early(struct err *e);
+/* Loads GUEST_MODULES/list in order; what is built in or loaded already is passed over. The files are deleted: they
+ * only cost memory. */
+int guest_load_modules(const char *list, struct err *e);
+/* Opens the virtio-serial port of that name, waiting for it for at most timeout_ms. -> fd */
+int guest_open_port(const char *name, unsigned timeout_ms, struct err *e);
+/* Limits that a process inherits on a usual host, the loopback interface. */
+int guest_tune(struct err *e);
+int guest_set_clock(uint64_t time_ns, struct err *e);
+int guest_add_entropy(const void *p, size_t n, struct err *e);
+/* Read-only image disk below a writable ext4 disk (upper NULL = read-only): detached overlay mount. -> *ret_rootfd */
+int guest_mount_root(const struct guest_start *s, int *ret_rootfd, struct err *e);
+int guest_mount_shares(const struct guest_start *s, struct err *e);
+/* The ops of a real guest, and their state. */
+struct guest;
+int guest_new(struct guest **ret, struct err *e);
+void guest_free(struct guest *g);
+DEFINE_CLEANUP(struct guest *, guest_free)
+extern const struct agent_ops guest_agent_ops; /* arg: struct guest * */
+/* Flushes what must outlive the guest and turns it off. Does not return. */
+_noreturn_ void guest_power_off(bool is_volatile);
+bool guest_is_volatile(const struct guest *g);
+
+/* PID 1 inside a container (--init): runs argv, hands signals on, reaps, returns the exit status for the caller to end with
+ * (128 + signal; 126, 127 when argv can't be run). */
+int reaper_run(char *const *argv);

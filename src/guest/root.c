@@ -1,0 +1,102 @@
+/* root: a guest's root file system and shares. The image's disk is read-only and shared by every guest of the image; what
+ * this container writes goes to a disk of its own, or nowhere when there is none. */
+#include <linux/mount.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+#define IMAGE_DIR "/image"
+#define DISK_DIR  "/disk"
+
+static int mount_dir(const char *source, const char *target, const char *type, unsigned long flags, const char *options,
+		     struct err *e)
+{
+	if (mkdir_p(AT_FDCWD, target, 0755) < 0 || mount(source, target, type, flags, options) < 0)
+		return err_set(e, errno, "mount %s (%s) on %s: %s", source, type, target, strerror(errno));
+	return 0;
+}
+
+static int overlay_set(int fs, const char *key, const char *value, struct err *e)
+{
+	if (fsconfig(fs, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, key, value, 0) < 0)
+		return err_set(e, errno, "overlay %s=%s: %s", key, value ? value : "", strerror(errno));
+	return 0;
+}
+
+static int mount_overlay(bool is_volatile, int *ret_fd, struct err *e)
+{
+	_cleanup_fd_ int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+	int m, r;
+
+	if (fs < 0)
+		return err_set(e, errno, "overlay: %s", strerror(errno));
+	r = overlay_set(fs, "source", "overlay", e);
+	if (r >= 0)
+		r = overlay_set(fs, "lowerdir", IMAGE_DIR, e);
+	if (r >= 0)
+		r = overlay_set(fs, "upperdir", DISK_DIR "/upper", e);
+	if (r >= 0)
+		r = overlay_set(fs, "workdir", DISK_DIR "/work", e);
+	if (r >= 0 && is_volatile) /* Linux 5.10: no syncs at all; the disk is thrown away with the container */
+		r = overlay_set(fs, "volatile", NULL, e);
+	if (r < 0)
+		return r;
+	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return err_set(e, errno, "overlay of the image and the container's disk: %s", strerror(errno));
+	m = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV);
+	if (m < 0)
+		return err_set(e, errno, "overlay: %s", strerror(errno));
+	*ret_fd = m;
+	return 0;
+}
+
+int guest_mount_root(const struct guest_start *s, int *ret_rootfd, struct err *e)
+{
+	int r = mount_dir(s->root_disk, IMAGE_DIR, "erofs", MS_RDONLY | MS_NODEV, NULL, e);
+
+	if (r < 0)
+		return r;
+	if (!s->upper_disk) {
+		int fd = open_tree(AT_FDCWD, IMAGE_DIR, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+		if (fd < 0)
+			return err_set(e, errno, "open_tree %s: %s", IMAGE_DIR, strerror(errno));
+		*ret_rootfd = fd;
+		return 0;
+	}
+	/* The inode tables are zero as made; the lazy thread that would zero them again only costs. */
+	r = mount_dir(s->upper_disk, DISK_DIR, "ext4", MS_NOATIME | MS_NODEV, "noinit_itable", e);
+	if (r < 0)
+		return r;
+	if (mkdir_p(AT_FDCWD, DISK_DIR "/upper", 0755) < 0 || mkdir_p(AT_FDCWD, DISK_DIR "/work", 0700) < 0)
+		return err_set(e, errno, "directories on the container's disk: %s", strerror(errno));
+	/* A volatile overlay leaves a mark that refuses the next mount of the same directories. */
+	if (s->is_volatile && rm_rf(AT_FDCWD, DISK_DIR "/work/work/incompat") < 0)
+		return err_set(e, EIO, "the overlay's volatile mark could not be removed");
+	return mount_overlay(s->is_volatile, ret_rootfd, e);
+}
+
+int guest_mount_shares(const struct guest_start *s, struct err *e)
+{
+	int r = s->n_shares ? guest_load_modules(GUEST_MODULES_SHARE, e) : 0;
+
+	for (size_t i = 0; i < s->n_shares && r >= 0; i++)
+		r = mount_dir(s->shares[i].tag, s->shares[i].target, "virtiofs", MS_NODEV, NULL, e);
+	return r;
+}
+
+void guest_power_off(bool is_volatile)
+{
+	if (!is_volatile) {
+		sync();
+		/* With the last user gone this writes the journal out, so that the next mount has nothing to replay. */
+		umount2(DISK_DIR, 0);
+		sync();
+	}
+	/* "reboot=t" on the command line: a triple fault, which the VMM takes for the end. ACPI's way is slower. */
+	reboot(RB_AUTOBOOT);
+	_exit(0); /* PID 1's end is a panic, which ends the VMM as well */
+}
