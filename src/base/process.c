@@ -36,6 +36,8 @@ int pid_start_time(pid_t pid, uint64_t *ret_ticks)
 	char *p = strrchr(stat, ')');
 	if (!p)
 		return -EIO;
+	if (p[1] == ' ' && (p[2] == 'Z' || p[2] == 'X')) /* ended, merely not yet collected by its parent */
+		return -ESRCH;
 	for (int field = 2; field < 22; field++) {
 		p = strchr(p + 1, ' ');
 		if (!p)

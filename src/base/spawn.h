@@ -35,7 +35,8 @@ int status_to_exit(int wait_status);
 
 int pidfd_open_(pid_t pid);         /* pidfd or -errno */
 int pidfd_kill(int pidfd, int sig); /* 0 or -errno */
-/* Start time of pid in clock ticks since boot (/proc/PID/stat field 22): guards against pid reuse. */
+/* Start time of pid in clock ticks since boot (/proc/PID/stat field 22): guards against pid reuse. -ESRCH also for a
+ * zombie. */
 int pid_start_time(pid_t pid, uint64_t *ret_ticks);
 /* "SIGTERM", "TERM", "15", "RTMIN+3" -> number, or -EINVAL. name: "TERM" without SIG, or NULL. */
 int signal_parse(const char *s);

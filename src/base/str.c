@@ -195,3 +195,29 @@ char *str_hex(const void *data, size_t n, char *ret_2n1)
 	*out = '\0';
 	return ret_2n1;
 }
+
+int utf8_len(const void *s, size_t n)
+{
+	/* Unicode, table 3-7: `least` refuses overlong forms. */
+	static const struct {
+		uint8_t mask, lead;
+		uint32_t least;
+	} forms[] = { { 0x80, 0x00, 0 }, { 0xE0, 0xC0, 0x80 }, { 0xF0, 0xE0, 0x800 }, { 0xF8, 0xF0, 0x10000 } };
+	const uint8_t *p = s;
+
+	for (size_t more = 0; more < ARRAY_SIZE(forms); more++) {
+		if ((p[0] & forms[more].mask) != forms[more].lead)
+			continue;
+		uint32_t c = p[0] & (uint8_t)~forms[more].mask;
+		for (size_t k = 1; k <= more; k++) {
+			if (k == n)
+				return -1;
+			if ((p[k] & 0xC0) != 0x80)
+				return 0;
+			c = c << 6 | (p[k] & 0x3Fu);
+		}
+		bool surrogate = c >= 0xD800 && c <= 0xDFFF;
+		return c >= forms[more].least && c <= 0x10FFFF && !surrogate ? (int)more + 1 : 0;
+	}
+	return 0;
+}

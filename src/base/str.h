@@ -24,6 +24,8 @@ int str_to_bytes(const char *s, uint64_t *ret_bytes);
 int str_to_duration_ms(const char *s, uint64_t *ret_ms);
 /* 12345678 -> "12.3MB", as docker prints images' sizes (decimal units, three digits) into buf; returns buf. */
 char *str_human_size(uint64_t bytes, char buf[16]);
+/* Bytes (1..4) of the well-formed UTF-8 sequence at the start of s[0..n), n > 0; 0 = ill-formed; -1 = cut short. */
+int utf8_len(const void *s, size_t n);
 char *str_hex(const void *data, size_t n, char *ret_2n1);
 
 /* strv: NULL-terminated array of malloc'd strings; NULL is the empty one. */

@@ -154,39 +154,16 @@ int frame_get_credit(const struct frame *f, enum frame_type *ret_stream, uint32_
  * reads strictly. */
 static void add_string(struct buf *b, const char *s)
 {
-	static const struct {
-		unsigned char mask, lead;
-		unsigned more;
-		uint32_t least;
-	} forms[] = {
-		{ 0x80, 0x00, 0, 0 },
-		{ 0xE0, 0xC0, 1, 0x80 },
-		{ 0xF0, 0xE0, 2, 0x800 },
-		{ 0xF8, 0xF0, 3, 0x10000 },
-	};
-
 	buf_str(b, "\"");
 	while (*s) {
-		const unsigned char *p = (const unsigned char *)s;
-		unsigned len = 0;
-		for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
-			if ((p[0] & forms[i].mask) != forms[i].lead)
-				continue;
-			uint32_t c = p[0] & (unsigned char)~forms[i].mask;
-			unsigned k = 1;
-			for (; k <= forms[i].more && (p[k] & 0xC0) == 0x80; k++)
-				c = c << 6 | (p[k] & 0x3Fu);
-			if (k == forms[i].more + 1 && c >= forms[i].least && c <= 0x10FFFF && (c < 0xD800 || c > 0xDFFF))
-				len = k;
-			break;
-		}
-		if (len == 0 || (len == 1 && (*p < 0x20 || *p == 0x7F)))
+		int len = utf8_len(s, strlen(s));
+		if (len < 1 || (unsigned char)*s < 0x20 || *s == 0x7F)
 			buf_str(b, "?");
-		else if (*p == '"' || *p == '\\')
-			buf_fmt(b, "\\%c", *p);
+		else if (*s == '"' || *s == '\\')
+			buf_fmt(b, "\\%c", *s);
 		else
-			buf_add(b, s, len);
-		s += len ? len : 1;
+			buf_add(b, s, (size_t)len);
+		s += len > 1 ? len : 1;
 	}
 	buf_str(b, "\"");
 }

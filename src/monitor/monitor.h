@@ -13,7 +13,7 @@ struct monitor_config {
 	const char *id;
 	const struct paths *paths;
 	int client_fd; /* the CLI's end of the first connection: already attached when the process starts; -1 = detached */
-	/* Called once the process runs (started.json is written, the client has been told); may be NULL. */
+	/* Called once the process runs and started.json is written, before clients get FRAME_STARTED; may be NULL. */
 	void (*on_started)(void *arg);
 	/* Called once the process has ended, output is drained and exited.json is written, before clients get FRAME_EXIT:
 	 * main/berth-monitor.c gives the engine's bookkeeping (record the exit, --rm). */

@@ -1,0 +1,21 @@
+/* The kinds of wall, in the order in which they are offered. */
+#include <string.h>
+
+#include "isolation.h"
+
+const struct isolation_ops *const isolations[] = { &isolation_container, &isolation_vm, NULL };
+
+int isolation_find(const char *name, const struct isolation_ops **ret, struct err *e)
+{
+	_cleanup_buf_ struct buf known = { 0 };
+
+	for (size_t i = 0; isolations[i]; i++) {
+		if (name && streq(isolations[i]->name, name)) {
+			*ret = isolations[i];
+			return 0;
+		}
+		buf_fmt(&known, "%s%s", i ? ", " : "", isolations[i]->name);
+	}
+	return err_set(e, EINVAL, "unknown isolation \"%s\": known are %s", name ? name : "",
+		       known.failed ? "container, vm" : known.data);
+}

@@ -1,0 +1,132 @@
+/* The monitor's inside: who owns what. Private to monitor/.
+ *
+ *   struct monitor 1 ── n struct proc      user processes: the container's own (channel 0 of every client), exec'd ones
+ *                  1 ── n struct client    connections
+ *   struct link    n of them between procs and clients: one client follows one process on one channel
+ *
+ * Flow control. Each link holds the credit that its client has left for each output stream. A process's output is read only
+ * while every link that wants it has credit, so memory is bounded by FRAME_WINDOW per link and stream, and a slow client slows
+ * the process as a slow pipe would. A client that gives no credit for STALL_MS while the main process waits for it is not slow
+ * but stopped: it is cut off with an error, and the container goes on (an exec'd process belongs to its one client and waits).
+ * Input is mirrored: a client may have FRAME_WINDOW bytes of STDIN under way; credit is given as the process takes them. */
+#pragma once
+
+#include "log_file.h"
+#include "monitor.h"
+#include "state.h"
+
+#define STALL_MS         10000
+#define EXIT_GRACE_MS    300 /* for output that a stray process keeps open after the end of its parent */
+#define CLIENTS_MAX      128
+#define PROCS_MAX        1024
+#define CLIENT_QUEUE_MAX (16u << 20) /* answers that a client asks for and doesn't read */
+
+struct monitor;
+struct proc;
+struct client;
+
+typedef int (*find_isolation)(const char *name, const struct isolation_ops **ret, struct err *e);
+
+struct link {
+	struct proc *proc;
+	struct client *client;
+	struct link *next_of_proc, *next_of_client;
+	uint16_t channel;
+	bool wants_in, wants[2]; /* [0] stdout, [1] stderr */
+	uint32_t credit[2];
+	struct buf in_queue; /* from the client, not yet taken by the process */
+	bool in_eof;
+	struct loop_src *stall;
+};
+
+struct output {
+	struct proc *proc;
+	int fd;               /* -1 = at its end */
+	int index;            /* 0 stdout, 1 stderr */
+	struct loop_src *src; /* NULL while held back */
+};
+
+struct proc {
+	struct monitor *m;
+	struct proc *next;
+	struct task task;
+	struct output out[2];
+	int in_fd; /* -1 = closed; with a tty a duplicate, since one fd can be in an epoll set once */
+	struct loop_src *in_src;
+	struct link *links;
+	bool is_main, is_starting, is_started, has_exited, keep_stdin;
+	struct err start_error; /* exec: reported from inside ops->exec */
+	struct exit_status exit;
+	struct loop_src *grace;
+};
+
+struct client {
+	struct monitor *m;
+	struct client *next;
+	int fd;
+	struct loop_src *src;
+	struct buf in, out;
+	struct link *links;
+	unsigned n_pending; /* answers that the isolation still owes it */
+	bool is_closing;    /* no more is read from it; goes when `out` is sent */
+	bool is_dead;       /* to be freed by clients_reap */
+};
+
+struct monitor {
+	const struct monitor_config *cfg;
+	find_isolation find;
+	const struct isolation_ops *ops; /* NULL until found */
+	struct loop *loop;
+	struct host host;
+	struct spec spec;
+	struct launch launch;
+	char *rundir;
+	int rundirfd, listenfd;
+	struct loop_src *listen_src;
+	struct instance *instance;
+	struct log_file *log;
+	struct proc *procs, *main;
+	struct client *clients;
+	size_t n_clients, n_procs;
+	bool is_started;
+	bool is_main_done;      /* the main process has ended or never ran, and its output is drained */
+	bool is_over;           /* the bookkeeping is done too: only clients that read slowly keep the monitor */
+	struct err start_error; /* no != 0: never ran */
+	struct err lost_error;  /* no != 0: the wall itself broke */
+	struct exit_status exit;
+	struct loop_src *end_timer, *kill_timer;
+	bool is_ending_now;
+};
+
+/* run.c */
+int monitor_run_with(const struct monitor_config *cfg, find_isolation find, struct err *e);
+void monitor_main_done(struct monitor *m);
+void monitor_maybe_leave(struct monitor *m); /* after a client or an exec'd process went */
+/* A signal for the main process; before it runs, one that ends a program gives the start up. */
+int monitor_signal_main(struct monitor *m, int sig, struct err *e);
+
+/* proc.c */
+struct proc *proc_new(struct monitor *m);
+void proc_free(struct proc *p);
+int proc_watch(struct proc *p, struct err *e); /* after start/exec: takes task's fds into the loop */
+void proc_ended(struct proc *p, const struct exit_status *st);
+void proc_resume_output(struct proc *p);
+void proc_feed(struct proc *p);                         /* input: pass on what links hold */
+void proc_gave_up(struct proc *p, const struct err *e); /* exec failed */
+
+/* link.c */
+struct link *link_new(struct proc *p, struct client *c, uint16_t channel);
+void link_free(struct link *l);
+struct link *link_find(struct client *c, uint16_t channel);
+void link_arm_stall(struct link *l);
+
+/* client.c */
+int client_add(struct monitor *m, int fd, struct client **ret, struct err *e); /* takes fd on success; says HELLO */
+void client_flush(struct client *c);                                           /* sends what it can */
+void client_drop(struct client *c, const char *why);                           /* at once; why NULL = it left by itself */
+void client_refuse(struct client *c, uint16_t channel, const struct err *e, bool close_after);
+void clients_reap(struct monitor *m);
+void clients_free(struct monitor *m);
+
+/* requests.c */
+int client_request(struct client *c, const struct frame *f, struct err *e); /* error = broken protocol: drop it */
