@@ -37,10 +37,10 @@ struct instance_config {
 	const char *rundir;
 	uint16_t tty_rows, tty_cols;
 	/* The start's outcome, exactly once when start() returned 0: NULL = the user's process runs. May be called from inside
-	 * start(); never when start() itself fails. */
-	void (*on_started)(struct instance *i, const struct err *e);
+	 * start(); never when start() itself fails. arg is the one below, in all three. */
+	void (*on_started)(void *arg, const struct err *e);
 	/* The wall itself broke (VMM died): every task's on_exit has been called before. */
-	void (*on_lost)(struct instance *i, const struct err *e);
+	void (*on_lost)(void *arg, const struct err *e);
 	void (*trace)(const char *step, uint64_t ns, void *arg); /* NULL unless launch->trace_startup */
 	void *arg;
 };
