@@ -30,8 +30,8 @@ void file_hash_finish(struct file_hash *h, char ret_hex[65]);
 struct file_line {
 	char type;
 	uint32_t mode, uid, gid;
-	uint64_t size; /* c, b: the dev_t */
-	const char *sha; /* hex or NULL */
+	uint64_t size;             /* c, b: the dev_t */
+	const char *sha;           /* hex or NULL */
 	const char *path, *target; /* target NULL but for l and h */
 };
 void file_line_add(struct buf *b, const struct file_line *l);

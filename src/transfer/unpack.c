@@ -23,7 +23,7 @@ const struct unpack_limits unpack_limits_default = {
 
 struct unpack {
 	int blobfd, dirfd, listfd, reportfd;
-	pid_t pid; /* 0: reaped */
+	pid_t pid;   /* 0: reaped */
 	off_t start; /* where the blob begins; -1: a pipe */
 	enum media_compression comp;
 	enum unpack_gzip gzip;
@@ -38,8 +38,15 @@ static int start(struct unpack *u, struct err *e)
 
 	if (pipe2(report, O_CLOEXEC) < 0)
 		return err_set(e, errno, "unpack: pipe: %s", strerror(errno));
-	struct unpack_job j = { .blobfd = u->blobfd, .dirfd = u->dirfd, .listfd = u->listfd, .reportfd = report[1], .comp = u->comp,
-				.gzip = u->gzip, .diff_id = u->diff_id, .lim = &u->lim, .parent = me };
+	struct unpack_job j = { .blobfd = u->blobfd,
+				.dirfd = u->dirfd,
+				.listfd = u->listfd,
+				.reportfd = report[1],
+				.comp = u->comp,
+				.gzip = u->gzip,
+				.diff_id = u->diff_id,
+				.lim = &u->lim,
+				.parent = me };
 	u->pid = fork();
 	if (u->pid == 0)
 		unpack_writer_main(&j);

@@ -42,19 +42,53 @@ enum { IS_SANITIZED = 0 };
 #endif
 
 static const int inflater_calls[] = {
-	SYS_read, SYS_write, SYS_close, SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk, SYS_futex, SYS_rt_sigreturn, SYS_exit,
-	SYS_exit_group, SYS_restart_syscall, SYS_getrandom, SYS_clock_gettime,
+	SYS_read,  SYS_write,        SYS_close, SYS_munmap,     SYS_mremap,          SYS_madvise,   SYS_brk,
+	SYS_futex, SYS_rt_sigreturn, SYS_exit,  SYS_exit_group, SYS_restart_syscall, SYS_getrandom, SYS_clock_gettime,
 };
 static const int writer_calls[] = {
 	/* memory, time, end */
-	SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk, SYS_futex, SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_exit, SYS_exit_group,
-	SYS_restart_syscall, SYS_getrandom, SYS_clock_gettime, SYS_getpid, SYS_wait4,
+	SYS_munmap,
+	SYS_mremap,
+	SYS_madvise,
+	SYS_brk,
+	SYS_futex,
+	SYS_rt_sigreturn,
+	SYS_rt_sigprocmask,
+	SYS_exit,
+	SYS_exit_group,
+	SYS_restart_syscall,
+	SYS_getrandom,
+	SYS_clock_gettime,
+	SYS_getpid,
+	SYS_wait4,
 	/* open files */
-	SYS_read, SYS_write, SYS_close, SYS_lseek, SYS_dup, SYS_fcntl, SYS_fstat, SYS_ftruncate, SYS_fchown, SYS_fchmod, SYS_fsetxattr,
-	SYS_getdents64, SYS_fchdir,
+	SYS_read,
+	SYS_write,
+	SYS_close,
+	SYS_lseek,
+	SYS_dup,
+	SYS_fcntl,
+	SYS_fstat,
+	SYS_ftruncate,
+	SYS_fchown,
+	SYS_fchmod,
+	SYS_fsetxattr,
+	SYS_getdents64,
+	SYS_fchdir,
 	/* names beneath the tree */
-	SYS_openat, SYS_openat2, SYS_newfstatat, SYS_statx, SYS_mkdirat, SYS_mknodat, SYS_symlinkat, SYS_linkat, SYS_unlinkat,
-	SYS_fchownat, SYS_utimensat, SYS_lsetxattr, SYS_readlinkat,
+	SYS_openat,
+	SYS_openat2,
+	SYS_newfstatat,
+	SYS_statx,
+	SYS_mkdirat,
+	SYS_mknodat,
+	SYS_symlinkat,
+	SYS_linkat,
+	SYS_unlinkat,
+	SYS_fchownat,
+	SYS_utimensat,
+	SYS_lsetxattr,
+	SYS_readlinkat,
 };
 
 static int install_filter(const int *calls, size_t n, struct err *e)
@@ -175,8 +209,8 @@ static int landlock_to(int dirfd, struct err *e)
 
 int unpack_confine_writer(int dirfd, const struct unpack_limits *lim, struct err *e)
 {
-	uint64_t caps = CAP(CAP_CHOWN) | CAP(CAP_FOWNER) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_FSETID) | CAP(CAP_MKNOD) | CAP(CAP_SETFCAP) |
-			CAP(CAP_SYS_ADMIN);
+	uint64_t caps = CAP(CAP_CHOWN) | CAP(CAP_FOWNER) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_FSETID) | CAP(CAP_MKNOD) |
+			CAP(CAP_SETFCAP) | CAP(CAP_SYS_ADMIN);
 	int r = landlock_to(dirfd, e);
 
 	if (r == 0)

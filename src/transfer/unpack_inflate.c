@@ -14,9 +14,9 @@
 
 #include "unpack_private.h"
 
-#define IN_SIZE	 (256u << 10)
+#define IN_SIZE  (256u << 10)
 #define OUT_SIZE (256u << 10)
-#define CARRY	 8 /* isal's bit buffer may hold so many bytes of what follows a member */
+#define CARRY    8 /* isal's bit buffer may hold so many bytes of what follows a member */
 
 struct flow {
 	int in, out;
@@ -64,10 +64,7 @@ static int copy_plain(struct flow *f, struct err *e)
 	return r;
 }
 
-static int damaged(const char *what, struct err *e)
-{
-	return err_set(e, EBADMSG, "the layer's %s", what);
-}
+static int damaged(const char *what, struct err *e) { return err_set(e, EBADMSG, "the layer's %s", what); }
 
 /* Behind a gzip member: another one, zeros (padding of old tapes and of some tools), or the end. 1 = another, 0 = end. */
 static int next_member(struct flow *f, const uint8_t **at, size_t *left, struct err *e)
@@ -222,7 +219,8 @@ static enum media_compression sniff(const uint8_t *p, size_t n)
 	if (n >= sizeof(gzip) && memcmp(p, gzip, sizeof(gzip)) == 0)
 		return COMP_GZIP;
 	/* Skippable frames (RFC 8878 §3.1.2) may come first: zstd:chunked writes them. */
-	if (n >= 4 && (memcmp(p, zstd, sizeof(zstd)) == 0 || ((p[0] & 0xf0) == 0x50 && p[1] == 0x2a && p[2] == 0x4d && p[3] == 0x18)))
+	if (n >= 4 &&
+	    (memcmp(p, zstd, sizeof(zstd)) == 0 || ((p[0] & 0xf0) == 0x50 && p[1] == 0x2a && p[2] == 0x4d && p[3] == 0x18)))
 		return COMP_ZSTD;
 	return COMP_NONE;
 }
@@ -253,9 +251,7 @@ int unpack_inflate(int in, int out, enum media_compression comp, enum unpack_gzi
 	if ((r = first_fill(&f, e)) < 0)
 		return r;
 	switch (comp == COMP_NONE ? COMP_NONE : sniff(f.inbuf, f.len)) {
-	case COMP_NONE:
-		r = copy_plain(&f, e);
-		break;
+	case COMP_NONE: r = copy_plain(&f, e); break;
 	case COMP_GZIP:
 #ifdef UNPACK_ISAL
 		r = gzip == GZIP_FAST ? gunzip_isal(&f, e) : gunzip_zlib(&f, e);
@@ -264,9 +260,7 @@ int unpack_inflate(int in, int out, enum media_compression comp, enum unpack_gzi
 		r = gunzip_zlib(&f, e);
 #endif
 		break;
-	case COMP_ZSTD:
-		r = unzstd(&f, e);
-		break;
+	case COMP_ZSTD: r = unzstd(&f, e); break;
 	}
 	if (r == 0)
 		sha256_finish_str(&f.sha, ret_diff_id);

@@ -94,7 +94,7 @@ int node_directory(struct tree *t, const struct node *n, struct err *e)
 }
 
 /* Data of the entry into fd; *ret_size: the file's size. */
-static int write_data(struct tree *t, const struct node *n, struct archive *a, int fd, struct file_hash *h, struct err *e)
+static int write_data(const struct node *n, struct archive *a, int fd, struct file_hash *h, struct err *e)
 {
 	uint64_t end = 0, size = (uint64_t)archive_entry_size(n->entry);
 	const void *p;
@@ -158,7 +158,7 @@ int node_file(struct tree *t, const struct node *n, struct archive *a, struct er
 		return r;
 	_cleanup_fd_ int fd = r;
 	file_hash_init(&h, archive_entry_sparse_count(n->entry) > 0);
-	if ((r = write_data(t, n, a, fd, &h, e)) < 0)
+	if ((r = write_data(n, a, fd, &h, e)) < 0)
 		return r;
 	if (!is_plain && fchown(fd, n->uid, n->gid) < 0)
 		return failed(n, "set the owner of", e);

@@ -32,7 +32,7 @@ int unpack_path_clean(const char *in, unsigned max_depth, char ret[UNPACK_PATH_M
 	return 0;
 }
 
-#define WH	".wh."
+#define WH      ".wh."
 #define WH_META ".wh..wh."
 
 int unpack_whiteout(const char *path, enum wh_kind *ret, struct err *e)

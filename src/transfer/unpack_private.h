@@ -17,10 +17,10 @@
 
 /* What a child says before it exits, in one write(2). */
 struct unpack_report {
-	struct err e;         /* .no 0 = success */
+	struct err e; /* .no 0 = success */
 	struct unpack_result result;
 	char diff_id[DIGEST_LEN]; /* inflater: of the uncompressed bytes */
-	bool may_be_inflate;  /* failed in a way that another gzip decoder might not */
+	bool may_be_inflate;      /* failed in a way that another gzip decoder might not */
 };
 _Static_assert(sizeof(struct unpack_report) <= PIPE_BUF, "one write() must carry a report");
 
@@ -67,7 +67,7 @@ struct tree {
 	struct tree_mtime {
 		char *path;
 		struct timespec mtime;
-	} *mtimes; /* of directories: set last, because writing into them changes them */
+	} * mtimes; /* of directories: set last, because writing into them changes them */
 	size_t n_mtimes, room_mtimes;
 	uint64_t bytes, entries;
 	bool has_default_acl;
@@ -91,7 +91,7 @@ struct node {
 	struct tree_dir *parent;
 	uint32_t mode, uid, gid; /* mode: permission bits */
 	struct timespec mtime;
-	const char *target;      /* of a symlink as it stands, of a hard link cleaned */
+	const char *target; /* of a symlink as it stands, of a hard link cleaned */
 	dev_t rdev;
 	struct archive_entry *entry; /* xattrs */
 };

@@ -37,8 +37,8 @@ static int node_init(struct node *n, struct archive_entry *entry, struct err *e)
 
 	/* (uid_t)-1 means "unchanged" to chown(2). */
 	if (uid < 0 || uid >= UINT32_MAX || gid < 0 || gid >= UINT32_MAX)
-		return err_set(e, EINVAL, "\"%.200s\" belongs to %lld:%lld, which is no user and group id", n->path, (long long)uid,
-			       (long long)gid);
+		return err_set(e, EINVAL, "\"%.200s\" belongs to %lld:%lld, which is no user and group id", n->path,
+			       (long long)uid, (long long)gid);
 	n->uid = (uint32_t)uid;
 	n->gid = (uint32_t)gid;
 	n->mode = archive_entry_perm(entry) & 07777;
@@ -68,10 +68,8 @@ static int make_node(struct tree *t, struct node *n, struct archive *a, struct e
 		return node_hardlink(t, n, e);
 	}
 	switch (type) {
-	case AE_IFDIR:
-		return node_directory(t, n, e);
-	case AE_IFREG:
-		return node_file(t, n, a, e);
+	case AE_IFDIR: return node_directory(t, n, e);
+	case AE_IFREG: return node_file(t, n, a, e);
 	case AE_IFLNK:
 		if (!sym || !*sym)
 			return err_set(e, EINVAL, "symlink \"%.200s\" leads nowhere", n->path);
@@ -79,10 +77,8 @@ static int make_node(struct tree *t, struct node *n, struct archive *a, struct e
 		return node_symlink(t, n, e);
 	case AE_IFCHR:
 	case AE_IFBLK:
-	case AE_IFIFO:
-		return node_special(t, n, type, e);
-	default:
-		return err_set(e, EINVAL, "\"%.200s\" is of an unknown type", n->path);
+	case AE_IFIFO: return node_special(t, n, type, e);
+	default: return err_set(e, EINVAL, "\"%.200s\" is of an unknown type", n->path);
 	}
 }
 
