@@ -111,6 +111,8 @@ int paths_sibling(const struct paths *p, const char *program, char **ret_path, s
 
 const char *build_id(void) { return BERTH_BUILD_ID; }
 
+const char *berth_version(void) { return BERTH_VERSION; }
+
 int build_id_check(struct err *e)
 {
 	const char *given = getenv("BERTH_BUILD_ID");

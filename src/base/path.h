@@ -18,6 +18,7 @@ void paths_done(struct paths *p);
 int paths_sibling(const struct paths *p, const char *program, char **ret_path, struct err *e);
 /* This build's id; siblings are given it in $BERTH_BUILD_ID and refuse another (build_id_check). */
 const char *build_id(void);
+const char *berth_version(void); /* "0.1.0" */
 int build_id_check(struct err *e);
 /* Names and ids: [A-Za-z0-9][A-Za-z0-9_.-]{0,127}. */
 bool name_is_valid(const char *s);

@@ -36,9 +36,9 @@ int cgroup_create(const struct host *h, const char *path, const struct spec_reso
 /* Existing one, for another process than its maker. */
 int cgroup_open(const struct host *h, const char *path, struct cgroup **ret, struct err *e);
 int cgroup_attach(struct cgroup *cg, pid_t pid, struct err *e); /* into every hierarchy */
-/* The caller itself joins, single-threaded, before it leaves the host's user or cgroup namespace. On v1 this is hundreds of times
- * cheaper than cgroup_attach() on an idle host: writing 0 to `tasks` takes no cgroup_threadgroup_rwsem, whose RCU grace
- * period is 5-15 ms (kernel/cgroup/cgroup.c, cgroup_procs_write_start; Linux 5.15). */
+/* The caller itself joins, single-threaded, before it leaves the host's user or cgroup namespace. On v1 this is hundreds of
+ * times cheaper than cgroup_attach() on an idle host: writing 0 to `tasks` takes no cgroup_threadgroup_rwsem, whose RCU
+ * grace period is 5-15 ms (kernel/cgroup/cgroup.c, cgroup_procs_write_start; Linux 5.15). */
 int cgroup_attach_self(const struct cgroup *cg, struct err *e);
 /* v2: directory fd for clone3(CLONE_INTO_CGROUP); -1 on v1. Owned by cg. */
 int cgroup_clone_fd(const struct cgroup *cg);
@@ -66,6 +66,7 @@ struct container_args {
 	size_t n_files;
 	const char *init_path; /* berth-init for --init, or NULL: the user's process is PID 1 itself */
 	int stdio[3];          /* become 0, 1, 2; ignored when spec->process.terminal. Borrowed. */
+	const char *bundle;    /* for the state that hooks get; may be NULL */
 	bool no_cgroup;
 	bool die_with_parent; /* PR_SET_PDEATHSIG for the container's first process */
 	/* Called per step where not NULL; ns since container_create began. */

@@ -43,6 +43,7 @@ struct run_opts {
 	double cpus;
 	char *cpuset_cpus, *cpuset_mems;
 	bool oom_kill_disable;
+	char **args; /* not an option: what is executed in the end; filled in what a record keeps */
 };
 void run_opts_init(struct run_opts *o);
 void run_opts_done(struct run_opts *o);
@@ -79,6 +80,11 @@ int engine_inspect_image(struct engine *en, const char *name, struct json_object
 int engine_info(struct engine *en, struct json_object **ret, struct err *e);
 /* ps: records made true first. */
 int engine_list(struct engine *en, bool all, struct container_record **ret, size_t *ret_n, struct err *e);
+void engine_list_free(struct container_record *list, size_t n);
+/* What a listed container was created with; run_opts_done it. */
+int engine_record_options(const struct container_record *c, struct run_opts *ret, struct err *e);
+/* One, made true first. -ENOENT: "no such container: X". */
+int engine_get(struct engine *en, const char *name, struct container_record *ret, struct err *e);
 /* Runs berth-transfer; progress goes to stderr. */
 struct pull_opts {
 	bool is_quiet, plain_http, tls_skip_verify;
@@ -90,4 +96,6 @@ int engine_save(struct engine *en, char *const *names, const char *path /* "-" *
 /* For main/berth-monitor.c: records the end of ID, removes it when auto_remove. */
 int engine_note_exit(struct engine *en, const char *id, const struct exit_status *st, const struct err *start_error,
 		     struct err *e);
+/* Removes containers' directories that no record knows, stale run state, and what store_gc finds. */
+int engine_sweep(struct engine *en, struct err *e);
 int engine_note_started(struct engine *en, const char *id, struct err *e);

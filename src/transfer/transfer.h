@@ -8,6 +8,12 @@
  *   The caller holds ROOT/lock (flock, shared) from before the start until image_record has run, so that no collector takes
  *   what was pulled for garbage; berth-transfer itself holds it too, for callers that don't. It never writes records.
  *
+ * berth-transfer load PATH|- --root ROOT [--quiet]          "-" = fd 0; PATH: an archive (OCI or docker's) or a layout directory
+ *   fd 1: {"images":[{"manifest_digest","refs":["docker.io/library/x:1", ...]}]}, refs empty where the archive names none
+ * berth-transfer save --root ROOT --format docker-archive|oci-archive|oci-dir (--output-fd 3 | --output DIR) MANIFEST_DIGEST=[REF]...
+ *   fd 1: {}; the archive goes to fd 3 (a file or a pipe)
+ *   Errors of both as above.
+ *
  * Layout of files: see image.h. Downloads grow in ROOT/tmp/sha256-HEX.part (kept after a failure, resumed by the next pull;
  * an flock on it belongs to the one process that writes it), unpacks in ROOT/tmp/unpack-XXXXXX/diff. */
 #pragma once

@@ -1,0 +1,45 @@
+/* cli: the command line. One table (commands.h), one file a verb; a verb parses, calls the engine once, prints.
+ *
+ * Exit status: the container's own for run, start -a, attach and exec; 125 for Berth's own errors, 126 and 127 where the
+ * command could not be executed or found; otherwise 0. */
+#pragma once
+
+#include "commands.h"
+#include "engine.h"
+
+#include <stdio.h>
+
+struct cli {
+	struct paths paths;
+	struct engine *engine; /* open when the verb has CMD_STORE */
+	const struct command *command;
+	int argc; /* argv[0] is the verb; cli_parse leaves the operands */
+	char **argv;
+	char **operands;
+	int n_operands;
+	bool is_debug;
+};
+
+/* The whole program: returns the exit status. argv is permuted. */
+int cli_main(int argc, char **argv);
+
+enum { CLI_ANY = -1 };
+/* For verbs: reads the options into args, checks the number of operands (max CLI_ANY = no limit) and opens the engine.
+ * 0 = go on, 1 = help was printed and the verb returns 0, -errno. */
+int cli_parse(struct cli *c, void *args, int min, int max, struct err *e);
+/* Does deed for every operand; each failure is reported at once on its own line. Exit status 0, or 125 when one failed. */
+int cli_each(struct cli *c, int (*deed)(struct cli *c, const char *operand, void *arg, struct err *e), void *arg);
+/* "berth stop: msg" on stderr; returns the exit status that fits. */
+int cli_report(const struct cli *c, const struct err *e);
+
+/* ---- help.c: all printed from the tables ---- */
+void help_overall(FILE *f);
+void help_command(FILE *f, const struct command *c);
+/* The verb of argv[0] or of argv[0..1] (*ret_words = 1 or 2); NULL when there is none. */
+const struct command *command_find(int argc, char **argv, int *ret_words);
+/* One line: what is wrong with this verb, and the nearest right one. */
+int command_unknown(int argc, char **argv, struct err *e);
+
+/* ---- verbs' shared parts ---- */
+/* stdout closed or full: -errno with e. */
+int cli_flush(struct err *e);

@@ -1,0 +1,81 @@
+/* commands.h: the one table of what `berth` can be told. A row declares the verb's function (cmd_X), its options (X_options),
+ * and everything that help, man pages and completion print. */
+#pragma once
+
+#include "opts.h"
+
+enum {
+	CMD_STORE = 1 << 0, /* opens the engine before the verb runs */
+	CMD_STOP = 1 << 1,  /* the first operand ends the options: what follows belongs to the container */
+	CMD_HIDDEN = 1 << 2,
+};
+enum topic { TOPIC_RUN, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
+
+/* X(function, words, topic, operands, summary, flags). Words are one ("run") or two ("image prune"). */
+#define COMMANDS(X)                                                                                                           \
+	X(run, "run", TOPIC_RUN, "IMAGE [COMMAND [ARG...]]", "create and start a container or a virtual machine",             \
+	  CMD_STORE | CMD_STOP)                                                                                               \
+	X(create, "create", TOPIC_RUN, "IMAGE [COMMAND [ARG...]]", "create one without starting it", CMD_STORE | CMD_STOP)    \
+	X(start, "start", TOPIC_RUN, "CONTAINER...", "start created or exited containers", CMD_STORE)                         \
+	X(stop, "stop", TOPIC_RUN, "CONTAINER...", "ask containers to end, then kill them", CMD_STORE)                        \
+	X(restart, "restart", TOPIC_RUN, "CONTAINER...", "stop and start again", CMD_STORE)                                   \
+	X(kill, "kill", TOPIC_RUN, "CONTAINER...", "send a signal to the main process", CMD_STORE)                            \
+	X(rm, "rm", TOPIC_RUN, "CONTAINER...", "remove containers", CMD_STORE)                                                \
+	X(ps, "ps", TOPIC_RUN, "", "list containers", CMD_STORE)                                                              \
+	X(logs, "logs", TOPIC_RUN, "CONTAINER", "print what a container has written", CMD_STORE)                              \
+	X(exec, "exec", TOPIC_RUN, "CONTAINER COMMAND [ARG...]", "run one more process in a container", CMD_STORE | CMD_STOP) \
+	X(attach, "attach", TOPIC_RUN, "CONTAINER", "connect this terminal to a container", CMD_STORE)                        \
+	X(wait, "wait", TOPIC_RUN, "CONTAINER...", "wait for the end and print exit codes", CMD_STORE)                        \
+	X(inspect, "inspect", TOPIC_RUN, "NAME...", "everything known about containers or images, as JSON", CMD_STORE)        \
+	X(container_prune, "container prune", TOPIC_RUN, "", "remove all containers that do not run", CMD_STORE)              \
+	X(images, "images", TOPIC_IMAGE, "[NAME]", "list images", CMD_STORE)                                                  \
+	X(pull, "pull", TOPIC_IMAGE, "IMAGE", "fetch an image from a registry", CMD_STORE)                                    \
+	X(rmi, "rmi", TOPIC_IMAGE, "IMAGE...", "remove images", CMD_STORE)                                                    \
+	X(tag, "tag", TOPIC_IMAGE, "IMAGE NEW_NAME", "give an image one more name", CMD_STORE)                                \
+	X(load, "load", TOPIC_IMAGE, "", "read images from an archive or an OCI layout", CMD_STORE)                           \
+	X(save, "save", TOPIC_IMAGE, "IMAGE...", "write images to an archive or an OCI layout", CMD_STORE)                    \
+	X(image_inspect, "image inspect", TOPIC_IMAGE, "IMAGE...", "everything known about images, as JSON", CMD_STORE)       \
+	X(image_prune, "image prune", TOPIC_IMAGE, "", "remove untagged images and files that nothing uses", CMD_STORE)       \
+	X(info, "info", TOPIC_SYSTEM, "", "what this host offers and what Berth holds", CMD_STORE)                            \
+	X(version, "version", TOPIC_SYSTEM, "", "the version of Berth", 0)                                                    \
+	X(system_check, "system check", TOPIC_SYSTEM, "", "verify every stored object against its digest", CMD_STORE)         \
+	X(system_prune, "system prune", TOPIC_SYSTEM, "", "container prune and image prune in one", CMD_STORE)                \
+	X(completion, "completion", TOPIC_SYSTEM, "SHELL", "print completion for bash", 0)                                    \
+	X(man, "__man", TOPIC_SYSTEM, "COMMAND TEMPLATE", "print a man page's source", CMD_HIDDEN)
+
+/* Other words for the same verbs, as docker's management commands have them. */
+#define COMMAND_ALIASES(A)                                                                                             \
+	A("container run", run)                                                                                        \
+	A("container create", create)                                                                                  \
+	A("container start", start)                                                                                    \
+	A("container stop", stop)                                                                                      \
+	A("container restart", restart) A("container kill", kill) A("container rm", rm) A("container ls", ps)          \
+		A("container list", ps) A("container ps", ps) A("container logs", logs) A("container exec", exec)      \
+			A("container attach", attach) A("container wait", wait) A("container inspect", inspect)        \
+				A("image ls", images) A("image list", images) A("image pull", pull) A("image rm", rmi) \
+					A("image tag", tag) A("image load", load) A("image save", save) A("system info", info)
+
+struct cli;
+struct command {
+	const char *name;
+	enum topic topic;
+	const char *operands, *summary;
+	unsigned flags;
+	const struct opt *options;
+	int (*run)(struct cli *c, struct err *e); /* exit status, or -errno with e */
+};
+extern const struct command commands[];
+extern const size_t n_commands;
+struct command_alias {
+	const char *words;
+	const struct command *command;
+};
+extern const struct command_alias command_aliases[];
+extern const size_t n_command_aliases;
+extern const struct opt global_options[];
+
+#define X(fn, words, topic, operands, summary, flags) \
+	extern const struct opt fn##_options[];       \
+	int cmd_##fn(struct cli *c, struct err *e);
+COMMANDS(X)
+#undef X

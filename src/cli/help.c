@@ -1,0 +1,66 @@
+/* help.c: help, completion and the generated parts of man pages, all from the tables of commands and options. */
+#include "cli.h"
+
+static const char *const topics[] = {
+	[TOPIC_RUN] = "Containers and virtual machines",
+	[TOPIC_IMAGE] = "Images",
+	[TOPIC_SYSTEM] = "System",
+};
+_Static_assert(ARRAY_SIZE(topics) == TOPIC_COUNT, "every topic needs its title");
+
+/* "  -e, --env NAME=VALUE" */
+static void option_title(const struct opt *o, char *buf, size_t n)
+{
+	char letter[5] = "    ";
+
+	if (o->letter)
+		snprintf(letter, sizeof(letter), "-%c, ", o->letter);
+	snprintf(buf, n, "%s--%s%s%s", letter, o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+}
+
+static void print_options(FILE *f, const struct opt *table)
+{
+	char title[96];
+	int width = 0;
+
+	for (const struct opt *o = table; o && o->name; o++) {
+		option_title(o, title, sizeof(title));
+		if (o->help)
+			width = MAX(width, (int)strlen(title));
+	}
+	for (const struct opt *o = table; o && o->name; o++) {
+		if (!o->help)
+			continue;
+		option_title(o, title, sizeof(title));
+		fprintf(f, "  %-*s  %s\n", width, title, o->help);
+	}
+}
+
+void help_overall(FILE *f)
+{
+	fputs("Usage: berth [OPTION...] COMMAND ...\n\n"
+	      "One OCI image, run as a container (berth run IMAGE) or as a virtual machine\n"
+	      "(berth run --isolation vm IMAGE).\n",
+	      f);
+	for (int t = 0; t < TOPIC_COUNT; t++) {
+		fprintf(f, "\n%s:\n", topics[t]);
+		for (size_t i = 0; i < n_commands; i++) {
+			if ((int)commands[i].topic == t && !(commands[i].flags & CMD_HIDDEN))
+				fprintf(f, "  %-16s  %s\n", commands[i].name, commands[i].summary);
+		}
+	}
+	fputs("\nOptions:\n", f);
+	print_options(f, global_options);
+	fputs("\n\"berth COMMAND --help\" tells more about a command; \"container ls\", \"image rm\" and such work as well.\n",
+	      f);
+}
+
+void help_command(FILE *f, const struct command *c)
+{
+	fprintf(f, "Usage: berth %s%s%s%s\n\n%c%s\n", c->name, c->options && c->options->name ? " [OPTION...]" : "",
+		*c->operands ? " " : "", c->operands, c->summary[0] - 'a' + 'A', c->summary + 1);
+	if (c->options && c->options->name) {
+		fputs("\nOptions:\n", f);
+		print_options(f, c->options);
+	}
+}

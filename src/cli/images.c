@@ -1,0 +1,182 @@
+/* images.c: `berth images`: one row a tag, and one an image without tags. */
+#include "cli.h"
+#include "output.h"
+
+#define ID_SHORT 12
+
+struct images_args {
+	bool quiet, no_trunc, all, digests;
+	char *format, **filters;
+};
+const struct opt images_options[] = {
+	{ "quiet", 'q', OPT_FLAG, offsetof(struct images_args, quiet), NULL, "print ids only" },
+	{ "all", 'a', OPT_FLAG, offsetof(struct images_args, all), NULL, NULL },
+	{ "no-trunc", 0, OPT_FLAG, offsetof(struct images_args, no_trunc), NULL, "do not shorten ids" },
+	{ "digests", 0, OPT_FLAG, offsetof(struct images_args, digests), NULL, "with manifest digests" },
+	{ "filter", 'f', OPT_LIST, offsetof(struct images_args, filters), "KEY=VALUE", "reference=NAME or dangling=true|false" },
+	{ "format", 0, OPT_STRING, offsetof(struct images_args, format), "FORMAT",
+	  "json, table, or a template such as {{.Repository}}" },
+	{ NULL },
+};
+
+static const struct column columns[] = {
+	{ "REPOSITORY", "Repository" }, { "TAG", "Tag" },   { "IMAGE ID", "ID" },
+	{ "CREATED", "CreatedSince" },  { "SIZE", "Size" }, { NULL },
+};
+static const struct column with_digests[] = {
+	{ "REPOSITORY", "Repository" },
+	{ "TAG", "Tag" },
+	{ "DIGEST", "Digest" },
+	{ "IMAGE ID", "ID" },
+	{ "CREATED", "CreatedSince" },
+	{ "SIZE", "Size" },
+	{ NULL },
+};
+static const struct column others[] = { { "CREATED AT", "CreatedAt" }, { "DIGEST", "Digest" }, { NULL } };
+
+/* "debian", "12" of docker.io/library/debian:12; both <none> for NULL. */
+static int split_ref(const char *text, char **ret_repository, char **ret_tag, struct err *e)
+{
+	_cleanup_free_ char *repository = NULL, *tag = NULL;
+
+	if (text) {
+		struct ref ref;
+		int r = ref_parse(text, NULL, &ref, e);
+		if (r < 0)
+			return r;
+		_cleanup_free_ char *shown = ref_familiar(&ref);
+		/* Cut at the tag: a colon before the last slash is a port's. */
+		char *slash = shown ? strrchr(shown, '/') : NULL;
+		char *end = shown ? strpbrk(slash ? slash : shown, ":@") : NULL;
+		repository = shown ? strndup(shown, end ? (size_t)(end - shown) : strlen(shown)) : NULL;
+		tag = strdup(ref.tag ? ref.tag : "<none>");
+		ref_done(&ref);
+	} else {
+		repository = strdup("<none>");
+		tag = strdup("<none>");
+	}
+	if (!repository || !tag)
+		return err_set(e, ENOMEM, "out of memory");
+	*ret_repository = TAKE_PTR(repository);
+	*ret_tag = TAKE_PTR(tag);
+	return 0;
+}
+
+static int add(struct json_object *row, const char *key, const char *text)
+{
+	return text ? json_add(row, key, json_object_new_string(text)) : -ENOMEM;
+}
+
+static int make_row(const struct image_record *i, const char *ref, bool no_trunc, struct json_object **ret, struct err *e)
+{
+	_cleanup_json_ struct json_object *row = json_object_new_object();
+	_cleanup_free_ char *repository = NULL, *tag = NULL, *id = NULL, *since = NULL;
+	uint64_t created = 0, now = clock_real_ns();
+	char size[16], ago[32], at[RFC3339_LEN];
+	int r = split_ref(ref, &repository, &tag, e);
+
+	if (r < 0)
+		return r;
+	bool has_date = i->created && clock_parse(i->created, &created) == 0 && created;
+	id = no_trunc || !str_after(i->id, "sha256:") ? strdup(i->id) : strndup(i->id + 7, ID_SHORT);
+	since = has_date ? str_fmt("%s ago", clock_ago(now > created ? (now - created) / 1000000000 : 0, ago)) : strdup("N/A");
+	if (add(row, "Repository", repository) < 0 || add(row, "Tag", tag) < 0 || add(row, "ID", id) < 0 ||
+	    add(row, "CreatedSince", since) < 0 || add(row, "CreatedAt", has_date ? clock_rfc3339(created, at) : "N/A") < 0 ||
+	    add(row, "Size", str_human_size(i->size_bytes, size)) < 0 ||
+	    add(row, "Digest", i->manifest_digest ? i->manifest_digest : "<none>") < 0)
+		return err_set(e, ENOMEM, "out of memory");
+	*ret = TAKE_PTR(row);
+	return 0;
+}
+
+static const char *member(struct json_object *row, const char *key)
+{
+	return json_object_get_string(json_object_object_get(row, key));
+}
+
+/* "debian" or "debian:12", with a shell's wildcards left to the shell. */
+static bool row_has_name(struct json_object *row, const char *wanted)
+{
+	_cleanup_free_ char *whole = str_fmt("%s:%s", member(row, "Repository"), member(row, "Tag"));
+	struct ref ref;
+	bool same = streq(member(row, "Repository"), wanted) || (whole && streq(whole, wanted));
+
+	if (same || ref_parse(wanted, NULL, &ref, NULL) < 0)
+		return same;
+	_cleanup_free_ char *familiar = ref_familiar(&ref);
+	same = familiar && whole && streq(familiar, whole);
+	ref_done(&ref);
+	return same;
+}
+
+static bool passes(struct json_object *row, char *const *filters)
+{
+	for (; filters && *filters; filters++) {
+		const char *name = str_after(*filters, "reference="), *dangling = str_after(*filters, "dangling=");
+		if (name && !row_has_name(row, name))
+			return false;
+		if (dangling && streq(dangling, "true") != streq(member(row, "Repository"), "<none>"))
+			return false;
+	}
+	return true;
+}
+
+static int check_filters(char *const *filters, struct err *e)
+{
+	for (; filters && *filters; filters++) {
+		const char *d = str_after(*filters, "dangling=");
+		if (!str_after(*filters, "reference=") && !(d && (streq(d, "true") || streq(d, "false"))))
+			return err_set(e, EINVAL, "--filter: \"%s\" is not known; reference=NAME and dangling=true|false are",
+				       *filters);
+	}
+	return 0;
+}
+
+static int add_rows(struct cli *c, const struct image_record *i, const struct images_args *a, const char *wanted,
+		    struct json_object *rows, struct err *e)
+{
+	_cleanup_strv_ char **refs = NULL, **ids = NULL;
+	int r = records_tags(store_records(engine_store(c->engine)), i->id, &refs, &ids, e);
+	size_t n = r < 0 ? 0 : MAX(strv_len(refs), (size_t)1);
+
+	for (size_t k = 0; r >= 0 && k < n; k++) {
+		struct json_object *row;
+		r = make_row(i, refs ? refs[k] : NULL, a->no_trunc, &row, e);
+		if (r < 0)
+			return r;
+		if ((wanted && !row_has_name(row, wanted)) || !passes(row, a->filters))
+			json_object_put(row);
+		else if (json_object_array_add(rows, row) < 0)
+			return err_set(e, ENOMEM, "out of memory");
+	}
+	return r;
+}
+
+static int list(struct cli *c, const struct images_args *a, struct err *e)
+{
+	const struct listing l = { a->digests ? with_digests : columns, others, a->format, a->quiet ? "ID" : NULL };
+	_cleanup_json_ struct json_object *rows = json_object_new_array();
+	struct image_record *images = NULL;
+	size_t n = 0;
+	int r = records_image_list(store_records(engine_store(c->engine)), &images, &n, e);
+
+	for (size_t i = 0; r >= 0 && rows && i < n; i++)
+		r = add_rows(c, &images[i], a, c->n_operands ? c->operands[0] : NULL, rows, e);
+	for (size_t i = 0; i < n; i++)
+		image_record_done(&images[i]);
+	free(images);
+	return r < 0 ? r : rows ? listing_print(&l, rows, e) : err_set(e, ENOMEM, "out of memory");
+}
+
+int cmd_images(struct cli *c, struct err *e)
+{
+	struct images_args a = { 0 };
+	int r = cli_parse(c, &a, 0, 1, e);
+
+	if (r == 0)
+		r = check_filters(a.filters, e);
+	if (r == 0)
+		r = list(c, &a, e);
+	opts_done(images_options, &a);
+	return MIN(r, 0);
+}

@@ -1,0 +1,158 @@
+/* output.c: see output.h. */
+#include "output.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define GAP 3 /* blanks between columns, as docker's */
+
+char *text_defuse(char *s)
+{
+	for (unsigned char *c = (unsigned char *)s; *c; c++) {
+		/* C1 controls are 0xc2 0x80..0x9f in UTF-8. */
+		if ((*c < 0x20 && *c != '\t' && *c != '\n') || *c == 0x7f)
+			*c = '?';
+		else if (*c == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f)
+			c[0] = c[1] = '?';
+	}
+	return s;
+}
+
+/* Characters, not bytes: UTF-8 continuation bytes have no width. */
+static size_t width_of(const char *s, size_t n)
+{
+	size_t w = 0;
+
+	for (size_t i = 0; i < n; i++)
+		w += ((unsigned char)s[i] & 0xc0) != 0x80;
+	return w;
+}
+
+/* Lines of tab-separated cells -> aligned columns; the last cell of a line is not padded. */
+static int print_aligned(char *text, struct err *e)
+{
+	size_t widths[32] = { 0 };
+	_cleanup_buf_ struct buf out = { 0 };
+
+	for (int pass = 0; pass < 2; pass++) {
+		size_t column = 0;
+		for (const char *c = text; *c;) {
+			size_t n = strcspn(c, "\t\n"), w = width_of(c, n), i = MIN(column, ARRAY_SIZE(widths) - 1);
+			bool is_last = c[n] != '\t';
+			if (pass == 0 && !is_last)
+				widths[i] = MAX(widths[i], w);
+			if (pass == 1)
+				buf_add(&out, c, n);
+			if (pass == 1 && !is_last)
+				buf_fmt(&out, "%*s", (int)(widths[i] - w + GAP), "");
+			if (pass == 1 && c[n] == '\n')
+				buf_str(&out, "\n");
+			column = is_last ? 0 : column + 1;
+			c += n + (c[n] != 0);
+		}
+	}
+	if (out.failed)
+		return err_set(e, ENOMEM, "out of memory");
+	fwrite(out.data ? out.data : "", 1, out.len, stdout);
+	return 0;
+}
+
+static void add_cell(struct buf *b, struct json_object *row, const char *key, bool is_last)
+{
+	_cleanup_buf_ struct buf cell = { 0 };
+	struct json_object *v = NULL;
+
+	if (json_object_object_get_ex(row, key, &v))
+		template_value(v, &cell);
+	for (size_t i = 0; i < cell.len; i++) {
+		if (cell.data[i] == '\t' || cell.data[i] == '\n')
+			cell.data[i] = ' ';
+	}
+	buf_fmt(b, "%s%s", cell.data ? cell.data : "", is_last ? "\n" : "\t");
+}
+
+static int print_table(const struct listing *l, struct json_object *rows, struct err *e)
+{
+	_cleanup_buf_ struct buf b = { 0 };
+
+	for (const struct column *c = l->columns; c->title; c++)
+		buf_fmt(&b, "%s%s", c->title, c[1].title ? "\t" : "\n");
+	for (size_t i = 0; i < json_object_array_length(rows); i++) {
+		for (const struct column *c = l->columns; c->title; c++)
+			add_cell(&b, json_object_array_get_idx(rows, i), c->key, !c[1].title);
+	}
+	if (b.failed)
+		return err_set(e, ENOMEM, "out of memory");
+	return print_aligned(text_defuse(b.data), e);
+}
+
+/* {"ID": "CONTAINER ID", ...}: rendered with the user's template it gives the heading. */
+static struct json_object *titles(const struct listing *l)
+{
+	struct json_object *o = json_object_new_object();
+
+	for (const struct column *c = l->columns; o && c->title; c++)
+		json_add(o, c->key, json_object_new_string(c->title));
+	for (const struct column *c = l->others; o && c && c->title; c++)
+		json_add(o, c->key, json_object_new_string(c->title));
+	return o;
+}
+
+static int print_template(const struct listing *l, struct json_object *rows, const char *tmpl, bool is_table, struct err *e)
+{
+	_cleanup_buf_ struct buf b = { 0 };
+	_cleanup_json_ struct json_object *head = is_table ? titles(l) : NULL;
+	int r = 0;
+
+	if (is_table) {
+		r = head ? template_render(tmpl, head, &b, e) : err_set(e, ENOMEM, "out of memory");
+		buf_str(&b, "\n");
+	}
+	for (size_t i = 0; r >= 0 && i < json_object_array_length(rows); i++) {
+		r = template_render(tmpl, json_object_array_get_idx(rows, i), &b, e);
+		buf_str(&b, "\n");
+	}
+	if (r < 0)
+		return r;
+	if (!b.data)
+		return 0;
+	if (isatty(STDOUT_FILENO))
+		text_defuse(b.data);
+	if (is_table)
+		return print_aligned(b.data, e);
+	fwrite(b.data, 1, b.len, stdout);
+	return 0;
+}
+
+int listing_print(const struct listing *l, struct json_object *rows, struct err *e)
+{
+	const char *tmpl;
+
+	if (l->quiet_key && !l->format) {
+		_cleanup_free_ char *only = str_fmt("{{.%s}}", l->quiet_key);
+		return only ? print_template(l, rows, only, false, e) : err_set(e, ENOMEM, "out of memory");
+	}
+	if (!l->format || streq(l->format, "table"))
+		return print_table(l, rows, e);
+	if (streq(l->format, "json"))
+		return print_template(l, rows, "{{json .}}", false, e);
+	tmpl = str_after(l->format, "table ");
+	return print_template(l, rows, tmpl ? tmpl : l->format, tmpl, e);
+}
+
+int document_print(struct json_object *o, const char *format, struct err *e)
+{
+	_cleanup_buf_ struct buf b = { 0 };
+	int r;
+
+	if (!format || streq(format, "json")) {
+		int how = JSON_C_TO_STRING_NOSLASHESCAPE | (format ? JSON_C_TO_STRING_PLAIN : JSON_C_TO_STRING_PRETTY);
+		puts(json_object_to_json_string_ext(o, how));
+		return 0;
+	}
+	r = template_render(format, o, &b, e);
+	if (r < 0)
+		return r;
+	puts(b.data ? (isatty(STDOUT_FILENO) ? text_defuse(b.data) : b.data) : "");
+	return 0;
+}

@@ -1,0 +1,124 @@
+/* ps_row.c: see ps_row.h. */
+#include "ps_row.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#define ID_SHORT      12
+#define COMMAND_SHORT 20
+
+static uint64_t seconds_since(uint64_t then_ns, uint64_t now_ns)
+{
+	return now_ns > then_ns ? (now_ns - then_ns) / 1000000000 : 0; /* the clock may have been set back */
+}
+
+char *ps_status(const struct container_record *c, uint64_t now_ns)
+{
+	char ago[32];
+
+	switch (c->state) {
+	case CS_CREATED: return strdup("Created");
+	case CS_RUNNING: return str_fmt("Up %s", clock_ago(seconds_since(c->started_ns, now_ns), ago));
+	case CS_PAUSED: return str_fmt("Up %s (Paused)", clock_ago(seconds_since(c->started_ns, now_ns), ago));
+	case CS_EXITED:
+		clock_ago(seconds_since(c->finished_ns, now_ns), ago);
+		return c->exit_code < 0 ? str_fmt("Exited (unknown) %s ago", ago)
+					: str_fmt("Exited (%d) %s ago", c->exit_code, ago);
+	case CS_DEAD: return strdup("Dead");
+	case CS_REMOVING: return strdup("Removal In Progress");
+	}
+	return NULL;
+}
+
+/* "\"sh -c 'sleep 1'\"", shortened as docker does. */
+static char *command_text(char *const *args, bool no_trunc)
+{
+	_cleanup_buf_ struct buf b = { 0 };
+
+	buf_str(&b, "\"");
+	for (char *const *a = args; a && *a; a++) {
+		buf_str(&b, a == args ? "" : " ");
+		buf_str(&b, *a);
+	}
+	if (!no_trunc && b.data && b.len > COMMAND_SHORT) {
+		size_t n = COMMAND_SHORT - 1;
+		while (n > 1 && ((unsigned char)b.data[n] & 0xc0) == 0x80) /* not in the middle of a character */
+			n--;
+		buf_consume(&b, 0);
+		b.len = n;
+		b.data[n] = 0;
+		buf_str(&b, "\xe2\x80\xa6");
+	}
+	buf_str(&b, "\"");
+	return buf_take(&b);
+}
+
+static char *labels_text(const struct string_map *m)
+{
+	_cleanup_buf_ struct buf b = { 0 };
+
+	buf_str(&b, "");
+	for (size_t i = 0; m->keys && m->keys[i]; i++)
+		buf_fmt(&b, "%s%s=%s", i ? "," : "", m->keys[i], m->values[i]);
+	return b.data ? buf_take(&b) : strdup("");
+}
+
+static char *created_at(uint64_t ns)
+{
+	time_t t = (time_t)(ns / 1000000000);
+	struct tm tm;
+	char text[64];
+
+	if (!localtime_r(&t, &tm) || strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z %Z", &tm) == 0)
+		return strdup("");
+	return strdup(text);
+}
+
+static int add_text(struct json_object *row, const char *key, char *text)
+{
+	int r = text ? json_add(row, key, json_object_new_string(text)) : -ENOMEM;
+
+	free(text);
+	return r;
+}
+
+static char *running_for(const struct container_record *c, uint64_t now_ns)
+{
+	char ago[32];
+
+	return str_fmt("%s ago", clock_ago(seconds_since(c->created_ns, now_ns), ago));
+}
+
+static char *image_text(const struct container_record *c, bool no_trunc)
+{
+	if (c->image_ref && !str_after(c->image_ref, "sha256:"))
+		return strdup(c->image_ref);
+	const char *id = c->image_ref ? c->image_ref : c->image_id ? c->image_id : "";
+	const char *hex = str_after(id, "sha256:");
+	return no_trunc || !hex ? strdup(id) : strndup(hex, ID_SHORT);
+}
+
+int ps_row(const struct container_record *c, uint64_t now_ns, bool no_trunc, struct json_object **ret, struct err *e)
+{
+	_cleanup_json_ struct json_object *row = json_object_new_object();
+	struct run_opts o;
+	int r = engine_record_options(c, &o, e);
+
+	if (r < 0)
+		return r;
+	if (add_text(row, "ID", strndup(c->id, no_trunc ? strlen(c->id) : ID_SHORT)) < 0 ||
+	    add_text(row, "Image", image_text(c, no_trunc)) < 0 || add_text(row, "Command", command_text(o.args, no_trunc)) < 0 ||
+	    add_text(row, "CreatedAt", created_at(c->created_ns)) < 0 ||
+	    add_text(row, "RunningFor", running_for(c, now_ns)) < 0 || add_text(row, "Ports", strdup("")) < 0 ||
+	    add_text(row, "State", strdup(container_state_name(c->state))) < 0 ||
+	    add_text(row, "Status", ps_status(c, now_ns)) < 0 || add_text(row, "Size", strdup("0B")) < 0 ||
+	    add_text(row, "Names", strdup(c->name)) < 0 || add_text(row, "Labels", labels_text(&c->labels)) < 0 ||
+	    add_text(row, "Mounts", strdup("")) < 0 || add_text(row, "Networks", strdup(o.network ? o.network : "none")) < 0 ||
+	    add_text(row, "LocalVolumes", strdup("0")) < 0 || add_text(row, "Isolation", strdup(c->isolation)) < 0)
+		r = err_set(e, ENOMEM, "out of memory");
+	run_opts_done(&o);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(row);
+	return 0;
+}

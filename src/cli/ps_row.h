@@ -1,0 +1,8 @@
+/* ps_row: one container as a row of `ps`, with docker's keys and wording. */
+#pragma once
+
+#include "engine.h"
+
+int ps_row(const struct container_record *c, uint64_t now_ns, bool no_trunc, struct json_object **ret, struct err *e);
+/* "Up 5 minutes", "Exited (0) 2 hours ago", "Created"; caller frees. */
+char *ps_status(const struct container_record *c, uint64_t now_ns);

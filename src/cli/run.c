@@ -1,0 +1,57 @@
+/* run.c: `berth run`. */
+#include "run_args.h"
+
+const struct opt run_options[] = {
+	{ "detach", 'd', OPT_FLAG, RUN_AT(is_detached), NULL, "leave it running and print its id" },
+	RUN_OPTION_ROWS,
+	{ "sig-proxy", 0, OPT_FLAG_OFF, RUN_AT(no_sig_proxy), NULL, "pass our signals on (default true)" },
+	{ "detach-keys", 0, OPT_STRING, RUN_AT(detach_keys), "KEYS", "leave it with these keys (default ctrl-p,ctrl-q)" },
+	{ "no-healthcheck", 0, OPT_FLAG, RUN_AT(no_healthcheck), NULL, "without the image's health check" },
+	{ NULL },
+};
+
+/* Once, before anything runs: what the user should know about the wall that was chosen, such as an emulated machine. */
+static int print_note(const struct run_args *a, struct err *e)
+{
+	const struct isolation_ops *ops;
+	_cleanup_free_ char *note = NULL;
+	struct host h = { 0 };
+	int r;
+
+	if (!a->o.isolation || streq(a->o.isolation, "container"))
+		return 0;
+	r = isolation_find(a->o.isolation, &ops, e);
+	if (r >= 0)
+		r = host_probe(&h, e);
+	if (r < 0)
+		return r;
+	r = ops->available(&h, &note, e);
+	host_done(&h);
+	if (r >= 0 && note)
+		fprintf(stderr, "berth: %s\n", note);
+	return r;
+}
+
+int cmd_run(struct cli *c, struct err *e)
+{
+	_cleanup_(run_args_done) struct run_args a;
+	_cleanup_free_ char *id = NULL;
+	struct exit_status st = { 0 };
+	bool detached = false;
+	int r;
+
+	run_args_init(&a);
+	r = cli_parse(c, &a, 1, CLI_ANY, e);
+	if (r != 0)
+		return MIN(r, 0);
+	r = run_args_finish(&a, c, e);
+	if (r >= 0)
+		r = print_note(&a, e);
+	if (r >= 0)
+		r = engine_run(c->engine, &a.o, &id, &st, &detached, e);
+	if (r < 0)
+		return r;
+	if (a.o.is_detached)
+		puts(id);
+	return a.o.is_detached || detached ? 0 : st.code;
+}

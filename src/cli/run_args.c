@@ -1,0 +1,133 @@
+/* run_args.c: the command line of `run` and `create` beyond its options: files of variables, IMAGE and COMMAND. */
+#include "run_args.h"
+
+#define ENV_FILE_MAX (1u << 20)
+
+void run_args_init(struct run_args *a)
+{
+	*a = (struct run_args){ 0 };
+	run_opts_init(&a->o);
+}
+
+void run_args_done(struct run_args *a)
+{
+	strv_free(a->env_files);
+	strv_free(a->label_files);
+	run_opts_done(&a->o);
+}
+
+int run_set_vm(void *args, const char *value, struct err *e)
+{
+	struct run_args *a = args;
+
+	if (value && !streq(value, "true"))
+		return err_set(e, EINVAL, "takes no value; --isolation container is the opposite");
+	free(a->o.isolation);
+	a->o.isolation = strdup("vm");
+	return a->o.isolation ? 0 : err_set(e, ENOMEM, "out of memory");
+}
+
+int run_set_entrypoint(void *args, const char *value, struct err *e)
+{
+	struct run_args *a = args;
+
+	free(a->o.entrypoint);
+	a->o.entrypoint = strdup(value);
+	a->o.has_entrypoint = true;
+	return a->o.entrypoint ? 0 : err_set(e, ENOMEM, "out of memory");
+}
+
+static int check_env_name(const char *line, const char *path, size_t number, struct err *e)
+{
+	size_t n = strcspn(line, "=");
+
+	if (n == 0)
+		return err_set(e, EINVAL, "%s:%zu: \"%s\" has no variable name before the '='", path, number, line);
+	if (strcspn(line, " \t") < n)
+		return err_set(e, EINVAL, "%s:%zu: \"%.*s\": a variable name can't hold white space", path, number, (int)n, line);
+	return 0;
+}
+
+int env_file_read(const char *path, char ***v, struct err *e)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len, number = 0;
+	int r = file_read(AT_FDCWD, path, ENV_FILE_MAX, &text, &len);
+
+	if (r < 0)
+		return err_set(e, -r, "%s: %s", path, strerror(-r));
+	if (strlen(text) != len)
+		return err_set(e, EINVAL, "%s: holds a NUL byte: not a file of variables", path);
+	_cleanup_strv_ char **lines = strv_split(text, '\n');
+	if (!lines)
+		return err_set(e, ENOMEM, "out of memory");
+	for (char **l = lines; *l; l++) {
+		char *line = *l + strspn(*l, " \t"), *cr = strrchr(line, '\r');
+		number++;
+		if (cr && !cr[1])
+			*cr = 0;
+		if (!*line || *line == '#')
+			continue;
+		r = check_env_name(line, path, number, e);
+		if (r < 0)
+			return r;
+		if (strv_push(v, line) < 0)
+			return err_set(e, ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+int env_complete(char **v, struct err *e)
+{
+	for (; v && *v; v++) {
+		const char *value = strchr(*v, '=') ? NULL : getenv(*v);
+		if (!**v || **v == '=')
+			return err_set(e, EINVAL, "--env: \"%s\" has no variable name", *v);
+		if (!value)
+			continue;
+		char *whole = str_fmt("%s=%s", *v, value);
+		if (!whole)
+			return err_set(e, ENOMEM, "out of memory");
+		free(*v);
+		*v = whole;
+	}
+	return 0;
+}
+
+/* What the files say comes first, so that the command line overrides it (docker's order). */
+static int prepend_files(char *const *paths, char ***v, struct err *e)
+{
+	_cleanup_strv_ char **all = NULL;
+
+	for (; paths && *paths; paths++) {
+		int r = env_file_read(*paths, &all, e);
+		if (r < 0)
+			return r;
+	}
+	for (char **s = *v; s && *s; s++) {
+		if (strv_push(&all, *s) < 0)
+			return err_set(e, ENOMEM, "out of memory");
+	}
+	strv_free(*v);
+	*v = TAKE_PTR(all);
+	return 0;
+}
+
+int run_args_finish(struct run_args *a, struct cli *c, struct err *e)
+{
+	int r = 0;
+
+	if (a->env_files)
+		r = prepend_files(a->env_files, &a->o.env, e);
+	if (r >= 0 && a->label_files)
+		r = prepend_files(a->label_files, &a->o.labels, e);
+	if (r >= 0)
+		r = env_complete(a->o.env, e);
+	if (r < 0)
+		return r;
+	a->o.image = strdup(c->operands[0]);
+	a->o.command = strv_copy(c->operands + 1);
+	if (!a->o.image || (c->n_operands > 1 && !a->o.command))
+		return err_set(e, ENOMEM, "out of memory");
+	return 0;
+}

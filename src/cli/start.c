@@ -1,0 +1,90 @@
+/* start.c: `berth start` and `berth restart`. */
+#include "cli.h"
+
+struct start_args {
+	bool attach, is_interactive, no_sig_proxy;
+	char *detach_keys;
+};
+const struct opt start_options[] = {
+	{ "attach", 'a', OPT_FLAG, offsetof(struct start_args, attach), NULL, "show its output and wait for its end" },
+	{ "interactive", 'i', OPT_FLAG, offsetof(struct start_args, is_interactive), NULL,
+	  "pass our standard input on; implies --attach" },
+	{ "sig-proxy", 0, OPT_FLAG_OFF, offsetof(struct start_args, no_sig_proxy), NULL, "pass our signals on (default true)" },
+	{ "detach-keys", 0, OPT_STRING, offsetof(struct start_args, detach_keys), "KEYS",
+	  "leave it with these keys (default ctrl-p,ctrl-q)" },
+	{ NULL },
+};
+
+static int start_one(struct cli *c, const char *name, void *arg, struct err *e)
+{
+	const struct start_opts o = { 0 };
+	struct exit_status st;
+	bool detached;
+	int r = engine_start(c->engine, name, &o, &st, &detached, e);
+
+	(void)arg;
+	if (r >= 0)
+		puts(name);
+	return r;
+}
+
+static int start_attached(struct cli *c, const struct start_args *a, struct err *e)
+{
+	const struct start_opts o = {
+		.attach = true, .want_stdin = a->is_interactive, .sig_proxy = !a->no_sig_proxy, .detach_keys = a->detach_keys
+	};
+	struct exit_status st = { 0 };
+	bool detached = false;
+	int r;
+
+	if (c->n_operands > 1)
+		return err_set(e, EINVAL, "one terminal can't be attached to %d containers; name one, or leave --attach out",
+			       c->n_operands);
+	r = engine_start(c->engine, c->operands[0], &o, &st, &detached, e);
+	return r < 0 ? r : detached ? 0 : st.code;
+}
+
+int cmd_start(struct cli *c, struct err *e)
+{
+	struct start_args a = { 0 };
+	int r = cli_parse(c, &a, 1, CLI_ANY, e);
+
+	if (r == 0)
+		r = a.attach || a.is_interactive ? start_attached(c, &a, e) : cli_each(c, start_one, NULL);
+	else
+		r = MIN(r, 0);
+	opts_done(start_options, &a);
+	return r;
+}
+
+struct restart_args {
+	int64_t timeout_s;
+	char *signal;
+};
+const struct opt restart_options[] = {
+	{ "time", 't', OPT_SECONDS, offsetof(struct restart_args, timeout_s), "SECONDS",
+	  "wait so long before it is killed (default 10)" },
+	{ "signal", 's', OPT_STRING, offsetof(struct restart_args, signal), "SIGNAL", "ask with this signal" },
+	{ NULL },
+};
+
+static int restart_one(struct cli *c, const char *name, void *arg, struct err *e)
+{
+	const struct restart_args *a = arg;
+	int sig = a->signal ? signal_parse(a->signal) : 0, r;
+
+	if (sig < 0)
+		return err_set(e, EINVAL, "--signal: there is no signal \"%s\"", a->signal);
+	r = engine_stop(c->engine, name, a->timeout_s, sig, e);
+	return r < 0 ? r : start_one(c, name, NULL, e);
+}
+
+int cmd_restart(struct cli *c, struct err *e)
+{
+	struct restart_args a = { .timeout_s = SPEC_UNSET };
+	int r = cli_parse(c, &a, 1, CLI_ANY, e);
+
+	r = r == 0 ? cli_each(c, restart_one, &a) : MIN(r, 0);
+	opts_done(restart_options, &a);
+	return r;
+}

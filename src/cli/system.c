@@ -1,0 +1,148 @@
+/* system.c: `berth info`, `version`, `system check`, `system prune`, `image prune`. */
+#include "cli.h"
+#include "output.h"
+#include "prune.h"
+
+struct format_args {
+	char *format;
+};
+const struct opt info_options[] = {
+	{ "format", 'f', OPT_STRING, offsetof(struct format_args, format), "FORMAT",
+	  "json, or a template such as {{.Containers}}" },
+	{ NULL },
+};
+const struct opt version_options[] = {
+	{ "format", 'f', OPT_STRING, offsetof(struct format_args, format), "FORMAT",
+	  "json, or a template such as {{.Client.Version}}" },
+	{ NULL },
+};
+
+/* "Name: value" lines; lists and objects one deeper. */
+static void print_lines(struct json_object *o, int depth, struct buf *b)
+{
+	json_object_object_foreach(o, key, v)
+	{
+		buf_fmt(b, "%*s%s:", depth * 2, "", key);
+		if (json_object_is_type(v, json_type_object)) {
+			buf_str(b, "\n");
+			print_lines(v, depth + 1, b);
+			continue;
+		}
+		buf_str(b, " ");
+		if (json_object_is_type(v, json_type_array)) {
+			for (size_t i = 0; i < json_object_array_length(v); i++) {
+				buf_str(b, i ? ", " : "");
+				template_value(json_object_array_get_idx(v, i), b);
+			}
+		} else {
+			template_value(v, b);
+		}
+		buf_str(b, "\n");
+	}
+}
+
+static int print_info(struct json_object *o, const char *format, struct err *e)
+{
+	_cleanup_buf_ struct buf b = { 0 };
+
+	if (format)
+		return document_print(o, format, e);
+	print_lines(o, 0, &b);
+	if (b.failed)
+		return err_set(e, ENOMEM, "out of memory");
+	fputs(text_defuse(b.data), stdout);
+	return 0;
+}
+
+int cmd_info(struct cli *c, struct err *e)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+	struct format_args a = { 0 };
+	int r = cli_parse(c, &a, 0, 0, e);
+
+	if (r == 0)
+		r = engine_info(c->engine, &o, e);
+	if (r == 0)
+		r = print_info(o, a.format, e);
+	opts_done(info_options, &a);
+	return MIN(r, 0);
+}
+
+int cmd_version(struct cli *c, struct err *e)
+{
+	_cleanup_json_ struct json_object *o = json_object_new_object();
+	struct json_object *client = json_object_new_object();
+	struct format_args a = { 0 };
+	int r = cli_parse(c, &a, 0, 0, e);
+
+	if (json_add(o, "Client", client) < 0 || json_add(client, "Version", json_object_new_string(berth_version())) < 0 ||
+	    json_add(client, "BuildId", json_object_new_string(build_id())) < 0 ||
+	    json_add(client, "Os", json_object_new_string("linux")) < 0)
+		r = err_set(e, ENOMEM, "out of memory");
+	if (r == 0)
+		r = print_info(o, a.format, e);
+	opts_done(version_options, &a);
+	return MIN(r, 0);
+}
+
+const struct opt system_check_options[] = { { NULL } };
+
+static void print_problem(const char *problem, void *arg)
+{
+	_cleanup_free_ char *copy = strdup(problem);
+
+	(void)arg;
+	if (copy)
+		puts(text_defuse(copy));
+}
+
+int cmd_system_check(struct cli *c, struct err *e)
+{
+	int r = cli_parse(c, NULL, 0, 0, e);
+
+	if (r != 0)
+		return MIN(r, 0);
+	r = store_check(engine_store(c->engine), print_problem, NULL, e);
+	if (r == 0)
+		puts("all objects are whole");
+	if (r > 0)
+		return err_set(e, EIO, "%d damaged object%s; pull or load the images again", r, r == 1 ? "" : "s");
+	return r;
+}
+
+const struct opt image_prune_options[] = {
+	{ "all", 'a', OPT_FLAG, offsetof(struct prune_args, all), NULL, "also tagged images that no container uses" },
+	{ "force", 'f', OPT_FLAG, offsetof(struct prune_args, force), NULL, "for docker's sake: nothing is ever asked" },
+	{ NULL },
+};
+const struct opt system_prune_options[] = {
+	{ "all", 'a', OPT_FLAG, offsetof(struct prune_args, all), NULL, "also tagged images that no container uses" },
+	{ "force", 'f', OPT_FLAG, offsetof(struct prune_args, force), NULL, "for docker's sake: nothing is ever asked" },
+	{ NULL },
+};
+
+int cmd_image_prune(struct cli *c, struct err *e)
+{
+	struct prune_args a = { 0 };
+	int r = cli_parse(c, &a, 0, 0, e);
+
+	if (r == 0)
+		r = prune_images(c, a.all, e);
+	if (r == 0)
+		r = engine_sweep(c->engine, e);
+	return MIN(r, 0);
+}
+
+int cmd_system_prune(struct cli *c, struct err *e)
+{
+	struct prune_args a = { 0 };
+	int r = cli_parse(c, &a, 0, 0, e);
+
+	if (r == 0)
+		r = prune_containers(c, e);
+	if (r == 0)
+		r = prune_images(c, a.all, e);
+	if (r == 0)
+		r = engine_sweep(c->engine, e);
+	return MIN(r, 0);
+}

@@ -1,0 +1,295 @@
+/* container: the life of one, from its spec to its last process. The public functions of container.h; what is actually done
+ * is in steps.c. Invariant: whatever fails, container_destroy leaves no process, mount or cgroup of it behind; the mounts go
+ * with the mount namespace, that with its last process. */
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "setup.h"
+
+enum { KILL_WAIT_MS = 500, KILL_GIVE_UP_MS = 10000 };
+
+/* ---- steps BEFORE and BESIDE that belong to no other file ---- */
+
+int check_spec(struct setup *s, struct err *e)
+{
+	const struct spec *p = s->spec;
+
+	if (!ns_is_new(p, NS_MOUNT))
+		return err_set(e, EINVAL,
+			       "linux.namespaces: a new mount namespace is needed, else the host's mounts would change");
+	if (!p->process.args || !p->process.args[0])
+		return err_set_exit(e, 125, EINVAL, "no command given, and the image has none");
+	if (s->args->rootfd < 0 && !p->root_path)
+		return err_set(e, EINVAL, "root.path is missing");
+	if (!p->process.terminal)
+		for (int i = 0; i < 3; i++)
+			if (s->args->stdio[i] < 0)
+				return err_set(e, EBADF, "descriptor %d for the process is missing", i);
+	return 0;
+}
+
+int cgroup_make(struct setup *s, struct err *e)
+{
+	struct container *c = s->c;
+
+	if (s->args->no_cgroup)
+		return 0;
+	c->cgroup_path =
+		s->spec->cgroups_path && *s->spec->cgroups_path ? strdup(s->spec->cgroups_path) : str_fmt("/berth/%s", c->id);
+	if (!c->cgroup_path)
+		return err_set(e, ENOMEM, "out of memory");
+	return cgroup_create(s->args->host, c->cgroup_path, &s->spec->resources, &c->cgroup, e);
+}
+
+int cgroup_join(struct setup *s, struct err *e)
+{
+	struct container *c = s->c;
+	pid_t pid = s->is_exec ? s->exec_pid : c->pid;
+	int r = 0;
+
+	/* With a clone fd it was born there. */
+	if (c->cgroup && cgroup_clone_fd(c->cgroup) < 0)
+		r = cgroup_attach(c->cgroup, pid, e);
+	if (r < 0)
+		return r;
+	r = sync_send(s->sock, SYNC_ATTACHED, pid);
+	/* Gone: what it reported, if anything, is the better error, and read next. */
+	return r == -EPIPE || r == -ECONNRESET ? 0 : r < 0 ? err_set(e, -r, "%s", strerror(-r)) : 0;
+}
+
+/* ---- create ---- */
+
+static int died_early(struct container *c, struct err *e)
+{
+	int status = child_kill_and_reap(c->pid, c->pidfd);
+
+	c->wait_status = status;
+	c->state = STATE_ENDED;
+	if (status >= 0 && WIFSIGNALED(status))
+		return err_set(e, ECHILD, "the container's first process was killed by SIG%s while it was set up%s",
+			       signal_name(WTERMSIG(status)) ? signal_name(WTERMSIG(status)) : "?",
+			       WTERMSIG(status) == SIGKILL ? " (is its memory limit too small?)" : "");
+	return err_set(e, ECHILD, "the container's first process ended with status %d while it was set up",
+		       status < 0 ? 125 : status_to_exit(status));
+}
+
+/* Reads the child's reports until READY; serves its request for hooks. */
+static int wait_ready(struct setup *s, struct err *e)
+{
+	struct container *c = s->c;
+	struct sync_report rep;
+
+	for (;;) {
+		int fd, r = sync_next(s->sock, &rep, &fd, e);
+
+		if (r < 0)
+			return r;
+		if (r == 0)
+			return died_early(c, e);
+		if (rep.kind == SYNC_READY) {
+			c->console = fd;
+			steps_trace(s, &rep, STEP_CHILD);
+			return 0;
+		}
+		fd_close(fd);
+		if (rep.kind == SYNC_FAILED) {
+			if (e)
+				*e = rep.err;
+			return -(rep.err.no > 0 ? rep.err.no : EIO);
+		}
+		if (rep.kind != SYNC_HOOKS)
+			return err_set(e, EPROTO, "report %u of the new process was not expected", rep.kind);
+		r = hooks_run_runtime(s, e);
+		if (r == 0)
+			r = sync_send(s->sock, SYNC_HOOKED, c->pid);
+		if (r < 0)
+			return e && e->no ? r : err_set(e, -r, "the new process is gone");
+	}
+}
+
+static int create(struct setup *s, struct err *e)
+{
+	struct container *c = s->c;
+	int r = steps_run(s, STEP_BEFORE, e);
+
+	if (r == 0)
+		r = child_clone(s, &c->pid, &c->pidfd, e);
+	if (r < 0)
+		return r;
+	c->state = STATE_CREATED;
+	if (s->args->trace)
+		s->args->trace("clone", (clock_mono_us() - c->began_us) * 1000, s->args->trace_arg);
+	r = steps_run(s, STEP_BESIDE, e);
+	if (r == 0)
+		r = wait_ready(s, e);
+	if (r == 0)
+		c->sock = TAKE_FD(s->sock);
+	return r;
+}
+
+int container_create(const struct container_args *a, struct container **ret, struct err *e)
+{
+	_cleanup_(container_destroy_ptr) struct container *c = calloc(1, sizeof(*c));
+	struct setup s;
+	int r;
+
+	if (!c)
+		return err_set(e, ENOMEM, "container: out of memory");
+	*c = (struct container){ .args = *a, .pidfd = -1, .sock = -1, .console = -1, .in_userns = a->spec->ns.wanted[NS_USER] };
+	c->began_us = clock_mono_us();
+	c->id = strdup(a->id);
+	if (!c->id)
+		return err_set(e, ENOMEM, "container: out of memory");
+	setup_init(&s, c);
+	s.table = create_steps;
+	s.seccomp = a->seccomp;
+	s.stdio = a->stdio;
+	r = create(&s, e);
+	setup_done(&s);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(c);
+	return 0;
+}
+
+/* ---- start ---- */
+
+/* End of file means that exec has closed the child's end. */
+static int wait_exec(struct container *c, struct err *e)
+{
+	struct setup s = { .c = c, .args = &c->args, .table = create_steps };
+	struct sync_report rep;
+	int fd, r;
+
+	while ((r = sync_next(c->sock, &rep, &fd, e)) > 0) {
+		fd_close(fd);
+		if (rep.kind == SYNC_FAILED) {
+			if (e)
+				*e = rep.err;
+			return -(rep.err.no > 0 ? rep.err.no : EIO);
+		}
+		steps_trace(&s, &rep, STEP_START);
+	}
+	return r;
+}
+
+int container_start(struct container *c, struct err *e)
+{
+	int r;
+
+	if (c->state != STATE_CREATED)
+		return err_set(e, EINVAL, "container %s is not waiting to be started", c->id);
+	r = sync_send(c->sock, SYNC_START, c->pid);
+	if (r == 0)
+		r = wait_exec(c, e);
+	else if (r == -EPIPE || r == -ECONNRESET)
+		r = died_early(c, e);
+	else
+		err_set(e, -r, "start: %s", strerror(-r));
+	c->sock = fd_close(c->sock);
+	if (r < 0)
+		return r;
+	if (c->args.trace)
+		c->args.trace("started", (clock_mono_us() - c->began_us) * 1000, c->args.trace_arg);
+	c->state = STATE_RUNNING;
+	return hooks_run(&c->args, HOOK_POSTSTART, "running", c->pid, e);
+}
+
+/* ---- a running one ---- */
+
+pid_t container_pid(const struct container *c) { return c->pid; }
+int container_pidfd(const struct container *c) { return c->pidfd; }
+int container_take_console(struct container *c) { return TAKE_FD(c->console); }
+struct cgroup *container_cgroup(struct container *c) { return c->cgroup; }
+
+int container_kill(struct container *c, int sig, struct err *e)
+{
+	int r;
+
+	if (c->state == STATE_NEW || c->state == STATE_ENDED)
+		return err_set(e, ESRCH, "container %s is not running", c->id);
+	r = pidfd_kill(c->pidfd, sig);
+	return r < 0 ? err_set(e, -r, "signal %d to container %s: %s", sig, c->id, r == -ESRCH ? "it has ended" : strerror(-r))
+		     : 0;
+}
+
+/* Whether the OOM killer struck. Asked only of a container that failed: it costs several reads. */
+static bool was_oom_killed(struct container *c, int status)
+{
+	struct cgroup_stats st = { 0 };
+
+	if (status == 0 || !c->cgroup || cgroup_stats(c->cgroup, &st, NULL) < 0)
+		return false;
+	return st.oom_kills > 0;
+}
+
+int container_reap(struct container *c, int *ret_wait_status, bool *ret_oom, struct err *e)
+{
+	if (c->state == STATE_NEW)
+		return err_set(e, ECHILD, "container %s has no process", c->id);
+	while (c->state != STATE_ENDED) {
+		if (waitpid(c->pid, &c->wait_status, 0) == c->pid)
+			c->state = STATE_ENDED;
+		else if (errno != EINTR)
+			return err_set(e, errno, "wait for container %s: %s", c->id, strerror(errno));
+	}
+	*ret_wait_status = c->wait_status;
+	*ret_oom = was_oom_killed(c, c->wait_status);
+	return 0;
+}
+
+/* ---- end ---- */
+
+static bool has_ended(struct container *c, int wait_ms)
+{
+	struct pollfd p = { .fd = c->pidfd, .events = POLLIN };
+	int r;
+
+	do
+		r = poll(&p, 1, wait_ms);
+	while (r < 0 && errno == EINTR);
+	return r > 0;
+}
+
+/* SIGKILL reaches a task frozen by the v1 freezer only once it is thawed. A task stuck in the kernel is not waited for
+ * without end: it stays this process's zombie-to-be. */
+static void end_process(struct container *c)
+{
+	int status;
+
+	if (c->state == STATE_NEW || c->state == STATE_ENDED)
+		return;
+	pidfd_kill(c->pidfd, SIGKILL);
+	if (!has_ended(c, KILL_WAIT_MS) && c->cgroup)
+		cgroup_freeze(c->cgroup, false, NULL);
+	if (!has_ended(c, KILL_GIVE_UP_MS)) {
+		log_debug("container", "%s: process %d does not end", c->id, (int)c->pid);
+		return;
+	}
+	while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	c->state = STATE_ENDED;
+}
+
+void container_destroy(struct container *c)
+{
+	struct err e = { 0 };
+	bool has_lived;
+
+	if (!c)
+		return;
+	has_lived = c->state != STATE_NEW;
+	end_process(c);
+	fd_close(c->sock);
+	fd_close(c->pidfd);
+	fd_close(c->console);
+	if (c->cgroup && cgroup_remove(c->cgroup, &e) < 0)
+		log_debug("container", "%s: %s", c->id, e.msg);
+	if (has_lived && hooks_run(&c->args, HOOK_POSTSTOP, "stopped", 0, &e) < 0)
+		log_debug("container", "%s: %s", c->id, e.msg);
+	free(c->cgroup_path);
+	free(c->id);
+	free(c);
+}

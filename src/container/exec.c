@@ -1,0 +1,99 @@
+/* exec: a further process in a running container. A stage process enters all of the container's namespaces in one setns on its
+ * pidfd, so that a container that ends meanwhile is an error and never another one's namespaces, then clones the process as
+ * the caller's child: only a child is born in the pid namespace. The same steps as for the first process follow. */
+#include <sched.h>
+#include <unistd.h>
+
+#include "setup.h"
+
+/* Stage. It is not dumpable since its first instruction, so nobody inside can trace it or read its memory on the way in. */
+int exec_join(struct setup *s, struct err *e)
+{
+	int flags = 0;
+
+	for (int n = 0; n < NS_COUNT; n++)
+		if (s->spec->ns.wanted[n])
+			flags |= (int)ns_table[n].clone_flag;
+	if (setns(s->c->pidfd, flags) < 0)
+		return err_set(e, errno, "enter container %s: %s", s->c->id,
+			       errno == ESRCH ? "it is not running" : strerror(errno));
+	return 0;
+}
+
+/* Needed for the attributes of security modules only. */
+int exec_procfs(struct setup *s, struct err *e)
+{
+	const struct spec_process *p = s->process;
+
+	return (p->apparmor_profile && *p->apparmor_profile) || (p->selinux_label && *p->selinux_label) ? procfs_open(s, e) : 0;
+}
+
+/* Limits hold before the user's program begins. */
+int exec_wait_cgroup(struct setup *s, struct err *e) { return sync_wait(s, SYNC_ATTACHED, e); }
+
+/* Console, failure, or end of file (= exec'd). */
+static int wait_exec(struct setup *s, int *ret_console, struct err *e)
+{
+	struct sync_report rep;
+	int fd, r;
+
+	while ((r = sync_next(s->sock, &rep, &fd, e)) > 0) {
+		if (rep.kind == SYNC_READY && *ret_console < 0) {
+			*ret_console = fd;
+			continue;
+		}
+		fd_close(fd);
+		if (rep.kind == SYNC_FAILED) {
+			if (e)
+				*e = rep.err;
+			return -(rep.err.no > 0 ? rep.err.no : EIO);
+		}
+	}
+	return r;
+}
+
+static int check_exec(const struct container *c, const struct container_exec_args *a, struct err *e)
+{
+	if (c->state != STATE_RUNNING)
+		return err_set(e, ESRCH, "container %s is not running", c->id);
+	if (!a->process->args || !a->process->args[0])
+		return err_set(e, EINVAL, "exec: no command given");
+	for (int i = 0; i < 3 && !a->process->terminal; i++)
+		if (a->stdio[i] < 0)
+			return err_set(e, EBADF, "exec: descriptor %d for the process is missing", i);
+	return 0;
+}
+
+int container_exec(struct container *c, const struct container_exec_args *a, pid_t *ret_pid, int *ret_pidfd, int *ret_console,
+		   struct err *e)
+{
+	_cleanup_fd_ int pidfd = -1, console = -1;
+	struct setup s;
+	pid_t pid = 0;
+	int r = check_exec(c, a, e);
+
+	if (r < 0)
+		return r;
+	setup_init(&s, c);
+	s.table = exec_steps;
+	s.process = a->process;
+	s.seccomp = a->seccomp;
+	s.stdio = a->stdio;
+	s.is_exec = true;
+	r = child_clone(&s, &pid, &pidfd, e);
+	if (r == 0) {
+		s.exec_pid = pid;
+		r = steps_run(&s, STEP_BESIDE, e);
+		if (r == 0)
+			r = wait_exec(&s, &console, e);
+		if (r < 0)
+			child_kill_and_reap(pid, pidfd);
+	}
+	setup_done(&s);
+	if (r < 0)
+		return r;
+	*ret_pid = pid;
+	*ret_pidfd = TAKE_FD(pidfd);
+	*ret_console = TAKE_FD(console);
+	return 0;
+}

@@ -1,0 +1,168 @@
+/* hooks: programs of the host that config.json wants run at points of a container's life (OCI 1.2 config, "POSIX-platform
+ * Hooks"). Each gets the container's state as JSON on stdin; one that fails or outlives its timeout fails the operation. Paths
+ * are the host's, never looked up in the container. Called as steps, and by container.c after start and end. */
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "setup.h"
+
+static const char *const kind_names[HOOK_COUNT] = {
+	[HOOK_PRESTART] = "prestart",
+	[HOOK_CREATE_RUNTIME] = "createRuntime",
+	[HOOK_CREATE_CONTAINER] = "createContainer",
+	[HOOK_START_CONTAINER] = "startContainer",
+	[HOOK_POSTSTART] = "poststart",
+	[HOOK_POSTSTOP] = "poststop",
+};
+
+static bool has_hooks(const struct spec *s, enum spec_hook_kind kind) { return s->hooks.n[kind] > 0; }
+
+static int add(struct json_object *o, const char *key, struct json_object *v)
+{
+	if (v && json_object_object_add(o, key, v) == 0)
+		return 0;
+	json_object_put(v);
+	return -ENOMEM;
+}
+
+static struct json_object *annotations_json(const struct string_map *m)
+{
+	_cleanup_json_ struct json_object *o = json_object_new_object();
+
+	for (size_t i = 0; o && m->keys && m->keys[i]; i++)
+		if (add(o, m->keys[i], json_object_new_string(m->values[i])) < 0)
+			return NULL;
+	return TAKE_PTR(o);
+}
+
+/* OCI 1.2 runtime, "State". */
+static char *state_text(const struct container_args *a, const char *status, pid_t pid)
+{
+	_cleanup_json_ struct json_object *o = json_object_new_object();
+	int r = o ? 0 : -ENOMEM;
+
+	if (r == 0)
+		r = add(o, "ociVersion", json_object_new_string(a->spec->oci_version ? a->spec->oci_version : "1.2.0"));
+	if (r == 0)
+		r = add(o, "id", json_object_new_string(a->id));
+	if (r == 0)
+		r = add(o, "status", json_object_new_string(status));
+	if (r == 0 && pid > 0)
+		r = add(o, "pid", json_object_new_int(pid));
+	if (r == 0)
+		r = add(o, "bundle", json_object_new_string(a->bundle ? a->bundle : ""));
+	if (r == 0 && a->spec->annotations.keys)
+		r = add(o, "annotations", annotations_json(&a->spec->annotations));
+	return r == 0 ? strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) : NULL;
+}
+
+/* Waits until the hook ends; kills it after its timeout. */
+static int wait_hook(const struct spec_hook *h, pid_t pid, int pidfd, struct err *e)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+	uint64_t begin = clock_mono_us(), limit_ms = h->timeout_s == SPEC_UNSET ? 0 : (uint64_t)h->timeout_s * 1000;
+	bool timed_out = false;
+	int status, r;
+
+	for (;;) {
+		uint64_t spent_ms = (clock_mono_us() - begin) / 1000;
+
+		r = poll(&p, 1, limit_ms ? (int)MIN(limit_ms > spent_ms ? limit_ms - spent_ms : 0, (uint64_t)INT_MAX) : -1);
+		if (r > 0 || (r < 0 && errno != EINTR))
+			break;
+		if (r == 0) {
+			timed_out = true;
+			pidfd_kill(pidfd, SIGKILL);
+			break;
+		}
+	}
+	r = spawn_wait(pid, &status);
+	if (r < 0)
+		return err_set(e, -r, "%s: %s", h->path, strerror(-r));
+	if (timed_out)
+		return err_set(e, ETIMEDOUT, "%s: did not end within %lld s", h->path, (long long)h->timeout_s);
+	return status ? err_set(e, ECHILD, "%s: ended with status %d", h->path, status_to_exit(status)) : 0;
+}
+
+static int run_one(const struct spec_hook *h, const char *state, struct err *e)
+{
+	static char *const no_env[] = { NULL };
+	char *const just_path[] = { h->path, NULL };
+	_cleanup_fd_ int pidfd = -1, in = -1, out = -1;
+	int fds[2], r;
+	pid_t pid;
+
+	if (!h->path || h->path[0] != '/')
+		return err_set(e, EINVAL, "path \"%s\": expected an absolute path", h->path ? h->path : "");
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return err_set(e, errno, "pipe: %s", strerror(errno));
+	in = fds[0];
+	out = fds[1];
+	const int map[][2] = { { in, 0 }, { 2, 2 } };
+	struct spawn sp = { .path = h->path,
+			    .argv = h->args ? h->args : just_path,
+			    .env = h->env ? h->env : no_env,
+			    .fds = map,
+			    .n_fds = ARRAY_SIZE(map),
+			    .cwd_fd = -1 };
+	r = spawn_start(&sp, &pid, &pidfd, e);
+	if (r < 0)
+		return r;
+	in = fd_close(in);
+	/* A hook need not read its state: no signal, no error. The text is shorter than a pipe's buffer, or it must read. */
+	signal(SIGPIPE, SIG_IGN);
+	r = fd_write_full(out, state, strlen(state));
+	signal(SIGPIPE, SIG_DFL);
+	out = fd_close(out);
+	if (r < 0 && r != -EPIPE)
+		log_debug("container", "hook %s: state: %s", h->path, strerror(-r));
+	return wait_hook(h, pid, pidfd, e);
+}
+
+int hooks_run(const struct container_args *a, enum spec_hook_kind kind, const char *status, pid_t pid, struct err *e)
+{
+	_cleanup_free_ char *state = NULL;
+	int r = 0;
+
+	if (!has_hooks(a->spec, kind))
+		return 0;
+	state = state_text(a, status, pid);
+	if (!state)
+		return err_set(e, ENOMEM, "hooks: out of memory");
+	for (size_t i = 0; i < a->spec->hooks.n[kind] && r == 0; i++) {
+		r = run_one(&a->spec->hooks.list[kind][i], state, e);
+		if (r < 0)
+			err_push(e, r, "%s hook %zu", kind_names[kind], i);
+	}
+	return r;
+}
+
+int hooks_run_runtime(struct setup *s, struct err *e)
+{
+	int r = hooks_run(s->args, HOOK_PRESTART, "creating", s->c->pid, e);
+
+	return r < 0 ? r : hooks_run(s->args, HOOK_CREATE_RUNTIME, "creating", s->c->pid, e);
+}
+
+/* Child, with everything mounted and the host's tree still its root. */
+int hooks_wait(struct setup *s, struct err *e)
+{
+	int r;
+
+	if (!has_hooks(s->spec, HOOK_PRESTART) && !has_hooks(s->spec, HOOK_CREATE_RUNTIME) &&
+	    !has_hooks(s->spec, HOOK_CREATE_CONTAINER) && !has_hooks(s->spec, HOOK_START_CONTAINER))
+		return 0;
+	r = sync_report(s, SYNC_HOOKS, 0, NULL, -1);
+	if (r < 0)
+		return err_set(e, -r, "%s", strerror(-r));
+	r = sync_wait(s, SYNC_HOOKED, e);
+	return r < 0 ? r : hooks_run(s->args, HOOK_CREATE_CONTAINER, "creating", s->own_pid, e);
+}
+
+/* Child, inside the root: by the specification these paths are the container's, and run with the process's own rights. */
+int hooks_start_container(struct setup *s, struct err *e)
+{
+	return hooks_run(s->args, HOOK_START_CONTAINER, "created", s->own_pid, e);
+}

@@ -1,0 +1,162 @@
+/* mount_flags: the options of a mount ("ro", "rbind", "rslave", "size=64k") taken apart. Facts are the tables; what no table
+ * knows is left for the filesystem itself, whose refusal mount_api.c reports. Called by mounts.c.
+ *
+ * Within one list the last word wins ("ro,rw" is writable), but no option ever lifts a restriction that the source of a
+ * bind mount has on the host: "rw" of a mount that is read-only there stays read-only. */
+#include <sys/mount.h>
+
+#include "setup.h"
+
+enum option_kind {
+	OPT_NOTHING,
+	OPT_SET,
+	OPT_CLEAR,
+	OPT_REC_SET,
+	OPT_REC_CLEAR,
+	OPT_ATIME,
+	OPT_PROPAGATION,
+	OPT_BIND,
+	OPT_REFUSED
+};
+struct option_row {
+	const char *name;
+	enum option_kind kind;
+	uint64_t value;
+	bool is_recursive;
+};
+
+static const struct option_row option_table[] = {
+	{ "defaults", OPT_NOTHING, 0, false },
+	{ "ro", OPT_SET, MOUNT_ATTR_RDONLY, false },
+	{ "rw", OPT_CLEAR, MOUNT_ATTR_RDONLY, false },
+	{ "nosuid", OPT_SET, MOUNT_ATTR_NOSUID, false },
+	{ "suid", OPT_CLEAR, MOUNT_ATTR_NOSUID, false },
+	{ "nodev", OPT_SET, MOUNT_ATTR_NODEV, false },
+	{ "dev", OPT_CLEAR, MOUNT_ATTR_NODEV, false },
+	{ "noexec", OPT_SET, MOUNT_ATTR_NOEXEC, false },
+	{ "exec", OPT_CLEAR, MOUNT_ATTR_NOEXEC, false },
+	{ "nodiratime", OPT_SET, MOUNT_ATTR_NODIRATIME, false },
+	{ "diratime", OPT_CLEAR, MOUNT_ATTR_NODIRATIME, false },
+	{ "nosymfollow", OPT_SET, MOUNT_ATTR_NOSYMFOLLOW, false },
+	{ "symfollow", OPT_CLEAR, MOUNT_ATTR_NOSYMFOLLOW, false },
+	{ "rro", OPT_REC_SET, MOUNT_ATTR_RDONLY, false },
+	{ "rrw", OPT_REC_CLEAR, MOUNT_ATTR_RDONLY, false },
+	{ "rnosuid", OPT_REC_SET, MOUNT_ATTR_NOSUID, false },
+	{ "rsuid", OPT_REC_CLEAR, MOUNT_ATTR_NOSUID, false },
+	{ "rnodev", OPT_REC_SET, MOUNT_ATTR_NODEV, false },
+	{ "rdev", OPT_REC_CLEAR, MOUNT_ATTR_NODEV, false },
+	{ "rnoexec", OPT_REC_SET, MOUNT_ATTR_NOEXEC, false },
+	{ "rexec", OPT_REC_CLEAR, MOUNT_ATTR_NOEXEC, false },
+	{ "rnodiratime", OPT_REC_SET, MOUNT_ATTR_NODIRATIME, false },
+	{ "rdiratime", OPT_REC_CLEAR, MOUNT_ATTR_NODIRATIME, false },
+	{ "rnosymfollow", OPT_REC_SET, MOUNT_ATTR_NOSYMFOLLOW, false },
+	{ "rsymfollow", OPT_REC_CLEAR, MOUNT_ATTR_NOSYMFOLLOW, false },
+	{ "relatime", OPT_ATIME, MOUNT_ATTR_RELATIME, false },
+	{ "norelatime", OPT_ATIME, MOUNT_ATTR_STRICTATIME, false },
+	{ "noatime", OPT_ATIME, MOUNT_ATTR_NOATIME, false },
+	{ "atime", OPT_ATIME, MOUNT_ATTR_RELATIME, false },
+	{ "strictatime", OPT_ATIME, MOUNT_ATTR_STRICTATIME, false },
+	{ "nostrictatime", OPT_ATIME, MOUNT_ATTR_RELATIME, false },
+	{ "bind", OPT_BIND, 0, false },
+	{ "rbind", OPT_BIND, 0, true },
+	{ "private", OPT_PROPAGATION, MS_PRIVATE, false },
+	{ "rprivate", OPT_PROPAGATION, MS_PRIVATE, true },
+	{ "slave", OPT_PROPAGATION, MS_SLAVE, false },
+	{ "rslave", OPT_PROPAGATION, MS_SLAVE, true },
+	{ "shared", OPT_PROPAGATION, MS_SHARED, false },
+	{ "rshared", OPT_PROPAGATION, MS_SHARED, true },
+	{ "unbindable", OPT_PROPAGATION, MS_UNBINDABLE, false },
+	{ "runbindable", OPT_PROPAGATION, MS_UNBINDABLE, true },
+	{ "idmap", OPT_REFUSED, 0, false },
+	{ "ridmap", OPT_REFUSED, 0, false },
+	{ "remount", OPT_REFUSED, 0, false },
+	{ "tmpcopyup", OPT_REFUSED, 0, false },
+	{ "rrelatime", OPT_REFUSED, 0, false },
+	{ "rnoatime", OPT_REFUSED, 0, false },
+	{ "rstrictatime", OPT_REFUSED, 0, false },
+};
+
+static const struct option_row *option_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(option_table); i++)
+		if (streq(option_table[i].name, name))
+			return &option_table[i];
+	return NULL;
+}
+
+static int option_apply(const struct option_row *row, struct mount_plan *p, struct err *e)
+{
+	switch (row->kind) {
+	case OPT_NOTHING: return 0;
+	case OPT_SET: p->attrs |= row->value; return 0;
+	case OPT_CLEAR: p->attrs &= ~row->value; return 0;
+	case OPT_REC_SET: p->rec_attrs |= row->value; return 0;
+	case OPT_REC_CLEAR: p->rec_attrs &= ~row->value; return 0;
+	case OPT_ATIME:
+		p->atime = row->value;
+		p->has_atime = true;
+		return 0;
+	case OPT_PROPAGATION:
+		p->propagation = row->value;
+		p->is_propagation_recursive = row->is_recursive;
+		return 0;
+	case OPT_BIND:
+		p->is_bind = true;
+		p->is_recursive = row->is_recursive;
+		return 0;
+	case OPT_REFUSED: break;
+	}
+	return err_set(e, ENOTSUP, "mount option \"%s\" is not supported: leave it out", row->name);
+}
+
+int mount_options_parse(char *const *options, struct mount_plan *ret, struct err *e)
+{
+	struct mount_plan p = { .data = NULL };
+
+	if (strv_len(options) > 0) {
+		p.data = calloc(strv_len(options), sizeof(*p.data));
+		if (!p.data)
+			return err_set(e, ENOMEM, "mount options: out of memory");
+	}
+	for (size_t i = 0; options && options[i]; i++) {
+		const struct option_row *row = option_find(options[i]);
+		int r;
+
+		if (!row) {
+			p.data[p.n_data++] = options[i];
+			continue;
+		}
+		r = option_apply(row, &p, e);
+		if (r < 0) {
+			mount_plan_done(&p);
+			return r;
+		}
+	}
+	*ret = p;
+	return 0;
+}
+
+void mount_plan_done(struct mount_plan *p)
+{
+	free(p->data);
+	p->data = NULL;
+}
+
+int mount_propagation_parse(const char *s, uint64_t *ret, bool *ret_recursive, struct err *e)
+{
+	const struct option_row *row;
+
+	*ret = 0;
+	*ret_recursive = false;
+	if (!s || !*s)
+		return 0;
+	row = option_find(s);
+	if (!row || row->kind != OPT_PROPAGATION)
+		return err_set(e, EINVAL,
+			       "rootfsPropagation \"%s\": expected private, slave, shared or unbindable, or one of them with an "
+			       "r before it",
+			       s);
+	*ret = row->value;
+	*ret_recursive = row->is_recursive;
+	return 0;
+}

@@ -1,0 +1,251 @@
+/* mounts: spec->mounts, in their order. Sources are cloned or made detached, targets resolved once below the root, the one
+ * moved onto the other by fd. Called as steps:
+ *   mounts_open_shared  before the tree becomes private: binds that want events from the host must be cloned while the source
+ *                       still is in its peer group
+ *   mounts_private      cuts the tree off the host's
+ *   mounts_apply        all but the late ones
+ *   mounts_apply_late   cgroup mounts, and what lies below them: they need the child to be in its cgroups already, which the
+ *                       parent does meanwhile. */
+#include <linux/magic.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "setup.h"
+
+/* Filesystems that show the kernel itself: no image may decide where they end up. */
+static const char *const kernel_types[] = { "proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue" };
+
+/* Files of /proc that may be given another content, as lxcfs does; nothing else is ever mounted over the inside of /proc,
+ * since the kernel's own answers there are what confinement is checked by (CVE-2019-19921). */
+static const char *const proc_overlays[] = {
+	"/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo",  "/proc/stat",    "/proc/swaps",
+	"/proc/uptime",  "/proc/loadavg",   "/proc/slabinfo", "/proc/net/dev", "/proc/sys/kernel/ns_last_pid"
+};
+
+static bool is_kernel_type(const char *type)
+{
+	for (size_t i = 0; type && i < ARRAY_SIZE(kernel_types); i++)
+		if (streq(kernel_types[i], type))
+			return true;
+	return false;
+}
+
+static bool is_cgroup(const struct spec_mount *m) { return streq0(m->type, "cgroup") || streq0(m->type, "cgroup2"); }
+
+static bool is_late(const struct spec *s, size_t i)
+{
+	if (is_cgroup(&s->mounts[i]))
+		return true;
+	for (size_t j = 0; j < i; j++)
+		if (is_cgroup(&s->mounts[j]) && path_is_under(s->mounts[i].destination, s->mounts[j].destination))
+			return true;
+	return false;
+}
+
+static bool has_bind(const struct spec_mount *m)
+{
+	if (streq0(m->type, "bind"))
+		return true;
+	for (size_t i = 0; m->options && m->options[i]; i++)
+		if (streq(m->options[i], "bind") || streq(m->options[i], "rbind"))
+			return true;
+	return false;
+}
+
+static int open_source(const struct spec_mount *m, const struct mount_plan *plan, struct err *e)
+{
+	int fd;
+
+	if (!m->source || m->source[0] != '/')
+		return err_set(e, EINVAL, "source \"%s\": expected an absolute path", m->source ? m->source : "");
+	fd = mount_clone(AT_FDCWD, m->source, plan->is_recursive);
+	if (fd == -EINVAL)
+		return err_set(e, EINVAL, "source %s: can't be bound: it is unbindable, or holds locked mounts (use rbind)",
+			       m->source);
+	return fd < 0 ? err_set(e, -fd, "source %s: %s", m->source, strerror(-fd)) : fd;
+}
+
+static int check_mount(const struct spec_mount *m, struct err *e)
+{
+	if (!m->destination || m->destination[0] != '/')
+		return err_set(e, EINVAL, "destination \"%s\": expected an absolute path", m->destination ? m->destination : "");
+	if (path_is_under("/", m->destination))
+		return err_set(e, EINVAL, "destination %s: the root itself can't be mounted over", m->destination);
+	if (m->n_uid_mappings > 0 || m->n_gid_mappings > 0)
+		return err_set(e, ENOTSUP, "id mappings of a mount are not supported: leave them out");
+	if (!has_bind(m) && !m->type)
+		return err_set(e, EINVAL, "has neither a type nor the option bind");
+	return 0;
+}
+
+/* /proc is procfs or not there at all; inside of it only the listed files. */
+static int check_proc(const struct spec_mount *m, int source, struct err *e)
+{
+	if (streq0(m->type, "proc") || !path_is_under(m->destination, "/proc"))
+		return 0;
+	if (path_is_under("/proc", m->destination))
+		return source >= 0 && fd_is_procfs(source) ? 0 : err_set(e, EPERM, "only a procfs may be mounted at /proc");
+	for (size_t i = 0; i < ARRAY_SIZE(proc_overlays); i++)
+		if (path_is_under(m->destination, proc_overlays[i]) && path_is_under(proc_overlays[i], m->destination))
+			return 0;
+	return err_set(e, EPERM, "nothing may be mounted inside /proc");
+}
+
+static int do_bind(struct setup *s, size_t i, const struct mount_plan *plan, struct err *e)
+{
+	const struct spec_mount *m = &s->spec->mounts[i];
+	_cleanup_fd_ int fd = s->bind_fd && s->bind_fd[i] >= 0 ? TAKE_FD(s->bind_fd[i]) : open_source(m, plan, e), target = -1;
+	uint64_t propagation = plan->propagation ? plan->propagation : MS_PRIVATE;
+	struct stat st;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	if (plan->n_data > 0)
+		return err_set(e, EINVAL, "option \"%s\": not one that a bind mount knows", plan->data[0]);
+	if (fstat(fd, &st) < 0)
+		return err_set(e, errno, "source %s: %s", m->source, strerror(errno));
+	r = check_proc(m, fd, e);
+	if (r < 0)
+		return r;
+	if (plan->attrs || plan->has_atime)
+		r = mount_attrs(fd, false, plan->attrs | plan->atime, plan->has_atime ? MOUNT_ATTR__ATIME : 0, 0);
+	if (r == 0 && plan->rec_attrs)
+		r = mount_attrs(fd, true, plan->rec_attrs, 0, 0);
+	if (r == 0 && propagation != MS_SHARED)
+		r = mount_attrs(fd, plan->is_propagation_recursive || !plan->propagation, 0, 0, propagation);
+	if (r < 0)
+		return err_set(e, -r, "options: %s", strerror(-r));
+	target = target_make(s->rootfd, m->destination, S_ISDIR(st.st_mode) ? TARGET_DIR : TARGET_FILE,
+			     path_is_kernels(m->destination), e);
+	if (target < 0)
+		return target;
+	r = mount_attach(fd, target);
+	return r < 0 ? err_set(e, -r, "attach: %s", strerror(-r)) : 0;
+}
+
+/* The procfs that the child already works with serves as the container's /proc too, unless the spec asks for another kind. */
+static int proc_mount(struct setup *s, const struct mount_plan *plan, uint64_t attrs, struct err *e)
+{
+	int fd, r;
+
+	if (plan->n_data > 0 || (attrs & MOUNT_ATTR_RDONLY) || !ns_is_new(s->spec, NS_PID))
+		return fs_mount("proc", "proc", plan->data, plan->n_data, attrs, e);
+	fd = fcntl(s->procfd, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return err_set(e, errno, "procfs: %s", strerror(errno));
+	r = mount_attrs(fd, false, attrs, MOUNT_ATTR__ATIME | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0);
+	if (r < 0) {
+		fd_close(fd);
+		return err_set(e, -r, "options: %s", strerror(-r));
+	}
+	return fd;
+}
+
+static int do_new(struct setup *s, size_t i, const struct mount_plan *plan, struct err *e)
+{
+	const struct spec_mount *m = &s->spec->mounts[i];
+	bool strict = is_kernel_type(m->type) || path_is_kernels(m->destination);
+	uint64_t attrs = plan->attrs | plan->atime | plan->rec_attrs;
+	_cleanup_fd_ int fd = -1, target = -1;
+	int r = check_proc(m, -1, e);
+
+	if (r < 0)
+		return r;
+	target = target_make(s->rootfd, m->destination, TARGET_DIR, strict, e);
+	if (target < 0)
+		return target;
+	if (is_cgroup(m))
+		return mount_cgroup(s, target, plan, e);
+	fd = streq(m->type, "proc")
+		     ? proc_mount(s, plan, attrs, e)
+		     : fs_mount(m->type, m->source && *m->source ? m->source : m->type, plan->data, plan->n_data, attrs, e);
+	if (fd < 0)
+		return fd;
+	r = mount_attach(fd, target);
+	if (r < 0)
+		return err_set(e, -r, "attach: %s", strerror(-r));
+	r = plan->propagation ? mount_attrs(fd, plan->is_propagation_recursive, 0, 0, plan->propagation) : 0;
+	if (r < 0)
+		return err_set(e, -r, "propagation: %s", strerror(-r));
+	if (streq(m->type, "tmpfs") && path_is_under("/dev", m->destination))
+		s->devfd = TAKE_FD(fd);
+	return 0;
+}
+
+static int do_mount(struct setup *s, size_t i, struct err *e)
+{
+	const struct spec_mount *m = &s->spec->mounts[i];
+	_cleanup_(mount_plan_done) struct mount_plan plan = { .data = NULL };
+	int r = mount_options_parse(m->options, &plan, e);
+
+	if (r == 0)
+		r = has_bind(m) ? do_bind(s, i, &plan, e) : do_new(s, i, &plan, e);
+	return r < 0 ? err_push(e, r, "mount %s", m->destination) : 0;
+}
+
+static int apply(struct setup *s, bool late, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < s->spec->n_mounts && r == 0; i++)
+		if (is_late(s->spec, i) == late)
+			r = do_mount(s, i, e);
+	return r;
+}
+
+int mounts_apply(struct setup *s, struct err *e) { return apply(s, false, e); }
+int mounts_apply_late(struct setup *s, struct err *e) { return apply(s, true, e); }
+
+static int open_if_shared(struct setup *s, size_t i, struct err *e)
+{
+	const struct spec_mount *m = &s->spec->mounts[i];
+	_cleanup_(mount_plan_done) struct mount_plan plan = { .data = NULL };
+	int r = check_mount(m, e);
+
+	if (r == 0 && has_bind(m))
+		r = mount_options_parse(m->options, &plan, e);
+	if (r == 0 && (plan.propagation == MS_SHARED || plan.propagation == MS_SLAVE)) {
+		r = open_source(m, &plan, e);
+		if (r >= 0)
+			s->bind_fd[i] = r;
+	}
+	return r < 0 ? err_push(e, r, "mount %s", m->destination ? m->destination : "without destination") : 0;
+}
+
+int mounts_open_shared(struct setup *s, struct err *e)
+{
+	int r = 0;
+
+	s->bind_fd = calloc(s->spec->n_mounts + 1, sizeof(*s->bind_fd));
+	if (!s->bind_fd)
+		return err_set(e, ENOMEM, "out of memory");
+	for (size_t i = 0; i < s->spec->n_mounts; i++)
+		s->bind_fd[i] = -1;
+	for (size_t i = 0; i < s->spec->n_mounts && r == 0; i++)
+		r = open_if_shared(s, i, e);
+	return r;
+}
+
+int mounts_private(struct setup *s, struct err *e)
+{
+	(void)s;
+	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0
+		       ? err_set(e, errno, "private mount tree: %s", strerror(errno))
+		       : 0;
+}
+
+/* rootfsPropagation: the root was private while it was built, so that nothing of it reached the host. */
+int mounts_propagation(struct setup *s, struct err *e)
+{
+	bool is_recursive;
+	uint64_t p;
+	int r = mount_propagation_parse(s->spec->rootfs_propagation, &p, &is_recursive, e);
+
+	if (r < 0 || p == 0 || p == MS_PRIVATE)
+		return r;
+	r = mount_attrs(s->rootfd, is_recursive, 0, 0, p);
+	return r < 0 ? err_set(e, -r, "rootfsPropagation %s: %s", s->spec->rootfs_propagation, strerror(-r)) : 0;
+}

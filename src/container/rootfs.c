@@ -1,0 +1,69 @@
+/* rootfs: the container's root as a mount of its own, and the change into it. Called as steps. */
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "setup.h"
+
+/* Device nodes that came with the image must not work; but where no mount covers /dev, Berth's own nodes lie on the root. */
+static bool dev_is_mounted(const struct spec *s)
+{
+	for (size_t i = 0; i < s->n_mounts; i++)
+		if (path_is_under("/dev", s->mounts[i].destination))
+			return true;
+	return false;
+}
+
+int rootfs_attach(struct setup *s, struct err *e)
+{
+	_cleanup_fd_ int fd = s->args->rootfd, old = -1;
+	int r;
+
+	if (fd < 0) {
+		if (!s->spec->root_path)
+			return err_set(e, EINVAL, "root.path is missing");
+		fd = mount_clone(AT_FDCWD, s->spec->root_path, true);
+		if (fd < 0)
+			return err_set(e, -fd, "root.path %s: %s", s->spec->root_path, strerror(-fd));
+	}
+	r = mount_attrs(fd, false, dev_is_mounted(s->spec) ? MOUNT_ATTR_NODEV : 0, 0, MS_PRIVATE);
+	if (r < 0)
+		return err_set(e, -r, "attributes of the root: %s", strerror(-r));
+	old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (old < 0)
+		return err_set(e, errno, "/: %s", strerror(errno));
+	r = mount_attach(fd, old);
+	if (r < 0)
+		return err_set(e, -r, "attach the root: %s", strerror(-r));
+	s->rootfd = TAKE_FD(fd);
+	return 0;
+}
+
+/* pivot_root(".", ".") stacks the old root on the new one, from where it is detached (pivot_root(2), NOTES). An initramfs has
+ * no parent mount and can't be pivoted away (EINVAL): there the new root, which lies right on top of it, is entered by
+ * chroot; ".." at its top never leads to a mount that is covered at its own root, so there is no way back. */
+int rootfs_pivot(struct setup *s, struct err *e)
+{
+	int r;
+
+	r = s->spec->root_readonly ? mount_attrs(s->rootfd, false, MOUNT_ATTR_RDONLY, 0, 0) : 0;
+	if (r < 0)
+		return err_set(e, -r, "read-only root: %s", strerror(-r));
+	if (fchdir(s->rootfd) < 0)
+		return err_set(e, errno, "enter the root: %s", strerror(errno));
+	if (syscall(SYS_pivot_root, ".", ".") == 0) {
+		if (umount2(".", MNT_DETACH) < 0)
+			return err_set(e, errno, "detach the old root: %s", strerror(errno));
+	} else if (errno != EINVAL || chroot(".") < 0) {
+		return err_set(e, errno, "pivot_root: %s", strerror(errno));
+	}
+	if (chdir("/") < 0)
+		return err_set(e, errno, "enter the root: %s", strerror(errno));
+	return mounts_propagation(s, e);
+}
+
+int rootfs_of_exec(struct setup *s, struct err *e)
+{
+	s->rootfd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return s->rootfd < 0 ? err_set(e, errno, "/: %s", strerror(errno)) : 0;
+}

@@ -1,0 +1,254 @@
+/* setup: what the files of container/ share while one process is set up. Not for other folders: they see container.h.
+ *
+ * Theory of operation
+ *
+ *   caller (parent)                              child (PID 1 of the container, or an exec'd process)
+ *   ---------------                              ------------------------------------------------------
+ *   steps BEFORE: check, cgroup, inputs
+ *   child_clone() ------- clone3 ------------>   steps CHILD: own mount tree, devices ... (no one else is in there yet)
+ *   steps BESIDE: id maps, cgroup attach         ... which waits where it needs the parent's part (sync_wait)
+ *   sync_ready() <------- READY, console ----    steps of user, capabilities
+ *   = container_create returns
+ *   container_start: START ------------------>   steps START: find the program, seccomp, execve
+ *   <---- end of file (exec closed the socket) or FAILED + struct err
+ *
+ * A namespace that must be entered before the first process is born in it (a joined pid, user or mount namespace, time offsets)
+ * puts a short-lived stage process between the two, which clones the child as the caller's own (CLONE_PARENT).
+ *
+ * struct setup lives on the parent's stack; the child works on the copy that clone3 gave it, so nothing of what the child
+ * does to it is seen by the parent. Both ends only talk through `sock`. */
+#pragma once
+
+#include <stdio.h>
+
+#include "container.h"
+
+enum state { STATE_NEW, STATE_CREATED, STATE_RUNNING, STATE_ENDED };
+
+/* STATE_NEW -container_create-> CREATED -container_start-> RUNNING -container_reap-> ENDED; CREATED -container_reap-> ENDED.
+ * container_destroy takes any. */
+struct container {
+	struct container_args args;
+	char *id;
+	enum state state;
+	pid_t pid;
+	int pidfd;
+	int sock;              /* to the child, until its exec */
+	int console;           /* pty master until taken */
+	struct cgroup *cgroup; /* NULL with args.no_cgroup */
+	char *cgroup_path;     /* relative to the hierarchies' mount points */
+	bool in_userns;        /* its namespaces belong to a user namespace of their own */
+	uint64_t began_us;     /* clock_mono_us of container_create */
+	int wait_status;
+};
+
+/* A process while it is being made. */
+enum { STEP_MAX = 48 };
+struct setup {
+	struct container *c;
+	const struct container_args *args;  /* the container's */
+	const struct spec *spec;            /* = args->spec */
+	const struct spec_process *process; /* spec->process, or the exec's */
+	const struct seccomp_prog *seccomp;
+	const int *stdio;
+	bool is_exec;
+	const struct step *table; /* the ordered steps, see steps.c */
+
+	int sock;            /* this side's end */
+	int peer;            /* the other side's, closed right after clone */
+	int ns_fd[NS_COUNT]; /* namespaces to join, -1 = none */
+	int rootfd;          /* the new root: a mount, in the child O_PATH-like */
+	int procfd;          /* a procfs of the child's pid namespace; see procfs.c */
+	int devfd;           /* the container's /dev, -1 where it has none of Berth's making */
+	int filesfd;         /* tmpfs of the injected files */
+	int initfd;          /* args->init_path, a read-only detached mount of it */
+	int *bind_fd;        /* per spec mount: source opened early for propagation, or -1; NULL = none */
+	int console_master, console_slave;
+
+	struct spec_user user; /* as resolved; see user.c */
+	char *home;
+	struct spec_caps caps; /* the final sets */
+	char **env;            /* the process's, completed */
+	char *program;         /* path to exec, found in the container */
+	bool cwd_pending;      /* cwd could not be entered as root: once more as the user */
+	char *self_cgroup;     /* v1: /proc/self/cgroup before the cgroup namespace */
+
+	pid_t exec_pid;             /* parent: the exec'd process */
+	pid_t own_pid;              /* child: what the parent calls it */
+	uint64_t step_us[STEP_MAX]; /* end of each row of table, since c->began_us; 0 = not traced */
+};
+void setup_init(struct setup *s, struct container *c);
+void setup_done(struct setup *s);
+
+/* ---- steps.c ---- */
+enum where {
+	STEP_BEFORE, /* parent, before clone */
+	STEP_BESIDE, /* parent, while the child works */
+	STEP_CHILD,  /* child, up to READY */
+	STEP_START,  /* child, after START; the last one does not return */
+};
+struct step {
+	const char *name;
+	enum where where;
+	int (*apply)(struct setup *s, struct err *e);
+};
+extern const struct step create_steps[], exec_steps[]; /* end with .name NULL */
+/* Runs the rows of `where` in order; an error is prefixed with the row's name. */
+int steps_run(struct setup *s, enum where where, struct err *e);
+struct sync_report;
+/* Parent: hands the times in the child's report to args->trace. */
+void steps_trace(const struct setup *s, const struct sync_report *rep, enum where where);
+
+/* ---- sync.c: messages over the socket pair ---- */
+enum sync_kind {
+	SYNC_MAPPED = 1, /* parent: uid and gid maps are written */
+	SYNC_ATTACHED,   /* parent: in its cgroups */
+	SYNC_HOOKED,     /* parent: hooks of the runtime have run */
+	SYNC_START,      /* parent: exec now */
+	SYNC_BORN,       /* stage: pid of the child */
+	SYNC_HOOKS,      /* child: asks for the hooks of the runtime */
+	SYNC_READY,      /* child: all but START is done */
+	SYNC_EXEC,       /* child: about to exec; sent only for the times in it */
+	SYNC_FAILED,     /* child: err says why; it exits now */
+};
+struct sync_report {
+	uint32_t kind;
+	int32_t pid;
+	struct err err;
+	uint64_t step_us[STEP_MAX];
+};
+int sync_pair(int ret_fds[2], struct err *e);
+struct sync_word {
+	uint32_t kind;
+	int32_t pid;
+}; /* pid: the child's own, as the parent knows it */
+int sync_send(int sock, enum sync_kind kind, pid_t pid);
+/* Child: blocks until the parent says `kind`. -EPIPE when the parent is gone. */
+int sync_wait(struct setup *s, enum sync_kind kind, struct err *e);
+/* Child: report to the parent, with the console's master where fd >= 0. */
+int sync_report(struct setup *s, enum sync_kind kind, pid_t pid, const struct err *err, int fd);
+/* Parent: next report; 0 = end of file (exec'd or died), 1 = report, -errno. *ret_fd: a passed fd or -1. */
+int sync_next(int sock, struct sync_report *ret, int *ret_fd, struct err *e);
+
+/* ---- child.c: making the process ---- */
+int child_clone(struct setup *s, pid_t *ret_pid, int *ret_pidfd, struct err *e);
+int child_kill_and_reap(pid_t pid, int pidfd);
+int child_session(struct setup *s, struct err *e);
+
+/* ---- namespaces.c ---- */
+struct ns_row {
+	const char *oci, *proc;
+	uint64_t clone_flag;
+};
+extern const struct ns_row ns_table[NS_COUNT];
+extern const enum spec_ns ns_join_order[NS_COUNT];
+bool ns_is_new(const struct spec *s, enum spec_ns n);
+uint64_t ns_clone_flags(const struct spec *s);            /* for clone3: all new ones but the cgroup namespace */
+bool ns_needs_stage(const struct setup *s);               /* some must be entered before birth */
+int ns_open(struct setup *s, struct err *e);              /* opens the paths to join */
+int ns_join_for_children(struct setup *s, struct err *e); /* stage: user, pid */
+int ns_join(struct setup *s, struct err *e);              /* child: the others */
+int ns_cgroup(struct setup *s, struct err *e);            /* child: waits for the cgroups, then the cgroup namespace */
+
+/* ---- userns.c ---- */
+int userns_write_maps(struct setup *s, struct err *e); /* parent; then SYNC_MAPPED */
+int userns_enter(struct setup *s, struct err *e);      /* child: waits for the maps, becomes root of it */
+int exec_userns_root(struct setup *s, struct err *e);
+
+/* ---- exec.c ---- */
+int exec_join(struct setup *s, struct err *e); /* stage of an exec: into the container's namespaces */
+int exec_procfs(struct setup *s, struct err *e);
+int exec_wait_cgroup(struct setup *s, struct err *e);
+
+/* ---- container.c ---- */
+int check_spec(struct setup *s, struct err *e);
+int cgroup_make(struct setup *s, struct err *e); /* parent */
+int cgroup_join(struct setup *s, struct err *e); /* parent, while the child works; then SYNC_ATTACHED */
+
+/* ---- procfs.c: a private procfs, and writes to it ---- */
+int procfs_open(struct setup *s, struct err *e);
+/* One write to path ("self/attr/exec", "sys/net/...") below the child's procfs. */
+int procfs_write(const struct setup *s, const char *path, const char *text);
+/* Parent: /proc/PID/name of this process's own /proc, verified to be a procfs. */
+int procfs_write_pid(pid_t pid, const char *name, const char *text);
+bool fd_is_procfs(int fd);
+
+/* ---- rootfs.c ---- */
+int rootfs_attach(struct setup *s, struct err *e);
+int rootfs_pivot(struct setup *s, struct err *e);
+int rootfs_of_exec(struct setup *s, struct err *e);
+
+/* ---- target.c: places below the new root where something is put ---- */
+/* O_PATH fd of path, every component taken literally: a symlink or ".." is refused (R03, R09). Missing directories are made
+ * where `mkdir`. -ELOOP for a symlink. */
+int target_open_strict(int rootfd, const char *path, bool mkdir, mode_t mode);
+enum target_kind { TARGET_DIR, TARGET_FILE };
+/* The mount point for a mount of `kind` at path; made where missing. strict: as above, else symlinks resolve in the root. */
+int target_make(int rootfd, const char *path, enum target_kind kind, bool strict, struct err *e);
+/* path equals dir, or lies below it, both normalised textually. */
+bool path_is_under(const char *path, const char *dir);
+bool path_is_kernels(const char *path); /* /proc, /sys, /dev and below */
+
+/* ---- mount_flags.c ---- */
+struct mount_plan {
+	uint64_t attrs; /* MOUNT_ATTR_*, without atime */
+	uint64_t atime; /* MOUNT_ATTR_{RELATIME,NOATIME,STRICTATIME} */
+	bool has_atime;
+	uint64_t rec_attrs;   /* recursive ones ("rro") */
+	uint64_t propagation; /* MS_PRIVATE ..., 0 = not given */
+	bool is_propagation_recursive;
+	bool is_bind, is_recursive;
+	const char **data; /* what is left for the filesystem: borrowed strings, n_data */
+	size_t n_data;
+};
+int mount_options_parse(char *const *options, struct mount_plan *ret, struct err *e);
+void mount_plan_done(struct mount_plan *p);
+/* "shared" ... of rootfsPropagation; 0 and *ret_recursive for NULL. */
+int mount_propagation_parse(const char *s, uint64_t *ret, bool *ret_recursive, struct err *e);
+
+/* ---- mount_api.c: the new mount API, with the kernel's own words in errors ---- */
+/* A detached mount of a new filesystem instance; data are its options ("size=64k"), attrs MOUNT_ATTR_*. */
+int fs_mount(const char *type, const char *source, const char *const *data, size_t n_data, uint64_t attrs, struct err *e);
+int mount_clone(int dirfd, const char *path, bool recursive); /* open_tree(CLONE) -> fd or -errno */
+int mount_attrs(int fd, bool recursive, uint64_t set, uint64_t clear, uint64_t propagation);
+int mount_attach(int mountfd, int targetfd); /* moves it onto the target */
+
+/* ---- mounts.c, mount_cgroup.c ---- */
+int mounts_open_shared(struct setup *s, struct err *e);
+int mounts_private(struct setup *s, struct err *e);
+int mounts_apply(struct setup *s, struct err *e);      /* all but cgroups and what lies on them */
+int mounts_apply_late(struct setup *s, struct err *e); /* those */
+int mounts_propagation(struct setup *s, struct err *e);
+int mount_cgroup(struct setup *s, int target, const struct mount_plan *plan, struct err *e);
+
+/* ---- one subject a file ---- */
+int dev_make(struct setup *s, struct err *e);      /* dev.c */
+int dev_null_open(struct setup *s, struct err *e); /* O_PATH of a verified char 1:3 */
+int init_open(struct setup *s, struct err *e);
+int tty_open(struct setup *s, struct err *e);    /* tty.c */
+int stdio_apply(struct setup *s, struct err *e); /* stdio.c */
+int stdio_own(struct setup *s, struct err *e);
+int files_store(struct setup *s, struct err *e); /* files.c */
+int files_apply(struct setup *s, struct err *e);
+int mask_apply(struct setup *s, struct err *e); /* mask.c */
+int readonly_apply(struct setup *s, struct err *e);
+int sysctl_apply(struct setup *s, struct err *e); /* sysctl.c */
+bool sysctl_is_allowed(const struct spec *s, const char *key);
+int uts_apply(struct setup *s, struct err *e);    /* uts.c */
+int net_apply(struct setup *s, struct err *e);    /* net.c */
+int user_resolve(struct setup *s, struct err *e); /* user.c: spec's user -> s->user, HOME */
+int user_become(struct setup *s, struct err *e);  /* caps.c: bounding set, groups, uid, ambient; SYS_ADMIN kept for seccomp */
+int caps_final(struct setup *s, struct err *e);
+int rlimits_apply(struct setup *s, struct err *e);   /* process.c */
+int oom_score_apply(struct setup *s, struct err *e); /* parent */
+int keyring_apply(struct setup *s, struct err *e);
+int cwd_make(struct setup *s, struct err *e);
+int cwd_enter(struct setup *s, struct err *e);
+int privs_apply(struct setup *s, struct err *e);       /* umask, no_new_privs, death signal */
+int lsm_apply(struct setup *s, struct err *e);         /* lsm.c */
+int program_find(struct setup *s, struct err *e);      /* program.c */
+int program_exec(struct setup *s, struct err *e);      /* last step: seccomp, capabilities, execve */
+int hooks_run_runtime(struct setup *s, struct err *e); /* hooks.c, parent */
+int hooks_wait(struct setup *s, struct err *e);        /* child: asks for them, then runs createContainer */
+int hooks_start_container(struct setup *s, struct err *e);
+int hooks_run(const struct container_args *a, enum spec_hook_kind kind, const char *status, pid_t pid, struct err *e);

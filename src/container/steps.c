@@ -1,0 +1,117 @@
+/* steps: THE ordered tables of what is done to make a container, and a further process in one. The order is the design: each
+ * row may count on those above it, and the comments say which may not be exchanged. The runner names the failing row and
+ * times each. Called by container.c, exec.c and child.c. */
+#include "setup.h"
+
+const struct step create_steps[] = {
+	{ "check", STEP_BEFORE, check_spec },
+	{ "namespaces to join", STEP_BEFORE, ns_open },
+	{ "cgroup", STEP_BEFORE, cgroup_make },
+	/* --- clone3: from here on parent and child work side by side --- */
+	{ "id maps", STEP_BESIDE, userns_write_maps },
+	{ "oom score", STEP_BESIDE, oom_score_apply },
+	{ "cgroup join", STEP_BESIDE, cgroup_join }, /* the slow one on v1 when no one has done so for a while */
+
+	{ "session", STEP_CHILD, child_session },
+	{ "join namespaces", STEP_CHILD, ns_join },
+	{ "user namespace", STEP_CHILD, userns_enter }, /* before anything is made: files need an owner */
+	{ "init", STEP_CHILD, init_open },              /* while the host's tree is in sight */
+	{ "procfs", STEP_CHILD, procfs_open },
+	{ "hostname", STEP_CHILD, uts_apply },
+	{ "network", STEP_CHILD, net_apply },
+	{ "sysctl", STEP_CHILD, sysctl_apply },
+	{ "shared binds", STEP_CHILD, mounts_open_shared }, /* while they still are in the host's peer groups */
+	{ "private", STEP_CHILD, mounts_private },
+	{ "file store", STEP_CHILD, files_store }, /* below the new root */
+	{ "root", STEP_CHILD, rootfs_attach },
+	{ "mounts", STEP_CHILD, mounts_apply },
+	{ "devices", STEP_CHILD, dev_make },
+	{ "console", STEP_CHILD, tty_open },
+	{ "files", STEP_CHILD, files_apply },
+	{ "working directory", STEP_CHILD, cwd_make }, /* while the root can be written to */
+	{ "cgroup namespace", STEP_CHILD, ns_cgroup }, /* waits for "cgroup join" */
+	{ "cgroup mounts", STEP_CHILD, mounts_apply_late },
+	{ "masked paths", STEP_CHILD, mask_apply }, /* after every mount that could uncover them */
+	{ "read-only paths", STEP_CHILD, readonly_apply },
+	{ "hooks", STEP_CHILD, hooks_wait },
+	{ "pivot", STEP_CHILD, rootfs_pivot },
+	{ "limits", STEP_CHILD, rlimits_apply },
+	{ "keyring", STEP_CHILD, keyring_apply },
+	{ "user", STEP_CHILD, user_resolve },
+	{ "stdio", STEP_CHILD, stdio_apply },
+	{ "enter directory", STEP_CHILD, cwd_enter },
+	{ "LSM", STEP_CHILD, lsm_apply },
+	{ "capabilities", STEP_CHILD, user_become }, /* from here on with the user's rights only */
+	{ "privileges", STEP_CHILD, privs_apply },
+	/* --- READY; START --- */
+	{ "startContainer hooks", STEP_START, hooks_start_container },
+	{ "program", STEP_START, program_find },
+	{ "exec", STEP_START, program_exec },
+	{ NULL },
+};
+_Static_assert(ARRAY_SIZE(create_steps) <= STEP_MAX, "sync_report has room for each step's time");
+
+const struct step exec_steps[] = {
+	{ "oom score", STEP_BESIDE, oom_score_apply },
+	{ "cgroup join", STEP_BESIDE, cgroup_join },
+
+	{ "session", STEP_CHILD, child_session },
+	{ "user namespace", STEP_CHILD, exec_userns_root },
+	{ "root", STEP_CHILD, rootfs_of_exec },
+	{ "procfs", STEP_CHILD, exec_procfs },
+	{ "console", STEP_CHILD, tty_open },
+	{ "limits", STEP_CHILD, rlimits_apply },
+	{ "keyring", STEP_CHILD, keyring_apply },
+	{ "user", STEP_CHILD, user_resolve },
+	{ "stdio", STEP_CHILD, stdio_apply },
+	{ "enter directory", STEP_CHILD, cwd_enter },
+	{ "LSM", STEP_CHILD, lsm_apply },
+	{ "cgroup", STEP_CHILD, exec_wait_cgroup },
+	{ "capabilities", STEP_CHILD, user_become },
+	{ "privileges", STEP_CHILD, privs_apply },
+
+	{ "program", STEP_START, program_find },
+	{ "exec", STEP_START, program_exec },
+	{ NULL },
+};
+_Static_assert(ARRAY_SIZE(exec_steps) <= STEP_MAX, "sync_report has room for each step's time");
+
+static void mark(struct setup *s, const struct step *row)
+{
+	if (!s->args->trace)
+		return;
+	s->step_us[row - s->table] = clock_mono_us() - s->c->began_us;
+	if (row->where <= STEP_BESIDE)
+		s->args->trace(row->name, s->step_us[row - s->table] * 1000, s->args->trace_arg);
+}
+
+int steps_run(struct setup *s, enum where where, struct err *e)
+{
+	for (const struct step *row = s->table; row->name; row++) {
+		struct err why = { 0 };
+		int r;
+
+		if (row->where != where)
+			continue;
+		r = row->apply(s, &why);
+		if (r < 0) {
+			/* The exec's own messages are whole sentences. */
+			if (row->where != STEP_START)
+				err_push(&why, r, "%s", row->name);
+			else if (!why.no)
+				err_set(&why, -r, "%s: %s", row->name, strerror(-r));
+			if (e)
+				*e = why;
+			return r;
+		}
+		mark(s, row);
+	}
+	return 0;
+}
+
+void steps_trace(const struct setup *s, const struct sync_report *rep, enum where where)
+{
+	for (const struct step *row = s->table; s->args->trace && row->name; row++)
+		if (row->where == where && rep->step_us[row - s->table])
+			s->args->trace(row->name, rep->step_us[row - s->table] * 1000, s->args->trace_arg);
+}

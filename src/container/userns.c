@@ -1,0 +1,79 @@
+/* userns: a user namespace of the container's own. The parent writes the maps, since it alone may map more than itself; the
+ * child waits for them and becomes root inside before it makes anything (a file made earlier would have no owner).
+ * Called as steps; exec.c uses exec_userns_root. */
+#include <grp.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "setup.h"
+
+static int write_map(pid_t pid, const char *file, const struct spec_idmap *m, size_t n, struct err *e)
+{
+	_cleanup_buf_ struct buf b = { 0 };
+	int r;
+
+	if (n == 0)
+		return err_set(e, EINVAL, "a new user namespace needs linux.%s",
+			       streq(file, "uid_map") ? "uidMappings" : "gidMappings");
+	for (size_t i = 0; i < n; i++)
+		buf_fmt(&b, "%u %u %u\n", m[i].container_id, m[i].host_id, m[i].size);
+	if (b.failed)
+		return err_set(e, ENOMEM, "%s: out of memory", file);
+	r = procfs_write_pid(pid, file, b.data);
+	return r < 0 ? err_set(e, -r, "%s (%zu ranges): %s", file, n, strerror(-r)) : 0;
+}
+
+int userns_write_maps(struct setup *s, struct err *e)
+{
+	const struct spec *spec = s->spec;
+	pid_t pid = s->c->pid;
+	int r;
+
+	if (!ns_is_new(spec, NS_USER))
+		return 0;
+	/* Without privilege over the parent namespace a gid map may only be written once setgroups is off, lest dropping a
+	 * group open what the group was denied (CVE-2014-8989). */
+	if (geteuid() != 0) {
+		r = procfs_write_pid(pid, "setgroups", "deny");
+		if (r < 0)
+			return err_set(e, -r, "setgroups: %s", strerror(-r));
+	}
+	r = write_map(pid, "uid_map", spec->uid_mappings, spec->n_uid_mappings, e);
+	if (r == 0)
+		r = write_map(pid, "gid_map", spec->gid_mappings, spec->n_gid_mappings, e);
+	if (r < 0)
+		return r;
+	r = sync_send(s->sock, SYNC_MAPPED, pid);
+	return r < 0 ? err_set(e, -r, "the new process is gone") : 0;
+}
+
+/* Raw calls: glibc's broadcast to threads, of which there are none. */
+static int become_root(struct err *e)
+{
+	if (syscall(SYS_setresgid, 0, 0, 0) < 0)
+		return err_set(e, errno, "group 0 of the user namespace: %s",
+			       errno == EINVAL ? "linux.gidMappings does not map it" : strerror(errno));
+	if (syscall(SYS_setresuid, 0, 0, 0) < 0)
+		return err_set(e, errno, "user 0 of the user namespace: %s",
+			       errno == EINVAL ? "linux.uidMappings does not map it" : strerror(errno));
+	/* EPERM: setgroups is off in this namespace. */
+	if (syscall(SYS_setgroups, 0, NULL) < 0 && errno != EPERM)
+		return err_set(e, errno, "setgroups: %s", strerror(errno));
+	return 0;
+}
+
+int userns_enter(struct setup *s, struct err *e)
+{
+	int r;
+
+	if (!s->spec->ns.wanted[NS_USER])
+		return 0;
+	if (ns_is_new(s->spec, NS_USER)) {
+		r = sync_wait(s, SYNC_MAPPED, e);
+		if (r < 0)
+			return r;
+	}
+	return become_root(e);
+}
+
+int exec_userns_root(struct setup *s, struct err *e) { return s->c->in_userns ? become_root(e) : 0; }

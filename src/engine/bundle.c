@@ -1,0 +1,88 @@
+/* bundle.c: ROOT/containers/ID: config.json (the plan, as the OCI runtime spec writes it), launch.json and the writable layer.
+ * One writer: create.c through here. */
+#include "engine_impl.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BUNDLE_FILE_MAX (8u << 20)
+
+/* The directory is new and nobody reads it before its record is there, so no temporary names are needed. */
+static int write_json(int dirfd, const char *name, struct json_object *o, bool durable, struct err *e)
+{
+	_cleanup_fd_ int fd = -1;
+	const char *text;
+	size_t n;
+	int r;
+
+	if (!o)
+		return OUT_OF_MEMORY(e);
+	text = json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &n);
+	if (!text)
+		return OUT_OF_MEMORY(e);
+	fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return err_set(e, errno, "create %s: %s", name, strerror(errno));
+	r = fd_write_full(fd, text, n);
+	if (r >= 0 && durable && fsync(fd) < 0)
+		r = -errno;
+	return r < 0 ? err_set(e, -r, "write %s: %s", name, strerror(-r)) : 0;
+}
+
+/* "/" of the container takes mode and owner from the writable layer's top, so that must look like the image's. */
+static int make_upper(const struct plan *p, int dirfd, struct err *e)
+{
+	struct stat st = { .st_mode = 0755 };
+
+	if (p->launch.layers && p->launch.layers[0] && stat(p->launch.layers[0], &st) < 0)
+		return err_set(e, errno, "layer %s: %s", p->launch.layers[0], strerror(errno));
+	if (mkdirat(dirfd, "upper", 0700) < 0 || mkdirat(dirfd, "work", 0700) < 0)
+		return err_set(e, errno, "make the writable layer in %s: %s", p->dir, strerror(errno));
+	if (fchownat(dirfd, "upper", st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fchmodat(dirfd, "upper", st.st_mode & 07777, 0) < 0)
+		return err_set(e, errno, "set up the writable layer in %s: %s", p->dir, strerror(errno));
+	return 0;
+}
+
+int bundle_write(const struct plan *p, int dirfd, struct err *e)
+{
+	_cleanup_json_ struct json_object *config = spec_json(&p->spec), *launch = launch_json(&p->launch);
+	bool durable = !p->o->auto_remove;
+	int r = make_upper(p, dirfd, e);
+
+	if (r >= 0)
+		r = write_json(dirfd, "config.json", config, durable, e);
+	return r < 0 ? r : write_json(dirfd, "launch.json", launch, durable, e);
+}
+
+/* ---- reading ---- */
+
+static int read_file(struct engine *en, const char *id, const char *name, char **ret, size_t *ret_len, struct err *e)
+{
+	_cleanup_free_ char *rel = str_fmt("containers/%s/%s", id, name);
+	int r = rel ? file_read(store_rootfd(en->store), rel, BUNDLE_FILE_MAX, ret, ret_len) : -ENOMEM;
+
+	return r < 0 ? err_set(e, -r, "%s/%s: %s", en->paths->root, rel ? rel : name, strerror(-r)) : 0;
+}
+
+int bundle_read_spec(struct engine *en, const char *id, struct spec *ret, struct err *e)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = read_file(en, id, "config.json", &text, &len, e);
+
+	if (r >= 0)
+		r = spec_parse(text, len, ret, e);
+	return r < 0 ? err_push(e, r, "container %.12s", id) : 0;
+}
+
+int bundle_read_launch(struct engine *en, const char *id, struct launch *ret, struct err *e)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = read_file(en, id, "launch.json", &text, &len, e);
+
+	if (r >= 0)
+		r = launch_parse(text, len, ret, e);
+	return r < 0 ? err_push(e, r, "container %.12s", id) : 0;
+}

@@ -1,0 +1,309 @@
+/* create.c: from options to a container that can be started: image -> plan -> bundle -> record.
+ *
+ * The record comes last: until then nobody knows the new directory, so a failure or a crash on the way leaves at worst a
+ * directory without a record, which `system prune` removes. */
+#include "engine_impl.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LOG_MAX_BYTES (10u << 20) /* a file, of LOG_MAX_FILES */
+#define LOG_MAX_FILES 3
+#define NAME_TRIES    50
+
+static void plan_done(struct plan *p)
+{
+	image_done(&p->image);
+	spec_done(&p->spec);
+	launch_done(&p->launch);
+	free(p->dir);
+	free(p->hostname);
+}
+
+/* The order matters: files want to know mounts and network, the process its host name, security the user. */
+static const struct part {
+	const char *name;
+	int (*make)(struct plan *p, struct err *e);
+} parts[] = {
+	{ "namespaces", plan_namespaces }, { "mounts", plan_mounts },   { "devices", plan_devices },
+	{ "files", plan_files },           { "process", plan_process }, { "security", plan_security },
+	{ "resources", plan_resources },   { "guest", plan_guest },
+};
+
+/* ---- the image ---- */
+
+static int pull_image(struct engine *en, const struct run_opts *o, struct err *e)
+{
+	struct pull_opts pull = { .platform = o->platform };
+	_cleanup_free_ char *id = NULL;
+
+	return pull_locked(en, o->image, &pull, &id, e); /* create holds the lock */
+}
+
+static int find_image(struct engine *en, const struct run_opts *o, struct image *ret, struct err *e)
+{
+	bool always = o->pull && streq(o->pull, "always"), never = o->pull && streq(o->pull, "never");
+	struct ref ref;
+	int r;
+
+	if (always) {
+		r = pull_image(en, o, e);
+		return r < 0 ? r : image_find(en->store, o->image, ret, e);
+	}
+	r = image_find(en->store, o->image, ret, e);
+	if (r != -ENOENT || never)
+		return r;
+	/* What is no reference (an id, say) can't be pulled: the first answer stands. */
+	if (ref_parse(o->image, NULL, &ref, NULL) < 0)
+		return r;
+	_cleanup_free_ char *shown = ref_familiar(&ref);
+	ref_done(&ref);
+	fprintf(stderr, "Unable to find image '%s' locally\n", shown ? shown : o->image);
+	*e = (struct err){ 0 };
+	r = pull_image(en, o, e);
+	return r < 0 ? r : image_find(en->store, o->image, ret, e);
+}
+
+/* ---- launch.json ---- */
+
+static char *dup_or_null(const char *s) { return s ? strdup(s) : NULL; }
+
+static int fill_launch(struct plan *p, struct err *e)
+{
+	struct launch *l = &p->launch;
+	int r;
+
+	l->version = LAUNCH_VERSION;
+	l->id = strdup(p->id);
+	l->name = dup_or_null(p->o->name);
+	l->isolation = strdup(p->isolation->name);
+	l->upper = str_fmt("%s/upper", p->dir);
+	l->work = str_fmt("%s/work", p->dir);
+	l->log_path = str_fmt("%s/container.log", p->dir);
+	l->seccomp_cache = str_fmt("%s/cache/seccomp", p->en->paths->root);
+	if (!l->id || !l->isolation || !l->upper || !l->work || !l->log_path || !l->seccomp_cache)
+		return OUT_OF_MEMORY(e);
+	l->log_max_bytes = LOG_MAX_BYTES;
+	l->log_max_files = LOG_MAX_FILES;
+	l->is_volatile = l->auto_remove = p->o->auto_remove;
+	l->open_stdin = p->o->is_interactive;
+	l->stdin_once = p->o->is_interactive && !p->o->is_detached;
+	l->use_init = p->o->use_init;
+	l->trace_startup = p->o->trace_startup;
+	r = image_layer_dirs(p->en->store, &p->image, &l->layers, e);
+	if (r < 0)
+		return r;
+	r = mkdir_p(store_rootfd(p->en->store), "cache/seccomp", 0700);
+	return r < 0 ? err_set(e, -r, "make %s: %s", l->seccomp_cache, strerror(-r)) : 0;
+}
+
+/* ---- the record ---- */
+
+static int fill_labels(const struct plan *p, struct string_map *m, struct err *e)
+{
+	const struct string_map *image = &p->image.config.config.labels;
+
+	for (size_t i = 0; image->keys && image->keys[i]; i++) {
+		if (map_set(m, image->keys[i], image->values[i]) < 0)
+			return OUT_OF_MEMORY(e);
+	}
+	for (char **l = p->o->labels; l && *l; l++) {
+		const char *eq = strchr(*l, '=');
+		_cleanup_free_ char *key = strndup(*l, eq ? (size_t)(eq - *l) : strlen(*l));
+		if (!key || map_set(m, key, eq ? eq + 1 : "") < 0)
+			return OUT_OF_MEMORY(e);
+	}
+	return 0;
+}
+
+/* Someone has the name: perhaps only the remains of a container that has ended unseen. */
+static int try_again(struct engine *en, const char *name, struct err *e)
+{
+	struct container_record c;
+	bool gone = false;
+	int r = records_container_get(en->records, name, &c, NULL);
+
+	if (r == -ENOENT)
+		return 1;
+	if (r < 0)
+		return r;
+	r = reconcile_one(en, &c, &gone, e);
+	container_record_done(&c);
+	return r < 0 ? r : gone;
+}
+
+static int put_named(struct plan *p, struct container_record *c, struct err *e)
+{
+	int r = records_container_put(p->en->records, c, e);
+
+	if (r == -EEXIST && try_again(p->en, c->name, NULL) > 0)
+		r = records_container_put(p->en->records, c, e);
+	return r;
+}
+
+static int put_generated(struct plan *p, struct container_record *c, struct err *e)
+{
+	int r = -EEXIST;
+
+	for (int i = 0; r == -EEXIST && i < NAME_TRIES; i++) {
+		_cleanup_free_ char *name = name_generate();
+		if (!name)
+			return OUT_OF_MEMORY(e);
+		free(c->name);
+		/* After half of the tries a number makes it unlike all others. */
+		c->name = i < NAME_TRIES / 2 ? TAKE_PTR(name) : str_fmt("%s%.4s", name, p->id);
+		if (!c->name)
+			return OUT_OF_MEMORY(e);
+		r = records_container_put(p->en->records, c, e);
+	}
+	return r;
+}
+
+/* The options as given, and what came out of them where later deeds need it when the image may be gone. */
+static char *record_options(const struct plan *p)
+{
+	struct run_opts o = *p->o;
+
+	o.args = p->spec.process.args;
+	if (!o.stop_signal)
+		o.stop_signal = p->image.config.config.stop_signal;
+	return options_print(&o);
+}
+
+static int put_record(struct plan *p, struct err *e)
+{
+	struct container_record c = {
+		.id = p->id,
+		.image_id = p->image.id,
+		.image_ref = p->o->image,
+		.isolation = p->launch.isolation,
+		.created_ns = clock_real_ns(),
+		.state = CS_CREATED,
+		.auto_remove = p->o->auto_remove,
+		.has_tty = p->o->has_tty,
+		.name = dup_or_null(p->o->name),
+		.options_json = record_options(p),
+	};
+	int r = c.options_json && (c.name || !p->o->name) ? fill_labels(p, &c.labels, e) : OUT_OF_MEMORY(e);
+
+	if (r >= 0)
+		r = c.name ? put_named(p, &c, e) : put_generated(p, &c, e);
+	free(c.name);
+	free(c.options_json);
+	map_done(&c.labels);
+	return r;
+}
+
+/* ---- --cidfile ---- */
+
+static int cidfile_open(const char *path, int *ret_fd, struct err *e)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		return err_set(e, errno, "--cidfile: %s: %s", path,
+			       errno == EEXIST ? "exists already; remove it or choose another" : strerror(errno));
+	*ret_fd = fd;
+	return 0;
+}
+
+/* ---- all together ---- */
+
+static int make_dir(const struct plan *p, int *ret_dirfd, struct err *e)
+{
+	_cleanup_free_ char *rel = str_fmt("containers/%s", p->id);
+	int rootfd = store_rootfd(p->en->store), fd;
+
+	if (!rel)
+		return OUT_OF_MEMORY(e);
+	if (mkdirat(rootfd, rel, 0700) < 0)
+		return err_set(e, errno, "make %s: %s", p->dir, strerror(errno));
+	fd = openat(rootfd, rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return err_set(e, errno, "open %s: %s", p->dir, strerror(errno));
+	*ret_dirfd = fd;
+	return 0;
+}
+
+static int make_plan(struct plan *p, struct err *e)
+{
+	int r = isolation_find(p->o->isolation ? p->o->isolation : "container", &p->isolation, e);
+
+	if (r < 0)
+		return r;
+	p->is_vm = streq(p->isolation->name, "vm");
+	r = find_image(p->en, p->o, &p->image, e);
+	if (r < 0)
+		return r;
+	r = id_new(p->id);
+	if (r < 0)
+		return err_set(e, -r, "make an id: %s", strerror(-r));
+	p->dir = container_dir(p->en->paths, p->id);
+	if (!p->dir)
+		return OUT_OF_MEMORY(e);
+	r = fill_launch(p, e);
+	return r < 0 ? r : spec_default(&p->spec, e);
+}
+
+static int write_out(struct plan *p, int cidfd, struct err *e)
+{
+	_cleanup_fd_ int dirfd = -1;
+	int r = make_dir(p, &dirfd, e);
+
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++) {
+		r = parts[i].make(p, e);
+		log_debug("create", "%s: %s", parts[i].name, r < 0 ? "failed" : "planned");
+	}
+	if (r >= 0)
+		r = bundle_write(p, dirfd, e);
+	if (r >= 0 && cidfd >= 0) {
+		r = fd_write_full(cidfd, p->id, strlen(p->id));
+		if (r < 0)
+			err_set(e, -r, "--cidfile: %s: %s", p->o->cidfile, strerror(-r));
+	}
+	if (r >= 0)
+		r = put_record(p, e);
+	if (r < 0)
+		remove_files(p->en->paths, p->id, NULL); /* r says what went wrong first */
+	return r;
+}
+
+static int create_with(struct plan *p, char **ret_id, struct err *e)
+{
+	_cleanup_fd_ int cidfd = -1;
+	_cleanup_free_ char *id = NULL;
+	int r = options_check(p->o, e);
+
+	if (r >= 0 && p->o->cidfile)
+		r = cidfile_open(p->o->cidfile, &cidfd, e);
+	/* From finding the image to the record no collector may take its layers away. */
+	if (r >= 0)
+		r = store_lock(p->en->store, STORE_SHARED, e);
+	if (r >= 0)
+		r = make_plan(p, e);
+	if (r >= 0)
+		r = write_out(p, cidfd, e);
+	id = strdup(p->id);
+	if (r >= 0 && !id)
+		r = OUT_OF_MEMORY(e);
+	if (r < 0 && cidfd >= 0)
+		unlink(p->o->cidfile);
+	if (r < 0)
+		return r;
+	*ret_id = TAKE_PTR(id);
+	return 0;
+}
+
+int engine_create(struct engine *en, const struct run_opts *o, char **ret_id, struct err *e)
+{
+	struct plan p = { .en = en, .o = o };
+	struct err local = { 0 };
+	int r;
+
+	spec_init(&p.spec);
+	r = create_with(&p, ret_id, e ? e : &local);
+	store_lock(en->store, STORE_UNLOCKED, NULL); /* letting go can't fail */
+	plan_done(&p);
+	return r;
+}

@@ -1,0 +1,156 @@
+/* devices.c: device nodes of the host for a container: --device, and all of them for --privileged. */
+#include "engine_impl.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#define DEVICES_DEPTH 8 /* of directories below /dev; none is known to nest deeper than 4 */
+
+static int add_rule(struct spec_resources *r, char type, int64_t major, int64_t minor, const char *access, struct err *e)
+{
+	struct spec_device_rule *grown = reallocarray(r->devices, r->n_devices + 1, sizeof(*grown));
+
+	if (!grown)
+		return OUT_OF_MEMORY(e);
+	r->devices = grown;
+	struct spec_device_rule *rule = &grown[r->n_devices++];
+	*rule = (struct spec_device_rule){ .allow = true, .type = type, .major = major, .minor = minor };
+	snprintf(rule->access, sizeof(rule->access), "%s", access);
+	return 0;
+}
+
+static int add_device(struct spec *s, const struct stat *st, const char *path, struct err *e)
+{
+	struct spec_device *grown;
+
+	for (size_t i = 0; i < s->n_devices; i++) {
+		if (streq(s->devices[i].path, path))
+			return 0;
+	}
+	grown = reallocarray(s->devices, s->n_devices + 1, sizeof(*grown));
+	if (!grown)
+		return OUT_OF_MEMORY(e);
+	s->devices = grown;
+	struct spec_device d = {
+		.path = strdup(path),
+		.type = S_ISBLK(st->st_mode) ? 'b' : 'c',
+		.major = major(st->st_rdev),
+		.minor = minor(st->st_rdev),
+		.has_mode = true,
+		.mode = st->st_mode & 07777,
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+	};
+	if (!d.path)
+		return OUT_OF_MEMORY(e);
+	s->devices[s->n_devices++] = d;
+	return 0;
+}
+
+static bool is_access(const char *s) { return *s && strlen(s) <= 3 && s[strspn(s, "rwm")] == 0; }
+
+/* Every node below dir (host) as one below target (inside); with rules unless access is NULL. */
+static int add_directory(struct spec *s, const char *dir, const char *target, const char *access, int depth, struct err *e);
+
+static int add_node(struct spec *s, const char *host, const char *target, const char *access, int depth, struct err *e)
+{
+	struct stat st;
+	int r;
+
+	if (lstat(host, &st) < 0)
+		return errno == ENOENT ? 0 : err_set(e, errno, "--device: %s: %s", host, strerror(errno));
+	if (S_ISDIR(st.st_mode))
+		return add_directory(s, host, target, access, depth + 1, e);
+	if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
+		return 0;
+	r = add_device(s, &st, target, e);
+	if (r >= 0 && access)
+		r = add_rule(&s->resources, S_ISBLK(st.st_mode) ? 'b' : 'c', major(st.st_rdev), minor(st.st_rdev), access, e);
+	return r;
+}
+
+/* What the container gets of its own below /dev. */
+static bool is_own(const char *target)
+{
+	static const char *const own[] = { "/dev/pts",  "/dev/shm", "/dev/mqueue", "/dev/console",
+					   "/dev/ptmx", "/dev/fd",  "/dev/.lxc" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
+		if (streq(target, own[i]))
+			return true;
+	}
+	return false;
+}
+
+static void closedir_ptr(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+static int add_directory(struct spec *s, const char *dir, const char *target, const char *access, int depth, struct err *e)
+{
+	_cleanup_(closedir_ptr) DIR *d = depth > DEVICES_DEPTH ? NULL : opendir(dir);
+
+	if (!d)
+		return depth > DEVICES_DEPTH ? err_set(e, ELOOP, "--device: %s: too deep", dir)
+					     : err_set(e, errno, "--device: %s: %s", dir, strerror(errno));
+	for (;;) {
+		errno = 0;
+		struct dirent *ent = readdir(d);
+		if (!ent)
+			return errno ? err_set(e, errno, "--device: %s: %s", dir, strerror(errno)) : 0;
+		if (streq(ent->d_name, ".") || streq(ent->d_name, ".."))
+			continue;
+		_cleanup_free_ char *host = str_fmt("%s/%s", dir, ent->d_name), *inside = str_fmt("%s/%s", target, ent->d_name);
+		if (!host || !inside)
+			return OUT_OF_MEMORY(e);
+		if (is_own(inside))
+			continue;
+		int r = add_node(s, host, inside, access, depth, e);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* HOST[:PATH][:ACCESS] */
+static int add_option(struct spec *s, const char *text, struct err *e)
+{
+	_cleanup_strv_ char **parts = strv_split(text, ':');
+	size_t n = strv_len(parts);
+	const char *access = "rwm", *target;
+	struct stat st;
+
+	if (!parts)
+		return OUT_OF_MEMORY(e);
+	if (n > 1 && is_access(parts[n - 1]))
+		access = parts[--n];
+	target = n > 1 ? parts[1] : parts[0];
+	if (n > 2 || *parts[0] != '/' || *target != '/')
+		return err_set(e, EINVAL, "--device: \"%s\" is not HOST[:PATH[:rwm]] with absolute paths", text);
+	if (strstr(target, "/../") || str_ends(target, "/.."))
+		return err_set(e, EINVAL, "--device: \"%s\": the path inside can't hold \"..\"", text);
+	if (stat(parts[0], &st) < 0)
+		return err_set(e, errno, "--device: %s: %s", parts[0], strerror(errno));
+	if (!S_ISDIR(st.st_mode) && !S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
+		return err_set(e, ENODEV, "--device: %s is not a device", parts[0]);
+	if (S_ISDIR(st.st_mode))
+		return add_directory(s, parts[0], target, access, 0, e);
+	int r = add_device(s, &st, target, e);
+	return r < 0 ? r
+		     : add_rule(&s->resources, S_ISBLK(st.st_mode) ? 'b' : 'c', major(st.st_rdev), minor(st.st_rdev), access, e);
+}
+
+int plan_devices(struct plan *p, struct err *e)
+{
+	int r = 0;
+
+	for (char **d = p->o->devices; r >= 0 && d && *d; d++)
+		r = add_option(&p->spec, *d, e);
+	if (r < 0 || !p->o->is_privileged)
+		return r;
+	r = add_rule(&p->spec.resources, 'a', -1, -1, "rwm", e);
+	return r < 0 || p->is_vm ? r : add_directory(&p->spec, "/dev", "/dev", NULL, 0, e);
+}

@@ -1,0 +1,90 @@
+/* engine_impl: what the engine's own files share. Nobody outside src/engine includes it. */
+#pragma once
+
+#include "engine.h"
+
+struct engine {
+	const struct paths *paths; /* the caller's */
+	struct store *store;
+	struct records *records; /* the store's */
+};
+
+#define OUT_OF_MEMORY(e) err_set(e, ENOMEM, "out of memory")
+
+/* ---- options.c: run_opts as the JSON that a record keeps ---- */
+char *options_print(const struct run_opts *o);                            /* NULL on ENOMEM */
+int options_parse(const char *text, struct run_opts *ret, struct err *e); /* text NULL = none given */
+/* Values of enumerated options and whether they agree with each other. */
+int options_check(const struct run_opts *o, struct err *e);
+
+/* ---- plan: a container on its way from options to files ----
+ * Made by create.c, filled by one plan_* function a subject (their order is the table in create.c), then written out. */
+struct plan {
+	struct engine *en;
+	const struct run_opts *o;
+	const struct isolation_ops *isolation;
+	bool is_vm;
+	struct image image;
+	char id[65];
+	char *dir;      /* ROOT/containers/ID */
+	char *hostname; /* as the process sees it, also where it is the host's */
+	struct spec spec;
+	struct launch launch;
+};
+int plan_process(struct plan *p, struct err *e);    /* process.c: args, env, user, cwd, tty, rlimits */
+int plan_security(struct plan *p, struct err *e);   /* security.c: capabilities, seccomp, privileged, no_new_privs, sysctls */
+int plan_mounts(struct plan *p, struct err *e);     /* mounts.c: -v, --mount, --tmpfs, --shm-size, --read-only */
+int plan_devices(struct plan *p, struct err *e);    /* devices.c: --device, --privileged's */
+int plan_resources(struct plan *p, struct err *e);  /* resources.c: memory, processors, pids, block devices */
+int plan_namespaces(struct plan *p, struct err *e); /* namespaces.c: network, pid, ipc, uts, cgroup; cgroup path */
+int plan_files(struct plan *p, struct err *e);      /* files.c: hostname, /etc/hosts, /etc/hostname, /etc/resolv.conf */
+int plan_guest(struct plan *p, struct err *e);      /* guest_plan.c: disks, kernel, memory and processors of a VM */
+
+/* Pieces with rules of their own, apart for the sake of their tests. */
+int process_args(const struct run_opts *o, const struct image_config *ic, char ***ret, struct err *e);
+int process_env(const struct run_opts *o, const struct image_config *ic, const char *hostname, char ***ret, struct err *e);
+int process_rlimit(const char *text, struct spec_rlimit *ret, struct err *e);
+bool user_is_root(const char *user);
+int caps_mask(const struct run_opts *o, uint64_t base, uint64_t *ret, struct err *e);
+/* Adds to s; host paths are resolved and, for -v, made. */
+int mounts_add_volume(struct spec *s, const char *text, struct err *e);
+int mounts_add_mount(struct spec *s, const char *text, struct err *e);
+int mounts_add_tmpfs(struct spec *s, const char *text, struct err *e);
+int resources_fill(const struct run_opts *o, struct spec_resources *r, struct err *e);
+
+/* ---- bundle.c ---- */
+/* config.json and launch.json of ID. ret: initialised by the caller where it has an init function. */
+int bundle_read_spec(struct engine *en, const char *id, struct spec *ret, struct err *e);
+int bundle_read_launch(struct engine *en, const char *id, struct launch *ret, struct err *e);
+int bundle_write(const struct plan *p, int dirfd, struct err *e);
+
+/* ---- names.c ---- */
+char *name_generate(void); /* "adjective_noun" */
+
+/* ---- reconcile.c ---- */
+/* Compares a record with what its run files and processes say, sets the record right and c with it. *ret_gone: it was
+ * auto_remove, has ended, and has been removed. */
+int reconcile_one(struct engine *en, struct container_record *c, bool *ret_gone, struct err *e);
+
+/* ---- client.c: short conversations with a monitor, on a connection of monitor_connect ---- */
+/* Asks for output, and says whether input will come; attach_run goes on from there. */
+int client_want_streams(int fd, bool want_stdin, struct err *e);
+int client_signal(int fd, int sig, struct err *e);
+/* 1 and *ret_exit; 0 after timeout_ms (-1 = never). */
+int client_wait_exit(int fd, int timeout_ms, struct exit_status *ret_exit, struct err *e);
+/* Does the failure r of one of these, or of monitor_connect, say that there is no monitor (any more)? */
+bool client_is_gone(int r);
+
+/* ---- start.c ---- */
+/* Spawns the monitor of ID; *ret_client_fd is the first client's end. shows_stderr: it may write to our stderr. */
+int start_monitor(struct engine *en, const char *id, bool shows_stderr, int *ret_client_fd, struct err *e);
+/* Of a container that is known not to run. */
+int start_container(struct engine *en, const char *id, bool has_tty, bool shows_stderr, const struct start_opts *o,
+		    struct exit_status *ret_exit, bool *ret_detached, struct err *e);
+/* ---- pull.c ---- */
+/* engine_pull for a caller that holds the store's lock. */
+int pull_locked(struct engine *en, const char *name, const struct pull_opts *o, char **ret_image_id, struct err *e);
+
+/* ---- remove.c ---- */
+int remove_files(const struct paths *p, const char *id, struct err *e);
+char *container_dir(const struct paths *p, const char *id);

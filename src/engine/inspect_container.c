@@ -1,0 +1,366 @@
+/* inspect_container.c: one container in Docker's JSON shape (engine API, ContainerInspect), whole: tools crash on what is
+ * missing. Put together from the record, the options it was made with, its config.json, and what its monitor's files say. */
+#include "docker_json.h"
+
+#define SHM_DEFAULT (64 << 20)
+
+/* All that is known. */
+struct facts {
+	const struct container_record *c;
+	struct run_opts o;
+	struct spec spec;
+	struct launch launch;
+	struct image image; /* zero when the image is gone */
+	struct monitor_state m;
+	const char *root;
+};
+
+static void facts_done(struct facts *f)
+{
+	run_opts_done(&f->o);
+	spec_done(&f->spec);
+	launch_done(&f->launch);
+	image_done(&f->image);
+}
+
+static int gather(struct engine *en, struct facts *f, struct err *e)
+{
+	int r = options_parse(f->c->options_json, &f->o, e);
+
+	f->root = en->paths->root;
+	if (r >= 0)
+		r = bundle_read_spec(en, f->c->id, &f->spec, e);
+	if (r >= 0)
+		r = bundle_read_launch(en, f->c->id, &f->launch, e);
+	if (r >= 0)
+		r = monitor_inspect(en->paths, f->c->id, &f->m, e);
+	if (r >= 0) {
+		r = image_find(en->store, f->c->image_id, &f->image, e);
+		if (r == -ENOENT) /* removed by force: the rest is known without it */
+			r = 0;
+	}
+	return r;
+}
+
+static void add_state(struct doc d, const struct facts *f)
+{
+	const struct container_record *c = f->c;
+	struct doc s = doc_sub(d, "State");
+	bool runs = c->state == CS_RUNNING || c->state == CS_PAUSED;
+
+	doc_text(s, "Status", container_state_name(c->state));
+	doc_bool(s, "Running", runs);
+	doc_bool(s, "Paused", c->state == CS_PAUSED);
+	doc_bool(s, "Restarting", false);
+	doc_bool(s, "OOMKilled", c->oom_killed);
+	doc_bool(s, "Dead", c->state == CS_DEAD);
+	doc_int(s, "Pid", runs ? f->m.pid : 0);
+	doc_int(s, "ExitCode", runs ? 0 : c->exit_code);
+	doc_text(s, "Error", c->error);
+	doc_time(s, "StartedAt", c->started_ns);
+	doc_time(s, "FinishedAt", runs ? 0 : c->finished_ns);
+}
+
+static void add_healthcheck(struct doc d, const struct healthcheck *h)
+{
+	if (!h)
+		return;
+	struct doc s = doc_sub(d, "Healthcheck");
+	doc_list(s, "Test", h->test);
+	doc_int(s, "Interval", (int64_t)h->interval_ns);
+	doc_int(s, "Timeout", (int64_t)h->timeout_ns);
+	doc_int(s, "StartPeriod", (int64_t)h->start_period_ns);
+	doc_int(s, "Retries", h->retries);
+}
+
+static void add_config(struct doc d, const struct facts *f)
+{
+	const struct image_config *ic = &f->image.config;
+	const struct run_opts *o = &f->o;
+	struct doc s = doc_sub(d, "Config");
+
+	doc_text(s, "Hostname", f->spec.hostname);
+	doc_text(s, "Domainname", f->spec.domainname);
+	doc_text(s, "User", f->spec.process.user.username);
+	doc_bool(s, "AttachStdin", o->is_interactive && !o->is_detached);
+	doc_bool(s, "AttachStdout", !o->is_detached);
+	doc_bool(s, "AttachStderr", !o->is_detached);
+	doc_set(s, "ExposedPorts", ic->config.exposed_ports);
+	doc_bool(s, "Tty", f->c->has_tty);
+	doc_bool(s, "OpenStdin", f->launch.open_stdin);
+	doc_bool(s, "StdinOnce", f->launch.stdin_once);
+	doc_list(s, "Env", f->spec.process.env);
+	doc_list(s, "Cmd", strv_len(o->command) ? o->command : o->has_entrypoint ? NULL : ic->config.cmd);
+	add_healthcheck(s, ic->config.healthcheck);
+	doc_text(s, "Image", f->c->image_ref);
+	doc_set(s, "Volumes", ic->config.volumes);
+	if (!strv_len(ic->config.volumes))
+		doc_null(s, "Volumes");
+	doc_text(s, "WorkingDir", f->spec.process.cwd);
+	if (o->has_entrypoint && o->entrypoint && *o->entrypoint) {
+		char *one[] = { o->entrypoint, NULL };
+		doc_list(s, "Entrypoint", one);
+	} else {
+		doc_list(s, "Entrypoint", o->has_entrypoint ? NULL : ic->config.entrypoint);
+	}
+	doc_null(s, "OnBuild");
+	doc_map(s, "Labels", &f->c->labels);
+	if (o->stop_signal)
+		doc_text(s, "StopSignal", o->stop_signal);
+	if (o->stop_timeout_s != SPEC_UNSET)
+		doc_int(s, "StopTimeout", o->stop_timeout_s);
+}
+
+static void add_log_and_restart(struct doc s, const struct facts *f)
+{
+	struct doc log = doc_sub(s, "LogConfig"), config, restart = doc_sub(s, "RestartPolicy");
+	_cleanup_free_ char *size = str_fmt("%llu", (unsigned long long)f->launch.log_max_bytes),
+			    *files = str_fmt("%u", f->launch.log_max_files);
+
+	doc_text(log, "Type", "json-file");
+	config = doc_sub(log, "Config");
+	doc_text(config, "max-size", size);
+	doc_text(config, "max-file", files);
+	doc_text(restart, "Name", "no");
+	doc_int(restart, "MaximumRetryCount", 0);
+}
+
+static void add_limits(struct doc s, const struct facts *f)
+{
+	const struct run_opts *o = &f->o;
+	const struct spec_resources *r = &f->spec.resources;
+
+	doc_int(s, "CpuShares", r->cpu_shares);
+	doc_int(s, "Memory", r->memory_limit);
+	doc_int(s, "NanoCpus", (int64_t)(o->cpus * 1e9 + 0.5));
+	doc_text(s, "CgroupParent", o->cgroup_parent);
+	doc_int(s, "BlkioWeight", r->blkio_weight);
+	doc_int(s, "CpuPeriod", o->cpu_period);
+	doc_int(s, "CpuQuota", o->cpu_quota);
+	doc_text(s, "CpusetCpus", r->cpuset_cpus);
+	doc_text(s, "CpusetMems", r->cpuset_mems);
+	doc_int(s, "MemoryReservation", r->memory_reservation);
+	doc_int(s, "MemorySwap", r->memory_swap);
+	doc_null(s, "MemorySwappiness");
+	doc_bool(s, "OomKillDisable", r->oom_kill_disable);
+	doc_int(s, "PidsLimit", r->pids_limit);
+	doc_int(s, "OomScoreAdj", f->spec.process.oom_score_adj);
+	doc_int(s, "ShmSize", o->shm_size == SPEC_UNSET ? SHM_DEFAULT : o->shm_size);
+}
+
+static void add_ulimits(struct doc s, const struct facts *f)
+{
+	struct json_object *list = json_object_new_array();
+	const struct spec_process *p = &f->spec.process;
+
+	for (size_t i = 0; i < p->n_rlimits; i++) {
+		struct doc one = doc_new(s.failed);
+		_cleanup_free_ char *name =
+			strdup(str_after(p->rlimits[i].type, "RLIMIT_") ? p->rlimits[i].type + 7 : p->rlimits[i].type);
+		for (char *c = name; c && *c; c++)
+			*c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+		doc_text(one, "Name", name);
+		doc_int(one, "Hard", p->rlimits[i].hard == UINT64_MAX ? -1 : (int64_t)p->rlimits[i].hard);
+		doc_int(one, "Soft", p->rlimits[i].soft == UINT64_MAX ? -1 : (int64_t)p->rlimits[i].soft);
+		json_object_array_add(list, one.o);
+	}
+	doc_put(s, "Ulimits", list);
+}
+
+/* Docker's three kinds of wishes for one thing: as the options were given, not as they came out. */
+static void add_host_config(struct doc d, const struct facts *f)
+{
+	const struct run_opts *o = &f->o;
+	struct doc s = doc_sub(d, "HostConfig"), tmpfs;
+
+	doc_list(s, "Binds", o->volumes);
+	doc_text(s, "ContainerIDFile", o->cidfile);
+	add_log_and_restart(s, f);
+	doc_text(s, "NetworkMode", o->network ? o->network : "none");
+	doc_sub(s, "PortBindings");
+	doc_bool(s, "AutoRemove", f->c->auto_remove);
+	doc_text(s, "VolumeDriver", "");
+	doc_null(s, "VolumesFrom");
+	doc_list(s, "CapAdd", o->cap_add);
+	doc_list(s, "CapDrop", o->cap_drop);
+	doc_text(s, "CgroupnsMode", o->cgroupns ? o->cgroupns : "private");
+	doc_put(s, "Dns", json_object_new_array());
+	doc_put(s, "DnsOptions", json_object_new_array());
+	doc_put(s, "DnsSearch", json_object_new_array());
+	doc_null(s, "ExtraHosts");
+	doc_list(s, "GroupAdd", o->group_add);
+	doc_text(s, "IpcMode", o->ipc_mode ? o->ipc_mode : "private");
+	doc_null(s, "Links");
+	doc_text(s, "PidMode", o->pid_mode && streq(o->pid_mode, "host") ? "host" : "");
+	doc_bool(s, "Privileged", o->is_privileged);
+	doc_bool(s, "PublishAllPorts", false);
+	doc_bool(s, "ReadonlyRootfs", f->spec.root_readonly);
+	doc_list(s, "SecurityOpt", o->security_opt);
+	doc_text(s, "UTSMode", o->uts_mode && streq(o->uts_mode, "host") ? "host" : "");
+	doc_text(s, "UsernsMode", o->userns);
+	doc_text(s, "Runtime", "berth");
+	doc_text(s, "Isolation", f->c->isolation);
+	doc_list(s, "MaskedPaths", f->spec.masked_paths);
+	doc_list(s, "ReadonlyPaths", f->spec.readonly_paths);
+	doc_bool(s, "Init", o->use_init);
+	add_limits(s, f);
+	add_ulimits(s, f);
+	if (!strv_len(o->tmpfs))
+		return;
+	tmpfs = doc_sub(s, "Tmpfs");
+	for (char **t = o->tmpfs; *t; t++) {
+		const char *colon = strchr(*t, ':');
+		_cleanup_free_ char *path = strndup(*t, colon ? (size_t)(colon - *t) : strlen(*t));
+		doc_text(tmpfs, path ? path : *t, colon ? colon + 1 : "");
+	}
+}
+
+static bool has_option(const struct spec_mount *m, const char *word)
+{
+	for (char **o = m->options; o && *o; o++) {
+		if (streq(*o, word))
+			return true;
+	}
+	return false;
+}
+
+static const char *propagation_of(const struct spec_mount *m)
+{
+	static const char *const kinds[] = { "rprivate", "private", "rshared", "shared", "rslave", "slave" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (has_option(m, kinds[i]))
+			return kinds[i];
+	}
+	return "";
+}
+
+/* The user's: binds, and tmpfs that stand for --mount (docker lists --tmpfs in HostConfig only). */
+static void add_mounts(struct doc d, const struct facts *f)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < f->spec.n_mounts; i++) {
+		const struct spec_mount *m = &f->spec.mounts[i];
+		bool is_bind = has_option(m, "bind") || has_option(m, "rbind");
+		if (!is_bind && !streq0(m->source, "user"))
+			continue;
+		struct doc one = doc_new(d.failed);
+		doc_text(one, "Type", is_bind ? "bind" : "tmpfs");
+		doc_text(one, "Source", is_bind ? m->source : "");
+		doc_text(one, "Destination", m->destination);
+		doc_text(one, "Mode", has_option(m, "ro") ? "ro" : "");
+		doc_bool(one, "RW", !has_option(m, "ro"));
+		doc_text(one, "Propagation", is_bind ? propagation_of(m) : "");
+		json_object_array_add(list, one.o);
+	}
+	doc_put(d, "Mounts", list);
+}
+
+static void add_endpoint(struct doc d, const char *key)
+{
+	struct doc s = doc_sub(d, key);
+	static const char *const texts[] = { "MacAddress", "NetworkID",   "EndpointID",       "Gateway",
+					     "IPAddress",  "IPv6Gateway", "GlobalIPv6Address" };
+
+	doc_null(s, "IPAMConfig");
+	doc_null(s, "Links");
+	doc_null(s, "Aliases");
+	doc_null(s, "DriverOpts");
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		doc_text(s, texts[i], "");
+	doc_int(s, "IPPrefixLen", 0);
+	doc_int(s, "GlobalIPv6PrefixLen", 0);
+	doc_null(s, "DNSNames");
+}
+
+static void add_network(struct doc d, const struct facts *f)
+{
+	struct doc s = doc_sub(d, "NetworkSettings");
+	static const char *const texts[] = { "Bridge",     "SandboxID",           "SandboxKey", "EndpointID",
+					     "Gateway",    "GlobalIPv6Address",   "IPAddress",  "IPv6Gateway",
+					     "MacAddress", "LinkLocalIPv6Address" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		doc_text(s, texts[i], "");
+	doc_bool(s, "HairpinMode", false);
+	doc_int(s, "LinkLocalIPv6PrefixLen", 0);
+	doc_int(s, "GlobalIPv6PrefixLen", 0);
+	doc_int(s, "IPPrefixLen", 0);
+	doc_sub(s, "Ports");
+	doc_null(s, "SecondaryIPAddresses");
+	doc_null(s, "SecondaryIPv6Addresses");
+	add_endpoint(doc_sub(s, "Networks"), f->o.network ? f->o.network : "none");
+}
+
+static void add_head(struct doc d, const struct facts *f)
+{
+	char *const *args = f->spec.process.args;
+	_cleanup_free_ char *name = str_fmt("/%s", f->c->name);
+
+	doc_text(d, "Id", f->c->id);
+	doc_time(d, "Created", f->c->created_ns);
+	doc_text(d, "Path", args ? args[0] : "");
+	doc_put(d, "Args", args && args[0] ? json_from_strv(args + 1) : json_object_new_array());
+	add_state(d, f);
+	doc_text(d, "Image", f->c->image_id);
+	doc_text(d, "Name", name);
+	doc_text(d, "Isolation", f->c->isolation);
+	doc_int(d, "RestartCount", 0);
+	doc_text(d, "Driver", "overlay2");
+	doc_text(d, "Platform", "linux");
+	doc_text(d, "LogPath", f->launch.log_path);
+	doc_text(d, "MountLabel", "");
+	doc_text(d, "ProcessLabel", f->spec.process.selinux_label);
+	doc_text(d, "AppArmorProfile", f->spec.process.apparmor_profile);
+	doc_null(d, "ExecIDs");
+}
+
+/* Docker's paths of the three files; here they live in launch.json and are put into the container at start. */
+static void add_paths(struct doc d, const struct facts *f)
+{
+	_cleanup_free_ char *launch = str_fmt("%s/containers/%s/launch.json", f->root, f->c->id);
+	struct doc driver = doc_sub(d, "GraphDriver"), data;
+
+	doc_text(d, "ResolvConfPath", launch);
+	doc_text(d, "HostnamePath", launch);
+	doc_text(d, "HostsPath", launch);
+	doc_text(driver, "Name", "overlay2");
+	data = doc_sub(driver, "Data");
+	doc_text(data, "UpperDir", f->launch.upper);
+	doc_text(data, "WorkDir", f->launch.work);
+	if (f->launch.upper_disk)
+		doc_text(data, "UpperDisk", f->launch.upper_disk);
+}
+
+int engine_inspect_container(struct engine *en, const char *name, struct json_object **ret, struct err *e)
+{
+	struct container_record c;
+	struct facts f = { .c = &c };
+	bool failed = false;
+	int r = engine_get(en, name, &c, e);
+
+	if (r < 0)
+		return r;
+	run_opts_init(&f.o);
+	spec_init(&f.spec);
+	r = gather(en, &f, e);
+	if (r >= 0) {
+		struct doc d = doc_new(&failed);
+		add_head(d, &f);
+		add_paths(d, &f);
+		add_host_config(d, &f);
+		add_mounts(d, &f);
+		add_config(d, &f);
+		add_network(d, &f);
+		if (failed) {
+			json_object_put(d.o);
+			r = OUT_OF_MEMORY(e);
+		} else {
+			*ret = d.o;
+		}
+	}
+	facts_done(&f);
+	container_record_done(&c);
+	return r;
+}

@@ -1,0 +1,251 @@
+/* process.c: the user's process: what is executed, with which environment, as whom, where. Docker's rules for merging the
+ * image's config with the command line. */
+#include "engine_impl.h"
+
+#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* --entrypoint is one word, or a JSON list of words (podman's form). "" = none at all. */
+static int entrypoint_words(const char *text, char ***ret, struct err *e)
+{
+	_cleanup_json_ struct json_object *list = NULL;
+	_cleanup_strv_ char **v = NULL;
+
+	if (*text == '[') {
+		int r = json_parse(text, strlen(text), "--entrypoint", &list, e);
+		if (r < 0)
+			return r;
+		for (size_t i = 0; i < json_object_array_length(list); i++) {
+			struct json_object *word = json_object_array_get_idx(list, i);
+			if (!json_object_is_type(word, json_type_string))
+				return err_set(e, EINVAL, "--entrypoint: word %zu of the list is not a string", i);
+			if (strv_push(&v, json_object_get_string(word)) < 0)
+				return OUT_OF_MEMORY(e);
+		}
+	} else if (*text && strv_push(&v, text) < 0) {
+		return OUT_OF_MEMORY(e);
+	}
+	*ret = TAKE_PTR(v);
+	return 0;
+}
+
+static int push_all(char ***v, char *const *more)
+{
+	for (; more && *more; more++) {
+		if (strv_push(v, *more) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* An --entrypoint of the command line also makes the image's CMD void; a COMMAND replaces CMD only. */
+int process_args(const struct run_opts *o, const struct image_config *ic, char ***ret, struct err *e)
+{
+	_cleanup_strv_ char **args = NULL;
+	char *const *tail = strv_len(o->command) ? o->command : o->has_entrypoint ? NULL : ic->config.cmd;
+	int r = 0;
+
+	if (o->has_entrypoint)
+		r = entrypoint_words(o->entrypoint, &args, e);
+	else if (push_all(&args, ic->config.entrypoint) < 0)
+		r = OUT_OF_MEMORY(e);
+	if (r < 0)
+		return r;
+	if (push_all(&args, tail) < 0)
+		return OUT_OF_MEMORY(e);
+	if (strv_len(args) == 0)
+		return err_set(e, EINVAL,
+			       "no command to run: the image has neither ENTRYPOINT nor CMD; name one after the image");
+	if (!*args[0])
+		return err_set(e, EINVAL, "the command to run is an empty word");
+	*ret = TAKE_PTR(args);
+	return 0;
+}
+
+static void env_drop(char **env, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (char **v = env; v && *v; v++) {
+		if (strncmp(*v, name, n) == 0 && (*v)[n] == '=') {
+			free(*v);
+			for (char **w = v; (w[0] = w[1]); w++)
+				;
+			return;
+		}
+	}
+}
+
+/* Docker's order: PATH, HOSTNAME, TERM, then the image's, then the command line's; a bare NAME takes the image's away. */
+int process_env(const struct run_opts *o, const struct image_config *ic, const char *hostname, char ***ret, struct err *e)
+{
+	_cleanup_strv_ char **env = NULL;
+	_cleanup_free_ char *host = str_fmt("HOSTNAME=%s", hostname);
+
+	if (!host || strv_push(&env, DEFAULT_PATH) < 0 || strv_push(&env, host) < 0)
+		return OUT_OF_MEMORY(e);
+	if (o->has_tty && strv_push(&env, "TERM=xterm") < 0)
+		return OUT_OF_MEMORY(e);
+	for (char **v = ic->config.env; v && *v; v++) {
+		if (strchr(*v, '=') && **v != '=' && env_set(&env, *v) < 0)
+			return OUT_OF_MEMORY(e);
+	}
+	for (char **v = o->env; v && *v; v++) {
+		if (!**v || **v == '=')
+			return err_set(e, EINVAL, "--env: \"%s\" has no variable name", *v);
+		if (!strchr(*v, '='))
+			env_drop(env, *v);
+		else if (env_set(&env, *v) < 0)
+			return OUT_OF_MEMORY(e);
+	}
+	*ret = TAKE_PTR(env);
+	return 0;
+}
+
+/* ---- limits of setrlimit(2) ---- */
+
+static const char *const rlimit_names[] = { "as",   "core",   "cpu",   "data", "fsize",  "locks",  "memlock",    "msgqueue",
+					    "nice", "nofile", "nproc", "rss",  "rtprio", "rttime", "sigpending", "stack" };
+
+static int rlimit_value(const char *s, uint64_t *ret)
+{
+	if (streq(s, "-1") || streq(s, "unlimited")) {
+		*ret = UINT64_MAX;
+		return 0;
+	}
+	return str_to_u64(s, ret);
+}
+
+int process_rlimit(const char *text, struct spec_rlimit *ret, struct err *e)
+{
+	const char *eq = strchr(text, '=');
+	_cleanup_free_ char *name = eq ? strndup(text, (size_t)(eq - text)) : NULL, *soft = eq ? strdup(eq + 1) : NULL;
+	char *hard;
+	struct spec_rlimit out = { 0 };
+	size_t i = 0;
+
+	if (!eq)
+		return err_set(e, EINVAL, "--ulimit: \"%s\" is not NAME=SOFT[:HARD], such as nofile=1024:2048", text);
+	if (!name || !soft)
+		return OUT_OF_MEMORY(e);
+	while (i < ARRAY_SIZE(rlimit_names) && !streq(rlimit_names[i], name))
+		i++;
+	if (i == ARRAY_SIZE(rlimit_names))
+		return err_set(e, EINVAL,
+			       "--ulimit: there is no limit named \"%s\"; nofile, nproc, core, memlock and stack are some", name);
+	hard = strchr(soft, ':');
+	if (hard)
+		*hard++ = 0;
+	if (rlimit_value(soft, &out.soft) < 0 || (hard && rlimit_value(hard, &out.hard) < 0))
+		return err_set(e, EINVAL, "--ulimit: \"%s\": limits are whole numbers, or -1 for none", text);
+	if (!hard)
+		out.hard = out.soft;
+	if (out.soft > out.hard)
+		return err_set(e, EINVAL, "--ulimit: \"%s\": the soft limit is above the hard one", text);
+	out.type = str_fmt("RLIMIT_%s", rlimit_names[i]);
+	if (!out.type)
+		return OUT_OF_MEMORY(e);
+	for (char *c = out.type; *c; c++)
+		*c = *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
+	*ret = out;
+	return 0;
+}
+
+static int set_rlimits(struct plan *p, struct err *e)
+{
+	struct spec_process *proc = &p->spec.process;
+
+	for (char **u = p->o->ulimits; u && *u; u++) {
+		struct spec_rlimit limit, *grown;
+		size_t i = 0;
+		int r = process_rlimit(*u, &limit, e);
+		if (r < 0)
+			return r;
+		while (i < proc->n_rlimits && !streq(proc->rlimits[i].type, limit.type))
+			i++;
+		if (i == proc->n_rlimits) {
+			grown = reallocarray(proc->rlimits, i + 1, sizeof(limit));
+			if (!grown) {
+				free(limit.type);
+				return OUT_OF_MEMORY(e);
+			}
+			proc->rlimits = grown;
+			proc->n_rlimits++;
+		} else {
+			free(proc->rlimits[i].type);
+		}
+		proc->rlimits[i] = limit;
+	}
+	return 0;
+}
+
+/* ---- user ---- */
+
+bool user_is_root(const char *user)
+{
+	size_t n = user ? strcspn(user, ":") : 0;
+
+	return n == 0 || (n == 1 && user[0] == '0') || (n == 4 && strncmp(user, "root", 4) == 0);
+}
+
+/* Looked up inside the root file system at start: the engine never reads an image's passwd. */
+static int set_user(struct plan *p, struct err *e)
+{
+	const char *user = p->o->user && *p->o->user ? p->o->user : p->image.config.config.user;
+
+	if (user && *user) {
+		free(p->spec.process.user.username);
+		p->spec.process.user.username = strdup(user);
+		if (!p->spec.process.user.username)
+			return OUT_OF_MEMORY(e);
+	}
+	for (char **g = p->o->group_add; g && *g; g++) {
+		struct spec_user *u = &p->spec.process.user;
+		uint64_t gid;
+		if (str_to_u64(*g, &gid) < 0 || gid > UINT32_MAX - 1)
+			return err_set(e, EINVAL, "--group-add: \"%s\" is not a group number", *g);
+		uint32_t *grown = reallocarray(u->additional_gids, u->n_additional_gids + 1, sizeof(*grown));
+		if (!grown)
+			return OUT_OF_MEMORY(e);
+		grown[u->n_additional_gids++] = (uint32_t)gid;
+		u->additional_gids = grown;
+	}
+	return 0;
+}
+
+static int set_cwd(struct plan *p, struct err *e)
+{
+	const char *dir = p->o->workdir && *p->o->workdir ? p->o->workdir : p->image.config.config.working_dir;
+
+	if (!dir || !*dir)
+		dir = "/";
+	if (*dir != '/')
+		return err_set(e, EINVAL, "working directory \"%s\" must be an absolute path", dir);
+	free(p->spec.process.cwd);
+	p->spec.process.cwd = strdup(dir);
+	return p->spec.process.cwd ? 0 : OUT_OF_MEMORY(e);
+}
+
+int plan_process(struct plan *p, struct err *e)
+{
+	struct spec_process *proc = &p->spec.process;
+	int r;
+
+	strv_free(proc->args);
+	strv_free(proc->env);
+	proc->args = proc->env = NULL;
+	r = process_args(p->o, &p->image.config, &proc->args, e);
+	if (r >= 0)
+		r = process_env(p->o, &p->image.config, p->hostname, &proc->env, e);
+	if (r >= 0)
+		r = set_user(p, e);
+	if (r >= 0)
+		r = set_cwd(p, e);
+	if (r >= 0)
+		r = set_rlimits(p, e);
+	if (r < 0)
+		return r;
+	proc->terminal = p->o->has_tty;
+	if (p->o->oom_score_adj != SPEC_UNSET)
+		proc->oom_score_adj = p->o->oom_score_adj;
+	return 0;
+}

@@ -1,0 +1,161 @@
+/* reconcile.c: records say what was, run files and processes say what is. Whoever looks at a container first compares the two
+ * and sets the record right (F01, F02, F17):
+ *
+ *   record            truth (monitor_inspect)      becomes
+ *   any               RUNNING                      running
+ *   not yet exited    EXITED                       exited, with the file's code; removed when auto_remove
+ *   not yet exited    DIED                         leftovers swept, exited with unknown code; removed when auto_remove
+ *   running, paused   NONE                         the same (the host was restarted)
+ *   removing          no monitor                   removal finished
+ *
+ * A monitor that lives is never overtaken: what it is about to write itself is left to it. */
+#include "engine_impl.h"
+
+#include <signal.h>
+
+static bool is_alive(pid_t pid) { return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM); }
+
+static bool has_ended(enum container_state s) { return s == CS_EXITED || s == CS_DEAD; }
+
+static int sweep(struct engine *en, const struct container_record *c, struct err *e)
+{
+	const struct isolation_ops *ops;
+	struct host h = { 0 };
+	int r = isolation_find(c->isolation, &ops, e);
+
+	if (r >= 0)
+		r = host_probe_cgroup(&h, e);
+	if (r < 0)
+		return r;
+	r = ops->sweep(&h, en->paths, c->id, e);
+	host_done(&h);
+	return r < 0 ? err_push(e, r, "clean up after container %s", c->name) : 0;
+}
+
+/* Writes `to` into the record and into c. Another process that was faster is no error: then its word is read. */
+static int set_state(struct engine *en, struct container_record *c, const struct container_record *to, struct err *e)
+{
+	struct err why = { 0 };
+	struct container_record fresh;
+	int r = records_container_state(en->records, c->id, to, &why);
+
+	if (r < 0 && r != -EINVAL && r != -ENOENT) {
+		if (e)
+			*e = why;
+		return r;
+	}
+	r = records_container_get(en->records, c->id, &fresh, e);
+	if (r < 0)
+		return r;
+	container_record_done(c);
+	*c = fresh;
+	return 0;
+}
+
+/* The end of a container that nobody else will record. */
+static int finish(struct engine *en, struct container_record *c, const struct container_record *to, bool *ret_gone, struct err *e)
+{
+	int r;
+
+	if (!c->auto_remove)
+		return set_state(en, c, to, e);
+	r = remove_files(en->paths, c->id, e);
+	if (r >= 0)
+		r = records_container_delete(en->records, c->id, e);
+	if (r >= 0)
+		*ret_gone = true;
+	return r;
+}
+
+static int set_lost(struct engine *en, struct container_record *c, const char *why, bool *ret_gone, struct err *e)
+{
+	char text[] = "its monitor was killed: the exit code is unknown",
+	     reboot[] = "the host was restarted while it ran: the exit code is unknown";
+	struct container_record to = {
+		.state = CS_EXITED, .exit_code = -1, .finished_ns = clock_real_ns(), .error = why ? text : reboot
+	};
+	int r = sweep(en, c, e);
+
+	return r < 0 ? r : finish(en, c, &to, ret_gone, e);
+}
+
+static int set_exited(struct engine *en, struct container_record *c, struct monitor_state *m, bool *ret_gone, struct err *e)
+{
+	struct container_record to = { .state = CS_EXITED,
+				       .exit_code = m->exit.code,
+				       .finished_ns = m->finished_ns,
+				       .oom_killed = m->exit.oom,
+				       .started_ns = c->started_ns,
+				       .error = m->error[0] ? m->error : NULL };
+
+	if (is_alive(m->monitor_pid)) {
+		/* It is about to write the same itself; show it already, and leave the removal to it. */
+		c->state = CS_EXITED;
+		c->exit_code = m->exit.code;
+		c->finished_ns = m->finished_ns;
+		c->oom_killed = m->exit.oom;
+		return 0;
+	}
+	return finish(en, c, &to, ret_gone, e);
+}
+
+static int set_running(struct engine *en, struct container_record *c, const struct monitor_state *m, struct err *e)
+{
+	struct container_record to = { .state = CS_RUNNING, .started_ns = m->started_ns };
+
+	return set_state(en, c, &to, e);
+}
+
+static int finish_removal(struct engine *en, struct container_record *c, bool *ret_gone, struct err *e)
+{
+	int r = sweep(en, c, e);
+
+	if (r >= 0)
+		r = remove_files(en->paths, c->id, e);
+	if (r >= 0)
+		r = records_container_delete(en->records, c->id, e);
+	if (r >= 0)
+		*ret_gone = true;
+	return r;
+}
+
+int reconcile_one(struct engine *en, struct container_record *c, bool *ret_gone, struct err *e)
+{
+	struct monitor_state m = { 0 };
+	int r = monitor_inspect(en->paths, c->id, &m, e);
+
+	*ret_gone = false;
+	if (r < 0)
+		return r;
+	if (c->state == CS_REMOVING)
+		return is_alive(m.monitor_pid) && m.truth != MONITOR_DIED ? 0 : finish_removal(en, c, ret_gone, e);
+	switch (m.truth) {
+	case MONITOR_NONE: return c->state == CS_RUNNING || c->state == CS_PAUSED ? set_lost(en, c, NULL, ret_gone, e) : 0;
+	case MONITOR_STARTING: return 0;
+	case MONITOR_RUNNING: return c->state == CS_RUNNING || c->state == CS_PAUSED ? 0 : set_running(en, c, &m, e);
+	case MONITOR_EXITED: return has_ended(c->state) ? 0 : set_exited(en, c, &m, ret_gone, e);
+	case MONITOR_DIED: return has_ended(c->state) ? 0 : set_lost(en, c, "killed", ret_gone, e);
+	}
+	return 0;
+}
+
+int engine_get(struct engine *en, const char *name, struct container_record *ret, struct err *e)
+{
+	struct container_record c;
+	bool gone;
+	int r = records_container_get(en->records, name, &c, e);
+
+	if (r == -ENOENT)
+		return err_set(e, ENOENT, "no such container: %s", name);
+	if (r < 0)
+		return r;
+	r = reconcile_one(en, &c, &gone, e);
+	if (r >= 0 && gone)
+		r = err_set(e, ENOENT, "no such container: %s", name);
+	if (r < 0) {
+		container_record_done(&c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}

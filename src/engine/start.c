@@ -1,0 +1,126 @@
+/* start.c: a created or exited container begins to run: spawn its monitor, hear how the start went, stay or leave.
+ *
+ * The monitor is a session of its own and outlives this process. It runs from a read-only clone of its binary's mount, so
+ * that nothing inside a container can ever write to it (R01). The socketpair handed to it is the first client's connection:
+ * readiness, the start's error, streams and the exit all come as frames. */
+#include "engine_impl.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define MONITOR_CLIENT_FD 3
+
+/* Our environment, but for what the container's monitor must know: the build it belongs to. */
+static int monitor_env(char ***ret, struct err *e)
+{
+	_cleanup_strv_ char **env = NULL;
+	_cleanup_free_ char *id = str_fmt("BERTH_BUILD_ID=%s", build_id());
+	static const char *const passed[] = { "BERTH_LIBEXECDIR", "PATH", "TMPDIR", "LANG" };
+
+	if (!id || strv_push(&env, id) < 0)
+		return OUT_OF_MEMORY(e);
+	for (size_t i = 0; i < ARRAY_SIZE(passed); i++) {
+		const char *v = getenv(passed[i]);
+		_cleanup_free_ char *pair = v ? str_fmt("%s=%s", passed[i], v) : NULL;
+		if (v && (!pair || strv_push(&env, pair) < 0))
+			return OUT_OF_MEMORY(e);
+	}
+	*ret = TAKE_PTR(env);
+	return 0;
+}
+
+int start_monitor(struct engine *en, const char *id, bool shows_stderr, int *ret_client_fd, struct err *e)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_strv_ char **env = NULL;
+	_cleanup_fd_ int null = -1, ours = -1, theirs = -1;
+	char *argv[] = { (char[]){ "berth-monitor" },
+			 (char[]){ "--root" },
+			 en->paths->root,
+			 (char[]){ "--run" },
+			 en->paths->run,
+			 (char[]){ "--client-fd=3" },
+			 NULL,
+			 NULL };
+	int pair[2], r = paths_sibling(en->paths, "berth-monitor", &path, e);
+
+	if (r >= 0)
+		r = monitor_env(&env, e);
+	if (r < 0)
+		return r;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0)
+		return err_set(e, errno, "/dev/null: %s", strerror(errno));
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_set(e, errno, "make a socket pair: %s", strerror(errno));
+	ours = pair[0];
+	theirs = pair[1];
+	argv[6] = strdup(id);
+	if (!argv[6])
+		return OUT_OF_MEMORY(e);
+	const int fds[][2] = { { null, 0 }, { null, 1 }, { shows_stderr ? 2 : null, 2 }, { theirs, MONITOR_CLIENT_FD } };
+	const struct spawn s = { .path = path,
+				 .argv = argv,
+				 .env = env,
+				 .fds = fds,
+				 .n_fds = ARRAY_SIZE(fds),
+				 .new_session = true,
+				 .sealed = true,
+				 .cwd_fd = -1 };
+	r = spawn_start(&s, NULL, NULL, e);
+	free(argv[6]);
+	if (r < 0)
+		return err_push(e, r, "start the monitor");
+	*ret_client_fd = TAKE_FD(ours);
+	return 0;
+}
+
+/* What the last run has left is out of the way; the record says "created" or "exited" and nothing runs. */
+static int check_startable(const struct container_record *c, struct err *e)
+{
+	switch (c->state) {
+	case CS_CREATED:
+	case CS_EXITED: return 0;
+	case CS_RUNNING: return -EALREADY;
+	default: return err_set(e, EBUSY, "container %s is %s and can't be started", c->name, container_state_name(c->state));
+	}
+}
+
+/* A start that fails is a fact about the container: it is kept in its record (docker's State.Error). */
+static int follow(int fd, const struct start_opts *o, bool has_tty, struct exit_status *ret_exit, bool *ret_detached,
+		  struct err *e)
+{
+	const struct attach_opts a = {
+		.want_stdin = o->want_stdin, .has_tty = has_tty, .sig_proxy = o->sig_proxy, .detach_keys = o->detach_keys
+	};
+
+	if (o->attach)
+		return attach_run(fd, &a, ret_exit, ret_detached, e);
+	return monitor_wait_started(fd, e);
+}
+
+int start_container(struct engine *en, const char *id, bool has_tty, bool shows_stderr, const struct start_opts *o,
+		    struct exit_status *ret_exit, bool *ret_detached, struct err *e)
+{
+	_cleanup_fd_ int fd = -1;
+	int r = start_monitor(en, id, shows_stderr, &fd, e);
+
+	return r < 0 ? r : follow(fd, o, has_tty, ret_exit, ret_detached, e);
+}
+
+int engine_start(struct engine *en, const char *name, const struct start_opts *o, struct exit_status *ret_exit,
+		 bool *ret_detached, struct err *e)
+{
+	struct container_record c;
+	int r = engine_get(en, name, &c, e);
+
+	if (r < 0)
+		return r;
+	r = check_startable(&c, e);
+	if (r == -EALREADY) /* docker: starting what runs is no error; with -a it is attaching */
+		r = o->attach ? engine_attach(en, c.id, o, ret_exit, ret_detached, e) : 0;
+	else if (r >= 0)
+		r = start_container(en, c.id, c.has_tty, false, o, ret_exit, ret_detached, e);
+	container_record_done(&c);
+	return r;
+}

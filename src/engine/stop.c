@@ -1,0 +1,61 @@
+/* stop.c: `stop`: ask with the stop signal, wait, kill, wait (F23). Whether it has ended is the monitor's word, not a guess. */
+#include "engine_impl.h"
+
+#include <signal.h>
+
+#define STOP_TIMEOUT_S  10
+#define KILL_TIMEOUT_MS 10000
+
+static int stop_signal(const struct container_record *c, int wished, int64_t *timeout_s, int *ret, struct err *e)
+{
+	struct run_opts o;
+	int sig, r = options_parse(c->options_json, &o, e);
+
+	if (r < 0)
+		return r;
+	sig = wished ? wished : o.stop_signal ? signal_parse(o.stop_signal) : SIGTERM;
+	if (*timeout_s == SPEC_UNSET)
+		*timeout_s = o.stop_timeout_s == SPEC_UNSET ? STOP_TIMEOUT_S : o.stop_timeout_s;
+	run_opts_done(&o);
+	*ret = sig > 0 ? sig : SIGTERM; /* an image may name a signal that does not exist */
+	return 0;
+}
+
+static int stop_running(struct engine *en, const struct container_record *c, int64_t timeout_s, int sig, struct err *e)
+{
+	_cleanup_fd_ int fd = -1;
+	struct exit_status st;
+	int r = monitor_connect(en->paths, c->id, &fd, e);
+
+	if (client_is_gone(r))
+		return 0; /* ended meanwhile */
+	if (r >= 0)
+		r = client_signal(fd, sig, e);
+	if (r >= 0)
+		r = client_wait_exit(fd, timeout_s < 0 ? -1 : (int)MIN(timeout_s * 1000, (int64_t)INT32_MAX), &st, e);
+	if (r == 0) {
+		r = client_signal(fd, SIGKILL, e);
+		if (r >= 0)
+			r = client_wait_exit(fd, KILL_TIMEOUT_MS, &st, e);
+		if (r == 0)
+			return err_set(e, ETIMEDOUT, "container %s did not die within %d seconds of SIGKILL", c->name,
+				       KILL_TIMEOUT_MS / 1000);
+	}
+	return client_is_gone(r) ? 0 : MIN(r, 0);
+}
+
+int engine_stop(struct engine *en, const char *name, int64_t timeout_s, int sig, struct err *e)
+{
+	struct container_record c;
+	int r = engine_get(en, name, &c, e);
+
+	if (r < 0)
+		return r;
+	if (c.state == CS_RUNNING || c.state == CS_PAUSED) { /* docker: stopping what doesn't run is no error */
+		r = stop_signal(&c, sig, &timeout_s, &sig, e);
+		if (r >= 0)
+			r = stop_running(en, &c, timeout_s, sig, e);
+	}
+	container_record_done(&c);
+	return r;
+}

@@ -1,0 +1,62 @@
+/* sweep.c: what a crash may have left that no record knows: containers' directories and run state. `system prune` calls it. */
+#include "engine_impl.h"
+
+#include <dirent.h>
+
+static void closedir_ptr(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+static bool is_id(const char *s) { return strlen(s) == 64 && s[strspn(s, "0123456789abcdef")] == 0; }
+
+/* Nobody can be making these now: the caller holds the store's lock exclusively, and engine_create holds it shared. */
+static int sweep_dir(struct engine *en, const char *parent, struct err *e)
+{
+	_cleanup_free_ char *path = str_fmt("%s/containers", parent);
+	_cleanup_(closedir_ptr) DIR *d = path ? opendir(path) : NULL;
+
+	if (!path)
+		return OUT_OF_MEMORY(e);
+	if (!d)
+		return errno == ENOENT ? 0 : err_set(e, errno, "%s: %s", path, strerror(errno));
+	for (struct dirent *ent; (ent = readdir(d));) {
+		struct container_record c;
+		if (!is_id(ent->d_name))
+			continue;
+		int r = records_container_get(en->records, ent->d_name, &c, NULL);
+		if (r >= 0)
+			container_record_done(&c);
+		if (r != -ENOENT)
+			continue;
+		for (size_t i = 0; isolations[i]; i++) {
+			struct host h = { 0 };
+			r = host_probe_cgroup(&h, e);
+			if (r >= 0)
+				r = isolations[i]->sweep(&h, en->paths, ent->d_name, e);
+			host_done(&h);
+			if (r < 0)
+				return r;
+		}
+		r = remove_files(en->paths, ent->d_name, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int engine_sweep(struct engine *en, struct err *e)
+{
+	int r = store_lock(en->store, STORE_EXCLUSIVE, e);
+
+	if (r == -EBUSY)
+		return 0; /* something is being made: it is no leftover, and the next prune comes */
+	if (r < 0)
+		return r;
+	r = sweep_dir(en, en->paths->root, e);
+	if (r >= 0)
+		r = sweep_dir(en, en->paths->run, e);
+	store_lock(en->store, STORE_UNLOCKED, NULL);
+	return r < 0 ? r : store_gc(en->store, e);
+}

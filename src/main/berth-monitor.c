@@ -1,0 +1,112 @@
+/* berth-monitor: the parent of one container. Started by the engine (engine/start.c) as
+ *   berth-monitor --root ROOT --run RUN --client-fd 3 ID
+ * in a session of its own, with nothing but the first client's socket; ends when its container has ended. */
+#include "engine.h"
+
+#include <stdio.h>
+
+struct args {
+	const char *root, *run, *id;
+	int client_fd;
+};
+
+static int usage(struct err *e)
+{
+	return err_set(e, EINVAL, "usage: berth-monitor --root DIR --run DIR [--client-fd N] ID; berth starts it, people don't");
+}
+
+static int parse_args(int argc, char **argv, struct args *ret, struct err *e)
+{
+	struct args a = { .client_fd = -1 };
+	uint64_t fd;
+
+	for (int i = 1; i < argc; i++) {
+		bool has_value = i + 1 < argc;
+		if (streq(argv[i], "--root") && has_value) {
+			a.root = argv[++i];
+		} else if (streq(argv[i], "--run") && has_value) {
+			a.run = argv[++i];
+		} else if (streq(argv[i], "--client-fd") && has_value) {
+			if (str_to_u64(argv[++i], &fd) < 0 || fd > INT32_MAX || fcntl((int)fd, F_GETFD) < 0)
+				return err_set(e, EBADF, "--client-fd: \"%s\" is not an open descriptor", argv[i]);
+			a.client_fd = (int)fd;
+		} else if (argv[i][0] != '-' && !a.id) {
+			a.id = argv[i];
+		} else {
+			return usage(e);
+		}
+	}
+	if (!a.root || !a.run || !a.id || !name_is_valid(a.id))
+		return usage(e);
+	*ret = a;
+	return 0;
+}
+
+/* The engine's bookkeeping. The database is opened when there is something to write, so that the start does not wait for it;
+ * where it can't be written, the run files still hold the truth and the next command reads it there. */
+struct books {
+	const struct paths *paths;
+	const char *id;
+	struct engine *engine;
+};
+
+static int open_books(struct books *b, struct err *e) { return b->engine ? 0 : engine_open(b->paths, &b->engine, e); }
+
+static void note_started(void *arg)
+{
+	struct books *b = arg;
+	struct err e = { 0 };
+
+	if (open_books(b, &e) < 0 || engine_note_started(b->engine, b->id, &e) < 0)
+		log_error("started", "%s", e.msg);
+}
+
+static int note_exit(const struct exit_status *st, const struct err *start_error, void *arg)
+{
+	struct books *b = arg;
+	struct err e = { 0 };
+	int r = open_books(b, &e);
+
+	if (r >= 0)
+		r = engine_note_exit(b->engine, b->id, st, start_error, &e);
+	if (r < 0)
+		log_error("exited", "%s", e.msg);
+	return r;
+}
+
+static int run(const struct args *a, struct err *e)
+{
+	struct paths paths = { 0 };
+	struct books books = { .paths = &paths, .id = a->id };
+	const struct monitor_config config = { .id = a->id,
+					       .paths = &paths,
+					       .client_fd = a->client_fd,
+					       .on_started = note_started,
+					       .on_exited = note_exit,
+					       .arg = &books };
+	int r = build_id_check(e);
+
+	if (r >= 0)
+		r = paths_init(&paths, a->root, a->run, e);
+	if (r >= 0)
+		r = monitor_run(&config, e);
+	if (books.engine)
+		engine_close(books.engine);
+	paths_done(&paths);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct args args;
+	struct err e = { 0 };
+	int r;
+
+	log_setup("berth-monitor", LOG_WARN_, false);
+	r = parse_args(argc, argv, &args, &e);
+	if (r >= 0)
+		r = run(&args, &e);
+	if (r < 0)
+		log_error("monitor", "%s", e.msg);
+	return r < 0 ? 1 : 0;
+}
