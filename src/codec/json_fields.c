@@ -333,7 +333,7 @@ static bool is_left_out(const struct field *f, const void *obj)
 	case FIELD_I32: return omit && integer_bits(f, member) == 0;
 	case FIELD_STRV: {
 		char **v = *(char **const *)member;
-		return (!v && !required) || (omit && !v[0]);
+		return v ? omit && !v[0] : omit || !required;
 	}
 	case FIELD_MAP: {
 		const struct string_map *m = member;

@@ -72,7 +72,6 @@ TEST(a_config_with_every_property_survives_a_round_trip)
 
 TEST(what_is_absent_reads_as_unset)
 {
-	_cleanup_json_ struct json_object *o = NULL;
 	struct spec s;
 
 	is_int(parse(BARE, &s), 0);
