@@ -43,20 +43,13 @@ int cgroup_make(struct setup *s, struct err *e)
 	return cgroup_create(s->args->host, c->cgroup_path, &s->spec->resources, &c->cgroup, e);
 }
 
+/* By the child itself, or the stage of an exec, which on v1 spares it the wait for an RCU grace period that a move by another
+ * process costs. With a clone fd (v2) it was born there. */
 int cgroup_join(struct setup *s, struct err *e)
 {
 	struct container *c = s->c;
-	pid_t pid = s->is_exec ? s->exec_pid : c->pid;
-	int r = 0;
 
-	/* With a clone fd it was born there. */
-	if (c->cgroup && cgroup_clone_fd(c->cgroup) < 0)
-		r = cgroup_attach(c->cgroup, pid, e);
-	if (r < 0)
-		return r;
-	r = sync_send(s->sock, SYNC_ATTACHED, pid);
-	/* Gone: what it reported, if anything, is the better error, and read next. */
-	return r == -EPIPE || r == -ECONNRESET ? 0 : r < 0 ? err_set(e, -r, "%s", strerror(-r)) : 0;
+	return c->cgroup && cgroup_clone_fd(c->cgroup) < 0 ? cgroup_attach_self(c->cgroup, e) : 0;
 }
 
 /* ---- create ---- */

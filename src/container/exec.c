@@ -9,8 +9,10 @@
 /* Stage. It is not dumpable since its first instruction, so nobody inside can trace it or read its memory on the way in. */
 int exec_join(struct setup *s, struct err *e)
 {
-	int flags = 0;
+	int flags = 0, r = cgroup_join(s, e);
 
+	if (r < 0)
+		return err_push(e, r, "cgroup join");
 	for (int n = 0; n < NS_COUNT; n++)
 		if (s->spec->ns.wanted[n])
 			flags |= (int)ns_table[n].clone_flag;
@@ -27,9 +29,6 @@ int exec_procfs(struct setup *s, struct err *e)
 
 	return (p->apparmor_profile && *p->apparmor_profile) || (p->selinux_label && *p->selinux_label) ? procfs_open(s, e) : 0;
 }
-
-/* Limits hold before the user's program begins. */
-int exec_wait_cgroup(struct setup *s, struct err *e) { return sync_wait(s, SYNC_ATTACHED, e); }
 
 /* Console, failure, or end of file (= exec'd). */
 static int wait_exec(struct setup *s, int *ret_console, struct err *e)

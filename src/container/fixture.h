@@ -14,16 +14,18 @@
 #include "tap.h"
 
 struct fixture {
-	char dir[64];        /* the root filesystem */
+	char dir[64]; /* the root filesystem */
 	struct spec spec;
 	struct host host;
 	struct container_args args;
-	char out[65536];     /* stdout and stderr of the last run */
+	char out[65536]; /* stdout and stderr of the last run */
 	struct err err;
 };
 
-static const char *const fixture_applets[] = { "sh", "true", "false", "cat", "echo", "id", "ls", "env", "sleep", "stat", "hostname", "mkdir", "mknod", "touch",
-					       "grep", "readlink", "pwd", "kill", "mount", "umount", "wc", "stty", "ps", "test", "head", "rm", "ln", "tty", "ulimit" };
+static const char *const fixture_applets[] = { "sh",    "true", "false",    "cat",    "echo",  "id",    "ls",   "env",
+					       "sleep", "stat", "hostname", "mkdir",  "mknod", "touch", "grep", "readlink",
+					       "pwd",   "kill", "mount",    "umount", "wc",    "stty",  "ps",   "test",
+					       "head",  "rm",   "ln",       "tty",    "ulimit" };
 
 static inline void fixture_file(struct fixture *f, const char *path, const char *text)
 {
@@ -111,13 +113,19 @@ static inline void fixture_init(struct fixture *f)
 	}
 	if (getenv("PROBE"))
 		fixture_copy(f, getenv("PROBE"), "/bin/probe");
-	fixture_file(f, "/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1001:Alice:/home/alice:/bin/sh\n10:x:0:0::/:/bin/sh\n");
+	fixture_file(f, "/etc/passwd",
+		     "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1001:Alice:/home/alice:/bin/sh\n10:x:0:0::/:/bin/sh\n");
 	fixture_file(f, "/etc/group", "root:x:0:\nstaff:x:50:alice,bob\nusers:x:1001:\nwheel:x:10:bob\n");
 	is_int(spec_default(&f->spec, &f->err), 0);
 	f->spec.root_path = strdup(f->dir);
 	is_int(host_probe_cgroup(&f->host, &f->err), 0);
-	f->args = (struct container_args){ .spec = &f->spec, .id = "test", .host = &f->host, .rootfd = -1, .stdio = { 0, 1, 2 },
-					   .no_cgroup = true, .die_with_parent = true };
+	f->args = (struct container_args){ .spec = &f->spec,
+					   .id = "test",
+					   .host = &f->host,
+					   .rootfd = -1,
+					   .stdio = { 0, 1, 2 },
+					   .no_cgroup = true,
+					   .die_with_parent = true };
 	ARGS(f, "true");
 }
 
@@ -138,14 +146,17 @@ static inline void needs_probe(struct fixture *f)
 }
 
 /* One more mount in the spec; options end with NULL. */
-static inline struct spec_mount *add_mount(struct fixture *f, const char *type, const char *source, const char *dest, const char *options)
+static inline struct spec_mount *add_mount(struct fixture *f, const char *type, const char *source, const char *dest,
+					   const char *options)
 {
 	struct spec_mount *m = reallocarray(f->spec.mounts, f->spec.n_mounts + 1, sizeof(*m));
 
 	ok(m != NULL);
 	f->spec.mounts = m;
 	m += f->spec.n_mounts++;
-	*m = (struct spec_mount){ .destination = strdup(dest), .type = strdup(type), .source = strdup(source), .options = strv_split(options, ',') };
+	*m = (struct spec_mount){
+		.destination = strdup(dest), .type = strdup(type), .source = strdup(source), .options = strv_split(options, ',')
+	};
 	return m;
 }
 

@@ -3,13 +3,10 @@
  *   mounts_open_shared  before the tree becomes private: binds that want events from the host must be cloned while the source
  *                       still is in its peer group
  *   mounts_private      cuts the tree off the host's
- *   mounts_apply        all but the late ones
- *   mounts_apply_late   cgroup mounts, and what lies below them: they need the child to be in its cgroups already, which the
- *                       parent does meanwhile. */
-#include <linux/magic.h>
+ *   mounts_apply        the mounts
+ *   mounts_propagation  once all is built */
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "setup.h"
@@ -33,16 +30,6 @@ static bool is_kernel_type(const char *type)
 }
 
 static bool is_cgroup(const struct spec_mount *m) { return streq0(m->type, "cgroup") || streq0(m->type, "cgroup2"); }
-
-static bool is_late(const struct spec *s, size_t i)
-{
-	if (is_cgroup(&s->mounts[i]))
-		return true;
-	for (size_t j = 0; j < i; j++)
-		if (is_cgroup(&s->mounts[j]) && path_is_under(s->mounts[i].destination, s->mounts[j].destination))
-			return true;
-	return false;
-}
 
 static bool has_bind(const struct spec_mount *m)
 {
@@ -186,18 +173,14 @@ static int do_mount(struct setup *s, size_t i, struct err *e)
 	return r < 0 ? err_push(e, r, "mount %s", m->destination) : 0;
 }
 
-static int apply(struct setup *s, bool late, struct err *e)
+int mounts_apply(struct setup *s, struct err *e)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < s->spec->n_mounts && r == 0; i++)
-		if (is_late(s->spec, i) == late)
-			r = do_mount(s, i, e);
+		r = do_mount(s, i, e);
 	return r;
 }
-
-int mounts_apply(struct setup *s, struct err *e) { return apply(s, false, e); }
-int mounts_apply_late(struct setup *s, struct err *e) { return apply(s, true, e); }
 
 static int open_if_shared(struct setup *s, size_t i, struct err *e)
 {

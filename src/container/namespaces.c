@@ -95,10 +95,8 @@ int ns_join(struct setup *s, struct err *e)
 
 int ns_cgroup(struct setup *s, struct err *e)
 {
-	int r = sync_wait(s, SYNC_ATTACHED, e);
+	int r;
 
-	if (r < 0)
-		return r;
 	/* From inside the new namespace every hierarchy looks as if it began at the container; see mount_cgroup.c. */
 	if (s->c->cgroup && s->args->host->cgroup != CGROUP_V2) {
 		r = file_read(s->procfd, "self/cgroup", 64 << 10, &s->self_cgroup, NULL);

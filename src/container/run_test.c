@@ -281,7 +281,10 @@ TEST(it_dies_with_its_parent)
 	fixture_done(&f);
 }
 
-struct seen { int n, pivot, exec, started; uint64_t last; };
+struct seen {
+	int n, pivot, exec, started;
+	uint64_t last;
+};
 
 static void on_step(const char *step, uint64_t ns, void *arg)
 {

@@ -6,7 +6,7 @@
  *   ---------------                              ------------------------------------------------------
  *   steps BEFORE: check, cgroup, inputs
  *   child_clone() ------- clone3 ------------>   steps CHILD: own mount tree, devices ... (no one else is in there yet)
- *   steps BESIDE: id maps, cgroup attach         ... which waits where it needs the parent's part (sync_wait)
+ *   steps BESIDE: id maps                        ... which waits where it needs the parent's part (sync_wait)
  *   sync_ready() <------- READY, console ----    steps of user, capabilities
  *   = container_create returns
  *   container_start: START ------------------>   steps START: find the program, seccomp, execve
@@ -102,7 +102,6 @@ void steps_trace(const struct setup *s, const struct sync_report *rep, enum wher
 /* ---- sync.c: messages over the socket pair ---- */
 enum sync_kind {
 	SYNC_MAPPED = 1, /* parent: uid and gid maps are written */
-	SYNC_ATTACHED,   /* parent: in its cgroups */
 	SYNC_HOOKED,     /* parent: hooks of the runtime have run */
 	SYNC_START,      /* parent: exec now */
 	SYNC_BORN,       /* stage: pid of the child */
@@ -148,7 +147,7 @@ bool ns_needs_stage(const struct setup *s);               /* some must be entere
 int ns_open(struct setup *s, struct err *e);              /* opens the paths to join */
 int ns_join_for_children(struct setup *s, struct err *e); /* stage: user, pid */
 int ns_join(struct setup *s, struct err *e);              /* child: the others */
-int ns_cgroup(struct setup *s, struct err *e);            /* child: waits for the cgroups, then the cgroup namespace */
+int ns_cgroup(struct setup *s, struct err *e);            /* child, once in its cgroups: the cgroup namespace */
 
 /* ---- userns.c ---- */
 int userns_write_maps(struct setup *s, struct err *e); /* parent; then SYNC_MAPPED */
@@ -158,12 +157,11 @@ int exec_userns_root(struct setup *s, struct err *e);
 /* ---- exec.c ---- */
 int exec_join(struct setup *s, struct err *e); /* stage of an exec: into the container's namespaces */
 int exec_procfs(struct setup *s, struct err *e);
-int exec_wait_cgroup(struct setup *s, struct err *e);
 
 /* ---- container.c ---- */
 int check_spec(struct setup *s, struct err *e);
 int cgroup_make(struct setup *s, struct err *e); /* parent */
-int cgroup_join(struct setup *s, struct err *e); /* parent, while the child works; then SYNC_ATTACHED */
+int cgroup_join(struct setup *s, struct err *e); /* child */
 
 /* ---- procfs.c: a private procfs, and writes to it ---- */
 int procfs_open(struct setup *s, struct err *e);
@@ -216,8 +214,7 @@ int mount_attach(int mountfd, int targetfd); /* moves it onto the target */
 /* ---- mounts.c, mount_cgroup.c ---- */
 int mounts_open_shared(struct setup *s, struct err *e);
 int mounts_private(struct setup *s, struct err *e);
-int mounts_apply(struct setup *s, struct err *e);      /* all but cgroups and what lies on them */
-int mounts_apply_late(struct setup *s, struct err *e); /* those */
+int mounts_apply(struct setup *s, struct err *e);
 int mounts_propagation(struct setup *s, struct err *e);
 int mount_cgroup(struct setup *s, int target, const struct mount_plan *plan, struct err *e);
 

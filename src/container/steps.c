@@ -10,13 +10,14 @@ const struct step create_steps[] = {
 	/* --- clone3: from here on parent and child work side by side --- */
 	{ "id maps", STEP_BESIDE, userns_write_maps },
 	{ "oom score", STEP_BESIDE, oom_score_apply },
-	{ "cgroup join", STEP_BESIDE, cgroup_join }, /* the slow one on v1 when no one has done so for a while */
 
 	{ "session", STEP_CHILD, child_session },
+	{ "cgroup join", STEP_CHILD, cgroup_join }, /* while it is the host's root */
 	{ "join namespaces", STEP_CHILD, ns_join },
 	{ "user namespace", STEP_CHILD, userns_enter }, /* before anything is made: files need an owner */
 	{ "init", STEP_CHILD, init_open },              /* while the host's tree is in sight */
 	{ "procfs", STEP_CHILD, procfs_open },
+	{ "cgroup namespace", STEP_CHILD, ns_cgroup }, /* rooted at the cgroups just joined */
 	{ "hostname", STEP_CHILD, uts_apply },
 	{ "network", STEP_CHILD, net_apply },
 	{ "sysctl", STEP_CHILD, sysctl_apply },
@@ -29,9 +30,7 @@ const struct step create_steps[] = {
 	{ "console", STEP_CHILD, tty_open },
 	{ "files", STEP_CHILD, files_apply },
 	{ "working directory", STEP_CHILD, cwd_make }, /* while the root can be written to */
-	{ "cgroup namespace", STEP_CHILD, ns_cgroup }, /* waits for "cgroup join" */
-	{ "cgroup mounts", STEP_CHILD, mounts_apply_late },
-	{ "masked paths", STEP_CHILD, mask_apply }, /* after every mount that could uncover them */
+	{ "masked paths", STEP_CHILD, mask_apply },    /* after every mount that could uncover them */
 	{ "read-only paths", STEP_CHILD, readonly_apply },
 	{ "hooks", STEP_CHILD, hooks_wait },
 	{ "pivot", STEP_CHILD, rootfs_pivot },
@@ -53,7 +52,6 @@ _Static_assert(ARRAY_SIZE(create_steps) <= STEP_MAX, "sync_report has room for e
 
 const struct step exec_steps[] = {
 	{ "oom score", STEP_BESIDE, oom_score_apply },
-	{ "cgroup join", STEP_BESIDE, cgroup_join },
 
 	{ "session", STEP_CHILD, child_session },
 	{ "user namespace", STEP_CHILD, exec_userns_root },
@@ -66,7 +64,6 @@ const struct step exec_steps[] = {
 	{ "stdio", STEP_CHILD, stdio_apply },
 	{ "enter directory", STEP_CHILD, cwd_enter },
 	{ "LSM", STEP_CHILD, lsm_apply },
-	{ "cgroup", STEP_CHILD, exec_wait_cgroup },
 	{ "capabilities", STEP_CHILD, user_become },
 	{ "privileges", STEP_CHILD, privs_apply },
 

@@ -58,7 +58,9 @@ int main(int argc, char **argv)
 {
 	struct seccomp_prog prog = { 0 };
 	struct trace trace = { .n = 0 };
-	struct container_args a = { .id = "bench", .rootfd = -1, .stdio = { 0, 1, 2 }, .no_cgroup = true, .die_with_parent = true };
+	struct container_args a = {
+		.id = "bench", .rootfd = -1, .stdio = { 0, 1, 2 }, .no_cgroup = true, .die_with_parent = true
+	};
 	bool want_seccomp = false, want_trace = false;
 	size_t runs = 300, idle_ms = 0;
 	struct host host = { 0 };
@@ -80,7 +82,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: container_bench [-n RUNS] [-i IDLE_MS] [-c] [-s] [-t] ROOTFS PROGRAM\n");
 		return 2;
 	}
-	if (spec_default(&spec, &e) < 0 || host_probe_cgroup(&host, &e) < 0 || strv_push(&spec.process.args, argv[optind + 1]) < 0)
+	if (spec_default(&spec, &e) < 0 || host_probe_cgroup(&host, &e) < 0 ||
+	    strv_push(&spec.process.args, argv[optind + 1]) < 0)
 		goto failed;
 	free(spec.root_path);
 	spec.root_path = strdup(argv[optind]);
@@ -108,8 +111,8 @@ int main(int argc, char **argv)
 			step_ns[k][i - 3] = trace.ns[k];
 	}
 	qsort(total, runs, sizeof(*total), by_value);
-	printf("%zu runs: min %llu  median %llu  p95 %llu us\n", runs, (unsigned long long)total[0], (unsigned long long)total[runs / 2],
-	       (unsigned long long)total[runs * 95 / 100]);
+	printf("%zu runs: min %llu  median %llu  p95 %llu us\n", runs, (unsigned long long)total[0],
+	       (unsigned long long)total[runs / 2], (unsigned long long)total[runs * 95 / 100]);
 	for (size_t k = 0; k < trace.n; k++) {
 		qsort(step_ns[k], runs, sizeof(**step_ns), by_value);
 		printf("%8llu us  %s\n", (unsigned long long)step_ns[k][runs / 2] / 1000, trace.name[k]);
