@@ -1,0 +1,174 @@
+"""Fixtures: the program, a registry, the test images, and every isolation in turn.
+
+BERTH_BUILD names the build directory (default: build). Each pytest worker has its own store and run directory, so that
+workers don't meet; at the end of its session nothing of them may be left."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+import exemptions
+import images
+import leaks
+from harness import Berth, Box
+
+ISOLATIONS = ("container", "vm")
+KERNELS = images.CACHE / "kernels"
+
+
+def pytest_configure(config):
+    if os.geteuid() != 0:
+        raise pytest.UsageError("the tests make namespaces, mounts and cgroups: run them as root")
+
+
+def pytest_generate_tests(metafunc):
+    if "isolation" not in metafunc.fixturenames:
+        return
+    rows = []
+    for name in ISOLATIONS:
+        why = exemptions.reason(metafunc.function.__name__, name)
+        marks = [pytest.mark.skip(reason=f"{name}: {why}")] if why else []
+        rows.append(pytest.param(name, marks=marks + ([pytest.mark.vm] if name == "vm" else [])))
+    metafunc.parametrize("isolation", rows, scope="module")
+
+
+@pytest.fixture(scope="session")
+def scratch():
+    """The worker's own directory. Short: paths below it become names of unix sockets."""
+    where = Path(tempfile.mkdtemp(prefix="berth-test-", dir="/var/tmp"))
+    yield where
+    shutil.rmtree(where)
+
+
+@pytest.fixture(scope="session")
+def berth(scratch):
+    build = Path(os.environ.get("BERTH_BUILD", Path(__file__).resolve().parents[2] / "build")).resolve()
+    b = Berth(build, scratch / "root", scratch / "run")
+    assert b.program.exists(), f"{b.program} is not there: build first, or set BERTH_BUILD to the build directory"
+    if KERNELS.exists():  # the guest's kernel is fetched once for all sessions
+        shutil.copytree(KERNELS, b.root / "kernels", copy_function=os.link)
+    before = leaks.cgroups()
+    yield b
+    left = b("ps", "-aq").out.split()
+    if left:
+        b("rm", "-f", *left)
+    if (b.root / "kernels").exists() and not KERNELS.exists():
+        shutil.copytree(b.root / "kernels", KERNELS.with_suffix(f".{os.getpid()}"))
+        try:
+            KERNELS.with_suffix(f".{os.getpid()}").rename(KERNELS)
+        except OSError:  # the other worker was first
+            shutil.rmtree(KERNELS.with_suffix(f".{os.getpid()}"))
+    assert not left, f"tests left containers: {left}"
+    leaks.check(scratch, b.run_dir, before)
+
+
+class Registry:
+    def __init__(self, where: Path):
+        self.where, self.pid = where, None
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.host = f"127.0.0.1:{self.port}"
+        (where / "data").mkdir(parents=True)
+        (where / "config.yml").write_text(f"""version: 0.1
+log: {{level: error, accesslog: {{disabled: true}}}}
+storage: {{filesystem: {{rootdirectory: {where}/data}}, delete: {{enabled: true}}}}
+http: {{addr: "{self.host}"}}
+""")
+
+    def start(self):
+        self.process = subprocess.Popen(["docker-registry", "serve", self.where / "config.yml"],
+                                        stdout=subprocess.DEVNULL, stderr=open(self.where / "log", "wb"))
+        for _ in range(200):
+            with socket.socket() as s:
+                if s.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            assert self.process.poll() is None, f"docker-registry ended: {(self.where / 'log').read_text()}"
+            time.sleep(0.05)
+        raise AssertionError("docker-registry does not listen")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+    def push(self, layout: Path, name: str, repository: str) -> str:
+        ref = f"{self.host}/{repository}"
+        images.tool("skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci:{layout}:{name}", f"docker://{ref}")
+        return ref
+
+
+@pytest.fixture(scope="session")
+def registry(scratch):
+    r = Registry(scratch / "registry")
+    r.start()
+    yield r
+    r.stop()
+
+
+@pytest.fixture(scope="session")
+def layout():
+    return images.base_layout()
+
+
+@pytest.fixture(scope="session")
+def image(berth, registry, layout):
+    """The base image, pulled."""
+    ref = registry.push(layout, "base", "test/base:1")
+    berth.ok("pull", ref)
+    return ref
+
+
+@pytest.fixture(scope="session")
+def app(berth, registry, layout, image):
+    """The image with a USER, ENV, WORKDIR, ENTRYPOINT and CMD; it shares the base's layers."""
+    ref = registry.push(layout, "app", "test/app:1")
+    berth.ok("pull", ref)
+    return ref
+
+
+@pytest.fixture
+def hostile(berth, tmp_path, layout):
+    """Makes and loads an image by hand: hostile(layers, config, below_base=True) -> reference."""
+    loaded = []
+
+    def make(layers, config=None, below_base=True):
+        name = f"hostile-{len(loaded)}-{os.getpid()}"
+        made = images.Layout(tmp_path / name)
+        made.add(f"{name}:1", layers, config, below=layout if below_base else None)
+        loaded.append(f"{name}:1")
+        berth.ok("load", "-i", made.path)
+        return f"{name}:1"
+
+    yield make
+    if loaded:
+        berth("rmi", "-f", *loaded)
+
+
+@pytest.fixture
+def box(berth, image, isolation):
+    b = Box(berth, isolation, image)
+    yield b
+    b.clean()
+
+
+@pytest.fixture
+def cbox(berth, image):
+    """A box of isolation `container`, for what is not a property of the wall."""
+    b = Box(berth, "container", image)
+    yield b
+    b.clean()
+
+
+@pytest.fixture(scope="module")
+def running(berth, image, isolation):
+    """One container for all tests of a module that only look or exec: its name is `running.name_`."""
+    b = Box(berth, isolation, image)
+    b.name_ = b.start("sleep", "100000", opts=("--hostname", "inside", "-e", "GIVEN=at run"))
+    yield b
+    b.clean()

@@ -1,0 +1,18 @@
+"""Behaviour that one isolation does not have, and why. Every other parametrised test runs behind all of them."""
+
+# (test, isolation, reason)
+EXEMPTIONS = [
+    ("test_the_host_network_is_the_hosts", "vm", "a guest has its own network stack: there is no namespace to share"),
+    ("test_limits_are_read_back_from_the_cgroup", "vm", "the limit is the size of the machine, not a cgroup of the host"),
+    ("test_R01_the_engines_binary_is_not_writable", "vm", "no binary of the host is inside the guest"),
+    ("test_device_nodes_are_passed_and_guarded", "vm", "a guest has its own devices; host nodes mean nothing there"),
+    ("test_twenty_runs_in_parallel", "vm", "twenty emulated machines would take minutes on two cores"),
+    ("test_pids_limit_holds", "vm", "the limit is the same code in the guest, and its fork storm is slow under emulation"),
+]
+
+
+def reason(test: str, isolation: str):
+    for name, which, why in EXEMPTIONS:
+        if name == test and which == isolation:
+            return why
+    return None

@@ -1,0 +1,220 @@
+/* probe: what the tests ask from inside a container and no shell can answer. Static, built by images.py, /bin/probe in
+ * the test image. Each verb prints one line, or exits with a status, that its test knows. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static void print_errno(int r) { printf("%s\n", r >= 0 ? "OK" : strerrorname_np(errno)); }
+
+/* Open descriptors, without opening one to find out. */
+static int verb_fds(char **a)
+{
+	(void)a;
+	for (int fd = 0; fd < 4096; fd++)
+		if (fcntl(fd, F_GETFD) >= 0)
+			printf("%d ", fd);
+	puts("");
+	return 0;
+}
+
+static int verb_socket(char **a)
+{
+	print_errno(socket(atoi(a[0]), atoi(a[1]), 0));
+	return 0;
+}
+
+static int verb_key(char **a)
+{
+	long r = strcmp(a[0], "add") == 0 ? syscall(SYS_add_key, "user", a[1], "secret", 6, KEY_SPEC_SESSION_KEYRING)
+					  : syscall(SYS_request_key, "user", a[1], NULL, 0);
+	print_errno((int)(r < 0 ? -1 : 0));
+	return 0;
+}
+
+/* Takes MiB of memory and keeps it for a second. */
+static int verb_grow(char **a)
+{
+	size_t n = strtoul(a[0], NULL, 10) << 20;
+	char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return 3;
+	for (size_t i = 0; i < n; i += 4096)
+		p[i] = 1;
+	puts("grown");
+	return 0;
+}
+
+/* A grandchild ends after its parent has: whoever is PID 1 must reap it. Prints the number of zombies a while later. */
+static int verb_orphan(char **a)
+{
+	int zombies = 0;
+
+	(void)a;
+	if (fork() == 0) {
+		if (fork() == 0) {
+			usleep(50000);
+			_exit(0);
+		}
+		_exit(0);
+	}
+	usleep(100000); /* our own child stays a zombie of ours: only processes whose parent is 1 count */
+	for (int tries = 0; tries < 20; tries++) {
+		DIR *d = opendir("/proc");
+		struct dirent *e;
+		zombies = 0;
+		while (d && (e = readdir(d))) {
+			char path[300], text[512] = "", *end;
+			snprintf(path, sizeof path, "/proc/%s/stat", e->d_name);
+			FILE *f = fopen(path, "r");
+			if (!f)
+				continue;
+			if (fgets(text, sizeof text, f) && (end = strrchr(text, ')')) && end[2] == 'Z' && atoi(end + 4) == 1)
+				zombies++;
+			fclose(f);
+		}
+		if (d)
+			closedir(d);
+		if (zombies == 0)
+			break;
+		usleep(100000);
+	}
+	printf("%d\n", zombies);
+	return 0;
+}
+
+static int verb_open(char **a)
+{
+	print_errno(open(a[1], strchr(a[0], 'w') ? O_WRONLY : O_RDONLY));
+	return 0;
+}
+
+/* Every file below a directory that can be opened for writing. Nothing is written. */
+static void list_writable(const char *dir, int depth)
+{
+	DIR *d = depth > 12 ? NULL : opendir(dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		char path[4096];
+		struct stat st;
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
+		if (lstat(path, &st) < 0)
+			continue;
+		if (S_ISDIR(st.st_mode)) {
+			list_writable(path, depth + 1);
+		} else if (S_ISREG(st.st_mode)) {
+			int fd = open(path, O_WRONLY | O_NONBLOCK);
+			if (fd >= 0) {
+				puts(path);
+				close(fd);
+			}
+		}
+	}
+	if (d)
+		closedir(d);
+}
+
+static int verb_writable(char **a)
+{
+	list_writable(a[0], 0);
+	return 0;
+}
+
+/* For some seconds: tries to open every other process's binary for writing. A binary of the image is fair game (it lies on
+ * the container's own root file system); any other would be the engine's. */
+static int verb_grab_exe(char **a)
+{
+	time_t end = time(NULL) + atoi(a[0]);
+	struct stat root, st;
+	int seen = 0;
+
+	if (stat("/bin/busybox", &root) < 0)
+		return 2;
+	while (time(NULL) < end) {
+		DIR *d = opendir("/proc");
+		struct dirent *e;
+		while (d && (e = readdir(d))) {
+			char path[300];
+			if (e->d_name[0] < '0' || e->d_name[0] > '9')
+				continue;
+			snprintf(path, sizeof path, "/proc/%s/exe", e->d_name);
+			int fd = open(path, O_PATH);
+			if (fd < 0)
+				continue;
+			if (fstat(fd, &st) == 0 && (st.st_dev != root.st_dev)) {
+				snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+				int w = open(path, O_WRONLY);
+				seen++;
+				if (w >= 0) {
+					puts("WRITABLE");
+					return 1;
+				}
+			}
+			close(fd);
+		}
+		if (d)
+			closedir(d);
+	}
+	printf("seen %d\n", seen);
+	return 0;
+}
+
+static int verb_tiocsti(char **a)
+{
+	(void)a;
+	print_errno(ioctl(0, TIOCSTI, "x"));
+	return 0;
+}
+
+static int verb_rlimit(char **a)
+{
+	struct rlimit l;
+	if (getrlimit(atoi(a[0]), &l) < 0)
+		return 2;
+	printf("%llu %llu\n", (unsigned long long)l.rlim_cur, (unsigned long long)l.rlim_max);
+	return 0;
+}
+
+/* Dies by signal N with its default action, which PID 1 would not. */
+static int verb_die(char **a)
+{
+	signal(atoi(a[0]), SIG_DFL);
+	kill(getpid(), atoi(a[0]));
+	return 0;
+}
+
+static const struct verb {
+	const char *name;
+	int args;
+	int (*run)(char **a);
+} verbs[] = {
+	{ "fds", 0, verb_fds },           { "socket", 2, verb_socket },     { "key", 2, verb_key },
+	{ "grow", 1, verb_grow },         { "orphan", 0, verb_orphan },     { "open", 2, verb_open },
+	{ "writable", 1, verb_writable }, { "grab-exe", 1, verb_grab_exe }, { "tiocsti", 0, verb_tiocsti },
+	{ "rlimit", 1, verb_rlimit },     { "die", 1, verb_die },
+};
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof *verbs; i++)
+		if (strcmp(verbs[i].name, argv[1]) == 0 && argc - 2 == verbs[i].args)
+			return verbs[i].run(argv + 2);
+	fprintf(stderr, "probe: no such verb, or wrong arguments\n");
+	return 99;
+}

@@ -1,0 +1,60 @@
+"""What must not be left of a session: processes, mounts, cgroups, run directories."""
+
+import os
+import time
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def cgroups() -> set:
+    """Every container's cgroup below a `berth` one, in each hierarchy."""
+    found = set()
+    for pattern in ("berth/*", "*/berth/*"):
+        found.update(p for p in CGROUPS.glob(pattern) if p.is_dir())
+    return found
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def processes(where: Path) -> list:
+    """Processes that have the session's directory in their command line, environment, binary or working directory."""
+    found = []
+    for p in Path("/proc").glob("[0-9]*"):
+        if p.name == str(os.getpid()):
+            continue
+        links = ""
+        for link in ("exe", "cwd", "root"):
+            try:
+                links += os.readlink(p / link) + "\n"
+            except OSError:
+                pass
+        cmdline = _read(p / "cmdline")
+        if str(where) in cmdline + links:
+            found.append(f"{p.name}: {cmdline.replace(chr(0), ' ').strip() or _read(p / 'comm').strip()}")
+    return found
+
+
+def mounts(where: Path) -> list:
+    return [line for line in _read(Path("/proc/self/mountinfo")).splitlines() if str(where) in line]
+
+
+def check(where: Path, run_dir: Path, cgroups_before: set, patience=10):
+    """Waits a little for what is on its way out, then names what is left."""
+    deadline = time.monotonic() + patience
+    while True:
+        # Another session's running containers are not ours; an empty cgroup that stays is somebody's leak.
+        empty = [str(c) for c in cgroups() - cgroups_before if not _read(c / "cgroup.procs").strip()]
+        runs = [str(p) for p in (run_dir / "containers").glob("*")]
+        left = {"processes": processes(where), "mounts": mounts(where), "cgroups": empty, "run directories": runs}
+        if not any(left.values()):
+            return
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    raise AssertionError("left behind: " + "; ".join(f"{k}: {v}" for k, v in left.items() if v))

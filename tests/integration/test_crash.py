@@ -1,0 +1,91 @@
+"""What is left when something of ours is killed: nothing, and the next command says what happened."""
+
+import os
+import shutil
+import signal
+
+import leaks
+from harness import until
+
+
+def gone(box, ident: str, name: str):
+    """Neither the program, nor its cgroup, nor its run directory is left once a command has looked."""
+    state = until(lambda: (s := box.berth.state(name)) and not s["Running"] and s, "the record says that it ended")
+    until(lambda: not [c for c in leaks.cgroups() if c.name == ident], "its cgroups are gone")
+    left = [p for p in leaks.processes(box.berth.root) + leaks.processes(box.berth.run_dir) if ident in p]
+    assert left == []
+    return state
+
+
+def test_a_killed_monitor_leaves_nothing_behind(box):
+    name = box.start("sleep", "100000")
+    ident = box.berth.inspect(name)["Id"]
+    pid = box.berth.state(name)["Pid"]
+    os.kill(box.berth.monitor_pid(ident), signal.SIGKILL)
+    until(lambda: not os.path.exists(f"/proc/{pid}") or "Z" in open(f"/proc/{pid}/stat").read().split(")")[1][:3],
+          "the container's process went with its monitor")
+    state = gone(box, ident, name)
+    assert state["Status"] in ("exited", "dead") and state["ExitCode"] != 0
+    # It can be started again, and removed.
+    box.berth.ok("start", name)
+    assert box.berth.state(name)["Running"] is True
+    box.berth.ok("rm", "-f", name)
+
+
+def test_a_killed_vmm_or_first_process_ends_the_container(box):
+    name = box.start("sleep", "100000")
+    ident = box.berth.inspect(name)["Id"]
+    os.kill(box.berth.state(name)["Pid"], signal.SIGKILL)
+    assert box.berth.ok("wait", name, timeout=30) not in ("", "0")
+    gone(box, ident, name)
+
+
+def test_a_waiting_command_does_not_hang_when_the_monitor_dies(cbox):
+    name = cbox.start("sleep", "100000")
+    monitor = cbox.berth.monitor_pid(cbox.berth.inspect(name)["Id"])
+    waiters = [cbox.berth.popen(*args) for args in (("wait", name), ("logs", "-f", name), ("attach", name), ("exec", name, "sleep", "1000"))]
+    os.kill(monitor, signal.SIGKILL)
+    for p in waiters:
+        p.communicate(timeout=30)
+
+
+def test_F01_a_killed_run_leaves_no_orphan(cbox):
+    """SIGKILL at different moments of `run`: the next command finds either a whole container or none."""
+    names = []
+    for delay in (0.0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032):
+        names.append(cbox.name())
+        p = cbox.berth.popen(*cbox.args("sleep", "100000", opts=("--name", names[-1])))
+        try:
+            p.wait(delay)
+        except Exception:
+            pass
+        p.kill()
+        p.communicate()
+    listed = cbox.berth.ok("ps", "-a", "--no-trunc")
+    for name in names:
+        r = cbox.berth("inspect", name)
+        assert (r.code == 0) == (name in listed)
+        assert cbox.berth("rm", "-f", name).code == 0
+    ids = {p.name for p in (cbox.berth.root / "containers").glob("*")}
+    until(lambda: not [c for c in leaks.cgroups() if c.name in ids], "cgroups of the killed runs are gone")
+
+
+def test_F05_rm_twice_at_once_is_fine(cbox):
+    name = cbox.start("sleep", "100000")
+    both = [cbox.berth.popen("rm", "-f", name) for _ in range(2)]
+    for p in both:
+        _, err = p.communicate(timeout=60)
+        assert p.returncode == 0, err.decode()
+    cbox.berth.fails("inspect", name)
+
+
+def test_a_lost_run_directory_is_an_ended_container(cbox):
+    """As after a reboot: the record says running, and nothing of it is there."""
+    name = cbox.start("sleep", "100000")
+    ident = cbox.berth.inspect(name)["Id"]
+    monitor, pid = cbox.berth.monitor_pid(ident), cbox.berth.state(name)["Pid"]
+    os.kill(monitor, signal.SIGKILL)
+    until(lambda: not os.path.exists(f"/proc/{pid}"), "its process is gone")
+    shutil.rmtree(cbox.berth.run_dir / "containers" / ident, ignore_errors=True)
+    assert cbox.berth.state(name)["Running"] is False
+    cbox.berth.ok("rm", name)

@@ -1,0 +1,69 @@
+"""`logs` and `attach`: what a container has written, and what it writes now."""
+
+import re
+import time
+
+from harness import until
+
+LINES = "for i in 1 2 3 4 5; do echo out $i; echo err $i >&2; done"
+
+
+def test_logs_keep_the_streams_apart(box):
+    name, r = box.keep("sh", "-c", LINES)
+    assert r.code == 0
+    logged = box.berth("logs", name)
+    assert logged.out == r.out == "".join(f"out {i}\n" for i in range(1, 6))
+    assert logged.err == r.err == "".join(f"err {i}\n" for i in range(1, 6))
+    assert box.berth.ok("logs", "--tail", "1", name) in ("out 5", "")
+    stamped = box.berth("logs", "-t", "--tail", "2", name)
+    for line in (stamped.out + stamped.err).splitlines():
+        assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z (out|err) 5$", line), line
+
+
+def test_logs_since_leaves_out_what_is_older(cbox):
+    name = cbox.start("sh", "-c", "echo old; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo new")
+    until(lambda: cbox.berth.ok("logs", name) == "old", "the first line")
+    time.sleep(0.1)
+    since = f"{time.time():.9f}"
+    cbox.berth.ok("exec", name, "touch", "/tmp/go")
+    cbox.berth.ok("wait", name)
+    assert cbox.berth.ok("logs", "--since", since, name) == "new"
+    assert cbox.berth.ok("logs", "--since", "1h", name) == "old\nnew"
+    cbox.berth.fails("logs", "--since", "yesterday", name, says="yesterday")
+
+
+def test_logs_follow_until_the_end(box):
+    name = box.start("sh", "-c", "echo first; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo last")
+    with box.berth.popen("logs", "-f", name) as follower:
+        assert follower.stdout.readline() == b"first\n"
+        box.berth.ok("exec", name, "touch", "/tmp/go")
+        out, _ = follower.communicate(timeout=60)
+    assert out == b"last\n" and follower.returncode == 0
+
+
+def test_a_line_without_an_end_is_kept_and_so_are_odd_bytes(cbox):
+    name, r = cbox.keep("printf", r'tab\t "quote" \\ back\001 no end')
+    assert cbox.berth("logs", name).out == r.out == 'tab\t "quote" \\ back\x01 no end'
+
+
+def test_a_long_line_comes_back_whole(cbox):
+    name, r = cbox.keep("sh", "-c", "head -c 300000 /dev/zero | tr '\\0' y; echo")
+    assert cbox.berth("logs", name).out == "y" * 300000 + "\n"
+
+
+def test_attach_gives_streams_and_the_exit_code(box):
+    name = box.start("sh", "-c", "read line; echo got $line; echo aside >&2; exit 8", opts=("-i",))
+    r = box.berth("attach", name, input="hello\n")
+    assert (r.code, r.out, r.err) == (8, "got hello\n", "aside\n"), r
+
+
+def test_attach_to_what_does_not_run_is_refused(cbox):
+    name, _ = cbox.keep("true")
+    cbox.berth.fails("attach", name, says=name)
+
+
+def test_a_slow_reader_does_not_stop_the_container(cbox):
+    name = cbox.start("sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' z; touch /tmp/written; sleep 1000")
+    with cbox.berth.popen("attach", name) as reader:  # never reads
+        until(lambda: cbox.berth("exec", name, "test", "-e", "/tmp/written").code == 0, "all was written")
+        reader.kill()
