@@ -205,7 +205,8 @@ int spawn_start(const struct spawn *s, pid_t *ret_pid, int *ret_pidfd, struct er
 			return err_set(e, j.error, "start %s: %s: %s", s->path, j.failed, strerror(j.error));
 		return err_set(e, j.error, "start %s: %s", s->path, strerror(j.error));
 	}
-	*ret_pid = pid;
+	if (ret_pid)
+		*ret_pid = pid;
 	if (ret_pidfd)
 		*ret_pidfd = pidfd;
 	else

@@ -21,7 +21,7 @@ struct spawn {
 	int cwd_fd; /* -1 or 0 = inherit */
 };
 
-/* *ret_pidfd may be NULL. Signals are unblocked and reset to default in the child. The exec's error is returned. */
+/* *ret_pid and *ret_pidfd may be NULL. Signals are unblocked and reset to default in the child. The exec's error is returned. */
 int spawn_start(const struct spawn *s, pid_t *ret_pid, int *ret_pidfd, struct err *e);
 /* Waits for pid; *ret_status as from waitpid. */
 int spawn_wait(pid_t pid, int *ret_status);

@@ -11,13 +11,15 @@
 #define MONITOR_CLIENT_FD 3
 
 /* Our environment, but for what the container's monitor must know: the build it belongs to. */
-static int monitor_env(char ***ret, struct err *e)
+static int monitor_env(const struct paths *p, char ***ret, struct err *e)
 {
 	_cleanup_strv_ char **env = NULL;
 	_cleanup_free_ char *id = str_fmt("BERTH_BUILD_ID=%s", build_id());
-	static const char *const passed[] = { "BERTH_LIBEXECDIR", "PATH", "TMPDIR", "LANG" };
+	/* A sealed program can't tell from /proc/self/exe where its siblings are. */
+	_cleanup_free_ char *libexec = str_fmt("BERTH_LIBEXECDIR=%s", p->libexec);
+	static const char *const passed[] = { "PATH", "TMPDIR", "LANG" };
 
-	if (!id || strv_push(&env, id) < 0)
+	if (!id || !libexec || strv_push(&env, id) < 0 || strv_push(&env, libexec) < 0)
 		return OUT_OF_MEMORY(e);
 	for (size_t i = 0; i < ARRAY_SIZE(passed); i++) {
 		const char *v = getenv(passed[i]);
@@ -39,13 +41,14 @@ int start_monitor(struct engine *en, const char *id, bool shows_stderr, int *ret
 			 en->paths->root,
 			 (char[]){ "--run" },
 			 en->paths->run,
-			 (char[]){ "--client-fd=3" },
+			 (char[]){ "--client-fd" },
+			 (char[]){ "3" },
 			 NULL,
 			 NULL };
 	int pair[2], r = paths_sibling(en->paths, "berth-monitor", &path, e);
 
 	if (r >= 0)
-		r = monitor_env(&env, e);
+		r = monitor_env(en->paths, &env, e);
 	if (r < 0)
 		return r;
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -55,8 +58,8 @@ int start_monitor(struct engine *en, const char *id, bool shows_stderr, int *ret
 		return err_set(e, errno, "make a socket pair: %s", strerror(errno));
 	ours = pair[0];
 	theirs = pair[1];
-	argv[6] = strdup(id);
-	if (!argv[6])
+	argv[7] = strdup(id);
+	if (!argv[7])
 		return OUT_OF_MEMORY(e);
 	const int fds[][2] = { { null, 0 }, { null, 1 }, { shows_stderr ? 2 : null, 2 }, { theirs, MONITOR_CLIENT_FD } };
 	const struct spawn s = { .path = path,
@@ -68,7 +71,7 @@ int start_monitor(struct engine *en, const char *id, bool shows_stderr, int *ret
 				 .sealed = true,
 				 .cwd_fd = -1 };
 	r = spawn_start(&s, NULL, NULL, e);
-	free(argv[6]);
+	free(argv[7]);
 	if (r < 0)
 		return err_push(e, r, "start the monitor");
 	*ret_client_fd = TAKE_FD(ours);
