@@ -30,23 +30,25 @@ char *ps_status(const struct container_record *c, uint64_t now_ns)
 	return NULL;
 }
 
-/* "\"sh -c 'sleep 1'\"", shortened as docker does. */
+/* sh -c 'sleep 1', shortened to so many characters as docker does, in double quotes. */
 static char *command_text(char *const *args, bool no_trunc)
 {
 	_cleanup_buf_ struct buf b = { 0 };
+	size_t at = 1, characters = 0;
 
 	buf_str(&b, "\"");
 	for (char *const *a = args; a && *a; a++) {
-		buf_str(&b, a == args ? "" : " ");
-		buf_str(&b, *a);
+		const char *quote = strpbrk(*a, " \t\n") || !**a ? "'" : "";
+		buf_fmt(&b, "%s%s%s%s", a == args ? "" : " ", quote, *a, quote);
 	}
-	if (!no_trunc && b.data && b.len > COMMAND_SHORT) {
-		size_t n = COMMAND_SHORT - 1;
-		while (n > 1 && ((unsigned char)b.data[n] & 0xc0) == 0x80) /* not in the middle of a character */
-			n--;
-		buf_consume(&b, 0);
-		b.len = n;
-		b.data[n] = 0;
+	/* UTF-8: a character ends where the next byte does not continue it. */
+	while (b.data && b.data[at] && characters < COMMAND_SHORT - 1) {
+		at++;
+		characters += ((unsigned char)b.data[at] & 0xc0) != 0x80;
+	}
+	if (!no_trunc && b.data && b.data[at] && b.data[at + 1]) {
+		b.len = at;
+		b.data[at] = 0;
 		buf_str(&b, "\xe2\x80\xa6");
 	}
 	buf_str(&b, "\"");
