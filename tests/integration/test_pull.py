@@ -4,6 +4,7 @@ import http.client
 import http.server
 import json
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -84,7 +85,8 @@ def proxy(registry):
 @pytest.fixture
 def empty(berth, tmp_path):
     """A store of its own, with nothing in it."""
-    return Berth(berth.build, tmp_path / "root", tmp_path / "run")
+    yield Berth(berth.build, tmp_path / "root", tmp_path / "run")
+    shutil.rmtree(tmp_path / "root", ignore_errors=True)
 
 
 def test_a_second_pull_fetches_no_blob(empty, registry, layout, proxy):
@@ -148,7 +150,6 @@ def test_a_killed_pull_shows_nothing_and_the_next_one_resumes(empty, registry, l
     until(lambda: proxy.bytes_sent, "the first half of a layer was sent")
     parts = until(lambda: [f for f in (empty.root / "tmp").glob("*") if f.is_file() and f.stat().st_size >= 50_000],
                   "the first half arrived")
-
     os.killpg(p.pid, signal.SIGKILL)
     p.communicate()
     assert empty.ok("images", "-q") == ""
@@ -203,7 +204,6 @@ def test_I13_plain_http_is_for_loopback_only(empty):
 
         def log_message(self, *args):
             pass
-
 
     server = http.server.HTTPServer(("0.0.0.0", 0), Plain)
     threading.Thread(target=server.serve_forever, daemon=True).start()
