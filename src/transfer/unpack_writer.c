@@ -93,10 +93,13 @@ static pid_t start_inflater(const struct unpack_job *j, int *ret_tarfd, int *ret
 }
 
 /* What the inflater found goes before what its silence made of the tar. */
-static int judge(const struct unpack_job *j, int verdictfd, struct unpack_report *rep)
+static int judge(const struct unpack_job *j, pid_t inflater, int verdictfd, struct unpack_report *rep)
 {
 	struct unpack_report in;
 	ssize_t n = fd_read_full(verdictfd, &in, sizeof(in));
+	int status;
+
+	spawn_wait(inflater, &status); /* the report says it all; this only leaves no zombie */
 
 	if (n != (ssize_t)sizeof(in))
 		return err_set(&rep->e, EIO, "the inflating process was killed (out of memory or time)");
@@ -129,15 +132,14 @@ void unpack_writer_main(const struct unpack_job *given)
 	setlocale(LC_CTYPE, "C.UTF-8");
 	if (r == 0)
 		r = unpack_confine_common(j.parent, &rep.e);
-	if (r == 0)
-		r = start_inflater(&j, &tarfd, &verdictfd, &rep.e);
-	if (r < 0)
+	pid_t inflater = r < 0 ? r : start_inflater(&j, &tarfd, &verdictfd, &rep.e);
+	if (inflater < 0)
 		say(j.reportfd, &rep);
 	fd_close(j.blobfd);
 	if ((r = unpack_confine_writer(j.dirfd, j.lim, &rep.e)) == 0) {
 		r = unpack_tar(tarfd, j.dirfd, j.listfd, j.lim, &rep.result, &rep.e);
 		fd_close(tarfd); /* an inflater that still writes ends with EPIPE */
-		judge(&j, verdictfd, &rep);
+		judge(&j, inflater, verdictfd, &rep);
 	}
 	say(j.reportfd, &rep);
 }
