@@ -60,7 +60,8 @@ struct isolation_ops {
 	int (*resize)(struct instance *i, struct task *t, uint16_t rows, uint16_t cols, struct err *e);
 	int (*close_stdin)(struct instance *i, struct task *t, struct err *e);
 	int (*pause)(struct instance *i, bool paused, struct err *e);
-	/* Calls back once with JSON (cgroup_stats_json's form, plus what the wall itself costs on the host). */
+	/* When it returns 0, calls back once, possibly at once, with JSON (cgroup_stats_json's form, plus what the wall itself
+	 * costs on the host); the callback borrows it. */
 	int (*stats)(struct instance *i,
 		     void (*cb)(struct instance *i, struct json_object *stats, const struct err *e, void *arg), void *arg,
 		     struct err *e);

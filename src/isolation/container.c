@@ -1,0 +1,532 @@
+/* isolation_container: namespaces and cgroups of this host's kernel, through container.h. The monitor's process is the parent
+ * of every process here, so ends are seen on pidfds and nothing is polled; starting is synchronous.
+ *
+ * What config.json leaves to the image's own files is decided here, before the container exists: the user by name, HOME, and
+ * the working directory's default. The borrowed spec stays as it is; `spec` is a shallow copy with those fields replaced. */
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "container_io.h"
+
+#define REAP_WAIT_MS 2000
+#define CONFIG_MAX   (8u << 20)
+
+/* One exec'd process. */
+struct exec {
+	struct instance *instance;
+	struct exec *next;
+	struct task *task;
+	struct loop_src *src;
+	pid_t pid;
+	int pidfd;
+};
+
+struct instance {
+	struct instance_config cfg;
+	struct spec spec; /* shallow; what it owns itself is `user` and `env` */
+	struct spec_user user;
+	char **env;
+	struct seccomp_prog seccomp;
+	struct container *container;
+	struct task *main;
+	struct loop_src *main_src;
+	struct exec *execs;
+	bool has_ended, is_paused;
+	uint64_t t0_us, create_us; /* for the startup profile */
+};
+
+static int available(const struct host *h, char **ret_note _unused_, struct err *e)
+{
+	if (geteuid() != 0 || !(h->caps_bounding & 1ull << CAP_SYS_ADMIN))
+		return err_set(e, EPERM, "containers need root with CAP_SYS_ADMIN: run berth as root");
+	if (h->cgroup == CGROUP_NONE)
+		return err_set(e, ENOTSUP, "containers need cgroups and none are mounted: mount -t cgroup2 none /sys/fs/cgroup");
+	return 0;
+}
+
+static int new (const struct instance_config *cfg, struct instance **ret, struct err *e)
+{
+	struct instance *i = calloc(1, sizeof(*i));
+
+	if (!i)
+		return err_set(e, ENOMEM, "out of memory");
+	i->cfg = *cfg;
+	i->spec = *cfg->spec;
+	*ret = i;
+	return 0;
+}
+
+/* ---- the startup profile ---- */
+
+static void trace(struct instance *i, const char *step)
+{
+	if (i->cfg.trace)
+		i->cfg.trace(step, (clock_mono_us() - i->t0_us) * 1000, i->cfg.arg);
+}
+
+static void on_step(const char *step, uint64_t ns, void *arg)
+{
+	struct instance *i = arg;
+
+	i->cfg.trace(step, ns + (i->create_us - i->t0_us) * 1000, i->cfg.arg);
+}
+
+/* ---- what the image's files decide ---- */
+
+/* Adds HOME to *env where it is missing. */
+static int add_home(char ***env, const char *home, struct err *e)
+{
+	if (env_get(*env, "HOME"))
+		return 0;
+	_cleanup_free_ char *pair = str_fmt("HOME=%s", home && *home ? home : "/");
+	return pair && env_set(env, pair) == 0 ? 0 : err_set(e, ENOMEM, "out of memory");
+}
+
+/* Fills *ret_user and *ret_env (both to be freed by process_free) from p and the files below rootfd. */
+static int resolve_process(int rootfd, const struct spec_process *p, struct spec_user *ret_user, char ***ret_env, struct err *e)
+{
+	_cleanup_free_ char *home = NULL;
+	_cleanup_strv_ char **env = strv_copy(p->env);
+	struct spec_user user = { 0 };
+	char number[16];
+	int r = 0;
+
+	if (!env)
+		return err_set(e, ENOMEM, "out of memory");
+	if (p->user.username) {
+		r = container_resolve_user(rootfd, p->user.username, &user, &home, e);
+		user.has_umask = p->user.has_umask;
+		user.umask = p->user.umask;
+	} else if (!env_get(env, "HOME")) {
+		/* Who it is was said in numbers: only the home directory is asked for. */
+		snprintf(number, sizeof(number), "%u", p->user.uid);
+		r = container_resolve_user(rootfd, number, &user, &home, e);
+		free(user.additional_gids);
+	}
+	if (r == 0)
+		r = add_home(&env, home, e);
+	if (r == 0 && !p->user.username) {
+		user = p->user;
+		user.additional_gids = NULL;
+		if (p->user.n_additional_gids) {
+			user.additional_gids = calloc(p->user.n_additional_gids, sizeof(uint32_t));
+			if (!user.additional_gids)
+				r = err_set(e, ENOMEM, "out of memory");
+			else
+				memcpy(user.additional_gids, p->user.additional_gids,
+				       p->user.n_additional_gids * sizeof(uint32_t));
+		}
+	}
+	if (r < 0) {
+		if (p->user.username)
+			free(user.additional_gids);
+		return r;
+	}
+	user.username = NULL;
+	*ret_user = user;
+	*ret_env = TAKE_PTR(env);
+	return 0;
+}
+
+static int resolve_main(struct instance *i, int rootfd, struct err *e)
+{
+	static char slash[] = "/";
+	int r = resolve_process(rootfd, &i->spec.process, &i->user, &i->env, e);
+
+	if (r < 0)
+		return r;
+	i->spec.process.user = i->user;
+	i->spec.process.env = i->env;
+	if (!i->spec.process.cwd || !*i->spec.process.cwd)
+		i->spec.process.cwd = slash;
+	return 0;
+}
+
+/* ---- start ---- */
+
+static struct exit_status exit_status_of(int wait_status, bool oom)
+{
+	return (struct exit_status){
+		.code = status_to_exit(wait_status),
+		.signal = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0,
+		.oom = oom,
+	};
+}
+
+static void on_main_pidfd(struct loop *l _unused_, int fd _unused_, uint32_t events _unused_, void *arg)
+{
+	struct instance *i = arg;
+	struct err e = { 0 };
+	int status;
+	bool oom = false;
+
+	loop_del(TAKE_PTR(i->main_src));
+	i->has_ended = true;
+	if (container_reap(i->container, &status, &oom, &e) < 0) {
+		log_error("container", "%s", e.msg);
+		status = 125 << 8;
+	}
+	const struct exit_status st = exit_status_of(status, oom);
+	i->main->on_exit(i->main, &st);
+}
+
+/* The root filesystem: the image's layers as a detached overlay, visible nowhere; -1 where config.json names a folder. */
+static int mount_root(struct instance *i, int *ret_rootfd, struct err *e)
+{
+	const struct launch *l = i->cfg.launch;
+	const struct snapshot s = { .layers = l->layers, .upper = l->upper, .work = l->work, .is_volatile = l->is_volatile };
+
+	if (l->layers && l->layers[0])
+		return snapshot_mount(&s, ret_rootfd, e);
+	if (!i->spec.root_path)
+		return err_set(e, EINVAL, "launch.json names no layers and config.json no root.path");
+	return 0;
+}
+
+/* A descriptor to look users up below: of the mounted root, or of the folder. */
+static int open_root(struct instance *i, int rootfd, struct err *e)
+{
+	int fd = rootfd >= 0 ? fcntl(rootfd, F_DUPFD_CLOEXEC, 3) : open(i->spec.root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? err_set(e, errno, "root filesystem: %s", strerror(errno)) : fd;
+}
+
+static int create(struct instance *i, int rootfd, const char *init_path, const struct task_io *io, struct err *e)
+{
+	const struct launch *l = i->cfg.launch;
+	const struct container_args a = {
+		.spec = &i->spec,
+		.id = l->id,
+		.host = i->cfg.host,
+		.rootfd = rootfd,
+		.seccomp = &i->seccomp,
+		.files = l->files,
+		.n_files = l->n_files,
+		.init_path = init_path,
+		.stdio = { io->theirs[0], io->theirs[1], io->theirs[2] },
+		.die_with_parent = true,
+		.trace = i->cfg.trace ? on_step : NULL,
+		.trace_arg = i,
+	};
+
+	i->create_us = clock_mono_us();
+	return container_create(&a, &i->container, e);
+}
+
+static int run(struct instance *i, struct err *e)
+{
+	struct task *t = i->main;
+	int r;
+
+	if (t->has_tty && (r = task_io_set_console(t, container_take_console(i->container), e)) < 0)
+		return r;
+	r = container_start(i->container, e);
+	if (r < 0)
+		return r;
+	r = loop_add(i->cfg.loop, container_pidfd(i->container), EPOLLIN, on_main_pidfd, i, &i->main_src);
+	return r < 0 ? err_set(e, -r, "watch the container's process: %s", strerror(-r)) : 0;
+}
+
+static int start(struct instance *i, struct task *t, struct err *e)
+{
+	_cleanup_fd_ int rootfd = -1, lookfd = -1;
+	_cleanup_free_ char *init_path = NULL;
+	struct task_io io;
+
+	i->main = t;
+	i->t0_us = clock_mono_us();
+	int r = container_seccomp_get(&i->spec, i->cfg.launch->seccomp_cache, &i->seccomp, e);
+	trace(i, "seccomp");
+	if (r == 0)
+		r = mount_root(i, &rootfd, e);
+	trace(i, "root");
+	if (r == 0)
+		r = lookfd = open_root(i, rootfd, e);
+	if (r >= 0)
+		r = resolve_main(i, lookfd, e);
+	trace(i, "user");
+	if (r >= 0 && i->cfg.launch->use_init)
+		r = paths_sibling(i->cfg.paths, "berth-init", &init_path, e);
+	if (r < 0)
+		return r;
+	r = task_io_open(t, i->cfg.launch->open_stdin, &io, e);
+	if (r < 0)
+		return r;
+	r = create(i, rootfd, init_path, &io, e);
+	task_io_close_theirs(&io);
+	if (r == 0)
+		r = run(i, e);
+	trace(i, "running");
+	if (r < 0) {
+		task_io_abandon(t);
+		container_destroy(TAKE_PTR(i->container));
+		return r;
+	}
+	i->cfg.on_started(i->cfg.arg, NULL);
+	return 0;
+}
+
+/* ---- exec ---- */
+
+static void exec_free(struct exec *x)
+{
+	struct exec **at = &x->instance->execs;
+
+	while (*at != x)
+		at = &(*at)->next;
+	*at = x->next;
+	loop_del(x->src);
+	fd_close(x->pidfd);
+	free(x);
+}
+
+static void on_exec_pidfd(struct loop *l _unused_, int fd _unused_, uint32_t events _unused_, void *arg)
+{
+	struct exec *x = arg;
+	struct task *t = x->task;
+	int status = 125 << 8, r = spawn_wait(x->pid, &status);
+
+	if (r < 0)
+		log_error("exec", "wait for process %d: %s", (int)x->pid, strerror(-r));
+	t->impl = NULL;
+	exec_free(x);
+	const struct exit_status st = exit_status_of(status, false);
+	t->on_exit(t, &st);
+}
+
+/* The container's root as its processes see it: through a handle on the process itself, checked to be still the same. */
+static int open_running_root(struct instance *i, struct err *e)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/root", (int)container_pid(i->container));
+	_cleanup_fd_ int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int no = errno;
+	/* As long as we have not reaped it, its number can't be another's. */
+	if (fd < 0 || i->has_ended)
+		return err_set(e, ESRCH, "the container's root: %s", fd < 0 ? strerror(no) : "it has ended");
+	return TAKE_FD(fd);
+}
+
+static int exec_process(struct instance *i, const struct spec_process *p, struct task *t, pid_t *ret_pid, int *ret_pidfd,
+			struct err *e)
+{
+	struct spec_process process = *p;
+	struct task_io io;
+	int console = -1;
+
+	_cleanup_fd_ int rootfd = open_running_root(i, e);
+	if (rootfd < 0)
+		return rootfd;
+	int r = resolve_process(rootfd, p, &process.user, &process.env, e);
+	if (r < 0)
+		return r;
+	if (!process.cwd || !*process.cwd)
+		process.cwd = i->spec.process.cwd;
+	r = task_io_open(t, true, &io, e);
+	if (r == 0) {
+		const struct container_exec_args a = {
+			.process = &process,
+			.seccomp = &i->seccomp,
+			.stdio = { io.theirs[0], io.theirs[1], io.theirs[2] },
+		};
+		r = container_exec(i->container, &a, ret_pid, ret_pidfd, &console, e);
+		task_io_close_theirs(&io);
+		if (r < 0)
+			task_io_abandon(t);
+	}
+	free(process.user.additional_gids);
+	strv_free(process.env);
+	if (r == 0 && t->has_tty && (r = task_io_set_console(t, console, e)) < 0) {
+		int status;
+		pidfd_kill(*ret_pidfd, SIGKILL);
+		spawn_wait(*ret_pid, &status);
+		fd_close(*ret_pidfd);
+	}
+	return r;
+}
+
+static int exec(struct instance *i, const struct spec_process *p, struct task *t,
+		void (*on_started)(struct task *t, const struct err *e), struct err *e)
+{
+	if (!i->container || i->has_ended)
+		return err_set(e, ESRCH, "container %.12s is not running", i->cfg.launch->id);
+	if (i->is_paused)
+		return err_set(e, EBUSY, "container %.12s is paused: unpause it first", i->cfg.launch->id);
+	struct exec *x = calloc(1, sizeof(*x));
+	if (!x)
+		return err_set(e, ENOMEM, "out of memory");
+	*x = (struct exec){ .instance = i, .next = i->execs, .task = t, .pidfd = -1 };
+	i->execs = x;
+	int r = exec_process(i, p, t, &x->pid, &x->pidfd, e);
+	if (r == 0) {
+		r = loop_add(i->cfg.loop, x->pidfd, EPOLLIN, on_exec_pidfd, x, &x->src);
+		if (r < 0) {
+			int status;
+			err_set(e, -r, "watch the process: %s", strerror(-r));
+			pidfd_kill(x->pidfd, SIGKILL);
+			spawn_wait(x->pid, &status);
+			task_io_abandon(t);
+		}
+	}
+	if (r < 0) {
+		exec_free(x);
+		return r;
+	}
+	t->impl = x;
+	on_started(t, NULL);
+	return 0;
+}
+
+/* ---- to running processes ---- */
+
+static int pause_(struct instance *i, bool paused, struct err *e)
+{
+	if (!i->container || i->has_ended)
+		return err_set(e, ESRCH, "container %.12s is not running", i->cfg.launch->id);
+	int r = cgroup_freeze(container_cgroup(i->container), paused, e);
+	if (r == 0)
+		i->is_paused = paused;
+	return r;
+}
+
+static int signal_(struct instance *i, struct task *t, int sig, struct err *e)
+{
+	if (t != i->main) {
+		struct exec *x = t->impl;
+		int r = x ? pidfd_kill(x->pidfd, sig) : -ESRCH;
+		return r < 0 ? err_set(e, -r, "signal %d: %s", sig, strerror(-r)) : 0;
+	}
+	if (!i->container || i->has_ended)
+		return err_set(e, ESRCH, "container %.12s has ended", i->cfg.launch->id);
+	int r = container_kill(i->container, sig, e);
+	/* On v1 a frozen process dies only once it is thawed. */
+	if (r == 0 && sig == SIGKILL && i->is_paused)
+		r = pause_(i, false, e);
+	return r;
+}
+
+static int resize(struct instance *i _unused_, struct task *t, uint16_t rows, uint16_t cols, struct err *e)
+{
+	const struct winsize ws = { .ws_row = rows, .ws_col = cols };
+
+	if (!t->has_tty || t->out < 0)
+		return err_set(e, ENOTTY, "this process has no terminal");
+	return ioctl(t->out, TIOCSWINSZ, &ws) < 0 ? err_set(e, errno, "set the terminal's size: %s", strerror(errno)) : 0;
+}
+
+static int close_stdin(struct instance *i _unused_, struct task *t, struct err *e)
+{
+	struct termios tio;
+
+	if (!t->has_tty) /* the monitor's close is the end */
+		return 0;
+	if (tcgetattr(t->in, &tio) < 0)
+		return err_set(e, errno, "the process's terminal: %s", strerror(errno));
+	if (!(tio.c_lflag & ICANON)) /* in raw mode the character would be data */
+		return 0;
+	return write(t->in, &tio.c_cc[VEOF], 1) < 0 ? err_set(e, errno, "end the terminal's input: %s", strerror(errno)) : 0;
+}
+
+static int stats(struct instance *i, void (*cb)(struct instance *i, struct json_object *stats, const struct err *e, void *arg),
+		 void *arg, struct err *e)
+{
+	struct cgroup_stats st;
+
+	if (!i->container || i->has_ended)
+		return err_set(e, ESRCH, "container %.12s is not running", i->cfg.launch->id);
+	int r = cgroup_stats(container_cgroup(i->container), &st, e);
+	if (r < 0)
+		return r;
+	_cleanup_json_ struct json_object *o = cgroup_stats_json(&st);
+	if (!o)
+		return err_set(e, ENOMEM, "out of memory");
+	cb(i, o, NULL, arg);
+	return 0;
+}
+
+static pid_t pid(const struct instance *i) { return i->container ? container_pid(i->container) : 0; }
+
+/* ---- the end ---- */
+
+/* A killed process is there until it is reaped; one that the kernel can't kill (D state) is left to it. */
+static void exec_end(struct exec *x)
+{
+	struct pollfd p = { .fd = x->pidfd, .events = POLLIN };
+	int status;
+
+	if (pidfd_kill(x->pidfd, SIGKILL) == 0 && poll(&p, 1, REAP_WAIT_MS) > 0)
+		spawn_wait(x->pid, &status);
+	x->task->impl = NULL;
+	exec_free(x);
+}
+
+static void destroy(struct instance *i)
+{
+	if (!i)
+		return;
+	loop_del(i->main_src);
+	container_destroy(i->container);
+	while (i->execs)
+		exec_end(i->execs);
+	seccomp_prog_done(&i->seccomp);
+	free(i->user.additional_gids);
+	strv_free(i->env);
+	free(i);
+}
+
+/* Where its cgroup is: config.json says so while it is there. */
+static char *cgroup_path_of(const struct paths *p, const char *id)
+{
+	_cleanup_free_ char *path = str_fmt("%s/containers/%s/config.json", p->root, id), *text = NULL;
+	struct spec spec;
+	size_t len;
+	char *found = NULL;
+
+	if (!path)
+		return NULL;
+	spec_init(&spec);
+	if (file_read(AT_FDCWD, path, CONFIG_MAX, &text, &len) == 0 && spec_parse(text, len, &spec, NULL) == 0 &&
+	    spec.cgroups_path && *spec.cgroups_path)
+		found = strdup(spec.cgroups_path);
+	spec_done(&spec);
+	return found ? found : str_fmt("/berth/%s", id);
+}
+
+/* The processes are tied to their monitor (PDEATHSIG) and the mounts to them: what can be left is the cgroup, and in it a
+ * process that has been moved or was just being born. */
+static int sweep(const struct host *h, const struct paths *p, const char *id, struct err *e)
+{
+	_cleanup_free_ char *path = cgroup_path_of(p, id);
+	struct cgroup *cg;
+
+	if (!path)
+		return err_set(e, ENOMEM, "out of memory");
+	int r = cgroup_open(h, path, &cg, e);
+	if (r == -ENOENT)
+		return 0;
+	return r < 0 ? r : cgroup_remove(cg, e);
+}
+
+const struct isolation_ops isolation_container = {
+	.name = "container",
+	.available = available,
+	.new = new,
+	.start = start,
+	.exec = exec,
+	.signal = signal_,
+	.resize = resize,
+	.close_stdin = close_stdin,
+	.pause = pause_,
+	.stats = stats,
+	.pid = pid,
+	.destroy = destroy,
+	.sweep = sweep,
+};
