@@ -23,7 +23,6 @@ void setup_init(struct setup *s, struct container *c)
 		.rootfd = -1,
 		.procfd = -1,
 		.devfd = -1,
-		.filesfd = -1,
 		.initfd = -1,
 		.console_master = -1,
 		.console_slave = -1,

@@ -1,5 +1,6 @@
 /* rootfs: the container's root as a mount of its own, and the change into it. Called as steps. */
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -39,9 +40,40 @@ int rootfs_attach(struct setup *s, struct err *e)
 	return 0;
 }
 
-/* pivot_root(".", ".") stacks the old root on the new one, from where it is detached (pivot_root(2), NOTES). An initramfs has
- * no parent mount and can't be pivoted away (EINVAL): there the new root, which lies right on top of it, is entered by
- * chroot; ".." at its top never leads to a mount that is covered at its own root, so there is no way back. */
+static int mount_id(int fd, uint64_t *ret)
+{
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
+		return -errno;
+	*ret = st.stx_mnt_id;
+	return 0;
+}
+
+/* After pivot_root(".", ".") the old root lies on top of the new one, with whatever lay on top of that. "/" does not see it,
+ * but ".." from a directory of the root does: it would be the way out. So what lies there is detached until "/.." is the new
+ * root itself. */
+static int detach_old(struct setup *s, struct err *e)
+{
+	enum { STACKED_MAX = 64 };
+	uint64_t root, top;
+	int r = mount_id(s->rootfd, &root);
+
+	for (int i = 0; r == 0 && i < STACKED_MAX; i++) {
+		_cleanup_fd_ int fd = open("/..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		r = fd < 0 ? -errno : mount_id(fd, &top);
+		if (r == 0 && top == root)
+			return 0;
+		if (r == 0 && umount2("/..", MNT_DETACH) < 0)
+			r = -errno;
+	}
+	return err_set(e, r < 0 ? -r : ELOOP, "detach the old root: %s", r < 0 ? strerror(-r) : "there is no end of it");
+}
+
+/* pivot_root(".", ".") as in pivot_root(2), NOTES. An initramfs has no parent mount and can't be pivoted away (EINVAL): there
+ * the new root, which lies right on top of it, is entered by chroot; ".." at its top never leads to a mount that is covered
+ * at its own root, so there is no way back. */
 int rootfs_pivot(struct setup *s, struct err *e)
 {
 	int r;
@@ -51,15 +83,12 @@ int rootfs_pivot(struct setup *s, struct err *e)
 		return err_set(e, -r, "read-only root: %s", strerror(-r));
 	if (fchdir(s->rootfd) < 0)
 		return err_set(e, errno, "enter the root: %s", strerror(errno));
-	if (syscall(SYS_pivot_root, ".", ".") == 0) {
-		if (umount2(".", MNT_DETACH) < 0)
-			return err_set(e, errno, "detach the old root: %s", strerror(errno));
-	} else if (errno != EINVAL || chroot(".") < 0) {
+	if (syscall(SYS_pivot_root, ".", ".") < 0 && (errno != EINVAL || chroot(".") < 0))
 		return err_set(e, errno, "pivot_root: %s", strerror(errno));
-	}
 	if (chdir("/") < 0)
 		return err_set(e, errno, "enter the root: %s", strerror(errno));
-	return mounts_propagation(s, e);
+	r = detach_old(s, e);
+	return r < 0 ? r : mounts_propagation(s, e);
 }
 
 int rootfs_of_exec(struct setup *s, struct err *e)

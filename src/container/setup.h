@@ -60,7 +60,7 @@ struct setup {
 	int rootfd;          /* the new root: a mount, in the child O_PATH-like */
 	int procfd;          /* a procfs of the child's pid namespace; see procfs.c */
 	int devfd;           /* the container's /dev, -1 where it has none of Berth's making */
-	int filesfd;         /* tmpfs of the injected files */
+	int *file_fd;        /* per args->files: a detached mount of it */
 	int initfd;          /* args->init_path, a read-only detached mount of it */
 	int *bind_fd;        /* per spec mount: source opened early for propagation, or -1; NULL = none */
 	int console_master, console_slave;

@@ -23,7 +23,7 @@ const struct step create_steps[] = {
 	{ "sysctl", STEP_CHILD, sysctl_apply },
 	{ "shared binds", STEP_CHILD, mounts_open_shared }, /* while they still are in the host's peer groups */
 	{ "private", STEP_CHILD, mounts_private },
-	{ "file store", STEP_CHILD, files_store }, /* below the new root */
+	{ "file store", STEP_CHILD, files_store }, /* before the new root covers the old one */
 	{ "root", STEP_CHILD, rootfs_attach },
 	{ "mounts", STEP_CHILD, mounts_apply },
 	{ "devices", STEP_CHILD, dev_make },

@@ -121,9 +121,10 @@ static int add_group(struct spec_user *u, uint32_t gid, struct err *e)
 {
 	uint32_t *p;
 
-	for (size_t i = 0; i < u->n_additional_gids; i++)
-		if (u->additional_gids[i] == gid)
-			return 0;
+	/* The first is the primary group. Doubles among the others do no harm, and looking for them in a hostile file of a
+	 * hundred thousand would. */
+	if (u->n_additional_gids > 0 && u->additional_gids[0] == gid)
+		return 0;
 	if (u->n_additional_gids >= GROUPS_MAX)
 		return err_set(e, E2BIG, "user is in more than %d groups", GROUPS_MAX);
 	p = realloc(u->additional_gids, (u->n_additional_gids + 1) * sizeof(*p));
