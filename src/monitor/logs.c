@@ -27,6 +27,7 @@ struct reader {
 	int out, err;
 	bool is_done;    /* a record beyond `until` */
 	bool was_cut[2]; /* the last record of stdout, stderr did not end its line */
+	bool tail_began; /* counting lines from the end: the last one has been seen */
 };
 
 static char *chain_path(const char *path, unsigned i) { return i ? str_fmt("%s.%u", path, i) : strdup(path); }
@@ -107,7 +108,11 @@ static int print_lines(struct reader *r)
 static int read_to_end(struct reader *r)
 {
 	char chunk[READ_MAX];
+	struct stat st;
 
+	/* The writer empties a file that it can't rotate. */
+	if (fstat(r->fd, &st) == 0 && st.st_size < lseek(r->fd, 0, SEEK_CUR) && lseek(r->fd, 0, SEEK_SET) == 0)
+		r->data.len = 0;
 	while (!r->is_done) {
 		ssize_t n = read(r->fd, chunk, sizeof(chunk));
 		if (n < 0 && errno == EINTR)
@@ -146,6 +151,10 @@ static int next_file(struct reader *r)
 	}
 	if (found == 0)
 		return 0;
+	/* It was rotated, so it is complete now, but the writer may have added to it since our last read. */
+	int e = read_to_end(r);
+	if (e < 0 || r->is_done)
+		return e;
 	/* Thrown away meanwhile: on with the oldest that is left. */
 	int fd = open_chain(r->path, found > 0 ? (unsigned)found - 1 : oldest);
 	if (fd < 0)
@@ -165,69 +174,71 @@ static int read_chain(struct reader *r)
 		e = read_to_end(r);
 		if (e == 0 && !r->is_done)
 			e = next_file(r);
-		/* The writer may have added to the old file between our last read and its rotation. */
-		else
-			break;
 	} while (e > 0);
 	return e;
 }
 
 /* ---- tail ---- */
 
-/* Position in the open file behind which there are `want` wanted records, or 0 with *left: how many more it takes. */
-static int tail_in_file(const struct log_query *q, int fd, uint64_t want, off_t *ret_at, uint64_t *ret_left)
+/* Counts one record, met on the way from the end. True = it is one too many. A record that ends its line is a line; chunks
+ * before it belong to it; so does text at the very end that has no newline yet. */
+static bool tail_count(struct reader *r, const char *line, size_t n, uint64_t want, uint64_t *seen)
+{
+	struct log_line l = { 0 };
+	bool is_over = false;
+
+	if (log_line_parse(line, n, &l) == 0 && (l.is_stderr ? r->q->want_stderr : r->q->want_stdout)) {
+		bool ends = l.len > 0 && l.text[l.len - 1] == '\n';
+		is_over = ends && *seen == want;
+		*seen += !is_over && (ends || !r->tail_began);
+		r->tail_began = true;
+	}
+	log_line_done(&l);
+	return is_over;
+}
+
+/* Position in the open file behind which there are `want` wanted lines, or 0 with *left: how many more it takes. */
+static int tail_in_file(struct reader *r, uint64_t want, off_t *ret_at, uint64_t *ret_left)
 {
 	struct stat st;
-	_cleanup_buf_ struct buf tail = { 0 }; /* the file's end, from `at` on, as far back as looked */
+	_cleanup_buf_ struct buf piece = { 0 }; /* from `at` on: what has been read and whose lines aren't all counted */
+	_cleanup_free_ char *chunk = malloc(READ_MAX);
 	uint64_t seen = 0;
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	off_t at = st.st_size;
-	_cleanup_free_ char *chunk = malloc(READ_MAX);
 	if (!chunk)
 		return -ENOMEM;
-	size_t line_end = 0; /* length of the piece in `tail` whose beginning hasn't been found yet */
-	while (at > 0) {
+	if (fstat(r->fd, &st) < 0)
+		return -errno;
+	for (off_t at = st.st_size; at > 0;) {
 		size_t n = (size_t)MIN(at, (off_t)READ_MAX);
-		ssize_t got = pread(fd, chunk, n, at - (off_t)n);
+		at -= (off_t)n;
+		ssize_t got = pread(r->fd, chunk, n, at);
 		if (got != (ssize_t)n)
 			return got < 0 ? -errno : -EIO;
-		/* Put in front: lines are short beside READ_MAX, so this moves little. */
+		/* In front of the line whose beginning is still missing: lines are short beside READ_MAX. */
 		struct buf joined = { 0 };
 		buf_add(&joined, chunk, n);
-		buf_add(&joined, tail.data, line_end);
-		if (joined.failed) {
-			buf_done(&joined);
+		buf_add(&joined, piece.data, piece.len);
+		buf_done(&piece);
+		piece = joined;
+		if (piece.failed)
 			return -ENOMEM;
-		}
-		buf_done(&tail);
-		tail = joined;
-		at -= (off_t)n;
-		size_t end = tail.len;
+		size_t end = piece.len;
 		for (size_t i = end; i-- > 0;) {
-			bool begins = i == 0 ? at == 0 : tail.data[i - 1] == '\n';
-			if (!begins)
+			if (i == 0 ? at > 0 : piece.data[i - 1] != '\n')
 				continue;
-			struct log_line l = { 0 };
-			size_t len = end - i;
-			bool is_whole = len > 0 && tail.data[end - 1] == '\n';
-			/* A record that ends its line is a line; chunks before it belong to it. */
-			if (is_whole && log_line_parse(tail.data + i, len - 1, &l) == 0 &&
-			    (l.is_stderr ? q->want_stderr : q->want_stdout) && l.len > 0 && l.text[l.len - 1] == '\n' &&
-			    seen++ == want) {
-				log_line_done(&l);
+			/* A last line without its newline is half-written and isn't counted. */
+			if (piece.data[end - 1] == '\n' && tail_count(r, piece.data + i, end - i - 1, want, &seen)) {
 				*ret_at = at + (off_t)end;
 				*ret_left = 0;
 				return 0;
 			}
-			log_line_done(&l);
 			end = i;
 		}
-		line_end = end;
+		piece.len = end;
 	}
 	*ret_at = 0;
-	*ret_left = want - MIN(seen, want);
+	*ret_left = want - seen;
 	return 0;
 }
 
@@ -242,18 +253,22 @@ static int open_start(struct reader *r)
 		int fd = open_chain(r->path, i);
 		if (fd == -ENOENT && i > 0 && r->fd >= 0)
 			return 0; /* rotated away while we looked: what we have is the oldest */
+		if (fd == -ENOENT && i < oldest)
+			continue; /* between the writer's rename and its new file */
 		if (fd < 0)
 			return fd;
 		fd_close(r->fd);
 		r->fd = fd;
 		if (r->q->tail < 0)
 			return 0;
-		int e = tail_in_file(r->q, fd, left, &at, &left);
+		if (left == 0) /* nothing of the past */
+			return lseek(fd, 0, SEEK_END) < 0 ? -errno : 0;
+		int e = tail_in_file(r, left, &at, &left);
 		if (e < 0)
 			return e;
 		if (lseek(fd, at, SEEK_SET) < 0)
 			return -errno;
-		if (at > 0 || i >= oldest)
+		if (at > 0 || left == 0 || i >= oldest)
 			return 0;
 	}
 }
