@@ -181,7 +181,8 @@ int main(int argc, char **argv)
 	if (read_options(argc, argv, &o) < 0)
 		return EXIT_USAGE;
 	log_setup("berth-transfer", o.is_debug ? LOG_DEBUG_ : LOG_INFO_, false);
-	if (build_id_check(&e) >= 0 && run(&o, &a, &e) < 0 && !e.no)
+	/* By hand there is no engine whose build could differ. */
+	if ((!getenv("BERTH_BUILD_ID") || build_id_check(&e) >= 0) && run(&o, &a, &e) < 0 && !e.no)
 		err_set(&e, EIO, "the pull failed without saying why");
 	if (print_answer(&a, &e) < 0)
 		return EXIT_FAILED; /* nobody heard us: the caller must not believe in success */

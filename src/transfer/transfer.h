@@ -40,7 +40,9 @@ struct unpack;
 
 /* fd: the blob's bytes, read once from where it stands up to EOF: a file, or a pipe whose writer is still downloading (it is
  * then fed as fast as the child reads). Not owned; the caller may close it after this. dirfd: an empty directory, not owned.
- * The uncompressed bytes must hash to diff_id. COMP_* is what the media type says. The child dies with its parent. */
+ * The child closes every other fd at once: a copy of a pipe's writing end that lived on in it would keep it, or another
+ * layer's child, waiting for an EOF that never comes. The uncompressed bytes must hash to diff_id. COMP_* is what the media
+ * type says. The child dies with its parent. */
 int unpack_start(int fd, enum media_compression comp, int dirfd, const char *diff_id, const struct unpack_limits *lim,
 		 struct unpack **ret, struct err *e);
 /* poll(2) this for POLLIN, then call unpack_step. Belongs to the unpack. */
