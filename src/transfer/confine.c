@@ -21,6 +21,7 @@
 #endif
 
 #define READ_RIGHTS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define FILE_RIGHTS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
 #define RIGHTS_ABI1 ((1ULL << 13) - 1) /* EXECUTE .. MAKE_SYM */
 
 static const char *const system_dirs[] = {
@@ -39,14 +40,15 @@ static int allow(int ruleset, int fd, uint64_t rights)
 	return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0 ? -errno : 0;
 }
 
-static int allow_reading(int ruleset, const char *path)
+static int allow_path(int ruleset, const char *path, uint64_t rights)
 {
 	_cleanup_fd_ int fd = open(path, O_PATH | O_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return errno == ENOENT || errno == EACCES || errno == ENOTDIR ? 0 : -errno;
-	return allow(ruleset, fd, S_ISDIR(st.st_mode) ? READ_RIGHTS : LANDLOCK_ACCESS_FS_READ_FILE);
+	/* The kernel refuses rights on a file that only a directory can have. */
+	return allow(ruleset, fd, S_ISDIR(st.st_mode) ? rights : rights & FILE_RIGHTS);
 }
 
 static int landlock(int rootfd, const char *const *readable, struct err *e)
@@ -65,10 +67,12 @@ static int landlock(int rootfd, const char *const *readable, struct err *e)
 		return err_set(e, errno, "confine (Landlock ruleset): %s", strerror(errno));
 	/* Without EXECUTE; MAKE_CHAR and MAKE_BLOCK stay: the unpacker makes layers' device nodes. */
 	r = allow(ruleset, rootfd, attr.handled_access_fs & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE);
+	if (r >= 0) /* the unpackers' stdin and stdout */
+		r = allow_path(ruleset, "/dev/null", FILE_RIGHTS);
 	for (size_t i = 0; i < ARRAY_SIZE(system_dirs) && r >= 0; i++)
-		r = allow_reading(ruleset, system_dirs[i]);
+		r = allow_path(ruleset, system_dirs[i], READ_RIGHTS);
 	for (; readable && *readable && r >= 0; readable++)
-		r = allow_reading(ruleset, *readable);
+		r = allow_path(ruleset, *readable, READ_RIGHTS);
 	if (r >= 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		r = -errno;
 	return r < 0 ? err_set(e, -r, "confine (Landlock): %s", strerror(-r)) : 0;

@@ -17,7 +17,14 @@ void blob_init(struct blob *b, struct registry *reg, int rootfd, const char *dig
 
 void blob_done(struct blob *b)
 {
+	char name[128];
+
 	exchange_done(&b->x);
+	if (b->state == BLOB_FETCH && b->len == 0 && b->fd >= 0) { /* nothing came: nothing to resume */
+		part_name(b, name);
+		if (unlinkat(b->rootfd, name, 0) < 0)
+			log_debug("pull", "remove ROOT/%s: %s", name, strerror(errno));
+	}
 	EVP_MD_CTX_free(b->hash);
 	b->hash = NULL;
 	b->fd = fd_close(b->fd);
