@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -101,7 +102,7 @@ static inline void fixture_init(struct fixture *f)
 	if (!can_make_containers())
 		skip("may not make namespaces here");
 	strcpy(f->dir, "/tmp/berth-test.XXXXXX");
-	ok(mkdtemp(f->dir) != NULL);
+	ok(mkdtemp(f->dir) != NULL && chmod(f->dir, 0755) == 0); /* for users that are not root */
 	for (const char *const *d = (const char *const[]){ "/bin", "/etc", "/proc", "/sys", "/dev", "/tmp", NULL }; *d; d++)
 		fixture_mkdir(f, *d);
 	fixture_copy(f, "/bin/busybox", "/bin/busybox");
