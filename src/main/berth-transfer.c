@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "archive.h"
 #include "confine.h"
 #include "pull.h"
 
@@ -65,7 +66,7 @@ static int read_options(int argc, char **argv, struct options *o)
 		default: return wrong_usage("%s", "unknown option");
 		}
 	if (optind >= argc || !streq(argv[optind], "pull"))
-		return wrong_usage("unknown command \"%s\": expected pull", optind < argc ? argv[optind] : "");
+		return wrong_usage("unknown command \"%s\": expected pull, load or save", optind < argc ? argv[optind] : "");
 	if (argc - optind != 2)
 		return wrong_usage("%s", "pull takes one REF");
 	o->ref = argv[optind + 1];
@@ -178,6 +179,8 @@ int main(int argc, char **argv)
 	struct options o = { .stall_ms = PULL_STALL_MS };
 	struct err e = {};
 
+	if (argc > 1 && (streq(argv[1], "load") || streq(argv[1], "save")))
+		return archive_main(argc, argv);
 	if (read_options(argc, argv, &o) < 0)
 		return EXIT_USAGE;
 	log_setup("berth-transfer", o.is_debug ? LOG_DEBUG_ : LOG_INFO_, false);
