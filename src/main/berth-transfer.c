@@ -7,7 +7,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "archive.h"
+#include "image_archive.h"
 #include "confine.h"
 #include "pull.h"
 

@@ -1,7 +1,7 @@
 /* archive_load: every image of an archive or layout goes into the store, checked as a pulled one is: each blob against the digest
  * that names it, each layer against its diff id, manifest against config. Docker's older archives name layers by path and have no
  * manifest: there one is made, with the layers as they lie in the archive. */
-#include "archive.h"
+#include "image_archive.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* The command lines of `berth-transfer load` and `save` (archive.h). */
-#include "archive.h"
+/* The command lines of `berth-transfer load` and `save` (image_archive.h). */
+#include "image_archive.h"
 
 #include <fcntl.h>
 #include <getopt.h>

@@ -1,7 +1,7 @@
 /* archive_save: images of the store as an OCI layout, in a directory or in one tar; with docker's manifest.json beside it where asked.
  * What is written is what the store holds, byte for byte; each blob is hashed again on its way out, so a damaged one never leaves
  * the house unnoticed. */
-#include "archive.h"
+#include "image_archive.h"
 
 #include <archive.h>
 #include <archive_entry.h>

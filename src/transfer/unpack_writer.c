@@ -16,10 +16,11 @@ _noreturn_ static void say(int reportfd, const struct unpack_report *r)
 	_exit(fd_write_full(reportfd, r, sizeof(*r)) < 0 || r->e.no);
 }
 
-/* Keeps the job's fds, at numbers from 3 on; 0-2 become /dev/null, so that nothing hostile reaches our caller's output. */
+/* Keeps the job's fds, at numbers from 3 on; 0-2 become an unwritable /dev/null, so that nothing hostile reaches our caller's output. */
 static int settle_fds(int **fds, size_t n, struct err *e)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	/* Our caller's Landlock lets us read there, not write; nothing is meant to be written. */
+	_cleanup_fd_ int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	for (size_t i = 0; i < n; i++)
 		if ((*fds[i] = fcntl(*fds[i], F_DUPFD_CLOEXEC, 32)) < 0)
@@ -30,6 +31,7 @@ static int settle_fds(int **fds, size_t n, struct err *e)
 	for (int i = 0; i < 3; i++)
 		if (null < 0 || dup2(null, i) < 0)
 			return err_set(e, errno, "unpack: /dev/null: %s", strerror(errno));
+	null = -1; /* closed with all the others */
 	return close_range(3 + (unsigned)n, ~0u, 0) < 0 ? err_set(e, errno, "unpack: close_range: %s", strerror(errno)) : 0;
 }
 

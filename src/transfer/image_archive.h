@@ -1,4 +1,4 @@
-/* archive: images from and to files of this host: `berth-transfer load` and `save`.
+/* image_archive: images from and to files of this host: `berth-transfer load` and `save`.
  *
  * berth-transfer load --root ROOT [--quiet] [--debug] [--platform P] [PATH|-]
  *   PATH: an OCI layout (directory), or a tar of one (oci-archive), or what `docker save` writes (docker-archive, also the hybrid
