@@ -199,6 +199,8 @@ static inline int fixture_run(struct fixture *f, int *ret_status)
 		r = container_start(c, &f->err);
 	close(fds[1]);
 	close(f->args.stdio[0]);
+	for (int i = 0; i < 3; i++)
+		f->args.stdio[i] = i;
 	for (ssize_t k; n + 1 < sizeof(f->out) && (k = read(fds[0], f->out + n, sizeof(f->out) - 1 - n)) > 0;)
 		n += (size_t)k;
 	f->out[n] = 0;

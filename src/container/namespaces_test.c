@@ -1,0 +1,475 @@
+/* Containers in a user namespace, in another one's namespaces, without some of their own, and with hooks and cgroups around. */
+#include "fixture.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+static struct spec_idmap shifted = { .container_id = 0, .host_id = 100000, .size = 65536 };
+
+static void use_userns(struct fixture *f)
+{
+	f->spec.ns.wanted[NS_USER] = true;
+	f->spec.uid_mappings = f->spec.gid_mappings = &shifted;
+	f->spec.n_uid_mappings = f->spec.n_gid_mappings = 1;
+}
+
+static void forget_userns(struct fixture *f)
+{
+	f->spec.uid_mappings = f->spec.gid_mappings = NULL;
+	f->spec.n_uid_mappings = f->spec.n_gid_mappings = 0;
+}
+
+TEST(root_of_a_user_namespace_is_nobody_outside)
+{
+	struct fixture f;
+	struct container *c;
+	char path[64];
+	struct stat st;
+
+	fixture_init(&f);
+	use_userns(&f);
+	is_str(sh(&f, "id -u; id -g; cat /proc/self/uid_map | grep -c 100000; echo x > /dev/null; head -c 2 /dev/zero | wc -c"),
+	       "0\n0\n1\n2\n");
+	is_str(sh(&f,
+		  "stat -c %t:%T /dev/null; cat /proc/sys/net/ipv4/ping_group_range; touch /dev/shm/x; stat -c %u /dev/shm/x"),
+	       "1:3\n0\t65535\n0\n");
+	ARGS(&f, "sleep", "100");
+	is_int(container_create(&f.args, &c, &f.err), 0);
+	is_int(container_start(c, &f.err), 0);
+	snprintf(path, sizeof(path), "/proc/%d", (int)container_pid(c));
+	ok(stat(path, &st) == 0);
+	is_int(st.st_uid, 100000);
+	container_destroy(c);
+	forget_userns(&f);
+	fixture_done(&f);
+}
+
+TEST(a_user_namespace_takes_users_devices_terminals_and_exec)
+{
+	struct fixture f;
+	struct container *c;
+	struct spec_process p;
+	struct container_exec_args a = { .process = &p, .stdio = { 0, 1, 2 } };
+	int console, pidfd, status;
+	pid_t pid;
+	bool oom;
+
+	fixture_init(&f);
+	use_userns(&f);
+	f.spec.process.terminal = true;
+	f.spec.process.oom_score_adj = 400;
+	f.spec.process.user.username = strdup("alice");
+	ARGS(&f, "sh", "-c", "id -u; tty; read x; cat /proc/self/oom_score_adj");
+	if (container_create(&f.args, &c, &f.err) < 0 || container_start(c, &f.err) < 0)
+		TAP_FAIL("%s", f.err.msg);
+	console = container_take_console(c);
+	spec_process_init(&p);
+	ok(strv_push(&p.args, "sh") == 0 && strv_push(&p.args, "-c") == 0 &&
+	   strv_push(&p.args, "test $(id -u) = 0 -a -r /proc/1/status") == 0);
+	if (container_exec(c, &a, &pid, &pidfd, &status, &f.err) < 0)
+		TAP_FAIL("%s", f.err.msg);
+	ok(waitpid(pid, &status, 0) == pid);
+	is_int(status, 0);
+	ok(write(console, "\n", 1) == 1);
+	is_int(container_reap(c, &status, &oom, &f.err), 0);
+	is_int(status, 0);
+	{
+		ssize_t n = read(console, f.out, sizeof(f.out) - 1);
+
+		f.out[n > 0 ? n : 0] = 0;
+	}
+	has_str(f.out, "1000\r\n/dev/pts/0\r\n");
+	has_str(f.out, "400\r\n");
+	close(console);
+	spec_process_done(&p);
+	container_destroy(c);
+	forget_userns(&f);
+	fixture_done(&f);
+}
+
+TEST(a_user_namespace_without_maps_is_refused)
+{
+	struct fixture f;
+
+	fixture_init(&f);
+	f.spec.ns.wanted[NS_USER] = true;
+	has_str(refused(&f), "uidMappings");
+	fixture_done(&f);
+}
+
+TEST(an_id_that_is_not_mapped_is_refused)
+{
+	struct fixture f;
+
+	fixture_init(&f);
+	use_userns(&f);
+	f.spec.process.user.uid = 70000;
+	has_str(refused(&f), "user 70000");
+	forget_userns(&f);
+	fixture_done(&f);
+}
+
+/* A second container in all namespaces of a first one that can be shared; then what each sees of the other. */
+TEST(namespaces_of_another_container_can_be_joined)
+{
+	static const enum spec_ns shared[] = { NS_PID, NS_NET, NS_IPC, NS_UTS };
+	struct fixture f;
+	struct container *c;
+
+	fixture_init(&f);
+	f.spec.hostname = strdup("first");
+	ARGS(&f, "sleep", "100");
+	is_int(container_create(&f.args, &c, &f.err), 0);
+	is_int(container_start(c, &f.err), 0);
+	free(f.spec.hostname);
+	f.spec.hostname = NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(shared); i++)
+		f.spec.ns.path[shared[i]] = str_fmt("/proc/%d/ns/%s", (int)container_pid(c), ns_table[shared[i]].proc);
+	is_str(sh(&f, "hostname; cat /proc/1/comm; [ $$ != 1 ] && echo other"), "first\nsleep\nother\n");
+	is_str(sh(&f,
+		  "for n in pid net ipc uts; do [ $(readlink /proc/1/ns/$n) = $(readlink /proc/self/ns/$n) ] && echo same; done; "
+		  "[ $(readlink /proc/1/ns/mnt) = $(readlink /proc/self/ns/mnt) ] || echo own"),
+	       "same\nsame\nsame\nsame\nown\n");
+	/* The stage process is not left behind. */
+	ok(waitpid(-1, NULL, WNOHANG) == 0);
+	container_destroy(c);
+	fixture_done(&f);
+}
+
+TEST(a_user_namespace_of_another_container_can_be_joined)
+{
+	struct fixture f;
+	struct container *c;
+
+	fixture_init(&f);
+	use_userns(&f);
+	ARGS(&f, "sleep", "100");
+	is_int(container_create(&f.args, &c, &f.err), 0);
+	is_int(container_start(c, &f.err), 0);
+	forget_userns(&f);
+	f.spec.ns.path[NS_USER] = str_fmt("/proc/%d/ns/user", (int)container_pid(c));
+	f.spec.ns.path[NS_NET] = str_fmt("/proc/%d/ns/net", (int)container_pid(c));
+	is_str(sh(&f, "echo $$; grep -c 100000 /proc/self/uid_map; cat /sys/class/net/lo/flags"), "1\n1\n0x9\n");
+	container_destroy(c);
+	fixture_done(&f);
+}
+
+TEST(what_is_no_namespace_is_not_joined)
+{
+	struct fixture f;
+
+	fixture_init(&f);
+	f.spec.ns.path[NS_NET] = strdup("/etc/passwd");
+	has_str(refused(&f), "/etc/passwd");
+	free(f.spec.ns.path[NS_NET]);
+	f.spec.ns.path[NS_NET] = strdup("/proc/self/ns/uts");
+	has_str(refused(&f), "another kind");
+	free(f.spec.ns.path[NS_NET]);
+	f.spec.ns.path[NS_NET] = NULL;
+	f.spec.ns.path[NS_PID] = strdup("/proc/self/ns/uts");
+	has_str(refused(&f), "another kind");
+	fixture_done(&f);
+}
+
+TEST(the_hosts_namespaces_are_kept_where_none_is_wanted)
+{
+	struct fixture f;
+	char host[65];
+
+	fixture_init(&f);
+	ok(gethostname(host, sizeof(host)) == 0);
+	strcat(host, "\n");
+	f.spec.ns.wanted[NS_NET] = f.spec.ns.wanted[NS_UTS] = f.spec.ns.wanted[NS_PID] = f.spec.ns.wanted[NS_IPC] =
+		f.spec.ns.wanted[NS_CGROUP] = false;
+	is_str(sh(&f, "hostname"), host);
+	is_str(sh(&f, "[ $$ != 1 ] && [ -d /proc/1 ] && echo host"), "host\n");
+	fixture_done(&f);
+}
+
+TEST(without_a_mount_namespace_nothing_is_done)
+{
+	struct fixture f;
+
+	fixture_init(&f);
+	f.spec.ns.wanted[NS_MOUNT] = false;
+	has_str(refused(&f), "mount namespace");
+	fixture_done(&f);
+}
+
+TEST(a_time_namespace_is_its_own)
+{
+	struct fixture f;
+	char link[64] = "", want[80];
+
+	fixture_init(&f);
+	if (readlink("/proc/self/ns/time", link, sizeof(link) - 1) < 0)
+		skip("this kernel has no time namespaces");
+	f.spec.ns.wanted[NS_TIME] = true;
+	snprintf(want, sizeof(want), "%s\n", link);
+	if (streq(sh(&f, "readlink /proc/self/ns/time"), want))
+		TAP_FAIL("it is the host's: %s", f.out);
+	fixture_done(&f);
+}
+
+/* As in a guest whose root is the initramfs: pivot_root answers EINVAL there. */
+TEST(where_pivot_root_can_not_work_the_root_is_entered_all_the_same)
+{
+	struct fixture f;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pivot_root, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { .len = ARRAY_SIZE(code), .filter = code };
+	struct launch_file file = { .path = (char[]){ "/etc/hosts" }, .content = (char[]){ "x\n" }, .mode = 0644 };
+	struct container *c;
+	struct spec_process p;
+	struct container_exec_args a = { .process = &p, .stdio = { 0, 1, 2 } };
+	int pidfd, console, status;
+	pid_t pid;
+
+	fixture_init(&f);
+	ok(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0);
+	f.args.files = &file;
+	f.args.n_files = 1;
+	is_str(sh(&f, "ls -A / /etc/.. /.. | grep -cx etc; cat /etc/hosts; cd /etc/../../..; pwd; ls -A | wc -l"),
+	       "3\nx\n/\n6\n");
+	/* Exec, too, lands in the container's root. */
+	ARGS(&f, "sleep", "100");
+	is_int(container_create(&f.args, &c, &f.err), 0);
+	is_int(container_start(c, &f.err), 0);
+	spec_process_init(&p);
+	for (const char *const *w = (const char *const[]){ "sh", "-c", "test $(ls -A / | wc -l) = 6 -a ! -e /usr", NULL }; *w;
+	     w++)
+		ok(strv_push(&p.args, *w) == 0);
+	is_int(container_exec(c, &a, &pid, &pidfd, &console, &f.err), 0);
+	ok(waitpid(pid, &status, 0) == pid);
+	is_int(status, 0);
+	spec_process_done(&p);
+	container_destroy(c);
+	fixture_done(&f);
+}
+
+/* ---- hooks ---- */
+
+static void add_hook(struct fixture *f, enum spec_hook_kind kind, const char *script)
+{
+	struct spec_hook *h = calloc(1, sizeof(*h));
+
+	ok(h && f->spec.hooks.n[kind] == 0);
+	h->path = strdup("/bin/sh");
+	h->timeout_s = 5;
+	for (const char *const *w = (const char *const[]){ "sh", "-c", script, NULL }; *w; w++)
+		ok(strv_push(&h->args, *w) == 0);
+	ok(strv_push(&h->env, "PATH=/usr/bin:/bin") == 0);
+	f->spec.hooks.list[kind] = h;
+	f->spec.hooks.n[kind] = 1;
+}
+
+TEST(hooks_run_in_their_order_and_get_the_state)
+{
+	static const char *const names[HOOK_COUNT] = { "prestart",       "createRuntime", "createContainer",
+						       "startContainer", "poststart",     "poststop" };
+	struct fixture f;
+	char log[96], script[256], *text = NULL;
+
+	fixture_init(&f);
+	snprintf(log, sizeof(log), "%s/tmp/log", f.dir);
+	f.args.bundle = "/the/bundle";
+	for (int k = 0; k < HOOK_COUNT; k++) {
+		/* startContainer runs inside, where the log is at /tmp/log. */
+		snprintf(script, sizeof(script), "echo %s $(grep -o '\"status\":\"[a-z]*\"' | head -n 1) >> %s", names[k],
+			 k == HOOK_START_CONTAINER ? "/tmp/log" : log);
+		add_hook(&f, (enum spec_hook_kind)k, script);
+	}
+	is_int(run_exit(&f), 0);
+	ok(file_read(AT_FDCWD, log, 65536, &text, NULL) == 0);
+	is_str(text,
+	       "prestart \"status\":\"creating\"\ncreateRuntime \"status\":\"creating\"\ncreateContainer "
+	       "\"status\":\"creating\"\n"
+	       "startContainer \"status\":\"created\"\npoststart \"status\":\"running\"\npoststop \"status\":\"stopped\"\n");
+	free(text);
+	fixture_done(&f);
+}
+
+TEST(the_state_holds_the_pid_as_the_host_knows_it)
+{
+	struct fixture f;
+	struct container *c;
+	char log[96], script[160], want[32], *text = NULL;
+
+	fixture_init(&f);
+	snprintf(log, sizeof(log), "%s/tmp/log", f.dir);
+	snprintf(script, sizeof(script), "grep -o '\"pid\":[0-9]*' >> %s", log);
+	add_hook(&f, HOOK_CREATE_RUNTIME, script);
+	add_hook(&f, HOOK_CREATE_CONTAINER, script);
+	is_int(container_create(&f.args, &c, &f.err), 0);
+	snprintf(want, sizeof(want), "\"pid\":%d\n\"pid\":%d\n", (int)container_pid(c), (int)container_pid(c));
+	ok(file_read(AT_FDCWD, log, 65536, &text, NULL) == 0);
+	is_str(text, want);
+	free(text);
+	container_destroy(c);
+	fixture_done(&f);
+}
+
+TEST(a_failing_or_endless_hook_fails_the_start)
+{
+	for (int k = 0; k <= HOOK_START_CONTAINER; k++) {
+		struct fixture f;
+
+		fixture_init(&f);
+		add_hook(&f, (enum spec_hook_kind)k, "exit 7");
+		has_str(refused(&f), "status 7");
+		fixture_done(&f);
+	}
+	{
+		struct fixture f;
+
+		fixture_init(&f);
+		add_hook(&f, HOOK_CREATE_RUNTIME, "exec sleep 100");
+		f.spec.hooks.list[HOOK_CREATE_RUNTIME]->timeout_s = 1;
+		has_str(refused(&f), "within 1 s");
+		fixture_done(&f);
+	}
+}
+
+/* ---- cgroups ---- */
+
+static bool with_cgroup(struct fixture *f, const char *id)
+{
+	f->args.no_cgroup = false;
+	f->args.id = id;
+	f->spec.cgroups_path = str_fmt("/berth-test-%d/%s", (int)getpid(), id);
+	return f->host.cgroup != CGROUP_NONE;
+}
+
+/* Directories of that name anywhere below the hierarchies. */
+static int count_cgroups(const struct fixture *f)
+{
+	char path[512];
+	int n = 0;
+
+	for (int c = 0; c <= CG_CTRL_COUNT; c++) {
+		const char *mount = c < CG_CTRL_COUNT ? f->host.cgroup_v1[c] : f->host.cgroup_v2;
+
+		snprintf(path, sizeof(path), "%s%s", mount ? mount : "/nowhere", f->spec.cgroups_path);
+		n += access(path, F_OK) == 0;
+	}
+	return n;
+}
+
+static void remove_parents(const struct fixture *f)
+{
+	char path[512];
+
+	for (int c = 0; c <= CG_CTRL_COUNT; c++) {
+		const char *mount = c < CG_CTRL_COUNT ? f->host.cgroup_v1[c] : f->host.cgroup_v2;
+
+		snprintf(path, sizeof(path), "%s/berth-test-%d", mount ? mount : "/nowhere", (int)getpid());
+		rmdir(path);
+	}
+}
+
+TEST(it_lives_in_its_cgroups_and_sees_nothing_else_of_them)
+{
+	struct fixture f;
+
+	fixture_init(&f);
+	if (!with_cgroup(&f, "own"))
+		skip("no cgroups here");
+	f.spec.resources.memory_limit = 64 << 20;
+	f.spec.resources.pids_limit = 50;
+	sh(&f, "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null; true");
+	is_str(f.out, "67108864\n");
+	/* The host's tree would have this test's own directory in it. */
+	is_str(sh(&f, "ls -d /sys/fs/cgroup/*/berth-test-* /sys/fs/cgroup/berth-test-* 2>/dev/null | wc -l"), "0\n");
+	sh(&f, "mkdir /sys/fs/cgroup/memory/x 2>/dev/null || mkdir /sys/fs/cgroup/x 2>/dev/null || echo refused");
+	is_str(f.out, "refused\n");
+	is_int(count_cgroups(&f), 0);
+	remove_parents(&f);
+	fixture_done(&f);
+}
+
+TEST(an_out_of_memory_kill_is_reported_as_one)
+{
+	struct fixture f;
+	struct container *c;
+	int status;
+	bool oom = false;
+
+	fixture_init(&f);
+	if (!with_cgroup(&f, "oom"))
+		skip("no cgroups here");
+	f.spec.resources.memory_limit = 16 << 20;
+	/* tail keeps all of an endless line. */
+	ARGS(&f, "sh", "-c", "x=xxxxxxxxxxxxxxxx; while true; do x=$x$x; done");
+	is_int(container_create(&f.args, &c, &f.err), 0);
+	is_int(container_start(c, &f.err), 0);
+	is_int(container_reap(c, &status, &oom, &f.err), 0);
+	is_int(status_to_exit(status), 137);
+	ok(oom);
+	container_destroy(c);
+	is_int(count_cgroups(&f), 0);
+	remove_parents(&f);
+	fixture_done(&f);
+}
+
+TEST(a_failure_in_any_step_leaves_no_cgroup)
+{
+	struct fixture f;
+	int status;
+
+	fixture_init(&f);
+	if (!with_cgroup(&f, "fail"))
+		skip("no cgroups here");
+	add_mount(&f, "tmpfs", "tmpfs", "/x", "size=lots");
+	ok(fixture_run(&f, &status) < 0);
+	is_int(count_cgroups(&f), 0);
+	drop_mount(&f, "/x");
+	ARGS(&f, "no-such-program");
+	ok(fixture_run(&f, &status) < 0);
+	is_int(f.err.exit, 127);
+	is_int(count_cgroups(&f), 0);
+	remove_parents(&f);
+	fixture_done(&f);
+}
+
+TEST(exec_is_in_the_containers_cgroups)
+{
+	struct fixture f;
+	struct container *c;
+	struct spec_process p;
+	struct container_exec_args a = { .process = &p, .stdio = { 0, 1, 2 } };
+	int pidfd, console, status;
+	pid_t pid;
+
+	fixture_init(&f);
+	if (!with_cgroup(&f, "exec"))
+		skip("no cgroups here");
+	f.spec.resources.pids_limit = 50;
+	ARGS(&f, "sleep", "100");
+	is_int(container_create(&f.args, &c, &f.err), 0);
+	is_int(container_start(c, &f.err), 0);
+	spec_process_init(&p);
+	for (const char *const *w =
+		     (const char *const[]){
+			     "sh", "-c", "grep -q 'pids:/$\\|^0::/$' /proc/self/cgroup && ! grep -q berth-test /proc/self/cgroup",
+			     NULL };
+	     *w; w++)
+		ok(strv_push(&p.args, *w) == 0);
+	if (container_exec(c, &a, &pid, &pidfd, &console, &f.err) < 0)
+		TAP_FAIL("%s", f.err.msg);
+	ok(waitpid(pid, &status, 0) == pid);
+	is_int(status, 0);
+	spec_process_done(&p);
+	container_destroy(c);
+	is_int(count_cgroups(&f), 0);
+	remove_parents(&f);
+	fixture_done(&f);
+}
+
+TAP_MAIN()
