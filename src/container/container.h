@@ -16,13 +16,17 @@ struct seccomp_prog {
 	size_t n_filters;
 	unsigned flags;
 };
-/* From the cache directory (NULL = no cache) or compiled by libseccomp and cached. Key: the profile, libseccomp's
- * version, uname -m. spec->seccomp NULL gives an empty program. */
+/* From the cache directory (NULL = no cache; made when missing) or compiled and cached. Key: the profile, libseccomp's version
+ * (it numbers the calls), uname -m. spec->seccomp NULL gives an empty program. Unknown architectures, actions and
+ * comparisons are errors that name them; unknown system calls are skipped, as by the other runtimes. What it means when
+ * several rules name one call: seccomp_impl.h. */
 int container_seccomp_get(const struct spec *s, const char *cache_dir, struct seccomp_prog *ret, struct err *e);
 /* Docker's default profile with Berth's changes (unknown calls answer ENOSYS; AF_ALG, AF_VSOCK, TIOCSTI refused),
  * widened by caps as Docker's is; caller frees with the spec. */
 int container_seccomp_default(uint64_t caps, struct spec_seccomp **ret, struct err *e);
 void seccomp_prog_done(struct seccomp_prog *p);
+/* Puts it onto the calling process, for good. NULL and empty do nothing. Needs no_new_privs or CAP_SYS_ADMIN. */
+int seccomp_prog_load(const struct seccomp_prog *p, struct err *e);
 
 /* uid, gid and groups of "name", "name:group", "uid", "uid:gid" from etc/passwd and etc/group below rootfd (through
  * root_open; regular files up to 1 MiB only: R11-R14). *ret_home (may be NULL): the home directory or "/". */

@@ -1,8 +1,6 @@
 /* program: finding and executing the user's program. The search happens as the user and inside the root; what fails here ends
  * with the shell's numbers: 127 not found, 126 found but can't be run. Called as the last steps. */
 #include <linux/close_range.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -94,20 +92,6 @@ int init_open(struct setup *s, struct err *e)
 	return r < 0 ? err_set(e, -r, "%s: read-only mount: %s", s->args->init_path, strerror(-r)) : 0;
 }
 
-static int load_filter(const struct seccomp_prog *p, struct err *e)
-{
-	struct sock_fprog prog;
-
-	if (!p || p->n_filters == 0)
-		return 0;
-	if (p->n_filters > BPF_MAXINSNS)
-		return err_set(e, E2BIG, "seccomp filter has %zu instructions, the kernel takes %d", p->n_filters, BPF_MAXINSNS);
-	prog = (struct sock_fprog){ .len = (unsigned short)p->n_filters, .filter = p->filters };
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, p->flags, &prog) < 0)
-		return err_set(e, errno, "seccomp filter: %s", strerror(errno));
-	return 0;
-}
-
 /* argv of berth-init: berth-init -- CMD... */
 static char **init_argv(char *const *args)
 {
@@ -154,7 +138,7 @@ int program_exec(struct setup *s, struct err *e)
 	if (s->process->no_new_privs)
 		r = caps_final(s, e);
 	if (r == 0)
-		r = load_filter(s->seccomp, e);
+		r = seccomp_prog_load(s->seccomp, e);
 	if (r == 0 && !s->process->no_new_privs)
 		r = caps_final(s, e);
 	if (r < 0)

@@ -1,0 +1,37 @@
+/* seccomp_impl.h: what the seccomp_*.c files share; nobody else includes it.
+ *
+ * What a profile means here (and the built filter does exactly this, see seccomp_test.c):
+ *  - a call under an ABI that the profile does not list kills the process, whatever the default action;
+ *  - of the rules that name a call, those whose arguments all match are asked first, and of these the strictest action wins
+ *    (the kernel's order: KILL_PROCESS, KILL_THREAD, TRAP, ERRNO, NOTIFY, TRACE, LOG, ALLOW);
+ *  - then the strictest of the rules without arguments; then the default action. */
+#pragma once
+
+#include <linux/filter.h>
+
+#include "container.h"
+
+/* An ABI: the name in profiles, libseccomp's token, what the kernel writes into seccomp_data.arch. Several may share that
+ * (x32 is x86-64 with bit 30 of the number). */
+struct seccomp_abi {
+	const char *name;
+	uint32_t token, audit_arch, nr_base;
+	const char *machine; /* uname -m where a profile without architectures means this one */
+};
+extern const struct seccomp_abi seccomp_abis[];
+extern const size_t seccomp_n_abis;
+
+/* Action and errno of a rule as the kernel's return value. -EINVAL names an unknown action. */
+int seccomp_action_value(const char *action, bool has_errno, uint32_t errno_ret, uint32_t *ret, struct err *e);
+/* Lower is stricter. */
+unsigned seccomp_strictness(uint32_t ret);
+enum seccomp_op { OP_NE, OP_LT, OP_LE, OP_EQ, OP_GE, OP_GT, OP_MASKED_EQ };
+int seccomp_op_parse(const char *op, enum seccomp_op *ret, struct err *e);
+/* SECCOMP_FILTER_FLAG_*. */
+int seccomp_flags_parse(char *const *flags, unsigned *ret, struct err *e);
+/* Number of a call under an ABI as seccomp_data.nr carries it, or -1 where it has none. */
+int64_t seccomp_nr(const struct seccomp_abi *abi, const char *name);
+/* The ABIs of a profile, by index into seccomp_abis; the native one when it lists none. */
+int seccomp_abis_of(const struct spec_seccomp *p, const struct seccomp_abi **ret, size_t *ret_n, struct err *e);
+
+int seccomp_compile(const struct spec_seccomp *p, struct seccomp_prog *ret, struct err *e);

@@ -1,0 +1,482 @@
+/* Seccomp: the built filter's verdict against a plain reading of the profile, for every number of every ABI and the edges of every
+ * argument that a rule looks at; what the kernel then does; the cache. */
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "seccomp_impl.h"
+#include "tap.h"
+
+/* The structs of a spec own their strings; those here are only read. */
+#define S(literal) ((char[]){ literal })
+#define DEFAULT_CAPS \
+	((1ull << CAP_CHOWN) | (1ull << CAP_DAC_OVERRIDE) | (1ull << CAP_FOWNER) | (1ull << CAP_KILL) | (1ull << CAP_SYS_CHROOT))
+
+/* Classic BPF as the kernel's seccomp runs it. */
+static uint32_t run(const struct seccomp_prog *p, const struct seccomp_data *d)
+{
+	const struct sock_filter *f = p->filters;
+	uint32_t a = 0;
+
+	for (size_t pc = 0; pc < p->n_filters; pc++) {
+		const struct sock_filter *i = &f[pc];
+		bool t = false;
+		switch (i->code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			ok(i->k % 4 == 0 && i->k + 4 <= sizeof *d);
+			memcpy(&a, (const char *)d + i->k, 4);
+			continue;
+		case BPF_ALU | BPF_AND | BPF_K: a &= i->k; continue;
+		case BPF_RET | BPF_K: return i->k;
+		case BPF_JMP | BPF_JA: pc += i->k; continue;
+		case BPF_JMP | BPF_JEQ | BPF_K: t = a == i->k; break;
+		case BPF_JMP | BPF_JGT | BPF_K: t = a > i->k; break;
+		case BPF_JMP | BPF_JGE | BPF_K: t = a >= i->k; break;
+		default: TAP_FAIL("instruction %#x at %zu", i->code, pc);
+		}
+		pc += t ? i->jt : i->jf;
+	}
+	TAP_FAIL("the program runs off its end");
+}
+
+/* ---- the plain reading ---- */
+
+static uint32_t action(const char *name, bool has, uint32_t no)
+{
+	if (strcmp(name, "SCMP_ACT_ALLOW") == 0)
+		return SECCOMP_RET_ALLOW;
+	if (strcmp(name, "SCMP_ACT_LOG") == 0)
+		return SECCOMP_RET_LOG;
+	if (strcmp(name, "SCMP_ACT_TRAP") == 0)
+		return SECCOMP_RET_TRAP;
+	if (strcmp(name, "SCMP_ACT_KILL_PROCESS") == 0)
+		return SECCOMP_RET_KILL_PROCESS;
+	if (strcmp(name, "SCMP_ACT_ERRNO") == 0)
+		return SECCOMP_RET_ERRNO | (has ? no : EPERM);
+	TAP_FAIL("the test does not know %s", name);
+}
+
+static bool holds(const struct spec_seccomp_arg *k, uint64_t v)
+{
+	static const char *const ops[] = { "NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ" };
+	size_t i = 0;
+
+	while (strcmp(k->op + strlen("SCMP_CMP_"), ops[i]) != 0)
+		i++;
+	switch (i) {
+	case 0: return v != k->value;
+	case 1: return v < k->value;
+	case 2: return v <= k->value;
+	case 3: return v == k->value;
+	case 4: return v >= k->value;
+	case 5: return v > k->value;
+	default: return (v & k->value) == k->value_two;
+	}
+}
+
+/* As signed 32-bit numbers the kernel's actions stand in their order (seccomp(2)). */
+static bool stricter(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a & SECCOMP_RET_ACTION_FULL) < (int32_t)(b & SECCOMP_RET_ACTION_FULL);
+}
+
+/* The rules that name one number. */
+struct about {
+	const struct spec_seccomp_rule *rules[64];
+	size_t n;
+};
+
+static uint32_t verdict(const struct spec_seccomp *p, const struct about *about, const uint64_t args[6])
+{
+	bool has[2] = { false, false };
+	uint32_t best[2] = { 0, 0 };
+
+	for (size_t i = 0; i < about->n; i++) {
+		const struct spec_seccomp_rule *r = about->rules[i];
+		uint32_t ret = action(r->action, r->has_errno, r->errno_ret);
+		bool all = true;
+		for (size_t k = 0; k < r->n_args; k++)
+			all &= holds(&r->args[k], args[r->args[k].index]);
+		if (all && (!has[r->n_args > 0] || stricter(ret, best[r->n_args > 0]))) {
+			has[r->n_args > 0] = true;
+			best[r->n_args > 0] = ret;
+		}
+	}
+	return has[1] ? best[1] : has[0] ? best[0] : action(p->default_action, p->has_default_errno, p->default_errno);
+}
+
+struct abi {
+	const char *name;
+	uint32_t token, arch, base, top;
+};
+static const struct abi abis[] = {
+	{ "SCMP_ARCH_X86_64", SCMP_ARCH_X86_64, AUDIT_ARCH_X86_64, 0, 700 },
+	{ "SCMP_ARCH_X86", SCMP_ARCH_X86, AUDIT_ARCH_I386, 0, 700 },
+	{ "SCMP_ARCH_X32", SCMP_ARCH_X32, AUDIT_ARCH_X86_64, 0x40000000, 700 },
+};
+
+static void find_rules(const struct spec_seccomp *p, const struct abi *abi, uint32_t nr, struct about *out)
+{
+	char *name = seccomp_syscall_resolve_num_arch(abi->token, (int)nr);
+
+	out->n = 0;
+	for (size_t i = 0; name && i < p->n_rules; i++)
+		for (char **n = p->rules[i].names; *n; n++)
+			if (strcmp(*n, name) == 0 && (out->n == 0 || out->rules[out->n - 1] != &p->rules[i]))
+				out->rules[out->n++] = &p->rules[i];
+	free(name);
+}
+
+static size_t check(const struct spec_seccomp *p, const struct seccomp_prog *prog, const struct abi *abi,
+		    const struct about *about, struct seccomp_data *d)
+{
+	uint64_t args[6];
+	uint32_t got = run(prog, d), want;
+
+	memcpy(args, d->args, sizeof args);
+	want = verdict(p, about, args);
+	if (got != want)
+		TAP_FAIL("%s number %#x args %#llx %#llx %#llx: %#x, expected %#x", abi->name, (unsigned)d->nr,
+			 (unsigned long long)args[0], (unsigned long long)args[1], (unsigned long long)args[2], got, want);
+	return 1;
+}
+
+/* Each argument that a rule looks at takes the values around the edge, in both halves, while the others stay as they are. */
+static size_t check_edges(const struct spec_seccomp *p, const struct seccomp_prog *prog, const struct abi *abi,
+			  const struct about *about, struct seccomp_data *d)
+{
+	size_t n = check(p, prog, abi, about, d);
+
+	for (size_t i = 0; i < about->n; i++)
+		for (size_t k = 0; k < about->rules[i]->n_args; k++) {
+			const struct spec_seccomp_arg *a = &about->rules[i]->args[k];
+			const uint64_t v = a->value, w = a->value_two, hi = UINT64_C(1) << 32, top = UINT64_MAX << 32;
+			const uint64_t edges[] = { 0,  1,         v,          v - 1,  v + 1,     v | hi,    v ^ top, v << 32,
+						   w,  w - 1,     w + 1,      w | hi, w ^ top,   w | ~v,    v >> 1,  ~v,
+						   ~w, INT32_MAX, UINT32_MAX, hi,     INT64_MAX, UINT64_MAX };
+			for (size_t x = 0; x < ARRAY_SIZE(edges); x++) {
+				uint64_t before = d->args[a->index];
+				d->args[a->index] = edges[x];
+				n += check(p, prog, abi, about, d);
+				for (size_t other = 0; other < about->n; other++) /* pairs of arguments in one rule */
+					for (size_t o = 0; o < about->rules[other]->n_args; o++)
+						if (about->rules[other]->args[o].index != a->index) {
+							const struct spec_seccomp_arg *b = &about->rules[other]->args[o];
+							uint64_t kept = d->args[b->index];
+							for (int delta = -1; delta <= 1; delta++) {
+								d->args[b->index] = b->value + (uint64_t)delta;
+								n += check(p, prog, abi, about, d);
+							}
+							d->args[b->index] = kept;
+						}
+				d->args[a->index] = before;
+			}
+		}
+	return n;
+}
+
+static size_t check_profile(const struct spec_seccomp *p)
+{
+	static const uint32_t odd[] = { 0xffffffff, 0x7fffffff, 0x80000000, 0x3fffffff, 0x10000, 1023, 4096 };
+	struct seccomp_prog prog;
+	struct err e = { 0 };
+	size_t n = 0;
+
+	if (seccomp_compile(p, &prog, &e) < 0)
+		TAP_FAIL("%s", e.msg);
+	for (size_t i = 0; i < ARRAY_SIZE(abis); i++) {
+		for (uint32_t k = 0; k < abis[i].top + ARRAY_SIZE(odd); k++) {
+			struct seccomp_data d = { .arch = abis[i].arch };
+			struct about about;
+			uint32_t nr = k < abis[i].top ? abis[i].base + k : odd[k - abis[i].top];
+			d.nr = (int)nr;
+			find_rules(p, &abis[i], nr, &about);
+			n += check_edges(p, &prog, &abis[i], &about, &d);
+		}
+	}
+	seccomp_prog_done(&prog);
+	return n;
+}
+
+TEST(R18_the_default_filter_is_the_default_profile_for_every_call_and_abi)
+{
+	static const uint64_t caps[] = { 0, DEFAULT_CAPS, 1ull << CAP_SYS_ADMIN, UINT64_MAX };
+	size_t n = 0;
+
+#ifndef __x86_64__
+	skip("the three ABIs are x86-64's");
+#endif
+	for (size_t i = 0; i < ARRAY_SIZE(caps); i++) {
+		struct spec_seccomp *p;
+		is_int(container_seccomp_default(caps[i], &p, NULL), 0);
+		n += check_profile(p);
+	}
+	printf("# %zu verdicts\n", n);
+	ok(n > 4 * 3 * 700);
+}
+
+static char *names_of(const char *s) { return strdup(s); }
+
+TEST(R18_every_comparison_looks_at_all_64_bits)
+{
+	char *ops[] = { S("SCMP_CMP_NE"), S("SCMP_CMP_LT"), S("SCMP_CMP_LE"),       S("SCMP_CMP_EQ"),
+			S("SCMP_CMP_GE"), S("SCMP_CMP_GT"), S("SCMP_CMP_MASKED_EQ") };
+	static const uint64_t values[] = { 0, 1, 38, 0xffffffff, 0x100000000, 0x123456789abcdef0, UINT64_MAX };
+	char *actions[] = { S("SCMP_ACT_ALLOW"), S("SCMP_ACT_TRAP"), S("SCMP_ACT_LOG"), S("SCMP_ACT_KILL_PROCESS") };
+	char *names[] = { names_of(S("read")), names_of("no_such_call_anywhere"), NULL };
+	char *archs[] = { S("SCMP_ARCH_X86_64"), S("SCMP_ARCH_X86"), S("SCMP_ARCH_X32"), NULL };
+	size_t n = 0;
+
+#ifndef __x86_64__
+	skip("the three ABIs are x86-64's");
+#endif
+	for (size_t o = 0; o < ARRAY_SIZE(ops); o++)
+		for (size_t o2 = 0; o2 < ARRAY_SIZE(ops); o2++)
+			for (size_t v = 0; v < ARRAY_SIZE(values); v++) {
+				struct spec_seccomp_arg two[] = { { 1, values[v], values[v] & 0xff00ff00ff, ops[o] },
+								  { 5, values[(v + o2) % 7], values[v], ops[o2] } };
+				struct spec_seccomp_arg one[] = { { 2, values[v], 0, ops[o2] } };
+				struct spec_seccomp_rule rules[] = {
+					{ .names = names, .action = actions[v % 4], .args = two, .n_args = 2 },
+					{ .names = names, .action = actions[(v + 1) % 4], .args = one, .n_args = 1 },
+					{ .names = names, .action = S("SCMP_ACT_ERRNO"), .has_errno = true, .errno_ret = 7 },
+				};
+				struct spec_seccomp p = { .default_action = S("SCMP_ACT_ALLOW"),
+							  .architectures = archs,
+							  .rules = rules,
+							  .n_rules = 3 };
+				n += check_profile(&p);
+			}
+	ok(n > 100000);
+	free(names[0]);
+	free(names[1]);
+}
+
+TEST(R18_an_abi_that_the_profile_does_not_list_is_killed)
+{
+	char *archs[] = { S("SCMP_ARCH_X86_64"), NULL };
+	struct spec_seccomp p = { .default_action = S("SCMP_ACT_ALLOW"), .architectures = archs };
+	struct seccomp_prog prog;
+
+#ifndef __x86_64__
+	skip("the ABIs are x86-64's");
+#endif
+	is_int(seccomp_compile(&p, &prog, NULL), 0);
+	is_int(run(&prog, &(struct seccomp_data){ .arch = AUDIT_ARCH_X86_64, .nr = 0 }), SECCOMP_RET_ALLOW);
+	is_int(run(&prog, &(struct seccomp_data){ .arch = AUDIT_ARCH_X86_64, .nr = 0x40000000 }), SECCOMP_RET_KILL_PROCESS);
+	is_int(run(&prog, &(struct seccomp_data){ .arch = AUDIT_ARCH_X86_64, .nr = 0x40000000 | 520 }), SECCOMP_RET_KILL_PROCESS);
+	is_int(run(&prog, &(struct seccomp_data){ .arch = AUDIT_ARCH_I386, .nr = 1 }), SECCOMP_RET_KILL_PROCESS);
+	is_int(run(&prog, &(struct seccomp_data){ .arch = AUDIT_ARCH_AARCH64, .nr = 1 }), SECCOMP_RET_KILL_PROCESS);
+	is_int(run(&prog, &(struct seccomp_data){ .arch = AUDIT_ARCH_X86_64, .nr = -1 }), SECCOMP_RET_ALLOW);
+	seccomp_prog_done(&prog);
+}
+
+TEST(the_default_profile_says_eperm_to_known_calls_and_enosys_to_unknown_ones)
+{
+	static const struct {
+		const char *name;
+		uint32_t ret;
+	} rows[] = {
+		{ "read", SECCOMP_RET_ALLOW },
+		{ "mount", SECCOMP_RET_ERRNO | EPERM },
+		{ "bpf", SECCOMP_RET_ERRNO | EPERM },
+		{ "io_uring_setup", SECCOMP_RET_ERRNO | EPERM },
+		{ "keyctl", SECCOMP_RET_ERRNO | EPERM },
+		{ "clone3", SECCOMP_RET_ERRNO | ENOSYS },
+		{ "chroot", SECCOMP_RET_ALLOW },
+		{ "unshare", SECCOMP_RET_ERRNO | EPERM },
+		{ "userfaultfd", SECCOMP_RET_ERRNO | EPERM },
+		{ "ptrace", SECCOMP_RET_ALLOW },
+		{ "pivot_root", SECCOMP_RET_ERRNO | EPERM },
+		{ "init_module", SECCOMP_RET_ERRNO | EPERM },
+	};
+	struct spec_seccomp *p;
+	struct seccomp_prog prog;
+
+	is_int(container_seccomp_default(DEFAULT_CAPS, &p, NULL), 0);
+	is_int(seccomp_compile(p, &prog, NULL), 0);
+	printf("# %zu instructions\n", prog.n_filters);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int nr = seccomp_syscall_resolve_name(rows[i].name);
+		uint32_t got = run(&prog, &(struct seccomp_data){ .arch = seccomp_abis[0].audit_arch, .nr = nr });
+		if (got != rows[i].ret)
+			TAP_FAIL("%s: %#x, expected %#x", rows[i].name, got, rows[i].ret);
+	}
+	is_int(run(&prog, &(struct seccomp_data){ .arch = AUDIT_ARCH_X86_64, .nr = 10000 }), SECCOMP_RET_ERRNO | ENOSYS);
+	seccomp_prog_done(&prog);
+}
+
+/* Loads the default filter onto this test's own process. */
+static void confine(void)
+{
+	struct spec_seccomp *p;
+	struct seccomp_prog prog;
+	struct err e = { 0 };
+
+	is_int(container_seccomp_default(DEFAULT_CAPS, &p, NULL), 0);
+	is_int(seccomp_compile(p, &prog, NULL), 0);
+	is_int(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	if (seccomp_prog_load(&prog, &e) < 0)
+		TAP_FAIL("%s", e.msg);
+}
+
+TEST(R19_sockets_that_reach_the_host_are_refused)
+{
+	static const long families[] = { 38, 40, 0x100000026, 0x7fffffff00000028 };
+
+	confine();
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		is_int(syscall(SYS_socket, families[i], SOCK_STREAM, 0), -1);
+		is_int(errno, EPERM);
+	}
+	ok(socket(AF_UNIX, SOCK_STREAM, 0) >= 0);
+	ok(socket(AF_INET, SOCK_STREAM, 0) >= 0);
+}
+
+TEST(R19_the_32_bit_way_to_a_socket_is_refused)
+{
+#ifdef __x86_64__
+	int ret;
+	static uint32_t args[3] __attribute__((unused)) = { 38, SOCK_SEQPACKET, 0 };
+
+	confine();
+	/* socketcall(SYS_SOCKET, ...) and socket(AF_ALG) by the i386 gate */
+	__asm__ volatile("int $0x80" : "=a"(ret) : "a"(102), "b"(1), "c"(0) : "memory", "r8", "r9", "r10", "r11");
+	if (ret == -ENOSYS)
+		skip("this kernel has no 32-bit calls");
+	is_int(ret, -EPERM);
+	__asm__ volatile("int $0x80" : "=a"(ret) : "a"(359), "b"(38), "c"(5), "d"(0) : "memory", "r8", "r9", "r10", "r11");
+	is_int(ret, -EPERM);
+#else
+	skip("the gate is x86's");
+#endif
+}
+
+TEST(R20_typing_into_a_terminal_is_refused)
+{
+	char c = 'x';
+
+	confine();
+	is_int(ioctl(0, TIOCSTI, &c), -1);
+	is_int(errno, EPERM);
+	is_int(syscall(SYS_ioctl, 0, 0x100000000ul | TIOCSTI, &c), -1);
+	is_int(errno, EPERM);
+	is_int(syscall(SYS_ioctl, 0, 0xffffffff0000541cul, &c), -1);
+	is_int(errno, EPERM);
+	is_int(ioctl(-1, TIOCGWINSZ, &c), -1);
+	is_int(errno, EBADF);
+}
+
+TEST(a_confined_process_still_forks_and_execs)
+{
+	int st;
+	pid_t pid;
+
+	confine();
+	pid = fork();
+	if (pid == 0) {
+		execl("/bin/true", "true", NULL);
+		_exit(9);
+	}
+	is_int(waitpid(pid, &st, 0), pid);
+	is_int(st, 0);
+}
+
+TEST(unknown_words_are_errors_that_name_them)
+{
+	char *archs[] = { S("SCMP_ARCH_VAX"), NULL }, *flags[] = { S("SECCOMP_FILTER_FLAG_NEW"), NULL },
+	     *names[] = { S("read"), NULL };
+	struct spec_seccomp_arg arg = { 0, 0, 0, S("SCMP_CMP_ALMOST") };
+	struct spec_seccomp_rule rule = { .names = names, .action = S("SCMP_ACT_MAYBE") },
+				 args = { .names = names, .action = S("SCMP_ACT_ALLOW"), .args = &arg, .n_args = 1 };
+	struct spec_seccomp_rule notify = { .names = names, .action = S("SCMP_ACT_NOTIFY") };
+	const struct {
+		struct spec_seccomp p;
+		const char *word;
+	} rows[] = {
+		{ { .default_action = S("ALLOW") }, "\"ALLOW\"" },
+		{ { .default_action = S("SCMP_ACT_ALLOW"), .architectures = archs }, "SCMP_ARCH_VAX" },
+		{ { .default_action = S("SCMP_ACT_ALLOW"), .flags = flags }, "SECCOMP_FILTER_FLAG_NEW" },
+		{ { .default_action = S("SCMP_ACT_ALLOW"), .rules = &rule, .n_rules = 1 }, "SCMP_ACT_MAYBE" },
+		{ { .default_action = S("SCMP_ACT_ALLOW"), .rules = &args, .n_rules = 1 }, "SCMP_CMP_ALMOST" },
+		{ { .default_action = S("SCMP_ACT_ALLOW"), .rules = &notify, .n_rules = 1 }, "SCMP_ACT_NOTIFY" },
+		{ { .default_action = S("SCMP_ACT_ALLOW"), .listener_path = names[0] }, "listenerPath" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct seccomp_prog prog;
+		struct err e = { 0 };
+		ok(seccomp_compile(&rows[i].p, &prog, &e) < 0);
+		has_str(e.msg, rows[i].word);
+	}
+}
+
+TEST(the_cache_gives_the_same_filter_and_a_damaged_file_is_compiled_anew)
+{
+	char dir[] = "/tmp/berth-seccomp-XXXXXX", sub[64], cmd[128], file[256];
+	struct spec s;
+	struct seccomp_prog first, second;
+	struct err e = { 0 };
+	struct stat st;
+	FILE *f;
+	int fd;
+
+	ok(mkdtemp(dir));
+	snprintf(sub, sizeof sub, "%s/cache", dir);
+	spec_init(&s);
+	is_int(container_seccomp_default(DEFAULT_CAPS, &s.seccomp, &e), 0);
+	if (container_seccomp_get(&s, sub, &first, &e) < 0)
+		TAP_FAIL("%s", e.msg);
+	snprintf(cmd, sizeof cmd, "ls %s/*", sub);
+	f = popen(cmd, "r");
+	ok(f && fgets(file, sizeof file, f));
+	pclose(f);
+	file[strcspn(file, "\n")] = '\0';
+	is_int(stat(file, &st), 0);
+	is_int(st.st_mode & 07777, 0600);
+	/* A hit reads what is there: a file that carries another, valid filter's bytes would show. */
+	for (int kind = 0; kind < 4; kind++) {
+		fd = open(file, O_RDWR);
+		ok(fd >= 0);
+		if (kind == 1)
+			ok(pwrite(fd, "\377", 1, st.st_size - 3) == 1); /* one byte of an instruction */
+		if (kind == 2)
+			is_int(ftruncate(fd, st.st_size / 2), 0);
+		if (kind == 3)
+			is_int(ftruncate(fd, 0), 0);
+		close(fd);
+		is_int(container_seccomp_get(&s, sub, &second, &e), 0);
+		is_int(second.n_filters, first.n_filters);
+		is_int(memcmp(first.filters, second.filters, first.n_filters * sizeof(struct sock_filter)), 0);
+		seccomp_prog_done(&second);
+		is_int(access(file, F_OK), 0);
+		ok(stat(file, &st) == 0 && st.st_size > 1000); /* and it was put right */
+	}
+	/* Another profile, another file. */
+	free(s.seccomp->default_action);
+	s.seccomp->default_action = strdup("SCMP_ACT_LOG");
+	is_int(container_seccomp_get(&s, sub, &second, &e), 0);
+	ok(second.n_filters != first.n_filters ||
+	   memcmp(first.filters, second.filters, first.n_filters * sizeof(struct sock_filter)) != 0);
+	is_int(rm_rf(AT_FDCWD, dir), 0);
+}
+
+TEST(no_profile_is_an_empty_filter)
+{
+	struct spec s;
+	struct seccomp_prog p = { .n_filters = 99 };
+
+	spec_init(&s);
+	is_int(container_seccomp_get(&s, NULL, &p, NULL), 0);
+	is_int(p.n_filters, 0);
+	is_int(seccomp_prog_load(&p, NULL), 0);
+}
+
+TAP_MAIN()
