@@ -66,7 +66,10 @@ int cli_parse(struct cli *c, void *args, int min, int max, struct err *e)
 	r = check_operands(c, min, max, e);
 	if (r < 0)
 		return r;
-	return c->command->flags & CMD_STORE ? engine_open(&c->paths, &c->engine, e) : 0;
+	if (!(c->command->flags & CMD_STORE))
+		return 0;
+	r = paths_init(&c->paths, c->root, c->run, e);
+	return r < 0 ? r : engine_open(&c->paths, &c->engine, e);
 }
 
 int cli_each(struct cli *c, int (*deed)(struct cli *c, const char *operand, void *arg, struct err *e), void *arg)
@@ -146,9 +149,8 @@ static int main_with(struct cli *c, struct global_args *g, int argc, char **argv
 	r = set_log_level(g, c, e);
 	if (r < 0)
 		return r;
-	r = paths_init(&c->paths, g->root, g->run, e);
-	if (r < 0)
-		return r;
+	c->root = g->root;
+	c->run = g->run;
 	return dispatch(c, n, argv, e);
 }
 

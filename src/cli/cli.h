@@ -10,8 +10,9 @@
 #include <stdio.h>
 
 struct cli {
-	struct paths paths;
-	struct engine *engine; /* open when the verb has CMD_STORE */
+	const char *root, *run; /* --root, --run or NULL */
+	struct paths paths;     /* filled when the verb has CMD_STORE, and then */
+	struct engine *engine;  /* open */
 	const struct command *command;
 	int argc; /* argv[0] is the verb; cli_parse leaves the operands */
 	char **argv;
