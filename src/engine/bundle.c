@@ -2,6 +2,7 @@
  * One writer: create.c through here. */
 #include "engine_impl.h"
 
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,6 +54,24 @@ int bundle_write(const struct plan *p, int dirfd, struct err *e)
 	if (r >= 0)
 		r = write_json(dirfd, "config.json", config, durable, e);
 	return r < 0 ? r : write_json(dirfd, "launch.json", launch, durable, e);
+}
+
+int container_lock(struct engine *en, const char *id, int *ret_fd, struct err *e)
+{
+	_cleanup_free_ char *rel = str_fmt("containers/%s", id);
+	_cleanup_fd_ int fd = -1;
+
+	if (!rel)
+		return OUT_OF_MEMORY(e);
+	fd = openat(store_rootfd(en->store), rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT)
+		return 0; /* only its record is left: nothing can be started from it */
+	if (fd < 0)
+		return err_set(e, errno, "%s/%s: %s", en->paths->root, rel, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return err_set(e, errno, "container %.12s is being started or removed by another command", id);
+	*ret_fd = TAKE_FD(fd);
+	return 0;
 }
 
 /* ---- reading ---- */

@@ -58,6 +58,10 @@ int bundle_read_spec(struct engine *en, const char *id, struct spec *ret, struct
 int bundle_read_launch(struct engine *en, const char *id, struct launch *ret, struct err *e);
 int bundle_write(const struct plan *p, int dirfd, struct err *e);
 
+/* One command at a time starts, sweeps or removes a container: -EWOULDBLOCK when another one is at it. Held until *ret_fd is
+ * closed; *ret_fd is left as it is when there is no directory to lock. */
+int container_lock(struct engine *en, const char *id, int *ret_fd, struct err *e);
+
 /* ---- names.c ---- */
 char *name_generate(void); /* "adjective_noun" */
 

@@ -67,15 +67,25 @@ static int finish(struct engine *en, struct container_record *c, const struct co
 	return r;
 }
 
-static int set_lost(struct engine *en, struct container_record *c, const char *why, bool *ret_gone, struct err *e)
+/* Nobody will tell how it ended. Somebody may be starting it again right now, and a sweep would kill what he starts: so only
+ * with the container's lock, and after another look. */
+static int set_lost(struct engine *en, struct container_record *c, bool *ret_gone, struct err *e)
 {
-	char text[] = "its monitor was killed: the exit code is unknown",
-	     reboot[] = "the host was restarted while it ran: the exit code is unknown";
-	struct container_record to = {
-		.state = CS_EXITED, .exit_code = -1, .finished_ns = clock_real_ns(), .error = why ? text : reboot
-	};
-	int r = sweep(en, c, e);
+	char killed[] = "its monitor was killed: the exit code is unknown",
+	     restarted[] = "the host was restarted while it ran: the exit code is unknown";
+	struct container_record to = { .state = CS_EXITED, .exit_code = -1, .finished_ns = clock_real_ns() };
+	_cleanup_fd_ int lock = -1;
+	struct monitor_state m = { 0 };
+	int r = container_lock(en, c->id, &lock, e);
 
+	if (r == -EWOULDBLOCK)
+		return 0; /* he sets it right */
+	if (r >= 0)
+		r = monitor_inspect(en->paths, c->id, &m, e);
+	if (r < 0 || (m.truth != MONITOR_DIED && m.truth != MONITOR_NONE))
+		return r;
+	to.error = m.truth == MONITOR_DIED ? killed : restarted;
+	r = sweep(en, c, e);
 	return r < 0 ? r : finish(en, c, &to, ret_gone, e);
 }
 
@@ -130,11 +140,11 @@ int reconcile_one(struct engine *en, struct container_record *c, bool *ret_gone,
 	if (c->state == CS_REMOVING)
 		return is_alive(m.monitor_pid) && m.truth != MONITOR_DIED ? 0 : finish_removal(en, c, ret_gone, e);
 	switch (m.truth) {
-	case MONITOR_NONE: return c->state == CS_RUNNING || c->state == CS_PAUSED ? set_lost(en, c, NULL, ret_gone, e) : 0;
+	case MONITOR_NONE: return c->state == CS_RUNNING || c->state == CS_PAUSED ? set_lost(en, c, ret_gone, e) : 0;
 	case MONITOR_STARTING: return 0;
 	case MONITOR_RUNNING: return c->state == CS_RUNNING || c->state == CS_PAUSED ? 0 : set_running(en, c, &m, e);
 	case MONITOR_EXITED: return has_ended(c->state) ? 0 : set_exited(en, c, &m, ret_gone, e);
-	case MONITOR_DIED: return has_ended(c->state) ? 0 : set_lost(en, c, "killed", ret_gone, e);
+	case MONITOR_DIED: return has_ended(c->state) ? 0 : set_lost(en, c, ret_gone, e);
 	}
 	return 0;
 }

@@ -111,6 +111,15 @@ int start_container(struct engine *en, const char *id, bool has_tty, bool shows_
 	return r < 0 ? r : follow(fd, o, has_tty, ret_exit, ret_detached, e);
 }
 
+static int start_again(struct engine *en, const struct container_record *c, const struct start_opts *o,
+		       struct exit_status *ret_exit, bool *ret_detached, struct err *e)
+{
+	_cleanup_fd_ int lock = -1;
+	int r = container_lock(en, c->id, &lock, e);
+
+	return r < 0 ? r : start_container(en, c->id, c->has_tty, false, o, ret_exit, ret_detached, e);
+}
+
 int engine_start(struct engine *en, const char *name, const struct start_opts *o, struct exit_status *ret_exit,
 		 bool *ret_detached, struct err *e)
 {
@@ -123,7 +132,7 @@ int engine_start(struct engine *en, const char *name, const struct start_opts *o
 	if (r == -EALREADY) /* docker: starting what runs is no error; with -a it is attaching */
 		r = o->attach ? engine_attach(en, c.id, o, ret_exit, ret_detached, e) : 0;
 	else if (r >= 0)
-		r = start_container(en, c.id, c.has_tty, false, o, ret_exit, ret_detached, e);
+		r = start_again(en, &c, o, ret_exit, ret_detached, e);
 	container_record_done(&c);
 	return r;
 }
