@@ -7,9 +7,11 @@ const struct opt man_options[] = { { NULL } };
 
 #define TEMPLATE_MAX (256u << 10)
 
-/* scdoc reads _ * \ and a line's leading . as markup. */
+/* scdoc reads these as markup, and a '-' at the beginning of a line as a list. */
 static void put_escaped(const char *s)
 {
+	if (*s == '-')
+		putchar('\\');
 	for (; *s; s++) {
 		if (strchr("_*\\<>#~", *s))
 			putchar('\\');

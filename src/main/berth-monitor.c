@@ -98,7 +98,7 @@ static int run(const struct args *a, struct err *e)
 
 int main(int argc, char **argv)
 {
-	struct args args;
+	struct args args = { .client_fd = -1 };
 	struct err e = { 0 };
 	int r;
 
