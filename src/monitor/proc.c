@@ -98,10 +98,11 @@ static void on_output(struct loop *loop _unused_, int fd _unused_, uint32_t even
 {
 	struct output *o = arg;
 	struct proc *p = o->proc;
+	struct monitor *m = p->m;
 
 	if (output_read(o) < 0)
-		proc_maybe_done(p);
-	clients_reap(p->m);
+		proc_maybe_done(p); /* may free it */
+	clients_reap(m);
 }
 
 static void output_resume(struct output *o)
