@@ -40,9 +40,16 @@ const struct opt save_options[] = {
 	{ NULL },
 };
 
-static int check_save(const struct save_args *a, struct err *e)
+static int check_save(struct save_args *a, struct err *e)
 {
 	static const char *const formats[] = { "docker-archive", "oci-archive", "oci-dir" };
+
+	if (a->format && streq(a->format, "oci")) { /* skopeo's word for a layout directory */
+		free(a->format);
+		a->format = strdup("oci-dir");
+		if (!a->format)
+			return err_set(e, ENOMEM, "out of memory");
+	}
 	bool known = !a->format;
 
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)

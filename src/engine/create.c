@@ -59,7 +59,9 @@ static int find_image(struct engine *en, const struct run_opts *o, struct image 
 		return r;
 	_cleanup_free_ char *shown = ref_familiar(&ref);
 	ref_done(&ref);
-	fprintf(stderr, "Unable to find image '%s' locally\n", shown ? shown : o->image);
+	/* docker's line, for who watches; elsewhere the one line on stderr is the error's. */
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "Unable to find image '%s' locally\n", shown ? shown : o->image);
 	*e = (struct err){ 0 };
 	r = pull_image(en, o, e);
 	return r < 0 ? r : image_find(en->store, o->image, ret, e);
