@@ -50,8 +50,9 @@ enum topic { TOPIC_RUN, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
 	A("container start", start)                                                                                         \
 	A("container stop", stop)                                                                                           \
 	A("container restart", restart)                                                                                     \
-	A("container kill", kill) A("container rm", rm) A("container ls", ps) A("container list", ps) A("container ps", ps) \
-		A("container logs", logs) A("container exec", exec) A("container attach", attach) A("container wait", wait) \
+	A("container kill", kill)                                                                                           \
+	A("container rm", rm) A("container ls", ps) A("container list", ps) A("container ps", ps) A("container logs", logs) \
+		A("container exec", exec) A("container attach", attach) A("container wait", wait)                           \
 			A("container inspect", inspect) A("image ls", images) A("image list", images) A("image pull", pull) \
 				A("image rm", rmi) A("image tag", tag) A("image load", load) A("image save", save)          \
 					A("system info", info)
