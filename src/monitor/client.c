@@ -45,8 +45,8 @@ int client_add(struct monitor *m, int fd, struct client **ret, struct err *e)
 	return 0;
 }
 
-/* Leaves its processes. The main one's input ends with a client that it was to come from, unless a terminal may be attached
- * again, or other clients are there (docker's StdinOnce). */
+/* Leaves its processes. A process's input ends with the last client that it could come from, but for a terminal's and for the
+ * main process's without StdinOnce (docker's rule): somebody may attach again. */
 static void leave_procs(struct client *c)
 {
 	while (c->links) {
@@ -54,7 +54,9 @@ static void leave_procs(struct client *c)
 		struct proc *p = l->proc;
 		bool ends_input = l->wants_in && !p->task.has_tty && !p->keep_stdin && p->in_fd >= 0;
 		link_free(l);
-		if (ends_input && !p->links) {
+		for (const struct link *other = p->links; other; other = other->next_of_proc)
+			ends_input &= !other->wants_in;
+		if (ends_input) {
 			loop_del(p->in_src);
 			p->in_src = NULL;
 			if (p->is_started)

@@ -149,10 +149,9 @@ static int on_stdin(struct client *c, const struct frame *f, struct err *e)
 {
 	struct link *l = link_find(c, f->channel);
 
-	if (!l || (l->in_eof && l->proc->has_exited)) /* it may have ended while this was under way */
+	/* It may have ended while this was under way; or it has no input, and whoever types gets no credit for more. */
+	if (!l || !l->wants_in || l->proc->has_exited)
 		return 0;
-	if (!l->wants_in)
-		return err_set(e, EPROTO, "input on channel %u, which was attached without", f->channel);
 	if (f->len > FRAME_WINDOW - l->in_queue.len)
 		return err_set(e, EPROTO, "input on channel %u beyond the window of %u bytes", f->channel, FRAME_WINDOW);
 	if (f->len == 0) {
