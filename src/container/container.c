@@ -30,7 +30,19 @@ int check_spec(struct setup *s, struct err *e)
 	return 0;
 }
 
-int cgroup_make(struct setup *s, struct err *e)
+static int cgroup_make(struct setup *s, struct err *e)
+{
+	struct container *c = s->c;
+
+	return cgroup_create(s->args->host, c->cgroup_path, &s->spec->resources, &c->cgroup, e);
+}
+
+/* Pure v2: made before the clone, which puts the child into it for nothing. Elsewhere the many directories of v1 are made
+ * beside the child, and the child joins them itself: on v1 that spares the wait for an RCU grace period that a move by
+ * another process costs. */
+static bool is_made_early(const struct setup *s) { return s->args->host->cgroup == CGROUP_V2; }
+
+int cgroup_make_early(struct setup *s, struct err *e)
 {
 	struct container *c = s->c;
 
@@ -40,16 +52,55 @@ int cgroup_make(struct setup *s, struct err *e)
 		s->spec->cgroups_path && *s->spec->cgroups_path ? strdup(s->spec->cgroups_path) : str_fmt("/berth/%s", c->id);
 	if (!c->cgroup_path)
 		return err_set(e, ENOMEM, "out of memory");
-	return cgroup_create(s->args->host, c->cgroup_path, &s->spec->resources, &c->cgroup, e);
+	return is_made_early(s) ? cgroup_make(s, e) : 0;
 }
 
-/* By the child itself, or the stage of an exec, which on v1 spares it the wait for an RCU grace period that a move by another
- * process costs. With a clone fd (v2) it was born there. */
+int cgroup_make_beside(struct setup *s, struct err *e)
+{
+	int r;
+
+	if (s->args->no_cgroup || is_made_early(s))
+		return 0;
+	r = cgroup_make(s, e);
+	if (r < 0)
+		return r;
+	r = sync_send(s->sock, SYNC_CGROUP, s->c->pid);
+	/* Gone: what it reported, if anything, is the better error, and read next. */
+	return r == -EPIPE || r == -ECONNRESET ? 0 : r < 0 ? err_set(e, -r, "%s", strerror(-r)) : 0;
+}
+
+static int join_made_beside(struct setup *s, struct err *e)
+{
+	struct cgroup *cg = NULL;
+	int r = sync_wait(s, SYNC_CGROUP, e);
+
+	if (r == 0)
+		r = cgroup_open(s->args->host, s->c->cgroup_path, &cg, e);
+	if (r == 0)
+		r = cgroup_attach_self(cg, e);
+	cgroup_free(cg);
+	s->has_joined = r == 0;
+	return r;
+}
+
+/* Before the child is root of a user namespace only, and so may not write there any more. */
+int cgroup_join_early(struct setup *s, struct err *e)
+{
+	bool must = s->spec->ns.wanted[NS_USER] || s->spec->ns.path[NS_CGROUP];
+
+	return must && !s->args->no_cgroup && !is_made_early(s) ? join_made_beside(s, e) : 0;
+}
+
 int cgroup_join(struct setup *s, struct err *e)
 {
 	struct container *c = s->c;
 
-	return c->cgroup && cgroup_clone_fd(c->cgroup) < 0 ? cgroup_attach_self(c->cgroup, e) : 0;
+	if (s->args->no_cgroup || s->has_joined)
+		return 0;
+	/* An exec's stage has them open; with a clone fd it was born there. */
+	if (c->cgroup)
+		return cgroup_clone_fd(c->cgroup) < 0 ? cgroup_attach_self(c->cgroup, e) : 0;
+	return join_made_beside(s, e);
 }
 
 /* ---- create ---- */

@@ -75,13 +75,13 @@ static int mask_one(struct setup *s, struct masks *m, const char *path, struct e
 	return S_ISDIR(st.st_mode) ? cover_dir(m, target, e) : cover_file(s, m, target, e);
 }
 
-int mask_apply(struct setup *s, struct err *e)
+static int mask_all(struct setup *s, bool is_late, struct err *e)
 {
 	struct masks m = { .null = -1, .empty = -1 };
 	int r = 0;
 
 	for (char *const *p = s->spec->masked_paths; p && *p && r == 0; p++) {
-		r = mask_one(s, &m, *p, e);
+		r = path_is_late(s->spec, *p) == is_late ? mask_one(s, &m, *p, e) : 0;
 		if (r < 0)
 			err_push(e, r, "%s", *p);
 	}
@@ -108,14 +108,24 @@ static int readonly_one(struct setup *s, const char *path, struct err *e)
 	return r < 0 ? err_set(e, -r, "%s", strerror(-r)) : 0;
 }
 
-int readonly_apply(struct setup *s, struct err *e)
+static int readonly_all(struct setup *s, bool is_late, struct err *e)
 {
 	int r = 0;
 
 	for (char *const *p = s->spec->readonly_paths; p && *p && r == 0; p++) {
-		r = readonly_one(s, *p, e);
+		r = path_is_late(s->spec, *p) == is_late ? readonly_one(s, *p, e) : 0;
 		if (r < 0)
 			err_push(e, r, "%s", *p);
 	}
 	return r;
+}
+
+int mask_apply(struct setup *s, struct err *e) { return mask_all(s, false, e); }
+int readonly_apply(struct setup *s, struct err *e) { return readonly_all(s, false, e); }
+
+int mask_apply_late(struct setup *s, struct err *e)
+{
+	int r = mask_all(s, true, e);
+
+	return r < 0 ? r : readonly_all(s, true, e);
 }

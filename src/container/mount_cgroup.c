@@ -1,60 +1,29 @@
-/* mount_cgroup: the container's view of its own cgroups, inside its cgroup namespace. On v2 one mount; on v1 a tmpfs with a
- * mount for each hierarchy in which the container has a cgroup of its own. One in which it has none would show the host's
- * root cgroup, so it is left out. Called by mounts.c, after ns_cgroup. */
+/* mount_cgroup: the container's view of its own cgroups: on v2 one mount, on v1 a tmpfs with a mount for each hierarchy in
+ * which the container has a cgroup of its own. What is mounted is the container's own directory, bound from the host's mount:
+ * that costs a tenth of a new cgroup mount, and can't show the host's tree even where there is no cgroup namespace. Called by
+ * mounts.c, before the pivot and after "cgroup join". */
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "setup.h"
 
-/* Whether the container's place in ctrl's hierarchy is its own cgroup. self: /proc/self/cgroup from before the cgroup namespace
- * was made ("4:memory:/berth/ID"); the hierarchy may itself be mounted from a deeper point, so the end of the path decides. */
-static bool is_own(const char *self, const char *ctrl, const char *own)
+/* base: a hierarchy's mount point. A detached mount of the container's own directory there; -ENOENT where it has none. */
+static int clone_own(struct setup *s, const char *base, uint64_t attrs, struct err *e)
 {
-	size_t n = strlen(ctrl), n_own = strlen(own);
-
-	for (const char *line = self; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
-		const char *list = strchr(line, ':');
-
-		if (!list)
-			continue;
-		for (const char *p = list + 1; *p && *p != ':';) {
-			size_t len = strcspn(p, ",:");
-
-			if (len == n && memcmp(p, ctrl, n) == 0) {
-				const char *path = p + strcspn(p, ":") + 1;
-				size_t n_path = strcspn(path, "\n");
-
-				return n_path >= n_own && memcmp(path + n_path - n_own, own, n_own) == 0;
-			}
-			p += len + (p[len] == ',');
-		}
-	}
-	return false;
-}
-
-static int mount_v1_one(int dirfd, const char *name, const char *options, uint64_t attrs, struct err *e)
-{
-	_cleanup_fd_ int fd = -1, target = -1;
-	const char *data[CG_CTRL_COUNT];
-	_cleanup_strv_ char **list = strv_split(options, ',');
-	size_t n = 0;
+	_cleanup_free_ char *path = str_fmt("%s%s", base, s->c->cgroup_path);
+	_cleanup_fd_ int fd = -1;
 	int r;
 
-	if (!list)
-		return err_set(e, ENOMEM, "cgroup %s: out of memory", name);
-	for (; list[n] && n < ARRAY_SIZE(data); n++)
-		data[n] = list[n];
-	if (mkdirat(dirfd, name, 0555) < 0)
-		return err_set(e, errno, "cgroup %s: %s", name, strerror(errno));
-	target = openat(dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (target < 0)
-		return err_set(e, errno, "cgroup %s: %s", name, strerror(errno));
-	fd = fs_mount("cgroup", "cgroup", data, n, attrs, e);
+	if (!path)
+		return err_set(e, ENOMEM, "cgroup: out of memory");
+	fd = mount_clone(AT_FDCWD, path, false);
+	if (fd == -ENOENT)
+		return -ENOENT;
 	if (fd < 0)
-		return fd;
-	r = mount_attach(fd, target);
-	return r < 0 ? err_set(e, -r, "cgroup %s: attach: %s", name, strerror(-r)) : 0;
+		return err_set(e, -fd, "%s: %s", path, strerror(-fd));
+	r = mount_attrs(fd, false, attrs, 0, MS_PRIVATE);
+	return r < 0 ? err_set(e, -r, "%s: %s", path, strerror(-r)) : TAKE_FD(fd);
 }
 
 /* Names of the controllers that share the hierarchy at h->cgroup_v1[first], comma-separated: "cpu,cpuacct". */
@@ -74,29 +43,34 @@ static bool is_first_of_hierarchy(const struct host *h, int c)
 	return h->cgroup_v1[c] != NULL;
 }
 
-static int mount_v1_all(struct setup *s, int tmpfs, uint64_t attrs, struct err *e)
+/* "cpu" -> "cpu,cpuacct", as programs look for either. */
+static int link_names(const struct host *h, int first, const char *names, int tmpfs, struct err *e)
+{
+	for (int c = first; strchr(names, ',') && c < CG_CTRL_COUNT; c++)
+		if (streq0(h->cgroup_v1[c], h->cgroup_v1[first]) &&
+		    symlinkat(names, tmpfs, cgroup_ctrl_name((enum cgroup_ctrl)c)) < 0)
+			return err_set(e, errno, "cgroup %s: %s", names, strerror(errno));
+	return 0;
+}
+
+static int mount_hierarchy(struct setup *s, int c, int tmpfs, uint64_t attrs, struct err *e)
 {
 	const struct host *h = s->args->host;
+	_cleanup_buf_ struct buf names = { 0 };
+	_cleanup_fd_ int fd = clone_own(s, h->cgroup_v1[c], attrs, e), target = -1;
 	int r;
 
-	for (int c = 0; c < CG_CTRL_COUNT; c++) {
-		_cleanup_buf_ struct buf names = { 0 };
-		const char *ctrl = cgroup_ctrl_name((enum cgroup_ctrl)c);
-
-		if (!is_first_of_hierarchy(h, c) || !is_own(s->self_cgroup, ctrl, s->c->cgroup_path))
-			continue;
-		if (names_of(h, c, &names) < 0)
-			return err_set(e, ENOMEM, "cgroup: out of memory");
-		r = mount_v1_one(tmpfs, names.data, names.data, attrs, e);
-		if (r < 0)
-			return r;
-		/* "cpu" -> "cpu,cpuacct", as programs look for either. */
-		for (int d = c; d < CG_CTRL_COUNT; d++)
-			if (strchr(names.data, ',') && streq0(h->cgroup_v1[d], h->cgroup_v1[c]) &&
-			    symlinkat(names.data, tmpfs, cgroup_ctrl_name((enum cgroup_ctrl)d)) < 0)
-				return err_set(e, errno, "cgroup %s: %s", names.data, strerror(errno));
-	}
-	return 0;
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	if (names_of(h, c, &names) < 0)
+		return err_set(e, ENOMEM, "cgroup: out of memory");
+	if (mkdirat(tmpfs, names.data, 0555) < 0)
+		return err_set(e, errno, "cgroup %s: %s", names.data, strerror(errno));
+	target = openat(tmpfs, names.data, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (target < 0)
+		return err_set(e, errno, "cgroup %s: %s", names.data, strerror(errno));
+	r = mount_attach(fd, target);
+	return r < 0 ? err_set(e, -r, "cgroup %s: attach: %s", names.data, strerror(-r)) : link_names(h, c, names.data, tmpfs, e);
 }
 
 static int mount_v1(struct setup *s, int target, uint64_t attrs, struct err *e)
@@ -110,8 +84,8 @@ static int mount_v1(struct setup *s, int target, uint64_t attrs, struct err *e)
 	r = mount_attach(tmpfs, target);
 	if (r < 0)
 		return err_set(e, -r, "attach: %s", strerror(-r));
-	if (s->self_cgroup && s->spec->ns.wanted[NS_CGROUP]) {
-		r = mount_v1_all(s, tmpfs, attrs, e);
+	for (int c = 0; s->c->cgroup_path && c < CG_CTRL_COUNT; c++) {
+		r = is_first_of_hierarchy(s->args->host, c) ? mount_hierarchy(s, c, tmpfs, attrs, e) : 0;
 		if (r < 0)
 			return r;
 	}
@@ -129,12 +103,12 @@ int mount_cgroup(struct setup *s, int target, const struct mount_plan *plan, str
 		return err_set(e, EINVAL, "option \"%s\": not one that a cgroup mount knows", plan->data[0]);
 	if (s->args->host->cgroup != CGROUP_V2)
 		return mount_v1(s, target, attrs, e);
-	/* Without a cgroup of its own in a cgroup namespace of its own this would be the host's whole tree. */
-	if (!s->c->cgroup || !s->spec->ns.wanted[NS_CGROUP])
+	/* Without a cgroup of its own nothing is shown. */
+	if (!s->c->cgroup_path)
 		return 0;
-	fd = fs_mount("cgroup2", "cgroup", NULL, 0, attrs, e);
+	fd = clone_own(s, s->args->host->cgroup_v2, attrs, e);
 	if (fd < 0)
-		return fd;
+		return e->no ? fd : err_set(e, -fd, "%s%s: %s", s->args->host->cgroup_v2, s->c->cgroup_path, strerror(-fd));
 	r = mount_attach(fd, target);
 	return r < 0 ? err_set(e, -r, "attach: %s", strerror(-r)) : 0;
 }

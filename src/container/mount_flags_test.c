@@ -113,9 +113,9 @@ TEST(the_cgroup_namespace_is_never_made_by_clone)
 	for (int n = 0; n < NS_COUNT; n++)
 		s.ns.wanted[n] = true;
 	is_int(ns_clone_flags(&s) & CLONE_NEWCGROUP, 0);
-	ok(ns_clone_flags(&s) & CLONE_NEWNET);
-	s.ns.path[NS_NET] = (char[]){ "/proc/1/ns/net" };
-	is_int(ns_clone_flags(&s) & CLONE_NEWNET, 0);
+	ok(ns_clone_flags(&s) & CLONE_NEWIPC);
+	s.ns.path[NS_IPC] = (char[]){ "/proc/1/ns/ipc" };
+	is_int(ns_clone_flags(&s) & CLONE_NEWIPC, 0);
 }
 
 TEST(only_sysctls_of_a_new_namespace_are_allowed)

@@ -3,7 +3,9 @@
  *   mounts_open_shared  before the tree becomes private: binds that want events from the host must be cloned while the source
  *                       still is in its peer group
  *   mounts_private      cuts the tree off the host's
- *   mounts_apply        the mounts
+ *   mounts_apply        all but the late ones
+ *   mounts_apply_late   cgroup mounts, and whatever lies on them: last, so that the parent has the time of all the others to
+ *                       make the cgroups
  *   mounts_propagation  once all is built */
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -30,6 +32,14 @@ static bool is_kernel_type(const char *type)
 }
 
 static bool is_cgroup(const struct spec_mount *m) { return streq0(m->type, "cgroup") || streq0(m->type, "cgroup2"); }
+
+bool path_is_late(const struct spec *s, const char *path)
+{
+	for (size_t i = 0; i < s->n_mounts; i++)
+		if (is_cgroup(&s->mounts[i]) && path_is_under(path, s->mounts[i].destination))
+			return true;
+	return false;
+}
 
 static bool has_bind(const struct spec_mount *m)
 {
@@ -173,13 +183,23 @@ static int do_mount(struct setup *s, size_t i, struct err *e)
 	return r < 0 ? err_push(e, r, "mount %s", m->destination) : 0;
 }
 
-int mounts_apply(struct setup *s, struct err *e)
+static int apply(struct setup *s, bool is_late, struct err *e)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < s->spec->n_mounts && r == 0; i++)
-		r = do_mount(s, i, e);
+		if (path_is_late(s->spec, s->spec->mounts[i].destination) == is_late)
+			r = do_mount(s, i, e);
 	return r;
+}
+
+int mounts_apply(struct setup *s, struct err *e) { return apply(s, false, e); }
+
+int mounts_apply_late(struct setup *s, struct err *e)
+{
+	int r = apply(s, true, e);
+
+	return r < 0 ? r : mask_apply_late(s, e);
 }
 
 static int open_if_shared(struct setup *s, size_t i, struct err *e)

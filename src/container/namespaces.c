@@ -33,9 +33,10 @@ uint64_t ns_clone_flags(const struct spec *s)
 {
 	uint64_t flags = 0;
 
-	/* A cgroup namespace is rooted where its maker is at that moment: the child unshares it once it is in its cgroups. */
+	/* A cgroup namespace is rooted where its maker is at that moment: the child unshares it once it is in its cgroups. For the
+	 * network see ns_net. */
 	for (int n = 0; n < NS_COUNT; n++)
-		if (ns_is_new(s, n) && n != NS_CGROUP)
+		if (ns_is_new(s, n) && n != NS_CGROUP && n != NS_NET)
 			flags |= ns_table[n].clone_flag;
 	return flags;
 }
@@ -95,15 +96,16 @@ int ns_join(struct setup *s, struct err *e)
 
 int ns_cgroup(struct setup *s, struct err *e)
 {
-	int r;
-
-	/* From inside the new namespace every hierarchy looks as if it began at the container; see mount_cgroup.c. */
-	if (s->c->cgroup && s->args->host->cgroup != CGROUP_V2) {
-		r = file_read(s->procfd, "self/cgroup", 64 << 10, &s->self_cgroup, NULL);
-		if (r < 0)
-			return err_set(e, -r, "/proc/self/cgroup: %s", strerror(-r));
-	}
 	if (ns_is_new(s->spec, NS_CGROUP) && unshare(CLONE_NEWCGROUP) < 0)
 		return err_set(e, errno, "new cgroup namespace: %s", strerror(errno));
 	return join_one(s, NS_CGROUP, e);
+}
+
+/* Of a new one for the network the kernel spends as long on as on all others together: so the child makes it, while the parent
+ * makes the cgroups. */
+int ns_net(struct setup *s, struct err *e)
+{
+	if (ns_is_new(s->spec, NS_NET) && unshare(CLONE_NEWNET) < 0)
+		return err_set(e, errno, "new network namespace: %s", strerror(errno));
+	return 0;
 }

@@ -70,8 +70,8 @@ struct setup {
 	struct spec_caps caps; /* the final sets */
 	char **env;            /* the process's, completed */
 	char *program;         /* path to exec, found in the container */
+	bool has_joined;       /* it is in its cgroups */
 	bool cwd_pending;      /* cwd could not be entered as root: once more as the user */
-	char *self_cgroup;     /* v1: /proc/self/cgroup before the cgroup namespace */
 
 	pid_t exec_pid;             /* parent: the exec'd process */
 	pid_t own_pid;              /* child: what the parent calls it */
@@ -102,6 +102,7 @@ void steps_trace(const struct setup *s, const struct sync_report *rep, enum wher
 /* ---- sync.c: messages over the socket pair ---- */
 enum sync_kind {
 	SYNC_MAPPED = 1, /* parent: uid and gid maps are written */
+	SYNC_CGROUP,     /* parent: the cgroups are made */
 	SYNC_HOOKED,     /* parent: hooks of the runtime have run */
 	SYNC_START,      /* parent: exec now */
 	SYNC_BORN,       /* stage: pid of the child */
@@ -148,6 +149,7 @@ int ns_open(struct setup *s, struct err *e);              /* opens the paths to 
 int ns_join_for_children(struct setup *s, struct err *e); /* stage: user, pid */
 int ns_join(struct setup *s, struct err *e);              /* child: the others */
 int ns_cgroup(struct setup *s, struct err *e);            /* child, once in its cgroups: the cgroup namespace */
+int ns_net(struct setup *s, struct err *e);               /* child: the network namespace */
 
 /* ---- userns.c ---- */
 int userns_write_maps(struct setup *s, struct err *e); /* parent; then SYNC_MAPPED */
@@ -160,8 +162,10 @@ int exec_procfs(struct setup *s, struct err *e);
 
 /* ---- container.c ---- */
 int check_spec(struct setup *s, struct err *e);
-int cgroup_make(struct setup *s, struct err *e); /* parent */
-int cgroup_join(struct setup *s, struct err *e); /* child */
+int cgroup_make_early(struct setup *s, struct err *e); /* parent */
+int cgroup_make_beside(struct setup *s, struct err *e);
+int cgroup_join_early(struct setup *s, struct err *e); /* child */
+int cgroup_join(struct setup *s, struct err *e);       /* child */
 
 /* ---- procfs.c: a private procfs, and writes to it ---- */
 int procfs_open(struct setup *s, struct err *e);
@@ -215,6 +219,8 @@ int mount_attach(int mountfd, int targetfd); /* moves it onto the target */
 int mounts_open_shared(struct setup *s, struct err *e);
 int mounts_private(struct setup *s, struct err *e);
 int mounts_apply(struct setup *s, struct err *e);
+int mounts_apply_late(struct setup *s, struct err *e); /* and masks on them */
+bool path_is_late(const struct spec *s, const char *path);
 int mounts_propagation(struct setup *s, struct err *e);
 int mount_cgroup(struct setup *s, int target, const struct mount_plan *plan, struct err *e);
 
@@ -229,6 +235,7 @@ int files_store(struct setup *s, struct err *e); /* files.c */
 int files_apply(struct setup *s, struct err *e);
 int mask_apply(struct setup *s, struct err *e); /* mask.c */
 int readonly_apply(struct setup *s, struct err *e);
+int mask_apply_late(struct setup *s, struct err *e);
 int sysctl_apply(struct setup *s, struct err *e); /* sysctl.c */
 bool sysctl_is_allowed(const struct spec *s, const char *key);
 int uts_apply(struct setup *s, struct err *e);    /* uts.c */

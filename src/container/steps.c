@@ -6,18 +6,19 @@
 const struct step create_steps[] = {
 	{ "check", STEP_BEFORE, check_spec },
 	{ "namespaces to join", STEP_BEFORE, ns_open },
-	{ "cgroup", STEP_BEFORE, cgroup_make },
+	{ "cgroup", STEP_BEFORE, cgroup_make_early },
 	/* --- clone3: from here on parent and child work side by side --- */
+	{ "cgroup", STEP_BESIDE, cgroup_make_beside },
 	{ "id maps", STEP_BESIDE, userns_write_maps },
 	{ "oom score", STEP_BESIDE, oom_score_apply },
 
 	{ "session", STEP_CHILD, child_session },
-	{ "cgroup join", STEP_CHILD, cgroup_join }, /* while it is the host's root */
+	{ "cgroup join", STEP_CHILD, cgroup_join_early }, /* before a user namespace takes the right to */
 	{ "join namespaces", STEP_CHILD, ns_join },
 	{ "user namespace", STEP_CHILD, userns_enter }, /* before anything is made: files need an owner */
 	{ "init", STEP_CHILD, init_open },              /* while the host's tree is in sight */
+	{ "network namespace", STEP_CHILD, ns_net },
 	{ "procfs", STEP_CHILD, procfs_open },
-	{ "cgroup namespace", STEP_CHILD, ns_cgroup }, /* rooted at the cgroups just joined */
 	{ "hostname", STEP_CHILD, uts_apply },
 	{ "network", STEP_CHILD, net_apply },
 	{ "sysctl", STEP_CHILD, sysctl_apply },
@@ -32,6 +33,9 @@ const struct step create_steps[] = {
 	{ "working directory", STEP_CHILD, cwd_make }, /* while the root can be written to */
 	{ "masked paths", STEP_CHILD, mask_apply },    /* after every mount that could uncover them */
 	{ "read-only paths", STEP_CHILD, readonly_apply },
+	{ "cgroup join", STEP_CHILD, cgroup_join },
+	{ "cgroup namespace", STEP_CHILD, ns_cgroup }, /* rooted at the cgroups just joined */
+	{ "cgroup mounts", STEP_CHILD, mounts_apply_late },
 	{ "hooks", STEP_CHILD, hooks_wait },
 	{ "pivot", STEP_CHILD, rootfs_pivot },
 	{ "limits", STEP_CHILD, rlimits_apply },
