@@ -4,16 +4,18 @@
  * container sees, whiteouts already applied; the kernel of the host never mounts it. A second asker waits on the lock of the first.
  * The file grows in tmp and gets its name by rename, after its data is on disk. */
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "store_private.h"
-
-#define SOURCE_FD 3 /* the overlay, in mkfs.erofs */
 
 /* The last line that mkfs.erofs said. */
 static void last_line(int fd, char *ret, size_t n)
@@ -31,17 +33,17 @@ static void last_line(int fd, char *ret, size_t n)
 		snprintf(ret, n, "%s", line ? line + 1 : text);
 }
 
-static int run_mkfs(const char *mkfs, int mountfd, const char *out, struct err *e)
+static int run_mkfs(const char *mkfs, const char *source, const char *out, struct err *e)
 {
 	/* No compression: reading is then a copy out of the host's page cache, and making it is several times faster. */
-	const char *argv[] = { mkfs, "--quiet", "--preserve-mtime", out, "/proc/self/fd/3", NULL };
-	_cleanup_fd_ int said = memfd_create("mkfs.erofs", MFD_CLOEXEC), null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	const int fds[][2] = { { null, 0 }, { said, 1 }, { said, 2 }, { mountfd, SOURCE_FD } };
+	const char *argv[] = { mkfs, "--quiet", "--preserve-mtime", out, source, NULL };
+	_cleanup_fd_ int said = memfd_create("mkfs.erofs", MFD_CLOEXEC);
+	const int fds[][2] = { { said, 1 }, { said, 2 } };
 	char why[200];
 	pid_t pid;
 	int status, r;
 
-	if (said < 0 || null < 0)
+	if (said < 0)
 		return err_set(e, errno, "run mkfs.erofs: %s", strerror(errno));
 	struct spawn sp = { .path = mkfs,
 			    .argv = (char *const *)(uintptr_t)argv,
@@ -55,6 +57,48 @@ static int run_mkfs(const char *mkfs, int mountfd, const char *out, struct err *
 		return 0;
 	last_line(said, why, sizeof(why));
 	return err_set(e, EIO, "mkfs.erofs failed with status %d: %s", status_to_exit(status), why);
+}
+
+/* mkfs.erofs asks realpath(3) for its source, and a detached mount has no path (it reads "/": the host's root!). So it runs in a
+ * mount namespace where the overlay stands over its own uppermost layer. */
+static int mount_and_run(const char *mkfs, int mountfd, const char *where, const char *out, struct err *e)
+{
+	struct stat overlay, there;
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || unshare(CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_set(e, errno, "private mount namespace: %s", strerror(errno));
+	if (move_mount(mountfd, "", AT_FDCWD, where, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_set(e, errno, "mount the layers: %s", strerror(errno));
+	/* Nothing but the image may ever get into a guest's disk. */
+	if (fstat(mountfd, &overlay) < 0 || stat(where, &there) < 0 || overlay.st_dev != there.st_dev ||
+	    overlay.st_ino != there.st_ino)
+		return err_set(e, EIO, "the mounted layers are not at %s", where);
+	return run_mkfs(mkfs, where, out, e);
+}
+
+static int in_child(const char *mkfs, int mountfd, const char *where, const char *out, struct err *e)
+{
+	struct err said = { 0 };
+	int report[2], status;
+
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return err_set(e, errno, "pipe: %s", strerror(errno));
+	pid_t pid = fork();
+	if (pid == 0) {
+		mount_and_run(mkfs, mountfd, where, out, &said);
+		_exit(fd_write_full(report[1], &said, sizeof(said)) < 0);
+	}
+	int no = errno;
+	fd_close(report[1]);
+	ssize_t n = pid < 0 ? -no : fd_read_full(report[0], &said, sizeof(said));
+	fd_close(report[0]);
+	if (pid < 0)
+		return err_set(e, no, "fork: %s", strerror(no));
+	spawn_wait(pid, &status);
+	if (n != (ssize_t)sizeof(said))
+		return err_set(e, EIO, "the process that makes it ended with status %d", status_to_exit(status));
+	return said.no ? err_set(e, said.no, "%s", said.msg) : 0;
 }
 
 static int make_disk(struct store *s, const struct image *i, const char *tmp, const char *name, struct err *e)
@@ -74,7 +118,7 @@ static int make_disk(struct store *s, const struct image *i, const char *tmp, co
 	if ((r = snapshot_mount(&(struct snapshot){ .layers = dirs }, &mountfd, e)) < 0)
 		return r;
 	log_info("image", "making the guest's disk of %.19s (once per image)", i->id);
-	if ((r = run_mkfs(mkfs, mountfd, out, e)) < 0)
+	if ((r = in_child(mkfs, mountfd, dirs[0], out, e)) < 0)
 		return r;
 	_cleanup_fd_ int fd = open(out, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 || fchmod(fd, 0400) < 0 || fdatasync(fd) < 0)

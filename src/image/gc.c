@@ -20,30 +20,31 @@
 #define PART_KEPT_S (7 * 24 * 3600)
 
 struct marks {
-	char **hex; /* of blobs and of chain ids: both are SHA-256, one set serves */
+	char **names; /* "bHEX" blobs, "cHEX" chain ids: of one uncompressed layer both may have the same digits */
 	size_t n, room;
 	int tmpfd;
+	char kind;       /* what is being swept */
 	bool keep_blobs; /* a manifest could not be read */
 };
 
 static void marks_done(struct marks *m)
 {
 	for (size_t i = 0; i < m->n; i++)
-		free(m->hex[i]);
-	free(m->hex);
+		free(m->names[i]);
+	free(m->names);
 }
 
-static int mark(struct marks *m, const char *hex)
+static int mark(struct marks *m, char kind, const char *hex)
 {
 	if (m->n == m->room) {
 		size_t room = m->room ? m->room * 2 : 64;
-		char **more = reallocarray(m->hex, room, sizeof(*more));
+		char **more = reallocarray(m->names, room, sizeof(*more));
 		if (!more)
 			return -ENOMEM;
-		m->hex = more;
+		m->names = more;
 		m->room = room;
 	}
-	if (!(m->hex[m->n] = strndup(hex, 64)))
+	if (!(m->names[m->n] = str_fmt("%c%.64s", kind, hex)))
 		return -ENOMEM;
 	m->n++;
 	return 0;
@@ -53,7 +54,7 @@ static int compare(const void *a, const void *b) { return strcmp(*(char *const *
 
 static bool is_marked(const struct marks *m, const char *hex)
 {
-	return m->n && bsearch(&hex, m->hex, m->n, sizeof(*m->hex), compare);
+	return m->n && bsearch(&hex, m->names, m->n, sizeof(*m->names), compare);
 }
 
 static int mark_blobs(struct store *s, const struct image_record *rec, struct marks *m, struct err *e)
@@ -70,11 +71,11 @@ static int mark_blobs(struct store *s, const struct image_record *rec, struct ma
 		m->keep_blobs = true;
 		return 0;
 	}
-	r = mark(m, digest_hex(rec->manifest_digest));
+	r = mark(m, 'b', digest_hex(rec->manifest_digest));
 	if (r == 0)
-		r = mark(m, digest_hex(man.config.digest));
+		r = mark(m, 'b', digest_hex(man.config.digest));
 	for (size_t i = 0; r == 0 && i < man.n_layers; i++)
-		r = mark(m, digest_hex(man.layers[i].digest));
+		r = mark(m, 'b', digest_hex(man.layers[i].digest));
 	return r;
 }
 
@@ -84,7 +85,7 @@ static int mark_image(struct store *s, const struct image_record *rec, struct ma
 	int r = mark_blobs(s, rec, m, &damage);
 
 	for (size_t i = 0; r == 0 && rec->chain_ids && rec->chain_ids[i]; i++)
-		r = mark(m, digest_hex(rec->chain_ids[i]));
+		r = mark(m, 'c', digest_hex(rec->chain_ids[i]));
 	return r < 0 ? err_set(e, -r, "collect: %s", strerror(-r)) : 0;
 }
 
@@ -146,7 +147,7 @@ static int mark_container(struct store *s _unused_, int dirfd, const char *name,
 		const char *hex = strstr(l.layers[i], "/layers/"), *next;
 		while (hex && (next = strstr(hex + 1, "/layers/")))
 			hex = next;
-		if (hex && mark(arg, hex + strlen("/layers/")) < 0)
+		if (hex && mark(arg, 'c', hex + strlen("/layers/")) < 0)
 			return err_set(e, ENOMEM, "collect: out of memory");
 	}
 	return 0;
@@ -155,12 +156,13 @@ static int mark_container(struct store *s _unused_, int dirfd, const char *name,
 static int sweep_entry(struct store *s, int dirfd, const char *name, void *arg, struct err *e)
 {
 	const struct marks *m = arg;
-	char hex[65], doomed[80];
+	char hex[66], doomed[80];
 
 	/* HEX of a blob or a layer, HEX.erofs of a disk; names of another form are remains of interrupted work. */
-	snprintf(hex, sizeof(hex), "%s", name);
+	snprintf(hex, sizeof(hex), "%c%s", m->kind, name);
 	hex[strcspn(hex, ".")] = '\0';
-	if (is_marked(m, hex) && (name[strlen(hex)] == '\0' || streq(name + strlen(hex), ".erofs")))
+	const char *rest = name + strlen(hex) - 1;
+	if (is_marked(m, hex) && (*rest == '\0' || streq(rest, ".erofs")))
 		return 0;
 	snprintf(doomed, sizeof(doomed), "gc-%.64s", name);
 	int r = renameat(dirfd, name, m->tmpfd, doomed) < 0 && errno != ENOENT ? -errno : rm_rf(m->tmpfd, doomed);
@@ -189,7 +191,10 @@ static int sweep_tmp(struct store *s, int dirfd, const char *name, void *arg _un
 
 static int collect(struct store *s, struct err *e)
 {
-	static const char *const swept[] = { "layers", "erofs", "oci/blobs/sha256" };
+	static const struct {
+		char kind;
+		const char *folder;
+	} swept[] = { { 'c', "layers" }, { 'c', "erofs" }, { 'b', "oci/blobs/sha256" } };
 	_cleanup_fd_ int tmpfd = openat(s->rootfd, "tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_(marks_done) struct marks m = { .tmpfd = tmpfd };
 	int r = tmpfd < 0 ? err_set(e, errno, "open %s/tmp: %s", s->root, strerror(errno)) : mark_images(s, &m, e);
@@ -199,9 +204,11 @@ static int collect(struct store *s, struct err *e)
 	if (r < 0)
 		return err_push(e, r, "nothing was collected");
 	if (m.n)
-		qsort(m.hex, m.n, sizeof(*m.hex), compare);
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(swept) - m.keep_blobs; i++)
-		r = each_entry(s, swept[i], sweep_entry, &m, e);
+		qsort(m.names, m.n, sizeof(*m.names), compare);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(swept) - m.keep_blobs; i++) {
+		m.kind = swept[i].kind;
+		r = each_entry(s, swept[i].folder, sweep_entry, &m, e);
+	}
 	return r < 0 ? r : each_entry(s, "tmp", sweep_tmp, NULL, e);
 }
 
