@@ -174,11 +174,11 @@ char *str_human_size(uint64_t bytes, char buf[16])
 	double v = (double)bytes;
 	size_t u = 0;
 
-	while (v >= 1000 && u + 1 < ARRAY_SIZE(units)) {
+	while (v >= 999.5 && u + 1 < ARRAY_SIZE(units)) { /* what would round to 1000 */
 		v /= 1000;
 		u++;
 	}
-	snprintf(buf, 16, "%.3g%s", v >= 999.5 ? (double)(uint64_t)v : v, units[u]);
+	snprintf(buf, 16, "%.3g%s", v, units[u]);
 	return buf;
 }
 
