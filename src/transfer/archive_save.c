@@ -24,6 +24,14 @@ struct save {
 	struct json_object *docker;
 };
 
+/* libarchive's words alone ("Write error") don't say that the disk is full. */
+static int archive_failed(struct archive *a, struct err *e)
+{
+	int no = archive_errno(a);
+
+	return err_set(e, no > 0 ? no : EIO, "write the archive: %s", no > 0 ? strerror(no) : archive_error_string(a));
+}
+
 static int out_of_memory(struct err *e) { return err_set(e, ENOMEM, "save: out of memory"); }
 
 /* ---- one file of the result ---- */
@@ -39,17 +47,14 @@ static int tar_header(struct save *s, const char *path, mode_t type, uint64_t si
 	archive_entry_set_perm(entry, type == AE_IFDIR ? 0755 : 0644);
 	archive_entry_set_size(entry, (la_int64_t)size);
 	archive_entry_set_mtime(entry, 0, 0); /* the same images make the same archive */
-	int k = archive_write_header(s->tar, entry), no = archive_errno(s->tar);
+	int k = archive_write_header(s->tar, entry);
 	archive_entry_free(entry);
-	return k == ARCHIVE_OK ? 0 : err_set(e, no > 0 ? no : EIO, "write the archive: %s", archive_error_string(s->tar));
+	return k == ARCHIVE_OK ? 0 : archive_failed(s->tar, e);
 }
 
 static int tar_data(struct save *s, const void *p, size_t n, struct err *e)
 {
-	if (archive_write_data(s->tar, p, n) == (la_ssize_t)n)
-		return 0;
-	int no = archive_errno(s->tar);
-	return err_set(e, no > 0 ? no : EIO, "write the archive: %s", archive_error_string(s->tar));
+	return archive_write_data(s->tar, p, n) == (la_ssize_t)n ? 0 : archive_failed(s->tar, e);
 }
 
 static int write_text(struct save *s, const char *path, const char *text, struct err *e)
@@ -226,7 +231,7 @@ static int begin(struct save *s, struct err *e)
 	archive_write_set_format_pax_restricted(s->tar);
 	archive_write_set_bytes_in_last_block(s->tar, 1);
 	if (archive_write_open_fd(s->tar, s->out) != ARCHIVE_OK)
-		return err_set(e, EIO, "write the archive: %s", archive_error_string(s->tar));
+		return archive_failed(s->tar, e);
 	if ((r = tar_header(s, "blobs/", AE_IFDIR, 0, e)) < 0)
 		return r;
 	return tar_header(s, "blobs/sha256/", AE_IFDIR, 0, e);
@@ -242,8 +247,7 @@ int archive_save(int rootfd, enum save_format format, const struct save_image *i
 	if (r == 0)
 		r = write_documents(&s, e);
 	if (r == 0 && s.tar && archive_write_close(s.tar) != ARCHIVE_OK)
-		r = err_set(e, archive_errno(s.tar) > 0 ? archive_errno(s.tar) : EIO, "write the archive: %s",
-			    archive_error_string(s.tar));
+		r = archive_failed(s.tar, e);
 	if (s.tar) {
 		if (r < 0)
 			archive_write_fail(s.tar);
