@@ -26,7 +26,7 @@ static const struct early_mount {
  * mount of the same files moved on top of it has a parent, and costs no copy as switching to a tmpfs would. */
 static int leave_rootfs(struct err *e)
 {
-	if (mkdir("/root", 0755) < 0 || mount("/", "/root", NULL, MS_BIND, NULL) < 0 || chdir("/root") < 0 ||
+	if (mkdir("/self", 0755) < 0 || mount("/", "/self", NULL, MS_BIND, NULL) < 0 || chdir("/self") < 0 ||
 	    mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
 		return err_set(e, errno, "bind mount of the initramfs in place of itself: %s", strerror(errno));
 	return 0;

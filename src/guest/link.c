@@ -104,31 +104,44 @@ static void take_frames(struct link *l)
 		link_fail(l, EPROTO, "the other end of the guest's connection sent what is no frame");
 }
 
-static void on_ready(struct loop *loop _unused_, int fd, uint32_t events, void *arg)
+/* One read; true = there may be more. */
+static bool link_read(struct link *l)
+{
+	_cleanup_free_ char *chunk = malloc(READ_AT_ONCE);
+	ssize_t n = chunk ? read(l->fd, chunk, READ_AT_ONCE) : -1;
+
+	if (!chunk) {
+		link_fail(l, ENOMEM, "out of memory");
+		return false;
+	}
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return errno == EINTR;
+	if (n <= 0) {
+		link_fail(l, EPIPE, "the connection between host and guest was closed");
+		return false;
+	}
+	buf_add(&l->in, chunk, (size_t)n);
+	if (l->in.failed)
+		link_fail(l, ENOMEM, "out of memory");
+	else
+		take_frames(l);
+	return true;
+}
+
+void link_take(struct link *l)
+{
+	while (!l->is_broken && link_read(l))
+		;
+}
+
+static void on_ready(struct loop *loop _unused_, int fd _unused_, uint32_t events, void *arg)
 {
 	struct link *l = arg;
-	static const char gone[] = "the connection between host and guest was closed";
 
-	if (events & EPOLLOUT && link_send(l) < 0) {
-		link_fail(l, EPIPE, gone);
-		return;
-	}
-	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-		_cleanup_free_ char *chunk = malloc(READ_AT_ONCE);
-		ssize_t n = chunk ? read(fd, chunk, READ_AT_ONCE) : -1;
-
-		if (!chunk || (n < 0 && (errno == EAGAIN || errno == EINTR)))
-			return;
-		if (n <= 0) {
-			link_fail(l, EPIPE, gone);
-			return;
-		}
-		buf_add(&l->in, chunk, (size_t)n);
-		if (l->in.failed)
-			link_fail(l, ENOMEM, "out of memory");
-		else
-			take_frames(l);
-	}
+	if (events & EPOLLOUT && link_send(l) < 0)
+		link_fail(l, EPIPE, "the connection between host and guest was closed");
+	else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		link_read(l);
 }
 
 int link_init(struct link *l, struct loop *loop, int fd)

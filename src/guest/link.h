@@ -19,7 +19,7 @@ struct link {
 	/* One frame came; <0 breaks the link with what e says. May free flows; must not free the link. */
 	int (*on_frame)(struct link *l, const struct frame *f, struct err *e);
 	/* Once, from the loop: the other end is gone (-EPIPE) or broke the protocol (-EPROTO). Nothing is sent or read any
-	 * more. May free the link. */
+	 * more. Must not free the link. */
 	void (*on_broken)(struct link *l, const struct err *e);
 	void *arg;
 };
@@ -27,6 +27,8 @@ int link_init(struct link *l, struct loop *loop, int fd); /* callbacks and arg a
 void link_done(struct link *l);
 /* Sends what frame_put_x() put into l->out, now or as the fd takes it. Errors arrive at on_broken. */
 void link_flush(struct link *l);
+/* Takes what the other end has sent and the loop has not yet delivered. May call on_broken. */
+void link_take(struct link *l);
 /* Waits until all of l->out is sent, for at most timeout_ms. */
 int link_drain(struct link *l, int timeout_ms);
 

@@ -2,16 +2,18 @@
  *   /init of a guest's initramfs: brings the guest up and serves the host's orders (guest/agent.c) until it is told to stop.
  *   berth-init -- CMD [ARG...]: PID 1 inside a container that was started with --init (guest/reaper.c). */
 #include <stdio.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "guest.h"
 
 #define PORT_TIMEOUT_MS 10000
 
-/* The kernel's log is the one place that reaches the host before the port is open; "<2>" = critical passes "quiet". */
+/* The kernel's log is the one place that reaches the host before the port is open; "<2>" = critical passes "quiet". The
+ * device node is made here, because /dev may be what could not be mounted. */
 static void say(const char *what)
 {
-	_cleanup_fd_ int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	_cleanup_fd_ int fd = mknod("/kmsg", S_IFCHR | 0600, makedev(1, 11)) == 0 ? open("/kmsg", O_WRONLY | O_CLOEXEC) : -1;
 	_cleanup_free_ char *line = str_fmt("<2>berth-init: %s\n", what);
 
 	if (fd >= 0 && line && write(fd, line, strlen(line)) < 0)

@@ -1,0 +1,314 @@
+/* kernel: which kernel a guest boots. In this order: the one that was asked for (--kernel), one that is cached, one that is
+ * installed on the host for virtual machines, one fetched from the distribution.
+ *
+ *   ROOT/kernels/VERSION/kernel      an ELF kernel taken out of its bzImage where that can be entered directly (PVH), which
+ *                                    spares each boot the decompression; else the bzImage
+ *   ROOT/kernels/VERSION/modules     its modules: a directory, or a symlink to the host's
+ *   ROOT/kernels/VERSION/initramfs-* see initramfs.c
+ *   ROOT/kernels/custom/             initramfs of kernels given by path
+ *   ROOT/kernels/lock                flock by whoever makes any of these
+ * A VERSION directory appears by rename: it is whole or it is not there. */
+#include <dirent.h>
+#include <glob.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vm_impl.h"
+
+#define HOST_KERNELS "/boot/vmlinuz-*-cloud-amd64"
+
+void vm_kernel_done(struct vm_kernel *k)
+{
+	free(k->version);
+	free(k->image);
+	free(k->modules);
+	free(k->cache);
+	*k = (struct vm_kernel){ NULL };
+}
+
+struct mapped {
+	void *p;
+	size_t n;
+};
+
+static void mapped_done(struct mapped *m)
+{
+	if (m->p)
+		munmap(m->p, m->n);
+}
+
+static int map_file(const char *path, struct mapped *ret, struct err *e)
+{
+	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	void *p;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(e, errno, "kernel %s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode) || st.st_size == 0)
+		return err_set(e, ENOEXEC, "kernel %s: not a Linux kernel (%s)", path,
+			       S_ISREG(st.st_mode) ? "empty" : "not a file");
+	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED)
+		return err_set(e, errno, "kernel %s: %s", path, strerror(errno));
+	*ret = (struct mapped){ p, (size_t)st.st_size };
+	return 0;
+}
+
+/* An ELF kernel has no header for its version, but the banner that it prints first. */
+static char *elf_version(const struct mapped *m)
+{
+	static const char banner[] = "Linux version ";
+	const char *s = memmem(m->p, m->n, banner, sizeof(banner) - 1), *end = (const char *)m->p + m->n;
+	size_t n = 0;
+
+	if (!s)
+		return NULL;
+	for (s += sizeof(banner) - 1; s + n < end && s[n] > ' ' && s[n] < 127 && s[n] != '/' && n < 128; n++)
+		;
+	return n && s[0] != '.' && s + n < end && s[n] == ' ' ? strndup(s, n) : NULL;
+}
+
+static char *find_modules(const char *kernel, const char *version)
+{
+	_cleanup_free_ char *dir = strdup(kernel);
+	char *slash = dir ? strrchr(dir, '/') : NULL, *found;
+
+	if (!slash)
+		return NULL;
+	*slash = '\0';
+	const struct {
+		const char *base, *sub;
+	} places[] = {
+		{ dir, "/../lib/modules/" }, { dir, "/lib/modules/" }, { "", "/lib/modules/" }, { "", "/usr/lib/modules/" }
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		found = str_fmt("%s%s%s", places[i].base, places[i].sub, version);
+		if (found && access(found, R_OK | X_OK) == 0)
+			return found;
+		free(found);
+	}
+	return NULL;
+}
+
+/* --kernel: booted as it is. No modules beside it: then it has to have built in what a guest needs. */
+static int use_given(const struct paths *p, const char *path, struct vm_kernel *ret, struct err *e)
+{
+	_cleanup_(vm_kernel_done) struct vm_kernel k = { .image = realpath(path, NULL) };
+	_cleanup_(mapped_done) struct mapped m = { NULL };
+	struct bzimage z;
+	int r;
+
+	if (!k.image)
+		return err_set(e, errno, "--kernel: %s: %s", path, strerror(errno));
+	r = map_file(k.image, &m, e);
+	if (r < 0)
+		return err_push(e, r, "--kernel");
+	if (vmlinux_has_pvh(m.p, m.n)) {
+		k.version = elf_version(&m);
+		if (!k.version)
+			return err_set(e, ENOEXEC, "--kernel: %s: an ELF file, but it names no Linux version", path);
+	} else {
+		r = bzimage_parse(m.p, m.n, &z, e);
+		if (r < 0)
+			return err_push(e, r, "--kernel: %s", path);
+		k.version = strdup(z.version);
+	}
+	k.cache = str_fmt("%s/kernels/custom", p->root);
+	if (!k.version || !k.cache)
+		return err_set(e, ENOMEM, "out of memory");
+	k.modules = find_modules(k.image, k.version);
+	r = mkdir_p(AT_FDCWD, k.cache, 0700);
+	if (r < 0)
+		return err_set(e, -r, "%s: %s", k.cache, strerror(-r));
+	*ret = k;
+	k = (struct vm_kernel){ NULL };
+	return 0;
+}
+
+/* ---- the cache ---- */
+
+static bool is_whole(const char *base, const char *version)
+{
+	_cleanup_free_ char *kernel = str_fmt("%s/%s/kernel", base, version), *modules = str_fmt("%s/%s/modules", base, version);
+
+	return kernel && modules && access(kernel, R_OK) == 0 && access(modules, R_OK | X_OK) == 0;
+}
+
+static int use_version(const char *base, const char *version, struct vm_kernel *ret, struct err *e)
+{
+	struct vm_kernel k = { .version = strdup(version),
+			       .image = str_fmt("%s/%s/kernel", base, version),
+			       .modules = str_fmt("%s/%s/modules", base, version),
+			       .cache = str_fmt("%s/%s", base, version) };
+
+	if (!k.version || !k.image || !k.modules || !k.cache) {
+		vm_kernel_done(&k);
+		return err_set(e, ENOMEM, "out of memory");
+	}
+	*ret = k;
+	return 0;
+}
+
+/* The newest of them: 0, or -ENOENT. */
+static int use_cached(const char *base, struct vm_kernel *ret, struct err *e)
+{
+	_cleanup_free_ char *best = NULL;
+	DIR *d = opendir(base);
+	struct dirent *de;
+
+	while (d && (de = readdir(d)))
+		if (de->d_name[0] != '.' && is_whole(base, de->d_name) && (!best || strverscmp(de->d_name, best) > 0)) {
+			free(best);
+			best = strdup(de->d_name);
+		}
+	if (d)
+		closedir(d);
+	return best ? use_version(base, best, ret, e) : -ENOENT;
+}
+
+static int write_kernel(int dirfd, const char *vmlinuz, char **ret_version, struct err *e)
+{
+	_cleanup_(mapped_done) struct mapped m = { NULL };
+	_cleanup_free_ uint8_t *elf = NULL;
+	struct bzimage z;
+	size_t n = 0;
+	int r = map_file(vmlinuz, &m, e);
+
+	if (r >= 0)
+		r = bzimage_parse(m.p, m.n, &z, e);
+	if (r < 0)
+		return err_push(e, r, "%s", vmlinuz);
+	r = bzimage_unpack(&z, &elf, &n);
+	if (r < 0 && r != -EOPNOTSUPP)
+		return err_set(e, -r, "%s: damaged kernel: %s", vmlinuz, strerror(-r));
+	if (r >= 0 && vmlinux_has_pvh(elf, n))
+		r = file_replace(dirfd, "kernel", elf, n, 0600, true);
+	else
+		r = file_replace(dirfd, "kernel", m.p, m.n, 0600, true);
+	if (r < 0)
+		return err_set(e, -r, "copy of %s: %s", vmlinuz, strerror(-r));
+	*ret_version = strdup(z.version);
+	return *ret_version ? 0 : err_set(e, ENOMEM, "out of memory");
+}
+
+/* Makes BASE/VERSION of a vmlinuz and its modules, which are moved there when they lie below tmp and linked to otherwise. */
+static int import(const char *base, const char *tmp, const char *vmlinuz, const char *modules, char **ret_version, struct err *e)
+{
+	_cleanup_free_ char *dir = str_fmt("%s/new", tmp), *version = NULL, *to = NULL, *dest = NULL;
+	_cleanup_fd_ int fd = -1;
+	int r;
+
+	if (!dir || mkdir(dir, 0700) < 0 || (fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return err_set(e, errno, "%s: %s", dir ? dir : tmp, strerror(errno));
+	r = write_kernel(fd, vmlinuz, &version, e);
+	if (r < 0)
+		return r;
+	to = str_fmt("%s/modules", dir);
+	dest = str_fmt("%s/%s", base, version);
+	if (!to || !dest)
+		return err_set(e, ENOMEM, "out of memory");
+	if (str_after(modules, tmp) ? rename(modules, to) < 0 : symlink(modules, to) < 0)
+		return err_set(e, errno, "%s: %s", to, strerror(errno));
+	r = rm_rf(AT_FDCWD, dest); /* not whole, or it would have been used */
+	if (r < 0 || syncfs(fd) < 0 || rename(dir, dest) < 0)
+		return err_set(e, r < 0 ? -r : errno, "%s: %s", dest, strerror(r < 0 ? -r : errno));
+	*ret_version = TAKE_PTR(version);
+	return 0;
+}
+
+static int from_host(const char *base, const char *tmp, char **ret_version, struct err *e)
+{
+	_cleanup_free_ char *modules = NULL;
+	const char *best = NULL;
+	glob_t g = { 0 };
+	int r = -ENOENT;
+
+	if (glob(HOST_KERNELS, 0, NULL, &g) == 0)
+		for (size_t i = 0; i < g.gl_pathc; i++)
+			if (!best || strverscmp(g.gl_pathv[i], best) > 0)
+				best = g.gl_pathv[i];
+	if (best)
+		modules = find_modules(best, strchr(best, '-') + 1);
+	if (modules)
+		r = import(base, tmp, best, modules, ret_version, e);
+	globfree(&g);
+	return r;
+}
+
+static int from_distribution(const char *base, const char *tmp, char **ret_version, struct err *e)
+{
+	_cleanup_free_ char *vmlinuz = NULL, *modules = NULL;
+	int r = vm_kernel_fetch(tmp, &vmlinuz, &modules, e);
+
+	return r < 0 ? r : import(base, tmp, vmlinuz, modules, ret_version, e);
+}
+
+/* Under the lock: another process may have made it while we waited. */
+static int make(const char *base, struct vm_kernel *ret, struct err *e)
+{
+	_cleanup_free_ char *tmp = str_fmt("%s/.tmp-XXXXXX", base), *version = NULL;
+	int r = use_cached(base, ret, e);
+
+	if (r != -ENOENT)
+		return r;
+	if (!tmp || !mkdtemp(tmp))
+		return err_set(e, errno, "%s: %s", base, strerror(errno));
+	r = from_host(base, tmp, &version, e);
+	if (r == -ENOENT)
+		r = from_distribution(base, tmp, &version, e);
+	rm_rf(AT_FDCWD, tmp);
+	return r < 0 ? r : use_version(base, version, ret, e);
+}
+
+/* What a killed maker has left; only under the lock. */
+static void remove_stale(const char *base)
+{
+	_cleanup_free_ char *pattern = str_fmt("%s/.tmp-*", base);
+	glob_t g = { 0 };
+
+	if (pattern && glob(pattern, 0, NULL, &g) == 0)
+		for (size_t i = 0; i < g.gl_pathc; i++)
+			rm_rf(AT_FDCWD, g.gl_pathv[i]);
+	globfree(&g);
+}
+
+int vm_kernel_find(const struct paths *p, const char *kernel_path, struct vm_kernel *ret, struct err *e)
+{
+	_cleanup_free_ char *base = str_fmt("%s/kernels", p->root), *lock_path = str_fmt("%s/kernels/lock", p->root);
+	_cleanup_fd_ int lock = -1;
+	int r;
+
+	if (kernel_path)
+		return use_given(p, kernel_path, ret, e);
+	if (!base || !lock_path)
+		return err_set(e, ENOMEM, "out of memory");
+	r = use_cached(base, ret, e);
+	if (r != -ENOENT)
+		return r;
+	r = mkdir_p(AT_FDCWD, base, 0700);
+	if (r < 0)
+		return err_set(e, -r, "%s: %s", base, strerror(-r));
+	lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (lock < 0 || flock(lock, LOCK_EX) < 0)
+		return err_set(e, errno, "%s: %s", lock_path, strerror(errno));
+	remove_stale(base);
+	return make(base, ret, e);
+}
+
+int vm_prepare(const struct paths *p, const char *kernel_path, char **ret_kernel, char **ret_initramfs, struct err *e)
+{
+	_cleanup_(vm_kernel_done) struct vm_kernel k = { NULL };
+	_cleanup_free_ char *initramfs = NULL;
+	int r = vm_kernel_find(p, kernel_path, &k, e);
+
+	if (r >= 0)
+		r = vm_initramfs(p, &k, &initramfs, e);
+	if (r < 0)
+		return r;
+	*ret_kernel = TAKE_PTR(k.image);
+	*ret_initramfs = TAKE_PTR(initramfs);
+	return 0;
+}

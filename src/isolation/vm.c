@@ -1,0 +1,316 @@
+/* vm: a container behind a virtual machine's wall, on QEMU.
+ *
+ *   new -> start: cgroup, virtiofsd (with volumes), QEMU      VM_BOOTING, until berth-init says HELLO
+ *       -> START is sent: config.json, filter, clock          VM_STARTING, until FRAME_STARTED or FRAME_ERROR
+ *       -> the process runs; exec, signals, sizes, stats      VM_RUNNING, until FRAME_EXIT on channel 0
+ *       -> destroy: SHUTDOWN, or the kill of a volatile one   VM_ENDED
+ * From every phase: the VMM dies, the guest panics, resets or breaks the protocol -> vm_lost(), which tells each waiting
+ * callback why, once. Nothing of a guest survives its monitor: the VMM and virtiofsd die with it (PR_SET_PDEATHSIG). */
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "vm_impl.h"
+
+#define BOOT_TIMEOUT_MS  60000
+#define KILL_PATIENCE_MS 5000 /* a guest that does not carry out SIGKILL by then is ended itself */
+#define SHUTDOWN_MS      5000
+
+void vm_trace(struct instance *i, const char *step)
+{
+	if (i->cfg.trace)
+		i->cfg.trace(step, (clock_mono_us() - i->start_us) * 1000, i->cfg.arg);
+}
+
+static int vm_available(const struct host *h, char **ret_note, struct err *e)
+{
+	_cleanup_free_ char *program = spawn_find("qemu-system-x86_64");
+
+	if (!program)
+		return err_set(e, ENOENT, "virtual machines need QEMU: install the package qemu-system-x86");
+	if (!h->has_hw_virt || !h->has_kvm_node) {
+		*ret_note = strdup(h->has_hw_virt ? "/dev/kvm can't be opened: the VM is emulated (slower)"
+						  : "this host has no hardware virtualisation: the VM is emulated (slower)");
+		if (!*ret_note)
+			return err_set(e, ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+static void vm_free(struct instance *i)
+{
+	vm_spec_done(&i->guest_spec);
+	free(i->shares);
+	buf_done(&i->said);
+	cgroup_free(i->cg);
+	free(i);
+}
+
+static int vm_new(const struct instance_config *cfg, struct instance **ret, struct err *e)
+{
+	struct instance *i = calloc(1, sizeof(*i));
+	int r;
+
+	if (!i)
+		return err_set(e, ENOMEM, "out of memory");
+	i->cfg = *cfg;
+	i->has_kvm = cfg->host->has_hw_virt && cfg->host->has_kvm_node;
+	i->agent_fd = i->console_fd = i->qmp_fd = i->stderr_fd = i->vmm_pidfd = -1;
+	i->vmm = i->fsd = -1;
+	i->stats_tail = &i->stats;
+	r = vm_spec_for_guest(cfg->spec, cfg->launch, &i->guest_spec, &i->shares, &i->n_shares, e);
+	if (r < 0) {
+		vm_free(i);
+		return r;
+	}
+	*ret = i;
+	return 0;
+}
+
+/* ---- start ---- */
+
+/* The quota that was spared while it booted. */
+static void limit_cpu(struct instance *i)
+{
+	const struct spec_resources *want = &i->cfg.spec->resources;
+	struct spec blank;
+	struct err e = { 0 };
+
+	if (want->cpu_quota == SPEC_UNSET)
+		return;
+	spec_init(&blank);
+	blank.resources.cpu_quota = want->cpu_quota;
+	blank.resources.cpu_period = want->cpu_period;
+	if (cgroup_update(i->cg, &blank.resources, &e) < 0)
+		log_warn("vm", "CPU limit of the VMM: %s", e.msg); /* the guest's own cgroup has the same quota */
+}
+
+void vm_main_started(struct instance *i, const struct err *e)
+{
+	i->phase = e ? VM_ENDED : VM_RUNNING;
+	if (!e) {
+		limit_cpu(i);
+		vm_trace(i, "container");
+	}
+	loop_del(i->boot_timer);
+	i->boot_timer = NULL;
+	i->cfg.on_started(i->cfg.arg, e);
+}
+
+void vm_lost(struct instance *i, const struct err *why)
+{
+	enum vm_phase was = i->phase;
+
+	if (was == VM_ENDED)
+		return;
+	i->phase = VM_ENDED;
+	vm_process_end(i, 0);
+	vm_stats_lost(i, why);
+	vm_tasks_lost(i, why);
+	if (was == VM_RUNNING)
+		i->cfg.on_lost(i->cfg.arg, why);
+}
+
+static uint64_t boot_timeout_ms(void)
+{
+	const char *given = getenv("BERTH_VM_BOOT_TIMEOUT"); /* "90s": for hosts slower than anybody thought */
+	uint64_t ms = 0;
+
+	return given && str_to_duration_ms(given, &ms) == 0 && ms > 0 ? ms : BOOT_TIMEOUT_MS;
+}
+
+static void on_boot_timeout(struct loop *l _unused_, int fd _unused_, uint32_t events _unused_, void *arg)
+{
+	struct instance *i = arg;
+	_cleanup_free_ char *text = vm_console_text(&i->console), *reason = text ? vm_console_reason(text) : NULL;
+	struct err e = { 0 };
+
+	i->boot_timer = NULL; /* a timer deletes itself */
+	err_set(&e, ETIMEDOUT, "the guest did not %s within %.1f s%s%s; BERTH_VM_BOOT_TIMEOUT=90s allows more",
+		i->phase == VM_BOOTING ? "boot" : "start the process", (double)boot_timeout_ms() / 1000, reason ? ": " : "",
+		reason ?: "");
+	vm_lost(i, &e);
+}
+
+static int vm_start(struct instance *i, struct task *main_task, struct err *e)
+{
+	int r;
+
+	i->start_us = clock_mono_us();
+	r = vm_process_start(i, e);
+	if (r >= 0)
+		r = vm_link_start(i, e);
+	if (r >= 0)
+		r = vm_task_new(i, 0, main_task, NULL, e);
+	if (r >= 0 && loop_timer(i->cfg.loop, boot_timeout_ms(), on_boot_timeout, i, &i->boot_timer) < 0)
+		r = err_set(e, ENOMEM, "out of memory");
+	if (r >= 0)
+		i->phase = VM_BOOTING;
+	return r;
+}
+
+/* ---- while it runs ---- */
+
+static int must_run(struct instance *i, struct err *e)
+{
+	return i->phase == VM_RUNNING ? 0 : err_set(e, ESRCH, "the container does not run");
+}
+
+static uint16_t free_channel(struct instance *i)
+{
+	for (unsigned tries = 0; tries < UINT16_MAX; tries++) {
+		i->last_channel = i->last_channel == UINT16_MAX ? 1 : (uint16_t)(i->last_channel + 1);
+		if (!vm_task_find(i, i->last_channel))
+			return i->last_channel;
+	}
+	return 0;
+}
+
+static int vm_exec(struct instance *i, const struct spec_process *p, struct task *t,
+		   void (*on_started)(struct task *t, const struct err *e), struct err *e)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+	const char *text;
+	uint16_t channel = free_channel(i);
+	int r = must_run(i, e);
+
+	if (r < 0)
+		return r;
+	if (channel == 0)
+		return err_set(e, EAGAIN, "too many processes were exec'd at once");
+	o = spec_process_json(p);
+	text = o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN) : NULL;
+	if (!text)
+		return err_set(e, ENOMEM, "out of memory");
+	r = vm_task_new(i, channel, t, on_started, e);
+	if (r < 0)
+		return r;
+	frame_put(&i->link.out, FRAME_EXEC, channel, text, (uint32_t)strlen(text));
+	if (t->has_tty && p->console_rows)
+		frame_put_resize(&i->link.out, channel, (uint16_t)p->console_rows, (uint16_t)p->console_cols);
+	link_flush(&i->link);
+	return 0;
+}
+
+static void on_kill_timeout(struct loop *l _unused_, int fd _unused_, uint32_t events _unused_, void *arg)
+{
+	struct instance *i = arg;
+	struct err e = { 0 };
+
+	i->kill_timer = NULL;
+	err_set(&e, ETIMEDOUT, "the guest did not carry out SIGKILL; the virtual machine was ended");
+	vm_lost(i, &e);
+}
+
+static int vm_signal(struct instance *i, struct task *t, int sig, struct err *e)
+{
+	int r = must_run(i, e);
+
+	if (r < 0)
+		return r;
+	if (!t->impl)
+		return err_set(e, ESRCH, "the process has ended");
+	frame_put_u32(&i->link.out, FRAME_SIGNAL, vm_task_channel(t->impl), (uint32_t)sig);
+	link_flush(&i->link);
+	if (sig == SIGKILL && vm_task_channel(t->impl) == 0 && !i->kill_timer &&
+	    loop_timer(i->cfg.loop, KILL_PATIENCE_MS, on_kill_timeout, i, &i->kill_timer) < 0)
+		return err_set(e, ENOMEM, "out of memory");
+	return 0;
+}
+
+static int vm_resize(struct instance *i, struct task *t, uint16_t rows, uint16_t cols, struct err *e)
+{
+	if (!t->impl)
+		return err_set(e, ESRCH, "the process has ended");
+	if (i->phase == VM_BOOTING) { /* sent behind START */
+		i->cfg.tty_rows = rows;
+		i->cfg.tty_cols = cols;
+		return 0;
+	}
+	frame_put_resize(&i->link.out, vm_task_channel(t->impl), rows, cols);
+	link_flush(&i->link);
+	return 0;
+}
+
+static int vm_close_stdin(struct instance *i, struct task *t, struct err *e)
+{
+	(void)i;
+	/* Pipes say it themselves when the monitor closes its end; a terminal's socketpair stays open for the output. */
+	if (t->impl && t->has_tty && shutdown(t->in, SHUT_WR) < 0)
+		return err_set(e, errno, "end of input: %s", strerror(errno));
+	return 0;
+}
+
+static int vm_pause(struct instance *i, bool paused, struct err *e)
+{
+	int r = must_run(i, e);
+
+	return r < 0 ? r : vm_qmp(i, paused ? "stop" : "cont", e);
+}
+
+static pid_t vm_pid(const struct instance *i) { return i->vmm; }
+
+/* ---- the end ---- */
+
+static void vm_destroy(struct instance *i)
+{
+	bool was_running = i->phase == VM_ENDED && i->vmm > 0, is_volatile = i->cfg.launch->is_volatile;
+	struct err e = { 0 };
+
+	loop_del(i->boot_timer);
+	loop_del(i->kill_timer);
+	i->phase = VM_ENDED;
+	if (i->has_link && was_running && !is_volatile && !i->link.is_broken) {
+		/* The container's disk is kept: berth-init writes it out and turns the machine off. */
+		frame_put(&i->link.out, FRAME_SHUTDOWN, 0, NULL, 0);
+		link_flush(&i->link);
+		if (link_drain(&i->link, SHUTDOWN_MS) < 0)
+			log_debug("vm", "the guest did not take its shutdown");
+	} else {
+		is_volatile = true;
+	}
+	while (i->tasks)
+		vm_task_free(i->tasks);
+	if (i->has_link)
+		link_done(&i->link);
+	vm_process_end(i, is_volatile ? 0 : SHUTDOWN_MS);
+	loop_del(i->console_src);
+	loop_del(i->stderr_src);
+	fd_close(i->agent_fd);
+	fd_close(i->console_fd);
+	fd_close(i->qmp_fd);
+	fd_close(i->stderr_fd);
+	fd_close(i->vmm_pidfd);
+	if (i->cg && cgroup_remove(TAKE_PTR(i->cg), &e) < 0)
+		log_warn("vm", "cgroup of the VMM: %s", e.msg);
+	vm_free(i);
+}
+
+/* The VMM and virtiofsd are in the cgroup: found there even when nobody knows their ids any more. */
+static int vm_sweep(const struct host *h, const struct paths *p _unused_, const char *id, struct err *e)
+{
+	_cleanup_free_ char *path = str_fmt("/berth/%s", id);
+	struct cgroup *cg = NULL;
+	int r = path ? cgroup_open(h, path, &cg, e) : err_set(e, ENOMEM, "out of memory");
+
+	if (r == -ENOENT)
+		return 0;
+	return r < 0 ? r : cgroup_remove(cg, e);
+}
+
+const struct isolation_ops isolation_vm = {
+	.name = "vm",
+	.available = vm_available,
+	.new = vm_new,
+	.start = vm_start,
+	.exec = vm_exec,
+	.signal = vm_signal,
+	.resize = vm_resize,
+	.close_stdin = vm_close_stdin,
+	.pause = vm_pause,
+	.stats = vm_stats,
+	.pid = vm_pid,
+	.destroy = vm_destroy,
+	.sweep = vm_sweep,
+};

@@ -1,0 +1,130 @@
+/* vm_impl: what the files of the virtual machine's isolation share. Private to isolation. */
+#pragma once
+
+#include "isolation.h"
+#include "link.h"
+
+#define MIB (1ull << 20)
+/* Guest RAM beyond what the workload may use: the kernel's image and page structures, its slabs, berth-init, page cache
+ * enough to run from. Measured (docs/PERFORMANCE.md); grows with RAM because struct page takes 1/64 of it. */
+#define VM_GUEST_OVERHEAD_BYTES (96 * MIB)
+/* Host memory beyond guest RAM: QEMU itself (48 MiB measured) and virtiofsd; TCG adds its translation cache, which is given
+ * this size instead of QEMU's default of 1 GiB. */
+#define VM_HOST_OVERHEAD_BYTES (160 * MIB)
+#define VM_TCG_CACHE_BYTES     (128 * MIB)
+
+/* ---- kernel.c, kernel_fetch.c, initramfs.c ---- */
+struct vm_kernel {
+	char *version; /* names a directory: checked */
+	char *image;   /* what the VMM is given: an ELF kernel with PVH entry where possible, else a bzImage */
+	char *modules; /* /lib/modules/VERSION of this kernel, or NULL: everything is built in */
+	char *cache;   /* directory for its initramfs */
+};
+void vm_kernel_done(struct vm_kernel *k);
+int vm_kernel_find(const struct paths *p, const char *kernel_path, struct vm_kernel *ret, struct err *e);
+/* Downloads and unpacks the distribution's package into dirfd/name, which must not exist; *ret_boot and *ret_modules: paths of
+ * its vmlinuz and modules directory inside. */
+int vm_kernel_fetch(const char *dir, char **ret_vmlinuz, char **ret_modules, struct err *e);
+int vm_initramfs(const struct paths *p, const struct vm_kernel *k, char **ret_path, struct err *e);
+
+/* ---- qemu_args.c ---- */
+struct qemu_config {
+	const char *program, *id, *kernel, *initramfs, *image_disk, *upper_disk; /* upper_disk may be NULL */
+	bool has_kvm, is_volatile;
+	unsigned cpus, tsc_khz; /* tsc_khz: what an emulated CPU's counter runs at, 0 = let the kernel find out */
+	uint64_t ram_bytes;
+	int agent_fd, console_fd, qmp_fd;
+	int share_fd; /* connected vhost-user socket of virtiofsd, or -1 */
+};
+/* The whole command line; strv_free it. NULL on ENOMEM. */
+char **qemu_args(const struct qemu_config *c);
+
+/* ---- tsc.c ---- */
+/* Frequency of the host's time stamp counter, which is the emulated CPU's as well (QEMU passes it through). Takes 4 ms. */
+unsigned tsc_measure_khz(void);
+
+/* ---- vm_console.c: the last bytes that the guest's kernel printed ---- */
+#define CONSOLE_KEPT (16u << 10)
+struct vm_console {
+	char ring[CONSOLE_KEPT];
+	size_t at;    /* next byte's place */
+	bool is_full; /* older bytes have been overwritten */
+};
+void vm_console_add(struct vm_console *c, const char *p, size_t n);
+/* The kept text, oldest first, NUL-terminated; caller frees. */
+char *vm_console_text(const struct vm_console *c);
+/* Why a guest went down, from its console: "the guest kernel panicked: ...", "berth-init: ...", or NULL. Caller frees. */
+char *vm_console_reason(const char *text);
+
+/* ---- vm_spec.c ---- */
+#define VM_SHARE_TAG "berth"
+#define VM_SHARE_DIR "/shares"
+/* One bind mount that crosses the wall. */
+struct vm_share {
+	const char *source;
+	bool is_readonly;
+}; /* borrowed from the spec; its place is its index */
+/* The spec as the guest is to see it: a shallow copy of *s that borrows all of its parts but `mounts`, which vm_spec_done
+ * frees. *ret_shares: the bind mounts' sources, in order. Refuses what makes no sense behind this wall. */
+int vm_spec_for_guest(const struct spec *s, const struct launch *l, struct spec *ret, struct vm_share **ret_shares, size_t *ret_n,
+		      struct err *e);
+void vm_spec_done(struct spec *guest);
+
+/* ---- vm_shares.c ---- */
+/* Starts virtiofsd over the shares, in a mount namespace of its own where read-only ones are mounted so. *ret_sock: the
+ * connected vhost-user socket for the VMM. */
+int vm_shares_start(const struct instance_config *cfg, const struct vm_share *shares, size_t n, pid_t *ret_pid, int *ret_sock,
+		    struct err *e);
+
+/* ---- vm.c ---- */
+enum vm_phase { VM_NEW, VM_BOOTING, VM_STARTING, VM_RUNNING, VM_ENDED };
+struct vm_task;
+struct stats_request;
+struct instance {
+	struct instance_config cfg;
+	enum vm_phase phase;
+	bool has_kvm;
+	struct spec guest_spec;
+	struct vm_share *shares;
+	size_t n_shares;
+	struct cgroup *cg;
+	pid_t vmm, fsd;
+	int vmm_pidfd;
+	int agent_fd, console_fd, qmp_fd, stderr_fd;
+	struct loop_src *vmm_src, *console_src, *stderr_src, *boot_timer, *kill_timer;
+	struct link link;
+	bool has_link, qmp_ready;
+	struct vm_console console;
+	struct buf said; /* the VMM's stderr, bounded */
+	struct vm_task *tasks;
+	uint16_t last_channel;
+	struct stats_request *stats, **stats_tail;
+	uint64_t start_us;
+};
+void vm_trace(struct instance *i, const char *step);
+/* ---- vm_process.c: the VMM as a process ---- */
+int vm_process_start(struct instance *i, struct err *e);
+/* Kills what runs and reaps it; safe to call twice. */
+void vm_process_end(struct instance *i, int grace_ms);
+/* One QMP command and its answer. */
+int vm_qmp(struct instance *i, const char *command, struct err *e);
+/* The VMM has ended or is of no use: says why to everybody who waits. */
+void vm_lost(struct instance *i, const struct err *why);
+/* The main process runs, or why it does not. */
+void vm_main_started(struct instance *i, const struct err *e);
+/* ---- vm_task.c: the streams of processes in the guest ---- */
+int vm_task_new(struct instance *i, uint16_t channel, struct task *t, void (*on_started)(struct task *t, const struct err *e),
+		struct err *e);
+struct vm_task *vm_task_find(struct instance *i, uint16_t channel);
+uint16_t vm_task_channel(const struct vm_task *vt);
+void vm_task_free(struct vm_task *vt);
+void vm_tasks_lost(struct instance *i, const struct err *why);
+/* A frame for one process: data, credit, STARTED, ERROR, EXIT. */
+int vm_task_frame(struct instance *i, const struct frame *f, struct err *e);
+/* ---- vm_link.c ---- */
+int vm_link_start(struct instance *i, struct err *e);
+/* ---- vm_stats.c ---- */
+int vm_stats(struct instance *i, void (*cb)(struct instance *i, struct json_object *stats, const struct err *e, void *arg),
+	     void *arg, struct err *e);
+void vm_stats_answer(struct instance *i, const struct frame *f);
+void vm_stats_lost(struct instance *i, const struct err *why);

@@ -1,0 +1,329 @@
+/* vm_process: the VMM as a process of the host: its cgroup, its descriptors, its end and what that meant. */
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vm_impl.h"
+
+#define SAID_MAX 4096
+
+static uint64_t ram_bytes(const struct launch *l)
+{
+	uint64_t workload = l->vm_mem_bytes ? l->vm_mem_bytes : 512 * MIB, ram;
+
+	ram = workload + workload / 32 + VM_GUEST_OVERHEAD_BYTES; /* 1/64 for struct page, as much again for slabs that scale */
+	return (ram + 2 * MIB - 1) & ~(2 * MIB - 1);
+}
+
+/* Limits hold from outside as well, whatever becomes of the guest. The CPU quota follows once the guest is up: half a CPU
+ * would otherwise double the time to boot. */
+static int make_cgroup(struct instance *i, struct err *e)
+{
+	const struct spec_resources *want = &i->cfg.spec->resources;
+	struct spec_resources r = { .cpu_period = SPEC_UNSET };
+	struct spec blank;
+
+	spec_init(&blank);
+	r = blank.resources;
+	r.memory_limit = (int64_t)(ram_bytes(i->cfg.launch) + VM_HOST_OVERHEAD_BYTES + (i->has_kvm ? 0 : VM_TCG_CACHE_BYTES));
+	r.pids_limit = 512; /* threads of QEMU and virtiofsd */
+	r.cpu_shares = want->cpu_shares;
+	r.cpuset_cpus = want->cpuset_cpus;
+	r.cpuset_mems = want->cpuset_mems;
+	r.blkio_weight = want->blkio_weight;
+	r.read_bps = want->read_bps, r.n_read_bps = want->n_read_bps;
+	r.write_bps = want->write_bps, r.n_write_bps = want->n_write_bps;
+	r.read_iops = want->read_iops, r.n_read_iops = want->n_read_iops;
+	r.write_iops = want->write_iops, r.n_write_iops = want->n_write_iops;
+	return cgroup_create(i->cfg.host, i->cfg.spec->cgroups_path, &r, &i->cg, e);
+}
+
+/* Our end of a stream to the VMM; theirs is closed by the caller once it has started. */
+static int make_stream(int *ours, int *theirs, struct err *e)
+{
+	int sv[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
+		return err_set(e, errno, "socketpair: %s", strerror(errno));
+	*ours = sv[0];
+	*theirs = sv[1];
+	return fd_nonblock(sv[0], true);
+}
+
+/* ---- what it says ---- */
+
+static void on_console(struct loop *l _unused_, int fd, uint32_t events _unused_, void *arg)
+{
+	struct instance *i = arg;
+	char chunk[8192];
+	ssize_t n = read(fd, chunk, sizeof(chunk));
+
+	if (n > 0) {
+		vm_console_add(&i->console, chunk, (size_t)n);
+	} else if (n == 0 || errno != EAGAIN) {
+		loop_del(i->console_src);
+		i->console_src = NULL;
+	}
+}
+
+static void on_stderr(struct loop *l _unused_, int fd, uint32_t events _unused_, void *arg)
+{
+	struct instance *i = arg;
+	char chunk[1024];
+	ssize_t n = read(fd, chunk, sizeof(chunk));
+
+	if (n > 0) {
+		buf_add(&i->said, chunk, MIN((size_t)n, SAID_MAX - i->said.len));
+	} else if (n == 0 || errno != EAGAIN) {
+		loop_del(i->stderr_src);
+		i->stderr_src = NULL;
+	}
+}
+
+static void take_last_words(struct instance *i)
+{
+	while (i->console_src) {
+		struct pollfd p = { .fd = i->console_fd, .events = POLLIN };
+
+		if (poll(&p, 1, 0) != 1)
+			break;
+		on_console(NULL, i->console_fd, EPOLLIN, i);
+	}
+	while (i->stderr_src) {
+		struct pollfd p = { .fd = i->stderr_fd, .events = POLLIN };
+
+		if (poll(&p, 1, 0) != 1)
+			break;
+		on_stderr(NULL, i->stderr_fd, EPOLLIN, i);
+	}
+}
+
+/* ---- its end ---- */
+
+static bool host_oom(struct instance *i)
+{
+	struct cgroup_stats st = { 0 };
+	struct err ignored;
+
+	return i->cg && cgroup_stats(i->cg, &st, &ignored) >= 0 && st.oom_kills > 0;
+}
+
+/* In order of how much each explains. */
+static void explain(struct instance *i, int status, struct err *e)
+{
+	_cleanup_free_ char *text = NULL, *reason = NULL;
+
+	take_last_words(i);
+	text = vm_console_text(&i->console);
+	reason = text ? vm_console_reason(text) : NULL;
+	if (reason)
+		err_set(e, EIO, "%s", reason);
+	else if (host_oom(i))
+		err_set(e, ENOMEM, "the host's memory limit killed the virtual machine");
+	else if (WIFSIGNALED(status))
+		err_set(e, EIO, "the virtual machine was killed from outside by SIG%s", signal_name(WTERMSIG(status)) ?: "?");
+	else if (WEXITSTATUS(status) != 0)
+		err_set(e, EIO, "QEMU: %.*s", (int)(i->said.data ? strcspn(i->said.data, "\n") : 21),
+			i->said.data ?: "ended without a reason");
+	else
+		err_set(e, EIO,
+			i->phase == VM_BOOTING ? "the guest reset itself while it booted (is the kernel one for this CPU?)"
+					       : "the guest reset itself (a triple fault, or a reboot from inside)");
+}
+
+static void on_vmm_end(struct loop *l _unused_, int fd _unused_, uint32_t events _unused_, void *arg)
+{
+	struct instance *i = arg;
+	struct err e = { 0 };
+	int st = 0;
+
+	loop_del(i->vmm_src);
+	i->vmm_src = NULL;
+	if (i->vmm > 0 && waitpid(i->vmm, &st, 0) == i->vmm)
+		i->vmm = -1;
+	/* What it sent before it died is still to be read: the end of a task may be there. */
+	if (i->has_link && !i->link.is_broken)
+		link_take(&i->link);
+	if (i->phase == VM_ENDED)
+		return;
+	explain(i, st, &e);
+	vm_lost(i, &e);
+}
+
+void vm_process_end(struct instance *i, int grace_ms)
+{
+	struct pollfd p = { .fd = i->vmm_pidfd, .events = POLLIN };
+
+	loop_del(i->vmm_src);
+	i->vmm_src = NULL;
+	if (i->vmm > 0) {
+		if (grace_ms <= 0 || poll(&p, 1, grace_ms) != 1)
+			pidfd_kill(i->vmm_pidfd, SIGKILL);
+		waitpid(i->vmm, NULL, 0);
+		i->vmm = -1;
+	}
+	if (i->fsd > 0) {
+		kill(i->fsd, SIGKILL);
+		waitpid(i->fsd, NULL, 0);
+		i->fsd = -1;
+	}
+}
+
+/* ---- its start ---- */
+
+static int watch(struct instance *i, struct err *e)
+{
+	int r = loop_add(i->cfg.loop, i->console_fd, EPOLLIN, on_console, i, &i->console_src);
+
+	if (r >= 0)
+		r = loop_add(i->cfg.loop, i->stderr_fd, EPOLLIN, on_stderr, i, &i->stderr_src);
+	if (r >= 0)
+		r = loop_add(i->cfg.loop, i->vmm_pidfd, EPOLLIN, on_vmm_end, i, &i->vmm_src);
+	return r < 0 ? err_set(e, -r, "event loop: %s", strerror(-r)) : 0;
+}
+
+struct their_ends {
+	int agent, console, qmp, share, err;
+};
+
+static void close_ends(struct their_ends *t)
+{
+	fd_close(t->agent);
+	fd_close(t->console);
+	fd_close(t->qmp);
+	fd_close(t->share);
+	fd_close(t->err);
+}
+
+static int spawn_vmm(struct instance *i, const struct their_ends *t, struct err *e)
+{
+	const struct launch *l = i->cfg.launch;
+	_cleanup_free_ char *program = spawn_find("qemu-system-x86_64");
+	_cleanup_strv_ char **argv = NULL;
+	char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *env[] = { path, NULL };
+	struct qemu_config q = { .program = program,
+				 .id = l->id,
+				 .kernel = l->kernel,
+				 .initramfs = l->initramfs,
+				 .image_disk = l->image_disk,
+				 .upper_disk = l->upper_disk,
+				 .has_kvm = i->has_kvm,
+				 .is_volatile = l->is_volatile,
+				 .cpus = l->vm_cpus ? l->vm_cpus : 1,
+				 .tsc_khz = i->has_kvm ? 0 : tsc_measure_khz(),
+				 .ram_bytes = ram_bytes(l),
+				 .agent_fd = 3,
+				 .console_fd = 4,
+				 .qmp_fd = 5,
+				 .share_fd = t->share >= 0 ? 6 : -1 };
+	const int fds[][2] = { { t->err, 2 }, { t->agent, 3 }, { t->console, 4 }, { t->qmp, 5 }, { t->share, 6 } };
+	struct spawn s = { .path = program, .env = env, .fds = fds, .n_fds = t->share >= 0 ? 5 : 4, .die_with_parent = true };
+	int r;
+
+	if (!program)
+		return err_set(e, ENOENT, "qemu-system-x86_64 is missing: install qemu-system-x86");
+	argv = qemu_args(&q);
+	if (!argv)
+		return err_set(e, ENOMEM, "out of memory");
+	s.argv = argv;
+	r = spawn_start(&s, &i->vmm, &i->vmm_pidfd, e);
+	if (r >= 0)
+		r = cgroup_attach(i->cg, i->vmm, e);
+	return r;
+}
+
+int vm_process_start(struct instance *i, struct err *e)
+{
+	_cleanup_(close_ends) struct their_ends t = { -1, -1, -1, -1, -1 };
+	int p[2], r = make_cgroup(i, e);
+
+	if (r < 0)
+		return r;
+	vm_trace(i, "cgroup");
+	if (pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
+		return err_set(e, errno, "pipe: %s", strerror(errno));
+	i->stderr_fd = p[0];
+	t.err = p[1];
+	r = make_stream(&i->agent_fd, &t.agent, e);
+	if (r >= 0)
+		r = make_stream(&i->console_fd, &t.console, e);
+	if (r >= 0)
+		r = make_stream(&i->qmp_fd, &t.qmp, e);
+	if (r >= 0 && i->n_shares) {
+		r = vm_shares_start(&i->cfg, i->shares, i->n_shares, &i->fsd, &t.share, e);
+		if (r >= 0)
+			r = cgroup_attach(i->cg, i->fsd, e);
+	}
+	if (r >= 0)
+		r = spawn_vmm(i, &t, e);
+	if (r >= 0)
+		r = watch(i, e);
+	vm_trace(i, "spawn");
+	return r;
+}
+
+/* ---- QMP ---- */
+
+/* The next line, NUL-terminated; QEMU answers at once or not at all. */
+static int qmp_line(struct instance *i, struct buf *in, char **ret, struct err *e)
+{
+	char *nl;
+
+	while (!(nl = in->data ? memchr(in->data, '\n', in->len) : NULL)) {
+		struct pollfd p = { .fd = i->qmp_fd, .events = POLLIN };
+		char chunk[2048];
+		ssize_t n;
+
+		if (in->len > (64u << 10) || poll(&p, 1, 3000) != 1)
+			return err_set(e, ETIMEDOUT, "QEMU does not answer");
+		n = read(i->qmp_fd, chunk, sizeof(chunk));
+		if (n <= 0)
+			return err_set(e, EPIPE, "QEMU does not answer");
+		buf_add(in, chunk, (size_t)n);
+	}
+	*ret = strndup(in->data, (size_t)(nl - in->data));
+	buf_consume(in, (size_t)(nl - in->data) + 1);
+	return *ret ? 0 : err_set(e, ENOMEM, "out of memory");
+}
+
+/* Events and the greeting come in between. */
+static int qmp_answer(struct instance *i, struct buf *in, struct err *e)
+{
+	for (;;) {
+		_cleanup_free_ char *line = NULL;
+		_cleanup_json_ struct json_object *o = NULL;
+		struct json_object *v;
+		int r = qmp_line(i, in, &line, e);
+
+		if (r >= 0)
+			r = json_parse(line, strlen(line), "QEMU's answer", &o, e);
+		if (r < 0)
+			return r;
+		if (json_object_object_get_ex(o, "return", &v))
+			return 0;
+		if (json_object_object_get_ex(o, "error", &v))
+			return err_set(e, EIO, "QEMU: %s", json_object_to_json_string(v));
+	}
+}
+
+int vm_qmp(struct instance *i, const char *command, struct err *e)
+{
+	static const char hello[] = "{\"execute\":\"qmp_capabilities\"}\n";
+	_cleanup_free_ char *text = str_fmt("{\"execute\":\"%s\"}\n", command);
+	_cleanup_buf_ struct buf in = { NULL };
+	int r = text ? 0 : -ENOMEM;
+
+	if (r >= 0 && !i->qmp_ready) {
+		r = fd_write_full(i->qmp_fd, hello, sizeof(hello) - 1);
+		r = r < 0 ? err_set(e, -r, "QEMU: %s", strerror(-r)) : qmp_answer(i, &in, e);
+		i->qmp_ready = r >= 0;
+	}
+	if (r >= 0 && i->qmp_ready) {
+		r = fd_write_full(i->qmp_fd, text, strlen(text));
+		r = r < 0 ? err_set(e, -r, "QEMU: %s", strerror(-r)) : qmp_answer(i, &in, e);
+	}
+	return r;
+}

@@ -1,0 +1,165 @@
+/* vm_shares: the volumes of a guest. One virtiofsd serves one directory; that directory is a tmpfs in a mount namespace which
+ * only virtiofsd sees, and each volume is bound into it under its number:
+ *
+ *   RUN/containers/ID/shares/0   a directory or a file of the host, read-only mounts as such: the host enforces it
+ *
+ * So the server can reach nothing but the volumes (V10), whatever the guest asks of it. */
+#include <linux/mount.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vm_impl.h"
+
+#define SHARES_DIR  "shares"
+#define SOCKET_NAME "virtiofs.sock"
+
+/* A place to mount onto, of the same kind as what is mounted. */
+static int make_place(int dirfd, const char *name, mode_t mode)
+{
+	int fd;
+
+	if (S_ISDIR(mode))
+		return mkdirat(dirfd, name, 0700) < 0 ? -errno : 0;
+	fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	fd_close(fd);
+	return 0;
+}
+
+static int bind_share(int dirfd, size_t index, const struct vm_share *share, struct err *e)
+{
+	struct mount_attr ro = { .attr_set = MOUNT_ATTR_RDONLY };
+	_cleanup_fd_ int tree = open_tree(AT_FDCWD, share->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	char name[24];
+	struct stat st;
+	int r;
+
+	if (tree < 0 || fstat(tree, &st) < 0)
+		return err_set(e, errno, "volume %s: %s", share->source, strerror(errno));
+	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+		return err_set(e, EINVAL,
+			       "volume %s: neither a directory nor a file, which is all that a virtual machine can be given",
+			       share->source);
+	if (share->is_readonly && mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &ro, sizeof(ro)) < 0)
+		return err_set(e, errno, "volume %s: read-only: %s", share->source, strerror(errno));
+	snprintf(name, sizeof(name), "%zu", index);
+	r = make_place(dirfd, name, st.st_mode);
+	if (r < 0 || move_mount(tree, "", dirfd, name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_set(e, r < 0 ? -r : errno, "volume %s: %s", share->source, strerror(r < 0 ? -r : errno));
+	return 0;
+}
+
+/* In the child: its own mount namespace, nothing of which reaches the host. */
+static int stage(const char *dir, const struct vm_share *shares, size_t n, struct err *e)
+{
+	_cleanup_fd_ int dirfd = -1;
+	int r = 0;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
+	    mount("berth-shares", dir, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0700,size=1m") < 0)
+		return err_set(e, errno, "staging of the volumes: %s", strerror(errno));
+	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd < 0)
+		return err_set(e, errno, "%s: %s", dir, strerror(errno));
+	for (size_t i = 0; i < n && r >= 0; i++)
+		r = bind_share(dirfd, i, &shares[i], e);
+	return r;
+}
+
+struct server {
+	const char *program, *dir;
+	const struct vm_share *shares;
+	size_t n;
+	int listenfd, errors;
+	pid_t parent;
+};
+
+static _noreturn_ void child(const struct server *s)
+{
+	char fd_arg[32], source[PATH_MAX + 16];
+	struct err e = { 0 };
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	snprintf(fd_arg, sizeof(fd_arg), "--fd=%d", s->listenfd);
+	snprintf(source, sizeof(source), "source=%s", s->dir);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != s->parent)
+		_exit(1);
+	if (stage(s->dir, s->shares, s->n, &e) >= 0 && fd_cloexec(s->listenfd, false) >= 0) {
+		/* announce_submounts: volumes of different file systems have inode numbers in common, and "the same file" must
+		 * not be said of two. */
+		execl(s->program, "virtiofsd", fd_arg, "-o", source, "-o",
+		      "cache=auto,xattr,announce_submounts,sandbox=namespace", "-o", "log_level=err", (char *)NULL);
+		err_set(&e, errno, "%s: %s", s->program, strerror(errno));
+	}
+	(void)!write(s->errors, &e, sizeof(e));
+	_exit(1);
+}
+
+static int spawn_server(struct server *s, pid_t *ret_pid, struct err *e)
+{
+	int p[2];
+	struct err ce;
+	ssize_t n;
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return err_set(e, errno, "pipe: %s", strerror(errno));
+	s->errors = p[1];
+	s->parent = getpid();
+	*ret_pid = fork();
+	if (*ret_pid == 0)
+		child(s);
+	fd_close(p[1]);
+	if (*ret_pid < 0) {
+		fd_close(p[0]);
+		return err_set(e, errno, "fork: %s", strerror(errno));
+	}
+	n = fd_read_full(p[0], &ce, sizeof(ce)); /* EOF: exec succeeded and closed the pipe */
+	fd_close(p[0]);
+	if (n == 0)
+		return 0;
+	waitpid(*ret_pid, NULL, 0);
+	*ret_pid = -1;
+	if (n != (ssize_t)sizeof(ce))
+		return err_set(e, EIO, "the server of the volumes ended at once");
+	if (e)
+		*e = ce;
+	return -(ce.no > 0 ? ce.no : EIO);
+}
+
+int vm_shares_start(const struct instance_config *cfg, const struct vm_share *shares, size_t n, pid_t *ret_pid, int *ret_sock,
+		    struct err *e)
+{
+	_cleanup_free_ char *program = spawn_find("virtiofsd"), *dir = str_fmt("%s/" SHARES_DIR, cfg->rundir);
+	_cleanup_fd_ int listenfd = -1, sock = -1;
+	struct server s = { .program = program, .dir = dir, .shares = shares, .n = n };
+	int r;
+
+	if (!program)
+		return err_set(e, ENOENT, "volumes of a virtual machine need virtiofsd: install qemu-system-common");
+	if (!dir || (mkdirat(cfg->rundirfd, SHARES_DIR, 0700) < 0 && errno != EEXIST))
+		return err_set(e, errno, "%s/" SHARES_DIR ": %s", cfg->rundir, strerror(errno));
+	/* The name is gone as soon as both ends have what they need. */
+	unlinkat(cfg->rundirfd, SOCKET_NAME, 0);
+	listenfd = r = sock_unix_listen(cfg->rundirfd, SOCKET_NAME, 0600);
+	if (r >= 0)
+		sock = r = sock_unix_connect(cfg->rundirfd, SOCKET_NAME);
+	unlinkat(cfg->rundirfd, SOCKET_NAME, 0);
+	if (r < 0)
+		return err_set(e, -r, "%s/" SOCKET_NAME ": %s", cfg->rundir, strerror(-r));
+	s.listenfd = listenfd;
+	r = spawn_server(&s, ret_pid, e);
+	if (r < 0)
+		return r;
+	*ret_sock = TAKE_FD(sock);
+	return 0;
+}
