@@ -136,7 +136,7 @@ static int walk_step(struct walk *w)
 		if (n == 2)
 			dirs_pop(&w->dirs);
 		if (last)
-			return w->flags & O_CREAT ? -EISDIR : open_final(w, ".");
+			return (w->flags & O_CREAT) ? -EISDIR : open_final(w, ".");
 		memmove(w->rest, behind, strlen(behind) + 1);
 		return -EINPROGRESS;
 	}
