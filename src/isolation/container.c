@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "container_io.h"
+#include "skeleton.h"
 
 #define REAP_WAIT_MS 2000
 #define CONFIG_MAX   (8u << 20)
@@ -181,13 +182,20 @@ static void on_main_pidfd(struct loop *l _unused_, int fd _unused_, uint32_t eve
 static int mount_root(struct instance *i, int *ret_rootfd, struct err *e)
 {
 	const struct launch *l = i->cfg.launch;
-	const struct snapshot s = { .layers = l->layers, .upper = l->upper, .work = l->work, .is_volatile = l->is_volatile };
+	_cleanup_strv_ char **layers = NULL;
+	char *skeleton = NULL;
+	int r;
 
-	if (l->layers && l->layers[0])
-		return snapshot_mount(&s, ret_rootfd, e);
-	if (!i->spec.root_path)
-		return err_set(e, EINVAL, "launch.json names no layers and config.json no root.path");
-	return 0;
+	if (!l->layers || !l->layers[0])
+		return i->spec.root_path ? 0 : err_set(e, EINVAL, "launch.json names no layers and config.json no root.path");
+	r = skeleton_get(i->cfg.paths->root, &skeleton, e);
+	if (r < 0)
+		return r;
+	layers = strv_copy(l->layers);
+	if (!layers || strv_push_take(&layers, skeleton) < 0)
+		return err_set(e, ENOMEM, "overlay: out of memory");
+	const struct snapshot s = { .layers = layers, .upper = l->upper, .work = l->work, .is_volatile = l->is_volatile };
+	return snapshot_mount(&s, ret_rootfd, e);
 }
 
 /* A descriptor to look users up below: of the mounted root, or of the folder. */
