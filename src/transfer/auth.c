@@ -147,7 +147,7 @@ static int bearer(struct http *h, const struct auth_site *site, const struct cha
 {
 	_cleanup_free_ char *url = NULL, *form = NULL, *auth = NULL;
 	_cleanup_buf_ struct buf body = {};
-	_cleanup_(http_req_done) struct http_req q = { .body = token_body, .arg = &body };
+	_cleanup_(http_req_done) struct http_req q = { .body = token_body, .arg = &body, .is_short = true };
 	int r = auth_realm_check(site, c->realm, e);
 
 	if (r < 0)

@@ -32,7 +32,8 @@ static int on_body(const void *p, size_t n, void *arg)
 	x->fresh_bytes += n;
 	if (x->fresh_bytes >= RETRY_PROGRESS_BYTES) {
 		x->fresh_bytes = 0;
-		retry_progressed(&x->retry, clock_mono_us());
+		x->window_us = clock_mono_us();
+		retry_progressed(&x->retry, x->window_us);
 	}
 	return x->body(p, n, x->arg);
 }
@@ -54,9 +55,20 @@ static int launch(struct exchange *x, struct err *e)
 	x->req.arg = x;
 	x->login_round = x->reg->login_round;
 	r = http_start(x->reg->http, &x->req, e);
-	if (r >= 0)
-		x->state = EXCHANGE_FLYING;
-	return r;
+	if (r < 0)
+		return r;
+	x->state = EXCHANGE_FLYING;
+	x->window_us = clock_mono_us();
+	x->fresh_bytes = 0;
+	return 0;
+}
+
+/* When the try under way has to be cut off. */
+static uint64_t deadline_us(const struct exchange *x)
+{
+	uint64_t stall_us = x->retry.stall_ms * 1000;
+
+	return MIN(x->window_us + MAX(stall_us / 3, 1000000u), x->retry.progress_us + stall_us);
 }
 
 int exchange_start(struct exchange *x, struct err *e)
@@ -121,11 +133,15 @@ static int give_up_transport(const struct exchange *x, struct err *e)
 	case CURLE_COULDNT_RESOLVE_HOST:
 		return err_set(e, EHOSTUNREACH, "registry %s: no such host: check the name and the network", domain);
 	case CURLE_COULDNT_CONNECT: return err_set(e, ECONNREFUSED, "registry %s can't be reached: %s", domain, text);
-	case CURLE_OPERATION_TIMEDOUT:
-		return err_set(e, ETIMEDOUT, "registry %s stalls: no %s within %llu s", domain, x->what,
-			       (unsigned long long)(x->retry.stall_ms + 999) / 1000);
+	case CURLE_OPERATION_TIMEDOUT: return err_set(e, ETIMEDOUT, "registry %s can't be reached: %s", domain, text);
 	default: return err_set(e, EIO, "registry %s: the connection broke while fetching %s: %s", domain, x->what, text);
 	}
+}
+
+static int stalled(const struct exchange *x, struct err *e)
+{
+	return err_set(e, ETIMEDOUT, "registry %s stalls: no progress with %s for %llu s", x->reg->domain, x->what,
+		       (unsigned long long)(x->retry.stall_ms + 999) / 1000);
 }
 
 /* ---- what to do ---- */
@@ -232,7 +248,12 @@ static int judge(struct exchange *x, struct err *e)
 int exchange_step(struct exchange *x, struct err *e)
 {
 	switch (x->state) {
-	case EXCHANGE_FLYING: return x->req.is_done ? judge(x, e) : 0;
+	case EXCHANGE_FLYING:
+		if (x->req.is_done)
+			return judge(x, e);
+		if (clock_mono_us() < deadline_us(x))
+			return 0;
+		return retreat(x, RETRY_BACKOFF, -1) < 0 ? stalled(x, e) : 0;
 	case EXCHANGE_WAITING: return clock_mono_us() >= x->wait_until_us ? launch(x, e) : 0;
 	case EXCHANGE_IDLE: break;
 	}
@@ -241,13 +262,14 @@ int exchange_step(struct exchange *x, struct err *e)
 
 int exchange_wait_ms(const struct exchange *x)
 {
-	uint64_t now = clock_mono_us();
+	uint64_t now = clock_mono_us(), until;
 
+	if (x->state == EXCHANGE_IDLE)
+		return -1;
 	if (x->state == EXCHANGE_FLYING && x->req.is_done)
 		return 0;
-	if (x->state != EXCHANGE_WAITING)
-		return -1;
-	return x->wait_until_us <= now ? 0 : (int)((x->wait_until_us - now) / 1000 + 1);
+	until = x->state == EXCHANGE_WAITING ? x->wait_until_us : deadline_us(x);
+	return until <= now ? 0 : (int)MIN((until - now) / 1000 + 1, (uint64_t)INT32_MAX);
 }
 
 void exchange_done(struct exchange *x)

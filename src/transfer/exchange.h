@@ -3,7 +3,8 @@
  *  - an Authorization header goes to the registry's own origin (scheme, host, port) and to no other (CVE-2020-15157);
  *  - a redirect never leads from https to http; at most 5 follow each other;
  *  - a 401 is answered for the registry's origin only;
- *  - no progress for the registry's stall time ends it, however many tries are left. */
+ *  - a try that brings less than RETRY_PROGRESS_BYTES within a third of the registry's stall time is cut off;
+ *  - no such progress for the whole stall time ends the exchange, however many tries are left. */
 #pragma once
 
 #include "http.h"
@@ -26,7 +27,8 @@ struct exchange {
 	struct retry retry;
 	char *now_url; /* behind redirects */
 	unsigned hops, logins, login_round;
-	uint64_t wait_until_us, fresh_bytes;
+	uint64_t wait_until_us;
+	uint64_t window_us, fresh_bytes; /* this try: since when, and how much of RETRY_PROGRESS_BYTES has come */
 };
 int exchange_start(struct exchange *x, struct err *e);
 /* After each http_turn. 1: a 2xx answer is complete (x->req tells its headers), 0: still going, -errno: given up, e says why

@@ -1,4 +1,4 @@
-/* One request on the wire. Limits: headers as a whole, error bodies, time to connect, speed; protocols http and https only,
+/* One request on the wire. Limits: headers as a whole, error bodies, time to connect; protocols http and https only,
  * no redirect is followed here (CURLOPT_FOLLOWLOCATION stays 0), no cookie, no netrc, no content encoding (a digest is over
  * the bytes as sent). Called by exchange.c and auth.c. */
 #include "http.h"
@@ -10,12 +10,11 @@
 #include "reg_url.h"
 
 #define HTTP_CONNECT_MS 15000u
-#define HTTP_SLOW_BYTES 1024 /* per second */
 
 struct http {
 	CURLM *multi;
 	bool tls_skip_verify;
-	long slow_s;
+	long short_ms;
 	char *ca_file, *ca_dir;
 	char **extra_cas; /* files of certs.d */
 };
@@ -56,7 +55,7 @@ int http_new(const struct http_opts *o, struct http **ret, struct err *e)
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(h->multi = curl_multi_init()))
 		return err_set(e, ENOMEM, "libcurl does not start");
 	h->tls_skip_verify = o->tls_skip_verify;
-	h->slow_s = (long)MAX(o->stall_ms / 3000, 1u);
+	h->short_ms = (long)MAX(o->stall_ms / 3, 1000u);
 	if ((o->ca_file && !(h->ca_file = strdup(o->ca_file))) || (o->ca_dir && !(h->ca_dir = strdup(o->ca_dir))))
 		return err_set(e, ENOMEM, "out of memory");
 	r = find_extra_cas(h, o->domain, e);
@@ -259,9 +258,9 @@ static void set_limits(struct http *h, struct http_req *r)
 	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1); /* one connection a layer, at full speed */
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)MIN(HTTP_CONNECT_MS, (unsigned long)h->slow_s * 1000));
-	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)HTTP_SLOW_BYTES);
-	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, h->slow_s);
+	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, MIN((long)HTTP_CONNECT_MS, h->short_ms));
+	if (r->is_short)
+		curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, h->short_ms);
 	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 512L << 10);
 	curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
 }

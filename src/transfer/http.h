@@ -14,7 +14,7 @@
 struct http;
 struct http_opts {
 	bool tls_skip_verify;
-	uint64_t stall_ms;   /* a request slower than 1 KiB/s for a third of this is cut off (at least 1 s) */
+	uint64_t stall_ms;   /* connecting, and a whole short request, may take a third of this (at least 1 s) */
 	const char *domain;  /* additional CAs are read from {/etc/docker,/etc/containers}/certs.d/DOMAIN/ (*.crt) */
 	const char *ca_file; /* in place of the system's CAs, or NULL */
 	const char *ca_dir;
@@ -30,6 +30,7 @@ struct http_req {
 	const char *const *accept; /* NULL-terminated list of media types, or NULL */
 	const char *post;          /* form body; NULL = GET */
 	uint64_t range_from;       /* 0 = whole */
+	bool is_short;             /* to be done within a third of the stall time; else who asks watches its progress */
 	/* Called once when the header of a 2xx answer is complete, then for each piece of its body. A negative errno
 	 * aborts the request with that errno in .refused. */
 	int (*begin)(struct http_req *r, void *arg);

@@ -10,7 +10,7 @@ static int ignore_body(const void *p _unused_, size_t n _unused_, void *arg _unu
 static int speaks(struct http *h, const char *base, bool *ret_wants_tls, struct err *e)
 {
 	_cleanup_free_ char *url = str_fmt("%s/v2/", base);
-	_cleanup_(http_req_done) struct http_req q = { .url = url, .body = ignore_body };
+	_cleanup_(http_req_done) struct http_req q = { .url = url, .body = ignore_body, .is_short = true };
 	int r;
 
 	if (!url)

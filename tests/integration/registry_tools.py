@@ -34,11 +34,9 @@ def free_port():
 
 
 def transfer_program():
-    """berth-transfer of the build under test: $BERTH_LIBEXECDIR, else build/src/main of this tree."""
-    folder = os.environ.get("BERTH_LIBEXECDIR")
-    if not folder:
-        folder = pathlib.Path(__file__).resolve().parents[2] / "build" / "src" / "main"
-    return str(pathlib.Path(folder) / "berth-transfer")
+    """berth-transfer of the build under test: $BERTH_BUILD names the build directory (default: build)."""
+    build = os.environ.get("BERTH_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build")
+    return str(pathlib.Path(build).resolve() / "src" / "main" / "berth-transfer")
 
 
 def tar_layer(files):
