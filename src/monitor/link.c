@@ -1,4 +1,6 @@
 /* Links: see monitor_impl.h. A link is on two lists; freeing it takes it off both and lets the process go on without it. */
+#include <stdio.h>
+
 #include "monitor_impl.h"
 
 struct link *link_new(struct proc *p, struct client *c, uint16_t channel)
@@ -47,20 +49,23 @@ struct link *link_find(struct client *c, uint16_t channel)
 static void on_stall(struct loop *loop _unused_, int fd _unused_, uint32_t events _unused_, void *arg)
 {
 	struct link *l = arg;
+	struct monitor *m = l->proc->m;
+	char why[160];
 
 	l->stall = NULL;
-	client_drop(l->client,
-		    "this reader has not read for 10 s and the container can't wait for it; it goes on, and its log has "
-		    "the output");
-	monitor_maybe_leave(l->proc->m);
+	snprintf(why, sizeof(why),
+		 "this reader has not read for %.1f s while the container waited for it; the container goes on, its log has the "
+		 "output",
+		 (double)m->stall_ms / 1000);
+	client_drop(l->client, why);
+	monitor_maybe_leave(m);
 }
-_Static_assert(STALL_MS == 10000, "the message above says 10 s");
 
 void link_arm_stall(struct link *l)
 {
 	if (l->stall || !l->proc->is_main)
 		return;
-	int r = loop_timer(l->proc->m->loop, STALL_MS, on_stall, l, &l->stall);
+	int r = loop_timer(l->proc->m->loop, l->proc->m->stall_ms, on_stall, l, &l->stall);
 	if (r < 0)
 		log_warn("attach", "no timer for a slow reader: out of memory");
 }

@@ -83,6 +83,7 @@ struct monitor {
 	char *rundir;
 	int rundirfd, listenfd;
 	struct loop_src *listen_src;
+	uint64_t stall_ms;
 	struct instance *instance;
 	struct log_file *log;
 	struct proc *procs, *main;
@@ -99,7 +100,8 @@ struct monitor {
 };
 
 /* run.c */
-int monitor_run_with(const struct monitor_config *cfg, find_isolation find, struct err *e);
+/* monitor_run, with the walls and the patience given. */
+int monitor_run_with(const struct monitor_config *cfg, find_isolation find, uint64_t stall_ms, struct err *e);
 void monitor_main_done(struct monitor *m);
 void monitor_maybe_leave(struct monitor *m); /* after a client or an exec'd process went */
 /* A signal for the main process; before it runs, one that ends a program gives the start up. */

@@ -186,6 +186,7 @@ static int fake_find(const char *name, const struct isolation_ops **ret, struct 
 static char dir[64];
 static struct paths paths;
 static pid_t monitor_pid;
+static uint64_t stall_ms = STALL_MS;
 
 static void clean(void)
 {
@@ -272,7 +273,7 @@ static int run(const struct want *w)
 		close(pair[0]);
 		if (w->detached)
 			close(pair[1]);
-		int r = monitor_run_with(&cfg, fake_find, &e);
+		int r = monitor_run_with(&cfg, fake_find, stall_ms, &e);
 		if (r < 0)
 			printf("# monitor: %s\n", e.msg);
 		fflush(stdout);
@@ -533,7 +534,7 @@ TEST(a_bad_config_is_told_like_a_failed_start)
 			.id = ID, .paths = &paths, .client_fd = pair[1], .on_exited = on_exited, .arg = (void *)(uintptr_t)&w
 		};
 		close(pair[0]);
-		_exit(monitor_run_with(&cfg, fake_find, &e) < 0);
+		_exit(monitor_run_with(&cfg, fake_find, stall_ms, &e) < 0);
 	}
 	close(pair[1]);
 	ok(monitor_wait_started(pair[0], &e) < 0);
@@ -647,6 +648,34 @@ TEST(a_client_without_credit_holds_the_process_at_the_window)
 			give_credit(fd, 0, FRAME_STDOUT, rest == FRAME_WINDOW ? FRAME_WINDOW : f->len);
 	}
 	is_int(got + rest, 3000000);
+}
+
+/* F22. A process that would fill any queue: 20 MB, of which the stopped reader never takes a byte beyond its window. */
+TEST(a_stopped_reader_is_cut_off_and_the_container_goes_on)
+{
+	stall_ms = 100;
+	int fd = run(&(struct want){ .script = "head -c 20000000 /dev/zero; echo through >&2; read x", .keep_stdin = true });
+
+	wait_started(fd);
+	int good = attach(true);
+	struct peer p = { .fd = good };
+	struct frame *f;
+	while ((f = next(&p)) && f->type != FRAME_STDERR) /* a reader that reads gets all of it */
+		if (f->type == FRAME_STDOUT && f->len)
+			give_credit(good, 0, FRAME_STDOUT, f->len);
+	ok(f);
+	char path[64], *status = NULL;
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)monitor_pid);
+	is_int(file_read(AT_FDCWD, path, 100000, &status, NULL), 0);
+	unsigned long peak = strtoul(strstr(status, "VmHWM:") + 6, NULL, 10);
+	ok(peak > 0 && peak < 16384); /* kB; bounded by windows, not by what was said */
+	/* The stopped one finds, when it reads again, its window's worth and then the reason. */
+	char *text = transcript(fd);
+	has_str(text, "error 0: this reader has not read for 0.1 s");
+	send_frame(good, FRAME_STDIN, 0, "\n", 1);
+	while ((f = next(&p)) && f->type != FRAME_EXIT)
+		;
+	ok(f);
 }
 
 TEST(a_client_that_takes_more_than_its_window_is_cut_off)

@@ -401,9 +401,9 @@ static void monitor_done(struct monitor *m)
 	free(m->rundir);
 }
 
-int monitor_run_with(const struct monitor_config *cfg, find_isolation find, struct err *e)
+int monitor_run_with(const struct monitor_config *cfg, find_isolation find, uint64_t stall_ms, struct err *e)
 {
-	struct monitor m = { .cfg = cfg, .find = find, .rundirfd = -1, .listenfd = -1 };
+	struct monitor m = { .cfg = cfg, .find = find, .stall_ms = stall_ms, .rundirfd = -1, .listenfd = -1 };
 
 	spec_init(&m.spec);
 	int r = prepare(&m, e);
