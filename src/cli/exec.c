@@ -26,6 +26,8 @@ int cmd_exec(struct cli *c, struct err *e)
 		r = env_complete(o.env, e);
 	else
 		r = r > 0 ? 1 : r;
+	if (r == 0 && !o.is_detached)
+		r = terminal_check(o.has_tty, o.is_interactive, e);
 	if (r == 0) {
 		o.command = c->operands + 1; /* borrowed: opts_done knows only the table's members */
 		r = engine_exec(c->engine, c->operands[0], &o, &st, &detached, e);

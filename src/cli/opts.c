@@ -87,6 +87,8 @@ static int set_double(const char *v, void *member)
 	return 0;
 }
 
+int opt_read_double(const char *v, double *ret) { return set_double(v, ret); }
+
 static int set_seconds(const char *v, void *member)
 {
 	uint64_t ms;

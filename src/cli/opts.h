@@ -36,6 +36,8 @@ struct opt {
  * operand (run IMAGE -x: -x is the command's). --help and -h without a row of their own set *ret_help. */
 int opts_parse(const struct opt *table, bool stop_at_operand, int argc, char **argv, void *args, int *ret_n, bool *ret_help,
 	       struct err *e);
+/* OPT_DOUBLE's reader, for rows with their own. -EINVAL. */
+int opt_read_double(const char *v, double *ret);
 /* Frees the strings and lists that the table's rows own. */
 void opts_done(const struct opt *table, void *args);
 

@@ -45,6 +45,8 @@ int cmd_run(struct cli *c, struct err *e)
 	if (r != 0)
 		return MIN(r, 0);
 	r = run_args_finish(&a, c, e);
+	if (r >= 0 && !a.o.is_detached)
+		r = terminal_check(a.o.has_tty, a.o.is_interactive, e);
 	if (r >= 0)
 		r = print_note(&a, e);
 	if (r >= 0)

@@ -1,6 +1,8 @@
 /* run_args.c: the command line of `run` and `create` beyond its options: files of variables, IMAGE and COMMAND. */
 #include "run_args.h"
 
+#include <unistd.h>
+
 #define ENV_FILE_MAX (1u << 20)
 
 void run_args_init(struct run_args *a)
@@ -25,6 +27,23 @@ int run_set_vm(void *args, const char *value, struct err *e)
 	free(a->o.isolation);
 	a->o.isolation = strdup("vm");
 	return a->o.isolation ? 0 : err_set(e, ENOMEM, "out of memory");
+}
+
+int run_set_cpus(void *args, const char *value, struct err *e)
+{
+	struct run_args *a = args;
+
+	/* 0 would mean "not given" from here on. */
+	if (opt_read_double(value, &a->o.cpus) < 0 || a->o.cpus <= 0)
+		return err_set(e, EINVAL, "\"%s\" is not a number above 0, such as 1.5", value);
+	return 0;
+}
+
+int terminal_check(bool has_tty, bool is_interactive, struct err *e)
+{
+	if (has_tty && is_interactive && !isatty(STDIN_FILENO))
+		return err_set(e, ENOTTY, "-t wants a terminal, and standard input is none; leave -t out, or run it on a terminal");
+	return 0;
 }
 
 int run_set_entrypoint(void *args, const char *value, struct err *e)

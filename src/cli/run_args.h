@@ -8,10 +8,13 @@ struct run_args {
 	char **env_files, **label_files;
 };
 void run_args_init(struct run_args *a);
+/* A terminal without a keyboard is a mistake that would wait for ever (docker refuses it too). */
+int terminal_check(bool has_tty, bool is_interactive, struct err *e);
 /* Reads --env-file and --label-file, completes -e NAME from this process's environment, takes IMAGE and COMMAND. */
 int run_args_finish(struct run_args *a, struct cli *c, struct err *e);
 void run_args_done(struct run_args *a);
 int run_set_vm(void *args, const char *value, struct err *e);
+int run_set_cpus(void *args, const char *value, struct err *e);
 int run_set_entrypoint(void *args, const char *value, struct err *e);
 
 /* Lines "NAME=value" or "NAME" (from the environment); # begins a comment line. Adds to *v. */
@@ -62,7 +65,7 @@ int env_complete(char **v, struct err *e);
 		{ "memory-reservation", 0, OPT_BYTES, RUN_AT(memory_reservation), "SIZE", "soft memory limit" },                                \
 		{ "oom-kill-disable", 0, OPT_FLAG, RUN_AT(oom_kill_disable), NULL, "pause instead of kill when memory is out" },                \
 		{ "oom-score-adj", 0, OPT_I64, RUN_AT(oom_score_adj), "N", "-1000..1000: whom the host's OOM killer takes first" },             \
-		{ "cpus", 0, OPT_DOUBLE, RUN_AT(cpus), "N", "processor time, in processors" },                                                  \
+		{ "cpus", 0, OPT_DOUBLE, RUN_AT(cpus), "N", "processor time, in processors", run_set_cpus },                                                  \
 		{ "cpu-shares", 'c', OPT_I64, RUN_AT(cpu_shares), "N", "weight against others (default 1024)" },                                \
 		{ "cpu-quota", 0, OPT_I64, RUN_AT(cpu_quota), "US", "processor time a period, in microseconds" },                               \
 		{ "cpu-period", 0, OPT_I64, RUN_AT(cpu_period), "US", "the period of --cpu-quota" },                                            \

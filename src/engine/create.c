@@ -64,7 +64,7 @@ static int find_image(struct engine *en, const struct run_opts *o, struct image 
 		fprintf(stderr, "Unable to find image '%s' locally\n", shown ? shown : o->image);
 	*e = (struct err){ 0 };
 	r = pull_image(en, o, e);
-	return r < 0 ? r : image_find(en->store, o->image, ret, e);
+	return r < 0 ? err_push(e, r, "%s", o->image) : image_find(en->store, o->image, ret, e);
 }
 
 /* ---- launch.json ---- */

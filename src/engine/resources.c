@@ -4,6 +4,7 @@
 #include <math.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #define MEMORY_MIN        (6u << 20) /* docker's minimum: less can't start a process */
 #define CPU_PERIOD_US     100000
@@ -46,7 +47,7 @@ static int fill_memory(const struct run_opts *o, struct spec_resources *r, struc
 
 static int fill_cpus(const struct run_opts *o, struct spec_resources *r, struct err *e)
 {
-	if (o->cpus < 0 || (o->cpus > 0 && (o->cpus < 0.01 || o->cpus > 100000)))
+	if (o->cpus < 0 || (o->cpus > 0 && o->cpus < 0.01))
 		return err_set(e, EINVAL, "--cpus: %g is out of range; 0.01 is the least", o->cpus);
 	if (o->cpus > 0 && (is_given(o->cpu_quota) || is_given(o->cpu_period)))
 		return err_set(e, EINVAL, "--cpus and --cpu-quota/--cpu-period say the same in two ways; give one of them");
@@ -189,4 +190,11 @@ int resources_fill(const struct run_opts *o, struct spec_resources *r, struct er
 	return 0;
 }
 
-int plan_resources(struct plan *p, struct err *e) { return resources_fill(p->o, &p->spec.resources, e); }
+int plan_resources(struct plan *p, struct err *e)
+{
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (online > 0 && p->o->cpus > (double)online)
+		return err_set(e, EINVAL, "--cpus: %g is more than this host has: %ld", p->o->cpus, online);
+	return resources_fill(p->o, &p->spec.resources, e);
+}
