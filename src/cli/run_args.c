@@ -42,7 +42,8 @@ int run_set_cpus(void *args, const char *value, struct err *e)
 int terminal_check(bool has_tty, bool is_interactive, struct err *e)
 {
 	if (has_tty && is_interactive && !isatty(STDIN_FILENO))
-		return err_set(e, ENOTTY, "-t wants a terminal, and standard input is none; leave -t out, or run it on a terminal");
+		return err_set(e, ENOTTY,
+			       "-t wants a terminal, and standard input is none; leave -t out, or run it on a terminal");
 	return 0;
 }
 

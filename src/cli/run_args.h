@@ -65,7 +65,7 @@ int env_complete(char **v, struct err *e);
 		{ "memory-reservation", 0, OPT_BYTES, RUN_AT(memory_reservation), "SIZE", "soft memory limit" },                                \
 		{ "oom-kill-disable", 0, OPT_FLAG, RUN_AT(oom_kill_disable), NULL, "pause instead of kill when memory is out" },                \
 		{ "oom-score-adj", 0, OPT_I64, RUN_AT(oom_score_adj), "N", "-1000..1000: whom the host's OOM killer takes first" },             \
-		{ "cpus", 0, OPT_DOUBLE, RUN_AT(cpus), "N", "processor time, in processors", run_set_cpus },                                                  \
+		{ "cpus", 0, OPT_DOUBLE, RUN_AT(cpus), "N", "processor time, in processors", run_set_cpus },                                    \
 		{ "cpu-shares", 'c', OPT_I64, RUN_AT(cpu_shares), "N", "weight against others (default 1024)" },                                \
 		{ "cpu-quota", 0, OPT_I64, RUN_AT(cpu_quota), "US", "processor time a period, in microseconds" },                               \
 		{ "cpu-period", 0, OPT_I64, RUN_AT(cpu_period), "US", "the period of --cpu-quota" },                                            \
