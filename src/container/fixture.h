@@ -118,6 +118,7 @@ static inline void fixture_init(struct fixture *f)
 		     "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1001:Alice:/home/alice:/bin/sh\n10:x:0:0::/:/bin/sh\n");
 	fixture_file(f, "/etc/group", "root:x:0:\nstaff:x:50:alice,bob\nusers:x:1001:\nwheel:x:10:bob\n");
 	is_int(spec_default(&f->spec, &f->err), 0);
+	free(f->spec.root_path);
 	f->spec.root_path = strdup(f->dir);
 	is_int(host_probe_cgroup(&f->host, &f->err), 0);
 	f->args = (struct container_args){ .spec = &f->spec,
