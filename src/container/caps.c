@@ -27,7 +27,7 @@ static int set_caps(uint64_t effective, uint64_t permitted, uint64_t inheritable
 static int get_permitted(uint64_t *ret)
 {
 	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct d[2];
+	struct __user_cap_data_struct d[2] = { 0 };
 
 	if (syscall(SYS_capget, &h, d) < 0)
 		return -errno;
@@ -47,7 +47,7 @@ static int wanted_caps(const struct setup *s, struct spec_caps *ret, struct err 
 	struct spec_caps c = s->process->has_caps ? s->process->caps
 			     : s->is_exec         ? s->spec->process.caps
 						  : (struct spec_caps){ 0 };
-	uint64_t have;
+	uint64_t have = 0;
 	int r = get_permitted(&have);
 
 	if (r < 0)
@@ -104,7 +104,7 @@ static int raise_ambient(uint64_t caps, struct err *e)
 
 int user_become(struct setup *s, struct err *e)
 {
-	struct spec_caps c;
+	struct spec_caps c = { 0 };
 	uint64_t extra;
 	int r = wanted_caps(s, &c, e);
 

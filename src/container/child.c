@@ -20,6 +20,7 @@ void setup_init(struct setup *s, struct container *c)
 		.process = &c->args.spec->process,
 		.sock = -1,
 		.peer = -1,
+		.birth = -1,
 		.rootfd = -1,
 		.procfd = -1,
 		.devfd = -1,
@@ -35,6 +36,7 @@ void setup_done(struct setup *s)
 {
 	fd_close(s->sock);
 	fd_close(s->peer);
+	fd_close(s->birth);
 	fd_close(s->initfd);
 	for (int n = 0; n < NS_COUNT; n++)
 		fd_close(s->ns_fd[n]);
@@ -46,19 +48,27 @@ _noreturn_ static void child_main(struct setup *s)
 	struct err e = { 0 };
 	int r;
 
+	s->birth = fd_close(s->birth);
 	r = steps_run(s, STEP_CHILD, &e);
 	if (r == 0 && !s->is_exec)
-		r = sync_report(s, SYNC_READY, 0, NULL, s->console_master) < 0 ? -EPIPE : sync_wait(s, SYNC_START, &e);
+		r = sync_report(s, s->sock, SYNC_READY, 0, NULL, s->console_master) < 0 ? -EPIPE : sync_wait(s, SYNC_START, &e);
 	else if (r == 0 && s->console_master >= 0)
-		r = sync_report(s, SYNC_READY, 0, NULL, s->console_master);
+		r = sync_report(s, s->sock, SYNC_READY, 0, NULL, s->console_master);
 	if (r == 0) {
 		s->console_master = fd_close(s->console_master);
 		r = steps_run(s, STEP_START, &e);
 	}
 	if (e.no == 0)
 		err_set(&e, r < 0 ? -r : EIO, "the new process could not report");
-	sync_report(s, SYNC_FAILED, 0, &e, -1);
+	sync_report(s, s->sock, SYNC_FAILED, 0, &e, -1);
 	_exit(e.exit ? e.exit : 125);
+}
+
+/* Right after birth, this is the other side. */
+static void swap_ends(struct setup *s)
+{
+	fd_close(s->sock);
+	s->sock = TAKE_FD(s->peer);
 }
 
 /* A fork with flags; like fork, the child runs on a copy of this stack. */
@@ -68,7 +78,7 @@ static pid_t clone_process(uint64_t flags, int *pidfd, int cgroupfd)
 		.flags = flags | (cgroupfd >= 0 ? CLONE_INTO_CGROUP : 0) | (pidfd ? CLONE_PIDFD : 0),
 		.pidfd = (uint64_t)(uintptr_t)pidfd,
 		/* With CLONE_PARENT the kernel takes the stage's own, which is SIGCHLD too. */
-		.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
+		.exit_signal = (flags & CLONE_PARENT) ? 0 : SIGCHLD,
 		.cgroup = cgroupfd >= 0 ? (uint64_t)cgroupfd : 0,
 	};
 	pid_t pid = (pid_t)syscall(SYS_clone3, &a, sizeof(a));
@@ -76,7 +86,8 @@ static pid_t clone_process(uint64_t flags, int *pidfd, int cgroupfd)
 	return pid < 0 ? -errno : pid;
 }
 
-/* The stage enters what has to be entered before birth, and clones the child as its own sibling. */
+/* The stage enters what has to be entered before birth, and clones the child as its own sibling. It reports by a socket of its
+ * own: the child may have reported READY before the stage comes to say that there is one. */
 _noreturn_ static void stage_main(struct setup *s, uint64_t flags)
 {
 	struct err e = { 0 };
@@ -91,10 +102,10 @@ _noreturn_ static void stage_main(struct setup *s, uint64_t flags)
 		if (pid == 0)
 			child_main(s);
 		if (pid > 0)
-			_exit(sync_report(s, SYNC_BORN, pid, NULL, -1) < 0);
+			_exit(sync_report(s, s->birth, SYNC_BORN, pid, NULL, -1) < 0);
 		err_set(&e, -pid, "new process: clone3: %s", strerror(-pid));
 	}
-	sync_report(s, SYNC_FAILED, 0, &e, -1);
+	sync_report(s, s->birth, SYNC_FAILED, 0, &e, -1);
 	_exit(1);
 }
 
@@ -112,14 +123,13 @@ static int clone_error(struct err *e, int r, uint64_t flags)
 }
 
 /* The stage's answer, its end, and the child's pidfd: the child is ours and not yet reaped, so its pid can't be reused. */
-static int stage_finish(struct setup *s, pid_t stage, pid_t *ret_pid, int *ret_pidfd, struct err *e)
+static int stage_finish(pid_t stage, int birth, pid_t *ret_pid, int *ret_pidfd, struct err *e)
 {
 	struct sync_report rep;
 	int fd, r, status;
 	pid_t pid;
 
-	s->peer = fd_close(s->peer);
-	r = sync_next(s->sock, &rep, &fd, e);
+	r = sync_next(birth, &rep, &fd, e);
 	while (waitpid(stage, &status, 0) < 0 && errno == EINTR)
 		;
 	if (r < 0)
@@ -146,10 +156,32 @@ static int stage_finish(struct setup *s, pid_t stage, pid_t *ret_pid, int *ret_p
 	return 0;
 }
 
-int child_clone(struct setup *s, pid_t *ret_pid, int *ret_pidfd, struct err *e)
+static int clone_staged(struct setup *s, int cgroupfd, pid_t *ret_pid, int *ret_pidfd, struct err *e)
 {
 	uint64_t flags = s->is_exec ? 0 : ns_clone_flags(s->spec);
-	bool is_staged = s->is_exec || ns_needs_stage(s);
+	_cleanup_fd_ int birth = -1;
+	int fds[2];
+	pid_t pid;
+	int r = sync_pair(fds, e);
+
+	if (r < 0)
+		return r;
+	birth = fds[0];
+	s->birth = fds[1];
+	pid = clone_process(0, NULL, cgroupfd);
+	if (pid == 0) {
+		birth = fd_close(birth);
+		swap_ends(s);
+		stage_main(s, flags);
+	}
+	s->birth = fd_close(s->birth);
+	s->peer = fd_close(s->peer);
+	return pid < 0 ? clone_error(e, pid, 0) : stage_finish(pid, birth, ret_pid, ret_pidfd, e);
+}
+
+int child_clone(struct setup *s, pid_t *ret_pid, int *ret_pidfd, struct err *e)
+{
+	uint64_t flags = ns_clone_flags(s->spec);
 	/* v2: born inside its cgroup, which costs nothing, where a later move waits for an RCU grace period. */
 	int cgroupfd = s->c->cgroup ? cgroup_clone_fd(s->c->cgroup) : -1;
 	int fds[2], pidfd = -1;
@@ -160,20 +192,16 @@ int child_clone(struct setup *s, pid_t *ret_pid, int *ret_pidfd, struct err *e)
 		return r;
 	s->sock = fds[0];
 	s->peer = fds[1];
-	pid = clone_process(is_staged ? 0 : flags, is_staged ? NULL : &pidfd, cgroupfd);
-	if (pid < 0)
-		return clone_error(e, pid, flags);
+	if (s->is_exec || ns_needs_stage(s))
+		return clone_staged(s, cgroupfd, ret_pid, ret_pidfd, e);
+	pid = clone_process(flags, &pidfd, cgroupfd);
 	if (pid == 0) {
-		/* Now this is the other side. */
-		s->sock = fds[1];
-		s->peer = fd_close(fds[0]);
-		if (is_staged)
-			stage_main(s, flags);
+		swap_ends(s);
 		child_main(s);
 	}
-	if (is_staged)
-		return stage_finish(s, pid, ret_pid, ret_pidfd, e);
 	s->peer = fd_close(s->peer);
+	if (pid < 0)
+		return clone_error(e, pid, flags);
 	*ret_pid = pid;
 	*ret_pidfd = pidfd;
 	return 0;

@@ -154,7 +154,7 @@ int hooks_wait(struct setup *s, struct err *e)
 	if (!has_hooks(s->spec, HOOK_PRESTART) && !has_hooks(s->spec, HOOK_CREATE_RUNTIME) &&
 	    !has_hooks(s->spec, HOOK_CREATE_CONTAINER) && !has_hooks(s->spec, HOOK_START_CONTAINER))
 		return 0;
-	r = sync_report(s, SYNC_HOOKS, 0, NULL, -1);
+	r = sync_report(s, s->sock, SYNC_HOOKS, 0, NULL, -1);
 	if (r < 0)
 		return err_set(e, -r, "%s", strerror(-r));
 	r = sync_wait(s, SYNC_HOOKED, e);

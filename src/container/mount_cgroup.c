@@ -89,7 +89,7 @@ static int mount_v1(struct setup *s, int target, uint64_t attrs, struct err *e)
 		if (r < 0)
 			return r;
 	}
-	r = attrs & MOUNT_ATTR_RDONLY ? mount_attrs(tmpfs, false, MOUNT_ATTR_RDONLY, 0, 0) : 0;
+	r = (attrs & MOUNT_ATTR_RDONLY) ? mount_attrs(tmpfs, false, MOUNT_ATTR_RDONLY, 0, 0) : 0;
 	return r < 0 ? err_set(e, -r, "read-only: %s", strerror(-r)) : 0;
 }
 

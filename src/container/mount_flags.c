@@ -113,11 +113,9 @@ int mount_options_parse(char *const *options, struct mount_plan *ret, struct err
 {
 	struct mount_plan p = { .data = NULL };
 
-	if (strv_len(options) > 0) {
-		p.data = calloc(strv_len(options), sizeof(*p.data));
-		if (!p.data)
-			return err_set(e, ENOMEM, "mount options: out of memory");
-	}
+	p.data = calloc(strv_len(options) + 1, sizeof(*p.data));
+	if (!p.data)
+		return err_set(e, ENOMEM, "mount options: out of memory");
 	for (size_t i = 0; options && options[i]; i++) {
 		const struct option_row *row = option_find(options[i]);
 		int r;

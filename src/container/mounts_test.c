@@ -183,7 +183,7 @@ TEST(mounts_of_the_host_reach_a_slave_but_not_a_private_bind)
 	is_int(container_create(&f.args, &c, &f.err), 0);
 	is_int(container_start(c, &f.err), 0);
 	ok(mount("tmpfs", sub, "tmpfs", 0, NULL) == 0);
-	strcat(sub, "/arrived");
+	snprintf(sub, sizeof(sub), "%s/sub/arrived", dir);
 	close(open(sub, O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
 	ok(write(in[1], "\n", 1) == 1);
 	is_int(container_reap(c, &status, &oom, &f.err), 0);
@@ -451,8 +451,7 @@ TEST(a_hundred_failures_leave_nothing_behind)
 		/* One at a mount, one at the user, one at the exec. */
 		free(f.spec.process.user.username);
 		f.spec.process.user.username = i % 3 == 1 ? strdup("nobody-there") : NULL;
-		f.spec.mounts[f.spec.n_mounts - 1].options[0][0] = i % 3 == 0 ? 's' : 'r';
-		strcpy(f.spec.mounts[f.spec.n_mounts - 1].options[0], i % 3 == 0 ? "size=lots" : "size=64k");
+		memcpy(f.spec.mounts[f.spec.n_mounts - 1].options[0], i % 3 == 0 ? "size=lots" : "size=00k", 9);
 		ARGS(&f, i % 3 == 2 ? "no-such-program" : "true");
 		ok(fixture_run(&f, &status) < 0);
 		ok(f.err.no > 0 && e.no == 0);

@@ -177,14 +177,14 @@ TEST(what_is_no_namespace_is_not_joined)
 TEST(the_hosts_namespaces_are_kept_where_none_is_wanted)
 {
 	struct fixture f;
-	char host[65];
+	char host[65], want[70];
 
 	fixture_init(&f);
 	ok(gethostname(host, sizeof(host)) == 0);
-	strcat(host, "\n");
+	snprintf(want, sizeof(want), "%s\n", host);
 	f.spec.ns.wanted[NS_NET] = f.spec.ns.wanted[NS_UTS] = f.spec.ns.wanted[NS_PID] = f.spec.ns.wanted[NS_IPC] =
 		f.spec.ns.wanted[NS_CGROUP] = false;
-	is_str(sh(&f, "hostname"), host);
+	is_str(sh(&f, "hostname"), want);
 	is_str(sh(&f, "[ $$ != 1 ] && [ -d /proc/1 ] && echo host"), "host\n");
 	fixture_done(&f);
 }

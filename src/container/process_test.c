@@ -147,21 +147,22 @@ TEST(umask_is_022_or_the_specs)
 TEST(rlimits_are_set_and_bad_ones_named)
 {
 	struct fixture f;
-	struct spec_rlimit l = { .type = (char[]){ "RLIMIT_NOFILE" }, .soft = 100, .hard = 200 };
-	struct rlimit now;
+	struct spec_rlimit good[] = { { .type = (char[]){ "RLIMIT_NOFILE" }, .soft = 100, .hard = 200 },
+				      { .type = (char[]){ "RLIMIT_CORE" }, .soft = 0, .hard = 0 } };
+	struct spec_rlimit crossed = { .type = (char[]){ "RLIMIT_NOFILE" }, .soft = 300, .hard = 200 };
+	struct spec_rlimit unknown = { .type = (char[]){ "RLIMIT_FILES" } };
+	struct spec_rlimit too_much = { .type = (char[]){ "RLIMIT_NOFILE" }, .soft = 1, .hard = UINT64_MAX - 1 };
 
 	fixture_init(&f);
-	f.spec.process.rlimits = &l;
+	f.spec.process.rlimits = good;
+	f.spec.process.n_rlimits = ARRAY_SIZE(good);
+	is_str(sh(&f, "ulimit -Sn; ulimit -Hn; ulimit -c"), "100\n200\n0\n");
 	f.spec.process.n_rlimits = 1;
-	is_str(sh(&f, "ulimit -Sn; ulimit -Hn"), "100\n200\n");
-	l = (struct spec_rlimit){ .type = (char[]){ "RLIMIT_CORE" }, .soft = 0, .hard = 0 };
-	is_str(sh(&f, "ulimit -c"), "0\n");
-	l = (struct spec_rlimit){ .type = (char[]){ "RLIMIT_NOFILE" }, .soft = 300, .hard = 200 };
+	f.spec.process.rlimits = &crossed;
 	has_str(refused(&f), "soft limit is above");
-	l = (struct spec_rlimit){ .type = (char[]){ "RLIMIT_FILES" } };
+	f.spec.process.rlimits = &unknown;
 	has_str(refused(&f), "RLIMIT_FILES");
-	ok(getrlimit(RLIMIT_NOFILE, &now) == 0);
-	l = (struct spec_rlimit){ .type = (char[]){ "RLIMIT_NOFILE" }, .soft = 1, .hard = UINT64_MAX - 1 };
+	f.spec.process.rlimits = &too_much;
 	has_str(refused(&f), "RLIMIT_NOFILE");
 	f.spec.process.rlimits = NULL;
 	f.spec.process.n_rlimits = 0;

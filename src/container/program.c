@@ -134,7 +134,7 @@ int program_exec(struct setup *s, struct err *e)
 	if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		return err_set(e, errno, "close_range: %s", strerror(errno));
 	if (s->args->trace)
-		sync_report(s, SYNC_EXEC, 0, NULL, -1);
+		sync_report(s, s->sock, SYNC_EXEC, 0, NULL, -1);
 	if (s->process->no_new_privs)
 		r = caps_final(s, e);
 	if (r == 0)

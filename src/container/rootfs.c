@@ -56,7 +56,7 @@ static int mount_id(int fd, uint64_t *ret)
 static int detach_old(struct setup *s, struct err *e)
 {
 	enum { STACKED_MAX = 64 };
-	uint64_t root, top;
+	uint64_t root = 0, top = 0;
 	int r = mount_id(s->rootfd, &root);
 
 	for (int i = 0; r == 0 && i < STACKED_MAX; i++) {

@@ -56,6 +56,7 @@ struct setup {
 
 	int sock;            /* this side's end */
 	int peer;            /* the other side's, closed right after clone */
+	int birth;           /* stage: where it reports the birth of the child */
 	int ns_fd[NS_COUNT]; /* namespaces to join, -1 = none */
 	int rootfd;          /* the new root: a mount, in the child O_PATH-like */
 	int procfd;          /* a procfs of the child's pid namespace; see procfs.c */
@@ -126,7 +127,7 @@ int sync_send(int sock, enum sync_kind kind, pid_t pid);
 /* Child: blocks until the parent says `kind`. -EPIPE when the parent is gone. */
 int sync_wait(struct setup *s, enum sync_kind kind, struct err *e);
 /* Child: report to the parent, with the console's master where fd >= 0. */
-int sync_report(struct setup *s, enum sync_kind kind, pid_t pid, const struct err *err, int fd);
+int sync_report(const struct setup *s, int sock, enum sync_kind kind, pid_t pid, const struct err *err, int fd);
 /* Parent: next report; 0 = end of file (exec'd or died), 1 = report, -errno. *ret_fd: a passed fd or -1. */
 int sync_next(int sock, struct sync_report *ret, int *ret_fd, struct err *e);
 

@@ -60,14 +60,14 @@ int sync_wait(struct setup *s, enum sync_kind kind, struct err *e)
 	return 0;
 }
 
-int sync_report(struct setup *s, enum sync_kind kind, pid_t pid, const struct err *err, int fd)
+int sync_report(const struct setup *s, int sock, enum sync_kind kind, pid_t pid, const struct err *err, int fd)
 {
 	struct sync_report rep = { .kind = kind, .pid = pid };
 
 	if (err)
 		rep.err = *err;
 	memcpy(rep.step_us, s->step_us, sizeof(rep.step_us));
-	return sock_send_fds(s->sock, &rep, sizeof(rep), &fd, fd >= 0 ? 1 : 0);
+	return sock_send_fds(sock, &rep, sizeof(rep), &fd, fd >= 0 ? 1 : 0);
 }
 
 int sync_next(int sock, struct sync_report *ret, int *ret_fd, struct err *e)

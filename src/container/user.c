@@ -271,7 +271,7 @@ static int set_home(struct setup *s, struct err *e)
 int user_resolve(struct setup *s, struct err *e)
 {
 	const struct spec_user *u = &s->process->user;
-	struct spec_user found;
+	struct spec_user found = { 0 };
 	int r;
 
 	s->user = *u;
