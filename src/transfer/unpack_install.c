@@ -10,8 +10,6 @@
 
 #include "unpack_private.h"
 
-#define FILES_MAX (2ull << 30)
-
 void layer_chain_id(const char *parent, const char *diff_id, char ret[DIGEST_LEN])
 {
 	/* Checked digests: chain_id can't fail on them. */
@@ -111,6 +109,8 @@ int layer_install(int rootfd, const char *tmp_name, const struct layer_info *inf
 	_cleanup_fd_ int dirfd = openat(rootfd, from, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dirfd < 0)
 		return err_set(e, errno, "open %s in the store: %s", from, strerror(errno));
+	if (streq(info->chain_id, info->diff_id) && (r = unpack_bottom(dirfd, e)) < 0)
+		return r;
 	if ((r = write_info(dirfd, info, e)) < 0)
 		return r;
 	for (int tries = 0; renameat(rootfd, from, rootfd, to) < 0; tries++) {

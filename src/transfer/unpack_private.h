@@ -114,3 +114,7 @@ enum wh_kind { WH_NONE, WH_FILE, WH_OPAQUE, WH_IGNORE };
 /* What a cleaned path says as a whiteout (image spec 1.1 layer.md "Whiteouts"; AUFS leftovers are ignored). -EINVAL: one that
  * names nothing, ".", "..". */
 int unpack_whiteout(const char *path, enum wh_kind *ret, struct err *e);
+
+/* ---- unpack_bottom.c ---- */
+/* layerfd: the directory that holds diff and files. */
+int unpack_bottom(int layerfd, struct err *e);

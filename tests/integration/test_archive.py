@@ -311,3 +311,18 @@ def test_a_save_to_a_full_disk_fails(store, tmp_path):
     store.load(l.directory(tmp_path / "x"))
     r = store.run("save", "--format", "oci-archive", "--output", "/dev/full", f"{d['digest']}=")
     assert r.returncode == 1 and "No space left" in json.loads(r.stdout)["error"]["msg"], r.stdout
+
+
+def test_whiteouts_of_the_lowest_layer_are_gone_and_those_above_stay(store, tmp_path):
+    l = Layout()
+    layer = [("etc/.wh.gone", b""), ("etc/.wh..wh..opq", b""), ("etc/kept", b"x"), (".wh.top", b"")]
+    l.image([layer, [("usr/other", b"y"), *layer]], "demo:1")
+    store.load(l.directory(tmp_path / "x"))
+    for top in (store.root / "layers").iterdir():
+        info = json.loads((top / "info.json").read_text())
+        is_lowest = info["chain_id"] == info["diff_id"]
+        names = {p.relative_to(top / "diff").as_posix() for p in (top / "diff").rglob("*")}
+        assert names == {"etc", "etc/kept", *([] if is_lowest else ["etc/gone", "top", "usr", "usr/other"])}
+        assert ("trusted.overlay.opaque" in os.listxattr(top / "diff/etc")) != is_lowest
+        assert (b"\nw " in (top / "files").read_bytes()) != is_lowest
+        assert info["list"] == sha((top / "files").read_bytes())
