@@ -104,7 +104,7 @@ http: {{addr: "{self.host}"}}
 
 
 @pytest.fixture(scope="session")
-def registry(scratch):
+def registry(scratch, berth):  # berth: so that this one ends first
     r = Registry(scratch / "registry")
     r.start()
     yield r

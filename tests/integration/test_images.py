@@ -56,7 +56,7 @@ def test_an_image_in_use_is_not_deleted(cbox, layout, tmp_path):
     cbox.berth.ok("rmi", "used:1")
 
 
-@pytest.mark.parametrize("kind, transport", [("oci-archive", "oci-archive"), ("docker-archive", "docker-archive"), ("oci", "oci")])
+@pytest.mark.parametrize("kind, transport", [("oci-archive", "oci-archive"), ("docker-archive", "docker-archive"), ("oci-dir", "oci")])
 def test_what_save_writes_skopeo_reads_and_load_takes_back(berth, app, tmp_path, kind, transport):
     target = tmp_path / "saved"
     berth.ok("save", "--format", kind, "-o", target, app)

@@ -58,7 +58,7 @@ def test_pids_limit_holds(box):
 
 
 def test_limits_that_make_no_sense_are_refused(berth, image):
-    for opts, word in ((("--memory", "lots"), "lots"), (("--memory", "1k"), "memory"), (("--cpus", "0"), "cpus"),
+    for opts, word in ((("--memory", "lots"), "lots"), (("--memory", "1k"), "memory"), (("--cpus", "-1"), "cpus"),
                        (("--cpus", "100000"), "cpus"), (("--cpuset-cpus", "4096"), "4096"), (("--pids-limit", "x"), "x"),
                        (("--memory", "100m", "--memory-swap", "50m"), "swap"), (("--ulimit", "nofile=5:2"), "nofile"),
                        (("--ulimit", "nosuch=1"), "nosuch"), (("--device-read-bps", "/dev/nosuch:1m"), "/dev/nosuch")):

@@ -27,10 +27,13 @@ class Proxy:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
-                proxy.requests.append((self.path, headers))
+                headers = [(k, v) for k, v in self.headers.items() if k.lower() not in ("host", "connection")]
+                proxy.requests.append((self.path, {k.lower(): v for k, v in headers}))
                 upstream = http.client.HTTPConnection("127.0.0.1", proxy.registry.port)
-                upstream.request(self.command, self.path, headers=headers)
+                upstream.putrequest(self.command, self.path, skip_accept_encoding=True)
+                for k, v in headers:  # some, like Accept, come more than once
+                    upstream.putheader(k, v)
+                upstream.endheaders()
                 r = upstream.getresponse()
                 body = r.read()
                 if proxy.spoil and "/blobs/" in self.path:
@@ -157,7 +160,7 @@ def test_a_killed_pull_shows_nothing_and_the_next_one_resumes(empty, registry, l
     proxy.stall_after = None
     proxy.requests.clear()
     empty.ok("pull", ref)
-    assert any(h.get("Range", h.get("range", "")).startswith("bytes=") for _, h in proxy.requests), "nothing was resumed"
+    assert any(h.get("range", "").startswith("bytes=") for _, h in proxy.requests), "nothing was resumed"
     assert empty.ok("run", "--rm", "--network", "none", ref, "echo", "hi") == "hi"
     assert list((empty.root / "tmp").glob("*")) == []
 
