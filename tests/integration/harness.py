@@ -15,8 +15,8 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-# An emulated VM says so in one line on stderr, which is not the container's.
-NOTE = re.compile(r"^berth\b[^\n]*\bemulat[^\n]*\r?\n", re.M)
+# What a first VM says on stderr of the machine, its kernel and its disk; not the container's, and no error ("berth VERB: ...").
+NOTE = re.compile(r"^berth: (this host has no hardware|kernel: |image: )[^\n]*\n", re.M)
 
 
 @dataclass

@@ -26,7 +26,7 @@ ROWS = [
     (["run", "--stop-signal", "NOPE", "{image}"], ["NOPE"]),
     (["run", "--pull", "sometimes", "{image}"], ["sometimes"]),
     (["run", "--pull", "never", "never-pulled-this", "true"], ["never-pulled-this"]),
-    (["run", "UPPER/case", "true"], ["UPPER/case"]),
+    (["run", "upper/CASE", "true"], ["upper/CASE", "lower case"]),
     (["run", "a b", "true"], ["a b"]),
     (["run", "127.0.0.1:1/no/registry:1", "true"], ["127.0.0.1:1"]),
     (["pull"], ["IMAGE"]),

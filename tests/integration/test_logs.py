@@ -63,8 +63,12 @@ def test_attach_to_what_does_not_run_is_refused(cbox):
     cbox.berth.fails("attach", name, says=name)
 
 
-def test_a_slow_reader_does_not_stop_the_container(cbox):
-    name = cbox.start("sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' z; touch /tmp/written; sleep 1000")
+def test_F22_a_reader_that_has_stopped_is_cut_off_and_the_container_goes_on(cbox):
+    name = cbox.start("sh", "-c", "until [ -e /tmp/go ]; do sleep 0.1; done; head -c 3000000 /dev/zero | tr '\\0' z; "
+                                  "touch /tmp/written; sleep 1000")
     with cbox.berth.popen("attach", name) as reader:  # never reads
-        until(lambda: cbox.berth("exec", name, "test", "-e", "/tmp/written").code == 0, "all was written")
+        time.sleep(0.5)
+        cbox.berth.ok("exec", name, "touch", "/tmp/go")
+        until(lambda: cbox.berth.ok("exec", name, "sh", "-c", "ls /tmp").split() == ["go", "written"], "all was written", 60)
         reader.kill()
+    assert len(cbox.berth("logs", name).out) == 3000000

@@ -80,9 +80,11 @@ def test_R03_a_symlinked_mount_point_is_refused(berth, hostile, tmp_path, victim
 def test_R07_masking_takes_the_real_null_device(berth, hostile):
     core = open("/proc/sys/kernel/core_pattern").read()
     ref = hostile([[symlink("dev/null", "/proc/sys/kernel/core_pattern")]])
-    out = berth.ok("run", "--rm", "--network", "none", ref, "sh", "-c",
-                   "stat -c %t:%T /dev/null; stat -c %t:%T /proc/kcore; echo '|x' >/proc/kcore; echo '|x' >/dev/null")
-    assert out == "1:3\n1:3"
+    masked = [p for p in ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/interrupts") if os.path.isfile(p)]
+    assert masked
+    for path in ["/dev/null", *masked]:
+        out = berth.ok("run", "--rm", "--network", "none", ref, "sh", "-c", f"stat -c %t:%T {path}; echo '|x' >{path}")
+        assert out == "1:3", path
     assert open("/proc/sys/kernel/core_pattern").read() == core
 
 
@@ -118,9 +120,9 @@ def test_R06_mount_points_are_made_inside_the_root(berth, hostile, tmp_path):
 
 def test_R11_user_names_and_numbers_are_never_root_by_mistake(cbox):
     name = cbox.start("sleep", "1000")
-    for user, uid in (("1", "1"), ("10", "4242"), ("2147483647", "2147483647"), ("010", "10")):
+    # "10" is also a name in this passwd, of uid 4242: a number is a number.
+    for user, uid in (("1", "1"), ("10", "10"), ("2147483647", "2147483647"), ("010", "10")):
         r = cbox.berth("exec", "-u", user, name, "id", "-u")
-        # "10" is a name in this passwd, as docker has it; what is refused is fine, what is 0 is not.
         assert (r.code == 0 and r.out.strip() == uid) or r.code in (125, 126), (user, r)
     for user in ("1:", ":1", "+1", "-1", "1 ", " 1", "1x", "4294967295", "4294967296", "18446744073709551616", "0x0", "1:2:3", ":"):
         r = cbox.berth("exec", "-u", user, name, "id", "-u")
@@ -131,7 +133,7 @@ def test_R11_user_names_and_numbers_are_never_root_by_mistake(cbox):
 def test_R12_an_images_user_that_is_none_fails(berth, hostile, user):
     ref = hostile([], {"User": user})
     err = refused(berth("run", "--rm", "--network", "none", ref, "id"), code=(125, 126))
-    assert user in err
+    assert user.split(":")[-1] in err
 
 
 def test_R13_a_hostile_passwd_or_group_fails_soon(berth, hostile):
@@ -177,7 +179,7 @@ def test_R10_R15_R16_R17_R19_E07_the_posture_inside(box):
     assert got["afalg"] in ("EPERM", "EAFNOSUPPORT") and got["vsock"] in ("EPERM", "EAFNOSUPPORT"), got
     assert got["packet"] == "EPERM"
     assert got["cgroup"] == "Read-only", got
-    assert got["sysrq"] in ("EROFS", "EACCES") and got["uevent"] in ("EROFS", "EACCES", "ENOENT")
+    assert got["sysrq"] in ("EROFS", "EACCES", "ENOENT") and got["uevent"] in ("EROFS", "EACCES", "ENOENT")
     for name in ("kcore", "keys", "config", "kallsyms", "interrupts", "firmware", "powercap", "debug", "security"):
         assert got[name] in ("0", ""), (name, got)
     for name in ("mount", "unshare", "v1", "chroot"):
