@@ -6,22 +6,19 @@
 #include <unistd.h>
 
 #define VM_MEM_DEFAULT   (512u << 20)
-#define VM_MEM_MIN       (96u << 20) /* a distribution kernel with its initramfs does not come up in less */
-#define VM_CPUS_DEFAULT  2
+#define VM_CPUS_DEFAULT  1             /* a second one costs each boot its start-up, and what asks for more says --cpus */
 #define UPPER_DISK_BYTES (10ull << 30) /* sparse: costs what is written */
 
-static int set_size(struct plan *p, struct err *e)
+static void set_size(struct plan *p)
 {
 	int64_t memory = p->o->memory == SPEC_UNSET ? 0 : p->o->memory;
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
 
-	if (memory && memory < (int64_t)VM_MEM_MIN)
-		return err_set(e, EINVAL, "--memory: a virtual machine needs at least %um for its own kernel", VM_MEM_MIN >> 20);
+	/* The workload's: what the guest's kernel needs comes on top (isolation/vm.c). */
 	p->launch.vm_mem_bytes = memory ? (uint64_t)memory : VM_MEM_DEFAULT;
 	p->launch.vm_cpus = p->o->cpus > 0 ? (uint32_t)ceil(p->o->cpus) : VM_CPUS_DEFAULT;
 	if (online > 0 && p->launch.vm_cpus > (uint32_t)online)
 		p->launch.vm_cpus = (uint32_t)online;
-	return 0;
 }
 
 int plan_guest(struct plan *p, struct err *e)
@@ -33,9 +30,8 @@ int plan_guest(struct plan *p, struct err *e)
 			return err_set(e, EINVAL, "--kernel is for virtual machines; add --isolation vm");
 		return 0;
 	}
-	r = set_size(p, e);
-	if (r >= 0)
-		r = vm_prepare(p->en->paths, p->o->kernel, &p->launch.kernel, &p->launch.initramfs, e);
+	set_size(p);
+	r = vm_prepare(p->en->paths, p->o->kernel, &p->launch.kernel, &p->launch.initramfs, e);
 	if (r >= 0)
 		r = image_disk(p->en->store, &p->image, &p->launch.image_disk, e);
 	if (r < 0)
