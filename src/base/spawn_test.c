@@ -9,6 +9,8 @@
 #include "str.h"
 #include "tap.h"
 
+#define str_fmt(...) ((char *)tap_keep(str_fmt(__VA_ARGS__)))
+
 static char *out_of(const char *script)
 {
 	char *argv[] = { (char *)(uintptr_t) "/bin/sh", (char *)(uintptr_t) "-c", (char *)(uintptr_t)script, NULL };
@@ -17,7 +19,7 @@ static char *out_of(const char *script)
 
 	if (spawn_output(argv, 1 << 20, &out, &e) < 0)
 		TAP_FAIL("%s", e.msg);
-	return out;
+	return tap_keep(out);
 }
 
 static int run(const struct spawn *s)
@@ -47,7 +49,7 @@ TEST(the_child_has_only_the_descriptors_it_was_given)
 	const struct spawn s = { .path = "/bin/sh", .argv = SH("cd /proc/self/fd && echo *"), .fds = fds, .n_fds = 3 };
 	is_int(run(&s), 0);
 	close(p[1]);
-	char *text;
+	static char *text;
 	is_int(fd_read_all(p[0], 1000, &text, NULL), 0);
 	/* The shell opens one more, the first free one, to read the folder. */
 	is_str(text, "0 1 2 3 50 7\n");
@@ -67,7 +69,7 @@ TEST(unlisted_standard_descriptors_are_dev_null)
 	};
 	is_int(run(&s), 0);
 	close(p[1]);
-	char *text;
+	static char *text;
 	is_int(fd_read_all(p[0], 1000, &text, NULL), 0);
 	is_str(text, "/dev/null /dev/null /dev/null\n");
 }
@@ -149,7 +151,7 @@ TEST(new_session_and_working_directory)
 				 .cwd_fd = dir };
 	is_int(run(&s), 0);
 	close(p[1]);
-	char *text;
+	static char *text;
 	is_int(fd_read_all(p[0], 100, &text, NULL), 0);
 	is_str(text, "/proc\n");
 }
@@ -240,7 +242,7 @@ TEST(output_is_collected_and_limited)
 TEST(programs_are_found_on_the_fixed_path_only)
 {
 	setenv("PATH", "/tmp", 1);
-	char *sh = spawn_find("sh");
+	char *sh = tap_keep(spawn_find("sh"));
 	ok(sh);
 	ok(str_ends(sh, "/bin/sh"));
 	ok(!spawn_find("no-such-program-here"));

@@ -7,6 +7,8 @@
 #include "monitor.h"
 #include "tap.h"
 
+#define str_fmt(...) ((char *)tap_keep(str_fmt(__VA_ARGS__)))
+
 static char dir[64], *path;
 static const struct paths paths = { .root = dir, .run = dir };
 
@@ -35,7 +37,7 @@ static char *printed(const struct log_query *q)
 {
 	struct err e = { 0 };
 	int out = open(dir, O_TMPFILE | O_RDWR, 0600), err = open(dir, O_TMPFILE | O_RDWR, 0600);
-	char *a, *b;
+	char *a, *b, *both;
 
 	if (logs_print(&paths, "id", path, q, out, err, &e) < 0)
 		TAP_FAIL("%s", e.msg);
@@ -45,7 +47,10 @@ static char *printed(const struct log_query *q)
 	is_int(fd_read_all(err, 64 << 20, &b, NULL), 0);
 	close(out);
 	close(err);
-	return str_fmt("%s%s%s", a, *b ? "|" : "", b);
+	both = str_fmt("%s%s%s", a, *b ? "|" : "", b);
+	free(a);
+	free(b);
+	return both;
 }
 
 static const struct log_query all = { .want_stdout = true, .want_stderr = true, .tail = -1 };
@@ -61,7 +66,7 @@ static char *tail(int64_t n)
 TEST(records_are_dockers_json_lines)
 {
 	struct log_file *l = new_log(0, 1);
-	char *text;
+	static char *text;
 
 	add(l, 1, "a \"quoted\" \\ tab\there\x01\n");
 	add(l, 2, "oops\n");
@@ -77,7 +82,7 @@ TEST(records_are_dockers_json_lines)
 TEST(a_line_is_one_record_however_it_arrives)
 {
 	struct log_file *l = new_log(0, 1);
-	char *text;
+	static char *text;
 
 	add(l, 1, "one ");
 	add(l, 2, "err ");
@@ -125,7 +130,7 @@ TEST(an_endless_line_is_cut_between_characters_and_capped)
 		log_file_add(l, 1, chunk, sizeof(chunk)); /* 3 MB without a newline */
 	log_file_close(l);
 	for (int i = 0; i < FILES + 2; i++) {
-		char *p = i ? str_fmt("%s.%d", path, i) : strdup(path);
+		char *p = i ? str_fmt("%s.%d", path, i) : tap_keep(strdup(path));
 		if (stat(p, &st) < 0) {
 			is_int(i, FILES);
 			break;
@@ -186,7 +191,7 @@ TEST(one_file_only_starts_anew_when_full)
 TEST(tail_counts_lines_of_the_wanted_stream_and_long_ones_once)
 {
 	struct log_file *l = new_log(0, 1);
-	char *lng = malloc(40002);
+	char *lng = tap_keep(malloc(40002));
 
 	memset(lng, 'x', 40000);
 	strcpy(lng + 40000, "\n");

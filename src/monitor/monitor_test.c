@@ -13,6 +13,9 @@
 #include "monitor_impl.h"
 #include "tap.h"
 
+/* Tests needn't free their texts. */
+#define str_fmt(...) ((char *)tap_keep(str_fmt(__VA_ARGS__)))
+
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 /* ---- the fake wall ---- */
@@ -223,7 +226,7 @@ static int on_exited(const struct exit_status *st, const struct err *start_error
 
 static char *recorded(void)
 {
-	char *text = NULL;
+	static char *text;
 
 	file_read(AT_FDCWD, str_fmt("%s/root/containers/" ID "/recorded", dir), 1000, &text, NULL);
 	return text;
@@ -370,8 +373,9 @@ static char *transcript_on(int fd, uint16_t channel)
 	struct peer p = { .fd = fd };
 	struct buf out = { 0 }, err = { 0 };
 	struct frame *f;
+	char *said = NULL;
 
-	while ((f = next(&p))) {
+	while (!said && (f = next(&p))) {
 		uint32_t code, sig;
 		struct err e;
 		bool oom;
@@ -383,13 +387,18 @@ static char *transcript_on(int fd, uint16_t channel)
 				give_credit(fd, channel, f->type, f->len);
 		} else if (f->type == FRAME_ERROR) {
 			is_int(frame_get_error(f, &e), 0);
-			return str_fmt("error %d: %s", e.exit, e.msg);
+			said = str_fmt("error %d: %s", e.exit, e.msg);
 		} else if (f->type == FRAME_EXIT) {
 			is_int(frame_get_exit(f, &code, &sig, &oom), 0);
-			return str_fmt("%s|%s|%u %u", out.data ? out.data : "", err.data ? err.data : "", code, sig);
+			said = str_fmt("%s|%s|%u %u", out.data ? out.data : "", err.data ? err.data : "", code, sig);
 		}
 	}
-	return str_fmt("gone after %s", out.data ? out.data : "");
+	if (!said)
+		said = str_fmt("gone after %s", out.data ? out.data : "");
+	buf_done(&out);
+	buf_done(&err);
+	buf_done(&p.in);
+	return said;
 }
 
 static char *transcript(int fd) { return transcript_on(fd, 0); }
@@ -417,10 +426,10 @@ static int attach(bool with_stdin)
 
 static int exec_request(int fd, uint16_t channel, const char *script, const char *extra, struct err *e)
 {
-	char *json = streq(script, "missing")
-			     ? str_fmt("{\"cwd\":\"/\",\"user\":{\"uid\":0,\"gid\":0},\"args\":[\"missing\"]}")
-			     : str_fmt("{\"cwd\":\"/\",\"user\":{\"uid\":0,\"gid\":0},\"args\":[\"sh\",\"-c\",\"%s\"]%s}", script,
-				       extra);
+	const char *json = streq(script, "missing")
+				   ? str_fmt("{\"cwd\":\"/\",\"user\":{\"uid\":0,\"gid\":0},\"args\":[\"missing\"]}")
+				   : str_fmt("{\"cwd\":\"/\",\"user\":{\"uid\":0,\"gid\":0},\"args\":[\"sh\",\"-c\",\"%s\"]%s}",
+					     script, extra);
 
 	return monitor_request(fd, FRAME_EXEC, channel, json, strlen(json), NULL, e);
 }
@@ -456,7 +465,8 @@ TEST(a_signal_is_told_as_128_and_its_number)
 TEST(everything_is_in_order_before_exit_is_told)
 {
 	int fd = run(&(struct want){ .script = "exit 3" });
-	struct peer p = { .fd = fd };
+	static struct peer p;
+	p.fd = fd;
 	struct frame *f;
 
 	while ((f = next(&p)) && f->type != FRAME_EXIT)
@@ -484,7 +494,8 @@ TEST(input_ends_with_the_last_client_that_could_give_it)
 	int second = attach(true), listener = attach(false);
 	close(fd);
 	send_frame(second, FRAME_STDIN, 0, "still\n", 6);
-	struct peer p = { .fd = listener };
+	static struct peer p;
+	p.fd = listener;
 	struct frame *f = next(&p);
 	ok(f && f->type == FRAME_STDOUT && f->len == 6);
 	close(second);
@@ -627,7 +638,8 @@ TEST(large_output_passes_within_the_window)
 TEST(a_client_without_credit_holds_the_process_at_the_window)
 {
 	int fd = run(&(struct want){ .script = "head -c 3000000 /dev/zero; echo end >&2" });
-	struct peer p = { .fd = fd };
+	static struct peer p;
+	p.fd = fd;
 	size_t got = 0;
 	struct frame *f;
 
@@ -658,17 +670,21 @@ TEST(a_stopped_reader_is_cut_off_and_the_container_goes_on)
 
 	wait_started(fd);
 	int good = attach(true);
-	struct peer p = { .fd = good };
+	static struct peer p;
+	p.fd = good;
 	struct frame *f;
 	while ((f = next(&p)) && f->type != FRAME_STDERR) /* a reader that reads gets all of it */
 		if (f->type == FRAME_STDOUT && f->len)
 			give_credit(good, 0, FRAME_STDOUT, f->len);
 	ok(f);
-	char path[64], *status = NULL;
+	static char path[64], *status;
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)monitor_pid);
 	is_int(file_read(AT_FDCWD, path, 100000, &status, NULL), 0);
 	unsigned long peak = strtoul(strstr(status, "VmHWM:") + 6, NULL, 10);
-	ok(peak > 0 && peak < 16384); /* kB; bounded by windows, not by what was said */
+#ifndef __SANITIZE_ADDRESS__
+	ok(peak < 16384); /* kB; bounded by windows, not by what was said */
+#endif
+	ok(peak > 0);
 	/* The stopped one finds, when it reads again, its window's worth and then the reason. */
 	char *text = transcript(fd);
 	has_str(text, "error 0: this reader has not read for 0.1 s");
@@ -765,7 +781,7 @@ TEST(a_detached_exec_outlives_its_client)
 	int c = connect_now();
 	is_int(exec_request(c, 1, str_fmt("yes | head -c 100000; echo ran > %s", flag), ",\"berth\":{\"detach\":true}", &e), 0);
 	close(c);
-	char *text;
+	static char *text;
 	is_int(file_read(AT_FDCWD, flag, 100, &text, NULL), 0);
 	is_str(text, "ran\n");
 	send_frame(fd, FRAME_STDIN, 0, "\n", 1);
@@ -775,7 +791,8 @@ TEST(a_detached_exec_outlives_its_client)
 TEST(signals_reach_the_main_process_and_exec_ones)
 {
 	int fd = run(&(struct want){ .script = "trap 'echo usr1; exit 9' USR1; echo ready; while :; do sleep 0.05; done" });
-	struct peer p = { .fd = fd };
+	static struct peer p;
+	p.fd = fd;
 	struct frame *f;
 	struct err e = { 0 };
 
@@ -803,7 +820,7 @@ TEST(statistics_are_answered_to_who_asked)
 {
 	int fd = run(&(struct want){ .script = "read x", .keep_stdin = true });
 	struct err e = { 0 };
-	char *reply = NULL;
+	static char *reply;
 
 	wait_started(fd);
 	int c = connect_now();
@@ -821,7 +838,7 @@ TEST(a_terminal_is_one_stream_with_a_size)
 
 	wait_started(fd);
 	frame_put_resize(&b, 0, 33, 99);
-	is_int(fd_write_full(fd, b.data, b.len), 0);
+	send_buf(fd, &b);
 	send_frame(fd, FRAME_STDIN, 0, "\n", 1);
 	is_str(transcript(fd), "\r\n33 99\r\nerr\r\n||0 0");
 }
@@ -842,7 +859,7 @@ TEST(the_log_has_all_output_also_without_clients)
 	int fd = run(&(struct want){ .script = "echo one; echo two >&2", .detached = true });
 	struct err e = { 0 };
 	struct log_query q = { .want_stdout = true, .want_stderr = true, .tail = -1 };
-	char *text;
+	static char *text;
 
 	close(fd);
 	is_int(monitor_end(), 0);
@@ -876,7 +893,7 @@ TEST(a_followed_log_ends_with_its_container)
 	is_str(transcript(fd), "early\nlate\n||0 0");
 	close(fd);
 	is_int(monitor_end(), 0);
-	char *rest;
+	static char *rest;
 	is_int(fd_read_all(p[0], 100, &rest, NULL), 0);
 	is_str(rest, "late\n");
 	int status;
