@@ -243,7 +243,7 @@ TWICE(a_racing_rename_never_shows_the_outside)
 	is_int(mkdir_p(outer, "root/deep/er", 0755), 0);
 	pid_t pid = fork();
 	if (pid == 0) {
-		for (int i = 0; i < 20000; i++) {
+		for (int i = 0; i < 1500; i++) {
 			renameat(root, "deep/er", root, "er");
 			renameat(root, "er", root, "deep/er");
 		}
@@ -251,7 +251,7 @@ TWICE(a_racing_rename_never_shows_the_outside)
 	}
 	int done = 0, status;
 	while (!done) {
-		for (int i = 0; i < 200; i++) {
+		for (int i = 0; i < 20; i++) {
 			int fd = root_open(root, "deep/er/../../../secret", O_RDONLY, 0);
 			if (fd < 0)
 				continue;
@@ -299,7 +299,7 @@ TWICE(rm_rf_stops_at_mounts)
 
 TWICE(rm_rf_takes_any_depth_with_few_descriptors)
 {
-	enum { DEPTH = 3000 };
+	enum { DEPTH = 600 };
 	int at = dup(root);
 
 	for (int i = 0; i < DEPTH; i++) {
