@@ -140,7 +140,7 @@ static int add_rows(struct cli *c, const struct image_record *i, const struct im
 	size_t n = r < 0 ? 0 : MAX(strv_len(refs), (size_t)1);
 
 	for (size_t k = 0; r >= 0 && k < n; k++) {
-		struct json_object *row;
+		struct json_object *row = NULL;
 		r = make_row(i, refs ? refs[k] : NULL, a->no_trunc, &row, e);
 		if (r < 0)
 			return r;

@@ -42,7 +42,7 @@ static int inspect_all(struct cli *c, const struct inspect_args *a, struct err *
 	if (!all)
 		return err_set(e, ENOMEM, "out of memory");
 	for (int i = 0; i < c->n_operands; i++) {
-		struct json_object *o;
+		struct json_object *o = NULL;
 		struct err why = { 0 };
 		if (look_up(c, c->operands[i], a->type, &o, &why) < 0)
 			status = cli_report(c, &why);

@@ -9,7 +9,7 @@ const struct opt container_prune_options[] = {
 int prune_containers(struct cli *c, struct err *e)
 {
 	struct container_record *list;
-	size_t n;
+	size_t n = 0;
 	int r = engine_list(c->engine, true, &list, &n, e);
 
 	if (r < 0)

@@ -136,7 +136,7 @@ static int print(const struct ps_args *a, const struct container_record *list, s
 	size_t printed = 0, most = a->latest ? 1 : a->last > 0 ? (size_t)a->last : SIZE_MAX;
 
 	for (size_t i = 0; rows && i < n && printed < most; i++) {
-		struct json_object *row;
+		struct json_object *row = NULL;
 		if (!passes(&list[i], a->filters))
 			continue;
 		int r = ps_row(&list[i], now, a->no_trunc, &row, e);

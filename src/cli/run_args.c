@@ -71,7 +71,7 @@ static int check_env_name(const char *line, const char *path, size_t number, str
 int env_file_read(const char *path, char ***v, struct err *e)
 {
 	_cleanup_free_ char *text = NULL;
-	size_t len, number = 0;
+	size_t len = 0, number = 0;
 	int r = file_read(AT_FDCWD, path, ENV_FILE_MAX, &text, &len);
 
 	if (r < 0)

@@ -292,7 +292,7 @@ static int render_else(struct tmpl *t, struct json_object *dot);
 static int render_if(struct tmpl *t, struct json_object *dot, bool binds)
 {
 	struct value v;
-	enum stop stop;
+	enum stop stop = STOP_TEXT;
 	int r = eval(t, dot, &v);
 
 	if (r < 0)
@@ -311,7 +311,7 @@ static int render_if(struct tmpl *t, struct json_object *dot, bool binds)
 
 static int render_else(struct tmpl *t, struct json_object *dot)
 {
-	enum stop stop;
+	enum stop stop = STOP_TEXT;
 	int r;
 
 	if (take_word(t, "if"))
@@ -452,7 +452,7 @@ int template_render(const char *tmpl, struct json_object *data, struct buf *out,
 {
 	_cleanup_free_ char *text = unescape(tmpl);
 	struct tmpl t = { .at = text, .root = data, .out = out, .e = e };
-	enum stop stop;
+	enum stop stop = STOP_TEXT;
 	int r = text ? render(&t, data, &stop) : err_set(e, ENOMEM, "out of memory");
 
 	if (r >= 0 && stop != STOP_TEXT)

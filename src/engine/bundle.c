@@ -13,7 +13,7 @@ static int write_json(int dirfd, const char *name, struct json_object *o, bool d
 {
 	_cleanup_fd_ int fd = -1;
 	const char *text;
-	size_t n;
+	size_t n = 0;
 	int r;
 
 	if (!o)
@@ -87,7 +87,7 @@ static int read_file(struct engine *en, const char *id, const char *name, char *
 int bundle_read_spec(struct engine *en, const char *id, struct spec *ret, struct err *e)
 {
 	_cleanup_free_ char *text = NULL;
-	size_t len;
+	size_t len = 0;
 	int r = read_file(en, id, "config.json", &text, &len, e);
 
 	if (r >= 0)
@@ -98,7 +98,7 @@ int bundle_read_spec(struct engine *en, const char *id, struct spec *ret, struct
 int bundle_read_launch(struct engine *en, const char *id, struct launch *ret, struct err *e)
 {
 	_cleanup_free_ char *text = NULL;
-	size_t len;
+	size_t len = 0;
 	int r = read_file(en, id, "launch.json", &text, &len, e);
 
 	if (r >= 0)

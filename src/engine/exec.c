@@ -78,7 +78,7 @@ static int request_exec(int fd, const struct spec_process *p, const struct exec_
 	_cleanup_json_ struct json_object *json = spec_process_json(p);
 	struct json_object *extra = json_object_new_object();
 	const char *text;
-	size_t n;
+	size_t n = 0;
 
 	if (json_add(json, "berth", extra) < 0 || json_add(extra, "stdin", json_object_new_boolean(o->is_interactive)) < 0 ||
 	    json_add(extra, "detach", json_object_new_boolean(o->is_detached)) < 0)

@@ -35,7 +35,7 @@ static int add_file(struct launch *l, const char *path, const char *content, str
 static int add_host_copy(struct launch *l, const char *path, const char *otherwise, struct err *e)
 {
 	_cleanup_free_ char *text = NULL;
-	size_t len;
+	size_t len = 0;
 	int r = file_read(AT_FDCWD, path, RESOLV_MAX, &text, &len);
 
 	if (r == -ENOENT)

@@ -11,7 +11,7 @@
 static int record_loaded(struct engine *en, struct json_object *image, char ***loaded, struct err *e)
 {
 	struct json_object *manifest, *refs = NULL;
-	size_t n;
+	size_t n = 0;
 
 	if (!json_object_object_get_ex(image, "manifest_digest", &manifest))
 		return err_set(e, EPROTO, "berth-transfer's answer lacks \"manifest_digest\"");

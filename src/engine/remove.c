@@ -53,6 +53,25 @@ static int remove_ended(struct engine *en, const struct container_record *c, str
 	return r < 0 ? r : records_container_delete(en->records, c->id, e);
 }
 
+/* Kills it and reads its record anew. 1: it is gone with that (--rm). */
+static int end_and_reread(struct engine *en, struct container_record *c, struct err *e)
+{
+	_cleanup_free_ char *id = strdup(c->id);
+	struct container_record fresh;
+	int r = id ? end_it(en, c, e) : OUT_OF_MEMORY(e);
+
+	if (r < 0)
+		return r;
+	r = engine_get(en, id, &fresh, e);
+	if (r == -ENOENT)
+		return 1;
+	if (r < 0)
+		return r;
+	container_record_done(c);
+	*c = fresh;
+	return 0;
+}
+
 int engine_remove(struct engine *en, const char *name, bool force, bool volumes, struct err *e)
 {
 	struct container_record c;
@@ -61,25 +80,15 @@ int engine_remove(struct engine *en, const char *name, bool force, bool volumes,
 	(void)volumes; /* anonymous volumes do not exist yet, so none can be left behind */
 	if (r < 0)
 		return r;
-	if ((c.state == CS_RUNNING || c.state == CS_PAUSED) && !force) {
+	bool runs = c.state == CS_RUNNING || c.state == CS_PAUSED;
+	if (runs && !force)
 		r = err_set(e, EBUSY,
 			    "cannot remove container \"%s\": container is %s: stop the container before removing or force remove",
 			    c.name, container_state_name(c.state));
-	} else {
-		if (c.state == CS_RUNNING || c.state == CS_PAUSED) {
-			_cleanup_free_ char *id = strdup(c.id);
-			r = id ? end_it(en, &c, e) : OUT_OF_MEMORY(e);
-			container_record_done(&c);
-			if (r < 0)
-				return r;
-			r = engine_get(en, id, &c, e);
-			if (r == -ENOENT)
-				return 0;
-			if (r < 0)
-				return r;
-		}
+	else if (runs)
+		r = end_and_reread(en, &c, e);
+	if (r == 0)
 		r = remove_ended(en, &c, e);
-	}
 	container_record_done(&c);
-	return r;
+	return MIN(r, 0);
 }

@@ -190,7 +190,7 @@ static int read_plain(const struct reader *r, struct json_object *plain, struct 
 	_cleanup_json_ struct json_object *whole = NULL;
 	struct json_object *linux_part = NULL;
 	const char *text;
-	size_t n;
+	size_t n = 0;
 	int k;
 
 	spec_init(&shell);
@@ -230,7 +230,7 @@ int seccomp_profile_parse(const char *text, size_t len, const char *what, uint64
 int seccomp_profile_read(const char *path, uint64_t caps, struct spec_seccomp **ret, struct err *e)
 {
 	_cleanup_free_ char *text = NULL;
-	size_t len;
+	size_t len = 0;
 	int r = file_read(AT_FDCWD, path, PROFILE_MAX, &text, &len);
 
 	if (r < 0)
