@@ -72,17 +72,20 @@ int sync_report(const struct setup *s, int sock, enum sync_kind kind, pid_t pid,
 
 int sync_next(int sock, struct sync_report *ret, int *ret_fd, struct err *e)
 {
+	bool was_reset = false;
 	struct sync_report rep;
-	size_t n_fds = 1;
+	size_t n_fds;
 	int fd = -1;
 	ssize_t n;
 
-	do
+	/* ECONNRESET: the child ended without reading all that it was told. The kernel says so once, and before it hands out
+	 * what the child has sent (net/core/datagram.c: sock_error comes first), so its last report is read after that. */
+	do {
+		n_fds = 1;
 		n = sock_recv_fds(sock, &rep, sizeof(rep), &fd, &n_fds);
-	while (n == -EINTR);
+	} while (n == -EINTR || (n == -ECONNRESET && !was_reset && (was_reset = true)));
 	if (n_fds == 0 || n <= 0)
 		fd = -1;
-	/* The child ended without reading all that it was told: for us the same as end of file. */
 	if (n == 0 || n == -ECONNRESET)
 		return 0;
 	if (n != sizeof(rep)) {
