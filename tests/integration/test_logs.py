@@ -71,4 +71,6 @@ def test_F22_a_reader_that_has_stopped_is_cut_off_and_the_container_goes_on(cbox
         cbox.berth.ok("exec", name, "touch", "/tmp/go")
         until(lambda: cbox.berth.ok("exec", name, "sh", "-c", "ls /tmp").split() == ["go", "written"], "all was written", 60)
         reader.kill()
+    cbox.berth.ok("kill", name)  # the last line has no end: it is written when the stream ends
+    cbox.berth.ok("wait", name)
     assert len(cbox.berth("logs", name).out) == 3000000

@@ -164,7 +164,7 @@ POSTURE = r"""
     echo debug=$(ls /sys/kernel/debug 2>/dev/null | wc -l); echo security=$(ls /sys/kernel/security 2>/dev/null | wc -l)
     echo mount=$(mount -t tmpfs x /mnt 2>&1 | grep -ciE 'denied|not permitted')
     echo unshare=$(unshare -U true 2>&1 | grep -ciE 'denied|not permitted')
-    echo v1=$(unshare -UrC mount -t cgroup -o memory c /mnt 2>&1 | grep -ciE 'denied|not permitted')
+    echo v1=$(unshare -Ur mount -t cgroup -o memory c /mnt 2>&1 | grep -ciE 'denied|not permitted')
     echo chroot=$(mknod /tmp/m b 8 0 2>&1 | grep -ciE 'denied|not permitted')
     echo begin-writable; probe writable /proc/sys; echo end-writable"""
 

@@ -44,16 +44,15 @@ static int verb_key(char **a)
 	return 0;
 }
 
-/* Takes MiB of memory and keeps it for a second. */
+/* Takes MiB of memory, one at a time, so that it is the limit that says no and not the kernel's guess at what is too much. */
 static int verb_grow(char **a)
 {
-	size_t n = strtoul(a[0], NULL, 10) << 20;
-	char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
-		return 3;
-	for (size_t i = 0; i < n; i += 4096)
-		p[i] = 1;
+	for (long n = strtol(a[0], NULL, 10); n > 0; n--) {
+		char *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (p == MAP_FAILED)
+			return 3;
+		memset(p, 1, 1 << 20);
+	}
 	puts("grown");
 	return 0;
 }
