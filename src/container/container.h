@@ -88,7 +88,8 @@ int container_pidfd(const struct container *c);  /* owned by c */
 int container_take_console(struct container *c); /* pty master, -1 without terminal; ownership moves to the caller */
 struct cgroup *container_cgroup(struct container *c);
 int container_kill(struct container *c, int sig, struct err *e);
-/* After pidfd is readable: status as from waitpid, and whether the kernel's OOM killer struck in its cgroup. */
+/* After pidfd is readable (else it waits): status as from waitpid, and whether the kernel's OOM killer struck in its cgroup,
+ * which is asked only of a container that did not end with 0. */
 int container_reap(struct container *c, int *ret_wait_status, bool *ret_oom, struct err *e);
 /* Kills and reaps what is left, removes the cgroup, frees. NULL is fine. */
 void container_destroy(struct container *c);

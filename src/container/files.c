@@ -8,23 +8,37 @@
 
 #include "setup.h"
 
-static int attach_store(struct err *e)
-{
-	static const char *const data[] = { "mode=755", "size=4m" };
-	_cleanup_fd_ int fd = -1, old = -1;
-	int r;
+/* The tmpfs that the files are made in, and whether it had to be attached to clone from it. */
+struct store {
+	int fd;
+	bool is_attached;
+};
 
-	fd = fs_mount("tmpfs", "berth", data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, e);
-	if (fd < 0)
-		return fd;
-	old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (old < 0)
-		return err_set(e, errno, "/: %s", strerror(errno));
-	r = mount_attach(fd, old);
-	return r < 0 ? err_set(e, -r, "attach: %s", strerror(-r)) : TAKE_FD(fd);
+static int store_attach(struct store *st, struct err *e)
+{
+	_cleanup_fd_ int old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = old < 0 ? -errno : mount_attach(st->fd, old);
+
+	st->is_attached = r == 0;
+	return r < 0 ? err_set(e, -r, "attach: %s", strerror(-r)) : 0;
 }
 
-static int store_file(struct setup *s, int store, size_t i, struct err *e)
+/* Before Linux 6.15 only a file of an attached mount can be cloned (EINVAL). There the tmpfs is attached on top of the old root
+ * for as long as that takes, where no path leads to it; the clones live on without it. */
+static int store_clone(struct store *st, int fd, struct err *e)
+{
+	int clone = mount_clone(fd, "", false), r;
+
+	if (clone == -EINVAL && !st->is_attached) {
+		r = store_attach(st, e);
+		if (r < 0)
+			return r;
+		clone = mount_clone(fd, "", false);
+	}
+	return clone < 0 ? err_set(e, -clone, "bind: %s", strerror(-clone)) : clone;
+}
+
+static int store_file(struct setup *s, struct store *st, size_t i, struct err *e)
 {
 	const struct launch_file *f = &s->args->files[i];
 	_cleanup_fd_ int fd = -1;
@@ -32,23 +46,22 @@ static int store_file(struct setup *s, int store, size_t i, struct err *e)
 	int r;
 
 	if (!f->path || f->path[0] != '/')
-		return err_set(e, EINVAL, "%s: expected an absolute path", f->path ? f->path : "");
+		return err_set(e, EINVAL, "expected an absolute path");
 	snprintf(name, sizeof(name), "%zu", i);
-	fd = openat(store, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, f->mode & 07777);
+	fd = openat(st->fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, f->mode & 07777);
 	if (fd < 0)
-		return err_set(e, errno, "%s: %s", f->path, strerror(errno));
+		return err_set(e, errno, "%s", strerror(errno));
 	r = fd_write_full(fd, f->content ? f->content : "", f->content ? strlen(f->content) : 0);
 	if (r < 0)
-		return err_set(e, -r, "%s: write: %s", f->path, strerror(-r));
-	s->file_fd[i] = mount_clone(fd, "", false);
-	return s->file_fd[i] < 0 ? err_set(e, -s->file_fd[i], "%s: bind: %s", f->path, strerror(-s->file_fd[i])) : 0;
+		return err_set(e, -r, "write: %s", strerror(-r));
+	s->file_fd[i] = store_clone(st, fd, e);
+	return s->file_fd[i] < 0 ? s->file_fd[i] : 0;
 }
 
-/* Only a file of an attached mount can be cloned before Linux 6.15. So the tmpfs is attached on top of the old root for as
- * long as that takes, where no path leads to it; the clones live on without it. */
 int files_store(struct setup *s, struct err *e)
 {
-	_cleanup_fd_ int store = -1;
+	static const char *const data[] = { "mode=755", "size=4m" };
+	struct store st = { .fd = -1 };
 	int r = 0;
 
 	if (s->args->n_files == 0)
@@ -56,13 +69,17 @@ int files_store(struct setup *s, struct err *e)
 	s->file_fd = calloc(s->args->n_files, sizeof(*s->file_fd));
 	if (!s->file_fd)
 		return err_set(e, ENOMEM, "out of memory");
-	store = attach_store(e);
-	if (store < 0)
-		return store;
-	for (size_t i = 0; i < s->args->n_files && r == 0; i++)
-		r = store_file(s, store, i, e);
-	if (r == 0 && (fchdir(store) < 0 || umount2(".", MNT_DETACH) < 0))
+	st.fd = fs_mount("tmpfs", "berth", data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, e);
+	if (st.fd < 0)
+		return st.fd;
+	for (size_t i = 0; i < s->args->n_files && r == 0; i++) {
+		r = store_file(s, &st, i, e);
+		if (r < 0)
+			err_push(e, r, "%s", s->args->files[i].path ? s->args->files[i].path : "file without path");
+	}
+	if (r == 0 && st.is_attached && (fchdir(st.fd) < 0 || umount2(".", MNT_DETACH) < 0))
 		r = err_set(e, errno, "detach: %s", strerror(errno));
+	fd_close(st.fd);
 	return r;
 }
 

@@ -3,6 +3,7 @@
  * are the host's, never looked up in the container. Called as steps, and by container.c after start and end. */
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,39 +87,41 @@ static int wait_hook(const struct spec_hook *h, pid_t pid, int pidfd, struct err
 	return status ? err_set(e, ECHILD, "%s: ended with status %d", h->path, status_to_exit(status)) : 0;
 }
 
+/* The state as a file to read from its start: a hook that reads none of it blocks nobody. */
+static int state_file(const char *state, struct err *e)
+{
+	_cleanup_fd_ int fd = memfd_create("state", MFD_CLOEXEC);
+	int r = fd < 0 ? -errno : fd_write_full(fd, state, strlen(state));
+
+	if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
+		r = -errno;
+	return r < 0 ? err_set(e, -r, "state: %s", strerror(-r)) : TAKE_FD(fd);
+}
+
 static int run_one(const struct spec_hook *h, const char *state, struct err *e)
 {
 	static char *const no_env[] = { NULL };
 	char *const just_path[] = { h->path, NULL };
-	_cleanup_fd_ int pidfd = -1, in = -1, out = -1;
-	int fds[2], r;
+	_cleanup_fd_ int pidfd = -1, in = -1;
 	pid_t pid;
+	int r;
 
 	if (!h->path || h->path[0] != '/')
 		return err_set(e, EINVAL, "path \"%s\": expected an absolute path", h->path ? h->path : "");
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return err_set(e, errno, "pipe: %s", strerror(errno));
-	in = fds[0];
-	out = fds[1];
+	in = state_file(state, e);
+	if (in < 0)
+		return in;
 	const int map[][2] = { { in, 0 }, { 2, 2 } };
-	struct spawn sp = { .path = h->path,
-			    .argv = h->args ? h->args : just_path,
-			    .env = h->env ? h->env : no_env,
-			    .fds = map,
-			    .n_fds = ARRAY_SIZE(map),
-			    .cwd_fd = -1 };
+	struct spawn sp = {
+		.path = h->path,
+		.argv = h->args ? h->args : just_path,
+		.env = h->env ? h->env : no_env,
+		.fds = map,
+		.n_fds = ARRAY_SIZE(map),
+		.cwd_fd = -1,
+	};
 	r = spawn_start(&sp, &pid, &pidfd, e);
-	if (r < 0)
-		return r;
-	in = fd_close(in);
-	/* A hook need not read its state: no signal, no error. The text is shorter than a pipe's buffer, or it must read. */
-	signal(SIGPIPE, SIG_IGN);
-	r = fd_write_full(out, state, strlen(state));
-	signal(SIGPIPE, SIG_DFL);
-	out = fd_close(out);
-	if (r < 0 && r != -EPIPE)
-		log_debug("container", "hook %s: state: %s", h->path, strerror(-r));
-	return wait_hook(h, pid, pidfd, e);
+	return r < 0 ? r : wait_hook(h, pid, pidfd, e);
 }
 
 int hooks_run(const struct container_args *a, enum spec_hook_kind kind, const char *status, pid_t pid, struct err *e)
