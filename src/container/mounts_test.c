@@ -207,7 +207,9 @@ TEST(no_mount_reaches_the_host)
 	char *before = NULL, *after = NULL;
 
 	fixture_init(&f);
-	ok(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL) == 0);
+	/* A mount namespace that others' mounts don't reach, with everything shared inside. */
+	ok(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	ok(mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL) == 0);
 	ok(file_read(AT_FDCWD, "/proc/self/mountinfo", 1 << 20, &before, NULL) == 0);
 	add_mount(&f, "tmpfs", "tmpfs", "/tmp", "nosuid");
 	f.spec.rootfs_propagation = (free(f.spec.rootfs_propagation), strdup("rshared"));
@@ -444,6 +446,8 @@ TEST(a_hundred_failures_leave_nothing_behind)
 
 	fixture_init(&f);
 	add_mount(&f, "tmpfs", "tmpfs", "/x", "size=lots");
+	/* Others on this host mount and unmount, too. */
+	ok(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
 	ok(file_read(AT_FDCWD, "/proc/self/mountinfo", 1 << 20, &before, NULL) == 0);
 	for (int i = 0; i < 100; i++) {
 		struct err e = { 0 };
