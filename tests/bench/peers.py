@@ -104,7 +104,9 @@ class Bench:
 
     def __init__(self, build: Path):
         self.build = build.resolve()
-        self.dir = Path(tempfile.mkdtemp(prefix="berth-bench-"))
+        # Letters and digits only: podman reads a path as an image name, and refuses some of mkdtemp's.
+        self.dir = Path(tempfile.gettempdir()) / f"berth-bench-{os.urandom(6).hex()}"
+        self.dir.mkdir(mode=0o700)
         self.cleanups = []
         self.layout = self.dir / "oci"
 
