@@ -108,6 +108,7 @@ class Bench:
         self.dir = Path(tempfile.gettempdir()) / f"berth-bench-{os.urandom(6).hex()}"
         self.dir.mkdir(mode=0o700)
         self.cleanups = []
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that what was started is stopped
         self.layout = self.dir / "oci"
 
     def __enter__(self):
