@@ -52,6 +52,8 @@ int image_find(struct store *s, const char *name, struct image *ret, struct err 
 
 	if (r < 0)
 		return r;
+	if (!rec.config_json)
+		return err_set(e, EUCLEAN, "image %s has no config in its record: pull it again", name);
 	if ((r = image_config_parse(rec.config_json, strlen(rec.config_json), &i.config, e)) < 0)
 		return err_push(e, r, "image %s", name);
 	i.id = TAKE_PTR(rec.id);
@@ -129,7 +131,7 @@ static int record_from_blobs(struct store *s, const char *manifest_digest, struc
 	if (strv_len(c.diff_ids) != m.n_layers)
 		return err_set(e, EBADMSG, "manifest %s lists %zu layers, its config %zu diff ids", manifest_digest, m.n_layers,
 			       strv_len(c.diff_ids));
-	if (strlen(rec->config_json) != len)
+	if (!rec->config_json || strlen(rec->config_json) != len)
 		return err_set(e, EBADMSG, "config %s holds a NUL byte", m.config.digest);
 	if (!(rec->id = strdup(m.config.digest)) || !(rec->manifest_digest = strdup(manifest_digest)))
 		return err_set(e, ENOMEM, "store: out of memory");

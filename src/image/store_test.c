@@ -137,14 +137,13 @@ static int find_error(struct store *s, const char *name, struct err *e)
 
 static int count(const char *folder)
 {
-	char cmd[200];
-	int n = -1;
+	char cmd[200], text[32] = "";
 
 	snprintf(cmd, sizeof(cmd), "ls -A %s/%s | wc -l", top, folder);
 	FILE *f = popen(cmd, "re");
-	ok(f && fscanf(f, "%d", &n) == 1);
+	ok(f && fgets(text, sizeof(text), f));
 	pclose(f);
-	return n;
+	return (int)strtol(text, NULL, 10);
 }
 
 static void gather(const char *line, void *arg) { buf_fmt(arg, "%s\n", line); }

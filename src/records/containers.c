@@ -144,7 +144,7 @@ static int by_prefix(struct records *r, const char *prefix, struct container_rec
 {
 	_cleanup_stmt_ sqlite3_stmt *s = NULL;
 	_cleanup_free_ char *high = str_fmt("%sg", prefix);
-	struct container_record c;
+	struct container_record c = { 0 };
 
 	if (!high)
 		return err_set(e, ENOMEM, "records: out of memory");

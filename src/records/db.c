@@ -63,7 +63,7 @@ static int wait_while_busy(void *arg _unused_, int turn)
 		slept_us += (uint64_t)(turn - (int)ARRAY_SIZE(us)) * us[ARRAY_SIZE(us) - 1];
 	if (slept_us >= BUSY_TIMEOUT_MS * 1000ull)
 		return 0;
-	t.tv_nsec = us[MIN((size_t)turn, ARRAY_SIZE(us) - 1)] * 1000l;
+	t.tv_nsec = us[MIN((size_t)turn, ARRAY_SIZE(us) - 1)] * 1000L;
 	nanosleep(&t, NULL);
 	return 1;
 }

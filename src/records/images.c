@@ -84,7 +84,7 @@ static int image_by_prefix(struct records *r, const char *hex, struct image_reco
 {
 	_cleanup_stmt_ sqlite3_stmt *s = NULL;
 	_cleanup_free_ char *low = str_fmt("sha256:%s", hex), *high = str_fmt("sha256:%sg", hex);
-	struct image_record i;
+	struct image_record i = { 0 };
 
 	if (!low || !high)
 		return err_set(e, ENOMEM, "records: out of memory");

@@ -127,6 +127,9 @@ static int load_parts(struct load *l, const struct manifest *m, struct item *man
 	_cleanup_(image_config_done) struct image_config c = { 0 };
 	char chain[DIGEST_LEN], next[DIGEST_LEN];
 	const char *text = NULL;
+
+	if (!config)
+		return err_set(e, EINVAL, "load: no config");
 	int r = item_text(config, &text, e);
 
 	if (r == 0 && (r = image_config_parse(text, config->size, &c, e)) < 0)
@@ -136,15 +139,16 @@ static int load_parts(struct load *l, const struct manifest *m, struct item *man
 	if (strv_len(c.diff_ids) != m->n_layers)
 		return err_set(e, EBADMSG, "the manifest lists %zu layers, its config %zu diff ids", m->n_layers,
 			       strv_len(c.diff_ids));
-	for (size_t i = 0; i < m->n_layers; i++) {
+	for (size_t i = 0; c.diff_ids && c.diff_ids[i]; i++) {
 		enum media_compression comp = COMP_NONE;
 		if (media_kind(m->layers[i].media_type ? m->layers[i].media_type : "", &comp) != MEDIA_LAYER)
 			return err_set(e, EPROTONOSUPPORT,
 				       "layer %s has the media type \"%.100s\", which is no layer of a container image",
 				       m->layers[i].digest, m->layers[i].media_type ? m->layers[i].media_type : "");
-		if (layers[i]->size != m->layers[i].size)
+		if (!layers[i] || layers[i]->size != m->layers[i].size)
 			return err_set(e, EBADMSG, "layer %s has %llu bytes, its manifest says %llu", m->layers[i].digest,
-				       (unsigned long long)layers[i]->size, (unsigned long long)m->layers[i].size);
+				       (unsigned long long)(layers[i] ? layers[i]->size : 0),
+				       (unsigned long long)m->layers[i].size);
 		layer_chain_id(i ? chain : NULL, c.diff_ids[i], next);
 		memcpy(chain, next, sizeof(chain));
 		if ((r = load_layer(l, layers[i], comp, c.diff_ids[i], chain, e)) < 0)
@@ -276,7 +280,7 @@ static int make_manifest(struct load *l, const struct docker_image *d, struct ma
 	m->layers = calloc(n + 1, sizeof(*m->layers));
 	if (!m->media_type || !m->layers || describe(*ret_config, "application/vnd.oci.image.config.v1+json", &m->config) < 0)
 		return out_of_memory(e);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; d->layers && d->layers[i]; i++) {
 		if ((r = named_item(l, d->layers[i], &layers[i], e)) < 0)
 			return r;
 		m->n_layers = i + 1;
@@ -289,7 +293,7 @@ static int make_manifest(struct load *l, const struct docker_image *d, struct ma
 static int load_docker_image(struct load *l, const struct docker_image *d, struct err *e)
 {
 	_cleanup_(manifest_done) struct manifest m = { 0 };
-	_cleanup_free_ struct item **layers = calloc(strv_len(d->layers) + 1, sizeof(*layers));
+	_cleanup_free_ struct item **layers = calloc(strv_len(d->layers) + 1, sizeof(struct item *));
 	struct item *config = NULL, manifest = { .fd = -1 };
 	int r = layers ? make_manifest(l, d, &m, &config, layers, e) : out_of_memory(e);
 

@@ -41,7 +41,7 @@ static int add(struct source *s, struct item *i, struct err *e)
 			s->items[n] = i;
 			return 0;
 		}
-	struct item **more = s->n < ITEMS_MAX ? reallocarray(s->items, s->n + 1, sizeof(*more)) : NULL;
+	struct item **more = s->n < ITEMS_MAX ? reallocarray(s->items, s->n + 1, sizeof(struct item *)) : NULL;
 	if (!more) {
 		item_free(i);
 		return err_set(e, s->n < ITEMS_MAX ? ENOMEM : E2BIG, "the archive holds more than %d files", ITEMS_MAX);

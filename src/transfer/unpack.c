@@ -171,7 +171,7 @@ int layer_unpack(int blobfd, enum media_compression comp, int dirfd, const char 
 	_cleanup_(unpack_free_ptr) struct unpack *u = NULL;
 	int r = unpack_start(blobfd, comp, dirfd, diff_id, lim, &u, e);
 
-	while (r == 0) {
+	while (r == 0 && u) {
 		struct pollfd p = { .fd = unpack_pollfd(u), .events = POLLIN };
 		if (poll(&p, 1, progress ? 200 : -1) < 0 && errno != EINTR)
 			return err_set(e, errno, "unpack: poll: %s", strerror(errno));

@@ -37,7 +37,7 @@ enum { IS_SANITIZED = 0 };
 #define ARCH AUDIT_ARCH_X86_64
 #elif defined(__aarch64__)
 #define ARCH AUDIT_ARCH_AARCH64
-#else
+#elif !defined(__cppcheck__)
 #error "name this architecture's AUDIT_ARCH_"
 #endif
 
@@ -150,13 +150,17 @@ static int set_limit(int what, uint64_t v, struct err *e)
 static int limit_memory(struct err *e)
 {
 	_cleanup_free_ char *text = NULL;
-	unsigned long pages = 0;
+	uint64_t pages = 0;
 	int r = file_read(AT_FDCWD, "/proc/self/statm", 256, &text, NULL);
 
-	if (r < 0 || sscanf(text, "%lu", &pages) != 1)
+	if (r == 0) {
+		text[strcspn(text, " ")] = '\0';
+		r = str_to_u64(text, &pages);
+	}
+	if (r < 0)
 		return err_set(e, EIO, "confine the unpacker: can't read /proc/self/statm");
 	/* ASan maps terabytes of shadow. */
-	return IS_SANITIZED ? 0 : set_limit(RLIMIT_AS, (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) + MEMORY_MAX, e);
+	return IS_SANITIZED ? 0 : set_limit(RLIMIT_AS, pages * (uint64_t)sysconf(_SC_PAGESIZE) + MEMORY_MAX, e);
 }
 
 int unpack_confine_common(pid_t parent, struct err *e)

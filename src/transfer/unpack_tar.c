@@ -50,10 +50,10 @@ static int node_init(struct node *n, struct archive_entry *entry, struct err *e)
 	return 0;
 }
 
-static int make_node(struct tree *t, struct node *n, struct archive *a, struct err *e)
+/* target: room for what n->target will point to. */
+static int make_node(struct tree *t, struct node *n, char target[UNPACK_PATH_MAX], struct archive *a, struct err *e)
 {
 	const char *link = archive_entry_hardlink(n->entry), *sym = archive_entry_symlink(n->entry);
-	char target[UNPACK_PATH_MAX];
 	mode_t type = archive_entry_filetype(n->entry);
 	int r;
 
@@ -101,7 +101,7 @@ static int make_opaque(struct tree *t, const char *dir, struct err *e)
 static int take_entry(struct tree *t, struct archive *a, struct archive_entry *entry, struct err *e)
 {
 	const char *raw = archive_entry_pathname(entry);
-	char path[UNPACK_PATH_MAX], dir[UNPACK_PATH_MAX];
+	char path[UNPACK_PATH_MAX], dir[UNPACK_PATH_MAX], target[UNPACK_PATH_MAX];
 	enum wh_kind wh = WH_NONE;
 	struct node n = { .path = path };
 	int r;
@@ -122,7 +122,7 @@ static int take_entry(struct tree *t, struct archive *a, struct archive_entry *e
 	if (*path && (r = tree_dir(t, dir, &n.parent, e)) < 0)
 		return err_push(e, r, "entry \"%.100s\"", path);
 	if (wh != WH_FILE)
-		return make_node(t, &n, a, e);
+		return make_node(t, &n, target, a, e);
 	/* "dir/.wh.name" speaks of "dir/name". */
 	size_t at = (size_t)(n.name - path);
 	memmove(path + at, path + at + strlen(".wh."), strlen(path + at + strlen(".wh.")) + 1);
