@@ -43,7 +43,7 @@ static char *kernel_command_line(const struct qemu_config *c)
 	struct buf b = { NULL };
 
 	for (const struct kernel_arg *a = kernel_args; a->text; a++)
-		if (!a->tcg_only || !c->has_kvm)
+		if ((!a->tcg_only || !c->has_kvm) && !(c->is_verbose && streq(a->text, "quiet")))
 			buf_fmt(&b, "%s%s", b.len ? " " : "", a->text);
 	/* A busy host makes the kernel's own calibration against the emulated PIT fail, and without a clock it hangs. */
 	if (c->tsc_khz)

@@ -127,6 +127,7 @@ static void on_boot_timeout(struct loop *l _unused_, int fd _unused_, uint32_t e
 	struct err e = { 0 };
 
 	i->boot_timer = NULL; /* a timer deletes itself */
+	vm_console_log(&i->console);
 	err_set(&e, ETIMEDOUT, "the guest did not %s within %.1f s%s%s; BERTH_VM_BOOT_TIMEOUT=90s allows more",
 		i->phase == VM_BOOTING ? "boot" : "start the process", (double)boot_timeout_ms() / 1000, reason ? ": " : "",
 		reason ?: "");

@@ -39,6 +39,15 @@ char *vm_console_text(const struct vm_console *c)
 	return buf_take(&b);
 }
 
+void vm_console_log(const struct vm_console *c)
+{
+	_cleanup_free_ char *text = log_enabled(LOG_DEBUG_) ? vm_console_text(c) : NULL;
+	char *save = NULL;
+
+	for (char *l = text ? strtok_r(text, "\r\n", &save) : NULL; l; l = strtok_r(NULL, "\r\n", &save))
+		log_debug("console", "%s", l);
+}
+
 char *vm_console_reason(const char *text)
 {
 	static const struct {

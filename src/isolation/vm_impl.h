@@ -31,6 +31,7 @@ int vm_initramfs(const struct paths *p, const struct vm_kernel *k, char **ret_pa
 struct qemu_config {
 	const char *program, *id, *kernel, *initramfs, *image_disk, *upper_disk; /* upper_disk may be NULL */
 	bool has_kvm, is_volatile;
+	bool is_verbose;        /* the kernel tells its whole story on the console */
 	unsigned cpus, tsc_khz; /* tsc_khz: what an emulated CPU's counter runs at, 0 = let the kernel find out */
 	uint64_t ram_bytes;
 	int agent_fd, console_fd, qmp_fd;
@@ -53,6 +54,8 @@ struct vm_console {
 void vm_console_add(struct vm_console *c, const char *p, size_t n);
 /* The kept text, oldest first, NUL-terminated; caller frees. */
 char *vm_console_text(const struct vm_console *c);
+/* To the log, at debug. */
+void vm_console_log(const struct vm_console *c);
 /* Why a guest went down, from its console: "the guest kernel panicked: ...", "berth-init: ...", or NULL. Caller frees. */
 char *vm_console_reason(const char *text);
 

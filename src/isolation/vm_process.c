@@ -117,6 +117,7 @@ static void explain(struct instance *i, int status, struct err *e)
 	_cleanup_free_ char *text = NULL, *reason = NULL;
 
 	take_last_words(i);
+	vm_console_log(&i->console);
 	text = vm_console_text(&i->console);
 	reason = text ? vm_console_reason(text) : NULL;
 	if (reason)
@@ -211,6 +212,7 @@ static int spawn_vmm(struct instance *i, const struct their_ends *t, struct err 
 				 .image_disk = l->image_disk,
 				 .upper_disk = l->upper_disk,
 				 .has_kvm = i->has_kvm,
+				 .is_verbose = log_enabled(LOG_DEBUG_),
 				 .is_volatile = l->is_volatile,
 				 .cpus = l->vm_cpus ? l->vm_cpus : 1,
 				 .tsc_khz = i->has_kvm ? 0 : tsc_measure_khz(),

@@ -52,7 +52,7 @@ static void on_output_end(struct inflow *f _unused_, void *arg)
 }
 
 /* ret[0]: the monitor's ends in, out, err; the flows get the others. */
-static int make_pipes(struct vm_task *vt, struct task *t, int mine[3])
+static int make_pipes(struct vm_task *vt, struct task *t, bool has_input, int mine[3])
 {
 	int p[2];
 
@@ -66,7 +66,7 @@ static int make_pipes(struct vm_task *vt, struct task *t, int mine[3])
 		return mine[1] < 0 ? -errno : 0;
 	}
 	int *theirs[3] = { &t->in, &t->out, &t->err };
-	for (int k = 0; k < 3; k++) {
+	for (int k = has_input ? 0 : 1; k < 3; k++) {
 		if (pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
 			return -errno;
 		mine[k] = p[k == 0 ? 0 : 1];
@@ -96,7 +96,8 @@ int vm_task_new(struct instance *i, uint16_t channel, struct task *t, void (*on_
 	t->impl = vt;
 	vt->next = i->tasks;
 	i->tasks = vt;
-	r = make_pipes(vt, t, mine);
+	/* As on a host: without -i the main process finds the end of its input at once, and the monitor has no end of it. */
+	r = make_pipes(vt, t, channel != 0 || i->cfg.launch->open_stdin, mine);
 	/* Each takes its fd, also on failure. */
 	vt->stdin_fd = mine[0];
 	if (mine[1] >= 0 && inflow_init(&vt->out, &i->link, channel, FRAME_STDOUT, mine[1]) < 0)
@@ -184,8 +185,10 @@ static void on_outcome(struct vm_task *vt, const struct err *se)
 	bool is_main = vt->channel == 0;
 
 	vt->is_pending = false;
-	if (!se && outflow_init(&vt->in, &i->link, vt->channel, FRAME_STDIN, TAKE_FD(vt->stdin_fd)) < 0)
-		log_warn("vm", "input of a process: out of memory");
+	if (!se && (vt->stdin_fd < 0 || outflow_init(&vt->in, &i->link, vt->channel, FRAME_STDIN, TAKE_FD(vt->stdin_fd)) < 0)) {
+		frame_put(&i->link.out, FRAME_STDIN, vt->channel, NULL, 0);
+		link_flush(&i->link);
+	}
 	if (se) {
 		vt->t = NULL;
 		t->impl = NULL;
