@@ -121,6 +121,7 @@ int guest_tune(struct err *e)
 		{ RLIMIT_MEMLOCK, 8 << 20, 8 << 20 },
 		{ RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY },
 	};
+	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
 		struct rlimit l = { limits[i].soft, limits[i].hard };
@@ -128,6 +129,11 @@ int guest_tune(struct err *e)
 		if (setrlimit(limits[i].which, &l) < 0)
 			return err_set(e, errno, "resource limit %d: %s", limits[i].which, strerror(errno));
 	}
+	/* On a host, a container that asks for more than its limit gets it and meets the limit when it uses it. In a small guest
+	 * the kernel's guess at what can never be kept would refuse it at once, and an OOM kill (137) would become an ENOMEM. */
+	r = file_write(AT_FDCWD, "/proc/sys/vm/overcommit_memory", "1");
+	if (r < 0)
+		return err_set(e, -r, "vm.overcommit_memory: %s", strerror(-r));
 	return loopback_up(e);
 }
 
