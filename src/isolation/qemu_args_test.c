@@ -1,0 +1,113 @@
+#include "tap.h"
+#include "vm_impl.h"
+
+static struct qemu_config config(void)
+{
+	return (struct qemu_config){ .program = "/usr/bin/qemu",
+				     .id = "0123456789abcdef",
+				     .kernel = "/k",
+				     .initramfs = "/i",
+				     .image_disk = "/image",
+				     .upper_disk = "/upper",
+				     .cpus = 2,
+				     .ram_bytes = 608 * MIB,
+				     .agent_fd = 3,
+				     .console_fd = 4,
+				     .qmp_fd = 5,
+				     .share_fd = -1 };
+}
+
+/* Options joined with spaces: what a person would read in ps. */
+static char *line(const struct qemu_config *c)
+{
+	char **v = qemu_args(c);
+	struct buf b = { NULL };
+
+	ok(v != NULL);
+	for (char **a = v; *a; a++)
+		buf_fmt(&b, "%s%s", b.len ? " " : "", *a);
+	strv_free(v);
+	return buf_take(&b);
+}
+
+TEST(the_machine_is_emulated_only_without_hardware)
+{
+	struct qemu_config c = config();
+	_cleanup_free_ char *tcg = line(&c), *kvm = NULL;
+
+	has_str(tcg, "-accel tcg");
+	has_str(tcg, "mitigations=off");
+	c.has_kvm = true;
+	kvm = line(&c);
+	has_str(kvm, "-accel kvm");
+	ok(!strstr(kvm, "tcg"));
+	ok(!strstr(kvm, "mitigations")); /* a real CPU keeps its kernel's defaults */
+}
+
+TEST(the_image_is_read_only_raw_and_unlocked)
+{
+	struct qemu_config c = config();
+	_cleanup_free_ char *t = line(&c);
+
+	has_str(t, "{\"driver\":\"raw\",\"node-name\":\"image\",\"read-only\":true");
+	has_str(t, "\"locking\":\"off\"");
+	has_str(t, "{\"driver\":\"raw\",\"node-name\":\"upper\",\"read-only\":false");
+}
+
+TEST(a_path_can_say_nothing_to_qemu_but_its_name)
+{
+	struct qemu_config c = config();
+	c.upper_disk = "/a,readonly=on,\"b\"{}";
+	_cleanup_free_ char *t = line(&c);
+
+	has_str(t, "\"filename\":\"\\/a,readonly=on,\\\"b\\\"{}\"");
+}
+
+TEST(only_a_volatile_disk_is_written_without_flushes)
+{
+	struct qemu_config c = config();
+	_cleanup_free_ char *kept = line(&c), *lost = NULL;
+
+	ok(!strstr(kept, "\"no-flush\":true"));
+	c.is_volatile = true;
+	lost = line(&c);
+	has_str(lost, "\"no-flush\":true");
+}
+
+TEST(memory_is_shared_with_the_volumes_server_only_when_there_is_one)
+{
+	struct qemu_config c = config();
+	_cleanup_free_ char *without = line(&c), *with = NULL;
+
+	ok(!strstr(without, "memfd") && !strstr(without, "vhost-user"));
+	c.share_fd = 6;
+	with = line(&c);
+	has_str(with, "memory-backend-memfd,id=ram,share=on,size=608M");
+	has_str(with, "vhost-user-fs-device,chardev=share,tag=berth");
+}
+
+TEST(the_sandbox_is_always_on_and_nothing_listens)
+{
+	struct qemu_config c = config();
+	_cleanup_free_ char *t = line(&c);
+
+	has_str(t, "-sandbox on,");
+	has_str(t, "-nodefaults");
+	ok(!strstr(t, "path=") && !strstr(t, "server") && !strstr(t, "tcp:") && !strstr(t, "abstract"));
+}
+
+TEST(a_measured_clock_is_handed_to_the_kernel)
+{
+	struct qemu_config c = config();
+	_cleanup_free_ char *without = line(&c), *with = NULL;
+
+	ok(!strstr(without, "tsc_early_khz"));
+	c.tsc_khz = 2596000;
+	with = line(&c);
+	has_str(with, "tsc_early_khz=2596000");
+	/* Two measurements of one counter agree to a thousandth. */
+	unsigned a = tsc_measure_khz(), b = tsc_measure_khz();
+	ok(a > 0 && b > a - a / 1000 && b < a + a / 1000);
+}
+
+TAP_MAIN()
