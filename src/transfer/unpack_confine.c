@@ -196,9 +196,10 @@ static int landlock_to(int dirfd, struct err *e)
 	if (abi < 2)
 		return 0;
 	all |= LANDLOCK_ACCESS_FS_REFER | (abi >= 3 ? 1ull << 14 : 0);
+	/* Abstract sockets are scoped, signals are not: the death signal to the inflater would stop at the domain's edge. */
 	struct {
 		uint64_t fs, net, scoped;
-	} rules = { .fs = all | (abi >= 5 ? 1ull << 15 : 0), .net = abi >= 4 ? 3 : 0, .scoped = abi >= 6 ? 3 : 0 };
+	} rules = { .fs = all | (abi >= 5 ? 1ull << 15 : 0), .net = abi >= 4 ? 3 : 0, .scoped = abi >= 6 ? 1 : 0 };
 	size_t size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
 	_cleanup_fd_ int rs = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0);
 	struct landlock_path_beneath_attr beneath = { .allowed_access = all & ~exec, .parent_fd = dirfd };
