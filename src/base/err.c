@@ -46,7 +46,7 @@ static void set_message(struct err *e, const char *text, size_t wanted)
 
 static int err_set_v(struct err *e, int exit_status, int no, const char *fmt, va_list ap)
 {
-	char text[sizeof(e->msg)];
+	char text[ERR_MSG_LEN];
 	int n;
 
 	if (no <= 0)
@@ -82,7 +82,7 @@ int err_set_exit(struct err *e, int exit_status, int no, const char *fmt, ...)
 
 int err_push(struct err *e, int r, const char *fmt, ...)
 {
-	char old[sizeof(e->msg)], text[sizeof(e->msg)];
+	char old[ERR_MSG_LEN], text[ERR_MSG_LEN];
 	va_list ap;
 	int n;
 

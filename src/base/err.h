@@ -6,10 +6,11 @@
 
 #include "util.h"
 
+#define ERR_MSG_LEN 504
 struct err {
-	int no;        /* positive errno; 0 = no error */
-	int exit;      /* exit status the command should end with (125, 126, 127 ...); 0 = caller's default, 125 */
-	char msg[504]; /* one line for a person; untrusted bytes are already escaped by err_set */
+	int no;                /* positive errno; 0 = no error */
+	int exit;              /* exit status the command should end with (125, 126, 127 ...); 0 = caller's default, 125 */
+	char msg[ERR_MSG_LEN]; /* one line for a person; untrusted bytes are already escaped by err_set */
 };
 _Static_assert(sizeof(struct err) <= PIPE_BUF, "one write() must carry a struct err");
 
