@@ -90,7 +90,7 @@ struct pull_opts {
 	bool is_quiet, plain_http, tls_skip_verify;
 	const char *platform;
 };
-int engine_pull(struct engine *en, const char *ref, const struct pull_opts *o, char **ret_image_id, struct err *e);
+int engine_pull(struct engine *en, const char *name, const struct pull_opts *o, char **ret_image_id, struct err *e);
 int engine_load(struct engine *en, const char *path /* "-" = stdin */, bool is_quiet, char ***ret_loaded, struct err *e);
 int engine_save(struct engine *en, char *const *names, const char *path /* "-" */, const char *format, struct err *e);
 /* For main/berth-monitor.c: records the end of ID, removes it when auto_remove. */

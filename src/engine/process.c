@@ -52,7 +52,7 @@ int process_args(const struct run_opts *o, const struct image_config *ic, char *
 		return r;
 	if (push_all(&args, tail) < 0)
 		return OUT_OF_MEMORY(e);
-	if (strv_len(args) == 0)
+	if (!args || !args[0])
 		return err_set(e, EINVAL,
 			       "no command to run: the image has neither ENTRYPOINT nor CMD; name one after the image");
 	if (!*args[0])
@@ -155,12 +155,12 @@ static int set_rlimits(struct plan *p, struct err *e)
 	struct spec_process *proc = &p->spec.process;
 
 	for (char **u = p->o->ulimits; u && *u; u++) {
-		struct spec_rlimit limit, *grown;
+		struct spec_rlimit limit = { 0 }, *grown;
 		size_t i = 0;
 		int r = process_rlimit(*u, &limit, e);
 		if (r < 0)
 			return r;
-		while (i < proc->n_rlimits && !streq(proc->rlimits[i].type, limit.type))
+		while (i < proc->n_rlimits && !streq0(proc->rlimits[i].type, limit.type))
 			i++;
 		if (i == proc->n_rlimits) {
 			grown = reallocarray(proc->rlimits, i + 1, sizeof(limit));

@@ -45,7 +45,7 @@ int pull_locked(struct engine *en, const char *name, const struct pull_opts *o, 
 		r = image_record(en->store, manifest, &ref, &old, e);
 	if (r < 0)
 		return r;
-	id = strdup(config);
+	id = config ? strdup(config) : NULL;
 	if (!id)
 		return OUT_OF_MEMORY(e);
 	if (old && !streq(old, id) && !o->is_quiet)

@@ -78,7 +78,7 @@ static bool arch_listed(const struct reader *r, struct json_object *list)
 {
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		const char *name = json_object_get_string(json_object_array_get_idx(list, i));
-		if (name && streq(name, r->go))
+		if (name && streq0(name, r->go))
 			return true;
 	}
 	return false;
@@ -148,7 +148,7 @@ static struct json_object *architectures(const struct reader *r, struct json_obj
 	for (size_t i = 0; map && i < json_object_array_length(map); i++) {
 		struct json_object *row = json_object_array_get_idx(map, i), *subs = list_of(row, "subArchitectures");
 		const char *arch = text_of(row, "architecture");
-		for (size_t k = 0; arch && streq(arch, r->scmp) && subs && k < json_object_array_length(subs); k++)
+		for (size_t k = 0; arch && streq0(arch, r->scmp) && subs && k < json_object_array_length(subs); k++)
 			json_object_array_add(out, json_object_get(json_object_array_get_idx(subs, k)));
 	}
 	return out;

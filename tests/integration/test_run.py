@@ -115,7 +115,7 @@ def test_pid_one_is_the_command_and_nothing_else_is_seen(box):
     if box.isolation == "container":
         assert int(got["count"]) < 8
     else:  # a guest has kernel threads, but no other program
-        assert box.sh("for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline | grep .; done | grep -vc '^sh -c'") in ("0", "1", "2", "3")
+        assert box.sh("for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline | grep .; done | grep -vc '^sh -c' || true") in ("0", "1", "2", "3")
 
 
 def test_an_init_reaps_orphans_and_passes_the_exit_code(box):
