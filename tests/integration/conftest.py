@@ -172,3 +172,12 @@ def running(berth, image, isolation):
     b.name_ = b.start("sleep", "100000", opts=("--hostname", "inside", "-e", "GIVEN=at run"))
     yield b
     b.clean()
+
+
+@pytest.fixture
+def init_opts(berth):
+    """`--init`, where berth-init can run inside an image: a sanitized build links it to the host's loader."""
+    elf = (berth.build / "src/main/berth-init").read_bytes()
+    if b"/ld-linux" in elf:
+        pytest.skip("a sanitized berth-init is dynamic, and its loader is not inside the image")
+    return ("--init",)

@@ -44,12 +44,15 @@ def test_a_name_is_looked_up_in_the_images_path(cbox):
     assert cbox("probe", "fds", opts=("-e", "PATH=/nowhere")).code == 127
 
 
-def test_exit_codes_and_signals_are_the_shells(cbox):
+def test_exit_codes_are_the_commands(cbox):
     for code in (0, 1, 42, 255):
         assert cbox("sh", "-c", f"exit {code}").code == code
-    # With an init, the main process is not PID 1, and so the default actions of signals hold.
+
+
+def test_death_by_a_signal_is_128_and_its_number(cbox, init_opts):
+    """With an init, the main process is not PID 1, and so the default actions of signals hold."""
     for sig, code in ((15, 143), (11, 139), (6, 134)):
-        assert cbox("probe", "die", str(sig), opts=("--init",)).code == code
+        assert cbox("probe", "die", str(sig), opts=init_opts).code == code
 
 
 def test_options_as_seen_from_inside(box, tmp_path):
@@ -118,8 +121,8 @@ def test_pid_one_is_the_command_and_nothing_else_is_seen(box):
         assert box.sh("for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline | grep .; done | grep -vc '^sh -c' || true") in ("0", "1", "2", "3")
 
 
-def test_an_init_reaps_orphans_and_passes_the_exit_code(box):
-    r = box("sh", "-c", "tr '\\0' ' ' </proc/1/cmdline; echo; probe orphan; exit 9", opts=("--init",))
+def test_an_init_reaps_orphans_and_passes_the_exit_code(box, init_opts):
+    r = box("sh", "-c", "tr '\\0' ' ' </proc/1/cmdline; echo; probe orphan; exit 9", opts=init_opts)
     assert r.code == 9, r
     first, zombies = r.out.splitlines()[:2]
     assert "init" in first and zombies == "0"

@@ -61,8 +61,10 @@ def test_R05_no_descriptor_but_the_three_is_open(box):
     assert box.berth.ok("exec", name, "probe", "fds").strip() == "0 1 2"
     assert box.berth.ok("exec", "-i", name, "probe", "fds", input="x").strip() == "0 1 2"
     assert box.berth.ok("logs", name).strip() == "0 1 2"
-    if box.isolation == "container":
-        assert box.ok("probe", "fds", opts=("--init",)).strip() == "0 1 2"
+
+
+def test_R05_an_init_passes_no_descriptor_on(cbox, init_opts):
+    assert cbox.ok("probe", "fds", opts=init_opts).strip() == "0 1 2"
 
 
 # ---- bad root file systems ----
