@@ -16,8 +16,9 @@ struct monitor_config {
 	/* Called once the process runs and started.json is written, before clients get FRAME_STARTED; may be NULL. */
 	void (*on_started)(void *arg);
 	/* Called once the process has ended, output is drained and exited.json is written, before clients get FRAME_EXIT:
-	 * main/berth-monitor.c gives the engine's bookkeeping (record the exit, --rm). */
-	int (*on_exited)(const struct exit_status *st, const struct err *start_error, void *arg);
+	 * main/berth-monitor.c gives the engine's bookkeeping (record the exit, --rm). why: the start's error, or what broke
+	 * the wall; NULL when the process simply ended. */
+	int (*on_exited)(const struct exit_status *st, const struct err *why, void *arg);
 	void *arg;
 };
 /* Reads config.json and launch.json from ROOT/containers/ID, runs the container to its end. 0 or -errno. */

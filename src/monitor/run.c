@@ -240,10 +240,10 @@ static void end(struct monitor *m)
 {
 	const struct paths *p = m->cfg->paths;
 	struct exit_status st = final_status(m);
-	const char *why = m->start_error.no ? m->start_error.msg : m->lost_error.msg;
+	const struct err *why = m->start_error.no ? &m->start_error : &m->lost_error;
 	struct err e = { 0 };
 
-	if (state_write_exited(m->rundirfd, &st, why, &e) < 0)
+	if (state_write_exited(m->rundirfd, &st, why->msg, &e) < 0)
 		log_error("state", "%s", e.msg);
 	end_procs(m);
 	if (m->instance)
@@ -252,7 +252,7 @@ static void end(struct monitor *m)
 	m->listen_src = NULL;
 	m->listenfd = fd_close(m->listenfd);
 	/* Without a record of the end, the run directory stays: exited.json tells whoever looks next. */
-	if (m->cfg->on_exited(&st, m->start_error.no ? &m->start_error : NULL, m->cfg->arg) < 0)
+	if (m->cfg->on_exited(&st, why->no ? why : NULL, m->cfg->arg) < 0)
 		log_error("state", "the end of container %.12s could not be recorded; its run state stays", m->cfg->id);
 	else if (state_release(p, m->cfg->id, &e) < 0)
 		log_error("state", "%s", e.msg);
