@@ -112,12 +112,15 @@ void vm_lost(struct instance *i, const struct err *why)
 		i->cfg.on_lost(i->cfg.arg, why);
 }
 
-static uint64_t boot_timeout_ms(void)
+/* BERTH_VM_BOOT_TIMEOUT, "90s": for hosts slower than anybody thought. */
+static int boot_timeout(uint64_t *ret_ms, struct err *e)
 {
-	const char *given = getenv("BERTH_VM_BOOT_TIMEOUT"); /* "90s": for hosts slower than anybody thought */
-	uint64_t ms = 0;
+	const char *given = getenv("BERTH_VM_BOOT_TIMEOUT");
 
-	return given && str_to_duration_ms(given, &ms) == 0 && ms > 0 ? ms : BOOT_TIMEOUT_MS;
+	*ret_ms = BOOT_TIMEOUT_MS;
+	if (given && (str_to_duration_ms(given, ret_ms) < 0 || *ret_ms == 0))
+		return err_set(e, EINVAL, "BERTH_VM_BOOT_TIMEOUT=%s: not a duration such as 90s", given);
+	return 0;
 }
 
 static void on_boot_timeout(struct loop *l _unused_, int fd _unused_, uint32_t events _unused_, void *arg)
@@ -129,7 +132,7 @@ static void on_boot_timeout(struct loop *l _unused_, int fd _unused_, uint32_t e
 	i->boot_timer = NULL; /* a timer deletes itself */
 	vm_console_log(&i->console);
 	err_set(&e, ETIMEDOUT, "the guest did not %s within %.1f s%s%s; BERTH_VM_BOOT_TIMEOUT=90s allows more",
-		i->phase == VM_BOOTING ? "boot" : "start the process", (double)boot_timeout_ms() / 1000, reason ? ": " : "",
+		i->phase == VM_BOOTING ? "boot" : "start the process", (double)i->boot_ms / 1000, reason ? ": " : "",
 		reason ?: "");
 	vm_lost(i, &e);
 }
@@ -139,12 +142,14 @@ static int vm_start(struct instance *i, struct task *main_task, struct err *e)
 	int r;
 
 	i->start_us = clock_mono_us();
-	r = vm_process_start(i, e);
+	r = boot_timeout(&i->boot_ms, e);
+	if (r >= 0)
+		r = vm_process_start(i, e);
 	if (r >= 0)
 		r = vm_link_start(i, e);
 	if (r >= 0)
 		r = vm_task_new(i, 0, main_task, NULL, e);
-	if (r >= 0 && loop_timer(i->cfg.loop, boot_timeout_ms(), on_boot_timeout, i, &i->boot_timer) < 0)
+	if (r >= 0 && loop_timer(i->cfg.loop, i->boot_ms, on_boot_timeout, i, &i->boot_timer) < 0)
 		r = err_set(e, ENOMEM, "out of memory");
 	if (r >= 0)
 		i->phase = VM_BOOTING;
