@@ -54,7 +54,7 @@ TEST(every_option_has_one_name_and_letter)
 				if (streq(o->name, p->name) || (o->letter && o->letter == p->letter))
 					TAP_FAIL("%s: --%s and --%s clash", commands[i].name, o->name, p->name);
 			}
-			if (o->help && (o->type != OPT_FLAG && o->type != OPT_FLAG_OFF) != !!o->arg)
+			if ((o->type != OPT_FLAG && o->type != OPT_FLAG_OFF) != !!o->arg)
 				TAP_FAIL("%s: --%s: only what takes a value names one", commands[i].name, o->name);
 		}
 	}

@@ -29,6 +29,28 @@ int run_set_vm(void *args, const char *value, struct err *e)
 	return a->o.isolation ? 0 : err_set(e, ENOMEM, "out of memory");
 }
 
+int run_set_publish(void *args, const char *value, struct err *e)
+{
+	(void)args;
+	(void)value;
+	return err_set(e, EOPNOTSUPP, "ports can't be published yet; --network host shares the host's network with a container");
+}
+
+int run_set_restart(void *args, const char *value, struct err *e)
+{
+	(void)args;
+	if (streq(value, "no"))
+		return 0;
+	return err_set(e, EOPNOTSUPP, "\"%s\" is not possible yet; a container that has ended stays ended (no)", value);
+}
+
+int run_set_missing(void *args, const char *value, struct err *e)
+{
+	(void)args;
+	(void)value;
+	return err_set(e, EOPNOTSUPP, "is docker's, and not possible in this version of Berth");
+}
+
 int run_set_cpus(void *args, const char *value, struct err *e)
 {
 	struct run_args *a = args;

@@ -14,6 +14,9 @@ int terminal_check(bool has_tty, bool is_interactive, struct err *e);
 int run_args_finish(struct run_args *a, struct cli *c, struct err *e);
 void run_args_done(struct run_args *a);
 int run_set_vm(void *args, const char *value, struct err *e);
+int run_set_publish(void *args, const char *value, struct err *e);
+int run_set_restart(void *args, const char *value, struct err *e);
+int run_set_missing(void *args, const char *value, struct err *e);
 int run_set_cpus(void *args, const char *value, struct err *e);
 int run_set_entrypoint(void *args, const char *value, struct err *e);
 
@@ -23,74 +26,92 @@ int env_file_read(const char *path, char ***v, struct err *e);
 int env_complete(char **v, struct err *e);
 
 #define RUN_AT(member) offsetof(struct run_args, o.member)
-#define RUN_OPTION_ROWS                                                                                                                         \
-	/* who and where */                                                                                                                     \
-	{ "name", 0, OPT_STRING, RUN_AT(name), "NAME", "name it; a generated name otherwise" },                                                 \
-		{ "isolation", 0, OPT_STRING, RUN_AT(isolation), "KIND", "container (default) or vm" },                                         \
-		{ "vm", 0, OPT_FLAG, 0, NULL, "the same as --isolation vm", run_set_vm },                                                       \
-		{ "rm", 0, OPT_FLAG, RUN_AT(auto_remove), NULL, "remove it when it has ended" },                                                \
-		{ "pull", 0, OPT_STRING, RUN_AT(pull), "WHEN", "fetch the image: missing (default), always or never" },                         \
-		{ "platform", 0, OPT_STRING, RUN_AT(platform), "OS/ARCH", "which platform of the image" },                                      \
-		{ "cidfile", 0, OPT_STRING, RUN_AT(cidfile), "FILE", "write the container's id to a new file" },                                \
-		{ "label", 'l', OPT_LIST, RUN_AT(labels), "NAME=VALUE", "attach a label" },                                                     \
-		{ "label-file", 0, OPT_LIST, offsetof(struct run_args, label_files), "FILE", "attach the labels of a file" }, /* the process */ \
-		{ "interactive", 'i', OPT_FLAG, RUN_AT(is_interactive), NULL, "keep standard input open" },                                     \
-		{ "tty", 't', OPT_FLAG, RUN_AT(has_tty), NULL, "give it a terminal" },                                                          \
-		{ "env", 'e', OPT_LIST, RUN_AT(env), "NAME[=VALUE]", "set an environment variable; without value: pass ours on" },              \
-		{ "env-file", 0, OPT_LIST, offsetof(struct run_args, env_files), "FILE", "set the variables of a file" },                       \
-		{ "user", 'u', OPT_STRING, RUN_AT(user), "USER[:GROUP]", "names or numbers, looked up in the image" },                          \
-		{ "group-add", 0, OPT_LIST, RUN_AT(group_add), "GROUP", "one more group of the user" },                                         \
-		{ "workdir", 'w', OPT_STRING, RUN_AT(workdir), "DIR", "working directory" },                                                    \
-		{ "entrypoint",      0, OPT_STRING, 0, "COMMAND", "instead of the image's ENTRYPOINT; \"\" for none",                           \
-		  run_set_entrypoint },                                                                                                         \
-		{ "init", 0, OPT_FLAG, RUN_AT(use_init), NULL, "a small init as PID 1 that reaps and passes signals on" },                      \
-		{ "stop-signal", 0, OPT_STRING, RUN_AT(stop_signal), "SIGNAL", "what `stop` sends first" },                                     \
-		{ "stop-timeout", 0, OPT_SECONDS, RUN_AT(stop_timeout_s), "SECONDS", "how long `stop` waits before it kills" }, /* files */     \
-		{ "volume", 'v', OPT_LIST, RUN_AT(volumes), "HOST:PATH[:ro]", "show a host directory or file inside" },                         \
-		{ "mount",                                                                                                                      \
-		  0,                                                                                                                            \
-		  OPT_LIST,                                                                                                                     \
-		  RUN_AT(mounts),                                                                                                               \
-		  "type=bind|tmpfs,...",                                                                                                        \
-		  "mount by named parts: source, target, readonly ..." },                                                                       \
-		{ "tmpfs", 0, OPT_LIST, RUN_AT(tmpfs), "PATH[:OPTIONS]", "an empty file system in memory" },                                    \
-		{ "read-only", 0, OPT_FLAG, RUN_AT(is_readonly), NULL, "the root file system can't be written" },                               \
-		{ "shm-size", 0, OPT_BYTES, RUN_AT(shm_size), "SIZE", "of /dev/shm (default 64m)" },                                            \
-		{ "device", 0, OPT_LIST, RUN_AT(devices), "HOST[:PATH[:rwm]]", "give it a device of the host" }, /* names and network */        \
-		{ "hostname", 'h', OPT_STRING, RUN_AT(hostname), "NAME", "host name; the short id otherwise" },                                 \
-		{ "network", 0, OPT_STRING, RUN_AT(network), "NAME", "none (default) or host" },                                                \
-		{ "net", 0, OPT_STRING, RUN_AT(network), "NAME", NULL }, /* resources */                                                        \
-		{ "memory", 'm', OPT_BYTES, RUN_AT(memory), "SIZE", "memory limit" },                                                           \
-		{ "memory-swap", 0, OPT_BYTES_ANY, RUN_AT(memory_swap), "SIZE", "memory and swap together; -1 = unlimited swap" },              \
-		{ "memory-reservation", 0, OPT_BYTES, RUN_AT(memory_reservation), "SIZE", "soft memory limit" },                                \
-		{ "oom-kill-disable", 0, OPT_FLAG, RUN_AT(oom_kill_disable), NULL, "pause instead of kill when memory is out" },                \
-		{ "oom-score-adj", 0, OPT_I64, RUN_AT(oom_score_adj), "N", "-1000..1000: whom the host's OOM killer takes first" },             \
-		{ "cpus", 0, OPT_DOUBLE, RUN_AT(cpus), "N", "processor time, in processors", run_set_cpus },                                    \
-		{ "cpu-shares", 'c', OPT_I64, RUN_AT(cpu_shares), "N", "weight against others (default 1024)" },                                \
-		{ "cpu-quota", 0, OPT_I64, RUN_AT(cpu_quota), "US", "processor time a period, in microseconds" },                               \
-		{ "cpu-period", 0, OPT_I64, RUN_AT(cpu_period), "US", "the period of --cpu-quota" },                                            \
-		{ "cpuset-cpus", 0, OPT_STRING, RUN_AT(cpuset_cpus), "LIST", "run only on these processors, such as 0-2,4" },                   \
-		{ "cpuset-mems", 0, OPT_STRING, RUN_AT(cpuset_mems), "LIST", "use only these memory nodes" },                                   \
-		{ "pids-limit", 0, OPT_I64, RUN_AT(pids_limit), "N", "processes and threads (default 2048); -1 = no limit" },                   \
-		{ "blkio-weight", 0, OPT_I64, RUN_AT(blkio_weight), "N", "10..1000: share of the disks' time" },                                \
-		{ "device-read-bps", 0, OPT_LIST, RUN_AT(device_read_bps), "DEVICE:RATE", "read at most so many bytes a second" },              \
-		{ "device-write-bps", 0, OPT_LIST, RUN_AT(device_write_bps), "DEVICE:RATE", "write at most so many bytes a second" },           \
-		{ "device-read-iops", 0, OPT_LIST, RUN_AT(device_read_iops), "DEVICE:RATE", "at most so many reads a second" },                 \
-		{ "device-write-iops", 0, OPT_LIST, RUN_AT(device_write_iops), "DEVICE:RATE", "at most so many writes a second" },              \
-		{ "ulimit", 0, OPT_LIST, RUN_AT(ulimits), "NAME=SOFT[:HARD]", "a limit of setrlimit(2), such as nofile=1024" },                 \
-		{ "cgroup-parent", 0, OPT_STRING, RUN_AT(cgroup_parent), "PATH", "the cgroup above (default /berth)" }, /* security */          \
-		{ "cap-add", 0, OPT_LIST, RUN_AT(cap_add), "CAPABILITY", "add a capability, or ALL" },                                          \
-		{ "cap-drop", 0, OPT_LIST, RUN_AT(cap_drop), "CAPABILITY", "take a capability away, or ALL" },                                  \
-		{ "security-opt",       0,        OPT_LIST,                                                                                     \
-		  RUN_AT(security_opt), "OPTION", "seccomp=unconfined|FILE, no-new-privileges[=false] ..." },                                   \
-		{ "privileged", 0, OPT_FLAG, RUN_AT(is_privileged), NULL, "no wall against the host's devices and settings" },                  \
-		{ "sysctl", 0, OPT_LIST, RUN_AT(sysctls), "NAME=VALUE", "a kernel setting of its namespaces" },                                 \
-		{ "pid", 0, OPT_STRING, RUN_AT(pid_mode), "MODE", "private (default) or host" },                                                \
-		{ "ipc", 0, OPT_STRING, RUN_AT(ipc_mode), "MODE", "private (default) or host" },                                                \
-		{ "uts", 0, OPT_STRING, RUN_AT(uts_mode), "MODE", "private (default) or host" },                                                \
-		{ "cgroupns", 0, OPT_STRING, RUN_AT(cgroupns), "MODE", "private (default) or host" },                                           \
-		{ "userns", 0, OPT_STRING, RUN_AT(userns), "MODE", "host (default)" }, /* virtual machine */                                    \
-		{ "kernel", 0, OPT_STRING, RUN_AT(kernel), "FILE", "vm: boot this kernel" },                                                    \
-	{                                                                                                                                       \
-		"trace-startup", 0, OPT_FLAG, RUN_AT(trace_startup), NULL, "print how long each step of the start took"                         \
+#define RUN_OPTION_ROWS                                                                                                                                                                                \
+	/* who and where */                                                                                                                                                                            \
+	{ "name", 0, OPT_STRING, RUN_AT(name), "NAME", "name it; a generated name otherwise" },                                                                                                        \
+		{ "isolation", 0, OPT_STRING, RUN_AT(isolation), "KIND", "container (default) or vm" },                                                                                                \
+		{ "vm", 0, OPT_FLAG, 0, NULL, "the same as --isolation vm", run_set_vm },                                                                                                              \
+		{ "rm", 0, OPT_FLAG, RUN_AT(auto_remove), NULL, "remove it when it has ended" },                                                                                                       \
+		{ "pull", 0, OPT_STRING, RUN_AT(pull), "WHEN", "fetch the image: missing (default), always or never" },                                                                                \
+		{ "platform", 0, OPT_STRING, RUN_AT(platform), "OS/ARCH", "which platform of the image" },                                                                                             \
+		{ "cidfile", 0, OPT_STRING, RUN_AT(cidfile), "FILE", "write the container's id to a new file" },                                                                                       \
+		{ "label", 'l', OPT_LIST, RUN_AT(labels), "NAME=VALUE", "attach a label" },                                                                                                            \
+		{ "label-file", 0, OPT_LIST, offsetof(struct run_args, label_files), "FILE", "attach the labels of a file" }, /* the process */                                                        \
+		{ "interactive", 'i', OPT_FLAG, RUN_AT(is_interactive), NULL, "keep standard input open" },                                                                                            \
+		{ "tty", 't', OPT_FLAG, RUN_AT(has_tty), NULL, "give it a terminal" },                                                                                                                 \
+		{ "env", 'e', OPT_LIST, RUN_AT(env), "NAME[=VALUE]", "set an environment variable; without value: pass ours on" },                                                                     \
+		{ "env-file", 0, OPT_LIST, offsetof(struct run_args, env_files), "FILE", "set the variables of a file" },                                                                              \
+		{ "user", 'u', OPT_STRING, RUN_AT(user), "USER[:GROUP]", "names or numbers, looked up in the image" },                                                                                 \
+		{ "group-add", 0, OPT_LIST, RUN_AT(group_add), "GROUP", "one more group of the user" },                                                                                                \
+		{ "workdir", 'w', OPT_STRING, RUN_AT(workdir), "DIR", "working directory" },                                                                                                           \
+		{ "entrypoint",      0, OPT_STRING, 0, "COMMAND", "instead of the image's ENTRYPOINT; \"\" for none",                                                                                  \
+		  run_set_entrypoint },                                                                                                                                                                \
+		{ "init", 0, OPT_FLAG, RUN_AT(use_init), NULL, "a small init as PID 1 that reaps and passes signals on" },                                                                             \
+		{ "stop-signal", 0, OPT_STRING, RUN_AT(stop_signal), "SIGNAL", "what `stop` sends first" },                                                                                            \
+		{ "stop-timeout", 0, OPT_SECONDS, RUN_AT(stop_timeout_s), "SECONDS", "how long `stop` waits before it kills" }, /* files */                                                            \
+		{ "volume", 'v', OPT_LIST, RUN_AT(volumes), "HOST:PATH[:ro]", "show a host directory or file inside" },                                                                                \
+		{ "mount",                                                                                                                                                                             \
+		  0,                                                                                                                                                                                   \
+		  OPT_LIST,                                                                                                                                                                            \
+		  RUN_AT(mounts),                                                                                                                                                                      \
+		  "type=bind|tmpfs,...",                                                                                                                                                               \
+		  "mount by named parts: source, target, readonly ..." },                                                                                                                              \
+		{ "tmpfs", 0, OPT_LIST, RUN_AT(tmpfs), "PATH[:OPTIONS]", "an empty file system in memory" },                                                                                           \
+		{ "read-only", 0, OPT_FLAG, RUN_AT(is_readonly), NULL, "the root file system can't be written" },                                                                                      \
+		{ "shm-size", 0, OPT_BYTES, RUN_AT(shm_size), "SIZE", "of /dev/shm (default 64m)" },                                                                                                   \
+		{ "device", 0, OPT_LIST, RUN_AT(devices), "HOST[:PATH[:rwm]]", "give it a device of the host" }, /* names and network */                                                               \
+		{ "hostname", 'h', OPT_STRING, RUN_AT(hostname), "NAME", "host name; the short id otherwise" },                                                                                        \
+		{ "network", 0, OPT_STRING, RUN_AT(network), "NAME", "none (default) or host" },                                                                                                       \
+		{ "net", 0, OPT_STRING, RUN_AT(network), "NAME", NULL }, /* resources */                                                                                                               \
+		{ "memory", 'm', OPT_BYTES, RUN_AT(memory), "SIZE", "memory limit" },                                                                                                                  \
+		{ "memory-swap", 0, OPT_BYTES_ANY, RUN_AT(memory_swap), "SIZE", "memory and swap together; -1 = unlimited swap" },                                                                     \
+		{ "memory-reservation", 0, OPT_BYTES, RUN_AT(memory_reservation), "SIZE", "soft memory limit" },                                                                                       \
+		{ "oom-kill-disable", 0, OPT_FLAG, RUN_AT(oom_kill_disable), NULL, "pause instead of kill when memory is out" },                                                                       \
+		{ "oom-score-adj", 0, OPT_I64, RUN_AT(oom_score_adj), "N", "-1000..1000: whom the host's OOM killer takes first" },                                                                    \
+		{ "cpus", 0, OPT_DOUBLE, RUN_AT(cpus), "N", "processor time, in processors", run_set_cpus },                                                                                           \
+		{ "cpu-shares", 'c', OPT_I64, RUN_AT(cpu_shares), "N", "weight against others (default 1024)" },                                                                                       \
+		{ "cpu-quota", 0, OPT_I64, RUN_AT(cpu_quota), "US", "processor time a period, in microseconds" },                                                                                      \
+		{ "cpu-period", 0, OPT_I64, RUN_AT(cpu_period), "US", "the period of --cpu-quota" },                                                                                                   \
+		{ "cpuset-cpus", 0, OPT_STRING, RUN_AT(cpuset_cpus), "LIST", "run only on these processors, such as 0-2,4" },                                                                          \
+		{ "cpuset-mems", 0, OPT_STRING, RUN_AT(cpuset_mems), "LIST", "use only these memory nodes" },                                                                                          \
+		{ "pids-limit", 0, OPT_I64, RUN_AT(pids_limit), "N", "processes and threads (default 2048); -1 = no limit" },                                                                          \
+		{ "blkio-weight", 0, OPT_I64, RUN_AT(blkio_weight), "N", "10..1000: share of the disks' time" },                                                                                       \
+		{ "device-read-bps", 0, OPT_LIST, RUN_AT(device_read_bps), "DEVICE:RATE", "read at most so many bytes a second" },                                                                     \
+		{ "device-write-bps", 0, OPT_LIST, RUN_AT(device_write_bps), "DEVICE:RATE", "write at most so many bytes a second" },                                                                  \
+		{ "device-read-iops", 0, OPT_LIST, RUN_AT(device_read_iops), "DEVICE:RATE", "at most so many reads a second" },                                                                        \
+		{ "device-write-iops", 0, OPT_LIST, RUN_AT(device_write_iops), "DEVICE:RATE", "at most so many writes a second" },                                                                     \
+		{ "ulimit", 0, OPT_LIST, RUN_AT(ulimits), "NAME=SOFT[:HARD]", "a limit of setrlimit(2), such as nofile=1024" },                                                                        \
+		{ "cgroup-parent", 0, OPT_STRING, RUN_AT(cgroup_parent), "PATH", "the cgroup above (default /berth)" }, /* security */                                                                 \
+		{ "cap-add", 0, OPT_LIST, RUN_AT(cap_add), "CAPABILITY", "add a capability, or ALL" },                                                                                                 \
+		{ "cap-drop", 0, OPT_LIST, RUN_AT(cap_drop), "CAPABILITY", "take a capability away, or ALL" },                                                                                         \
+		{ "security-opt",       0,        OPT_LIST,                                                                                                                                            \
+		  RUN_AT(security_opt), "OPTION", "seccomp=unconfined|FILE, no-new-privileges[=false] ..." },                                                                                          \
+		{ "privileged", 0, OPT_FLAG, RUN_AT(is_privileged), NULL, "no wall against the host's devices and settings" },                                                                         \
+		{ "sysctl", 0, OPT_LIST, RUN_AT(sysctls), "NAME=VALUE", "a kernel setting of its namespaces" },                                                                                        \
+		{ "pid", 0, OPT_STRING, RUN_AT(pid_mode), "MODE", "private (default) or host" },                                                                                                       \
+		{ "ipc", 0, OPT_STRING, RUN_AT(ipc_mode), "MODE", "private (default) or host" },                                                                                                       \
+		{ "uts", 0, OPT_STRING, RUN_AT(uts_mode), "MODE", "private (default) or host" },                                                                                                       \
+		{ "cgroupns", 0, OPT_STRING, RUN_AT(cgroupns), "MODE", "private (default) or host" },                                                                                                  \
+		{ "userns", 0, OPT_STRING, RUN_AT(userns), "MODE", "host (default)" }, /* virtual machine */                                                                                           \
+		{ "kernel", 0, OPT_STRING, RUN_AT(kernel), "FILE", "vm: boot this kernel" },                                                                                                           \
+		{ "trace-startup", 0, OPT_FLAG, RUN_AT(trace_startup), NULL, "print how long each step of the start took" }, /* docker's that are not there yet: said as such, not as a misspelling */ \
+		{ "publish", 'p', OPT_STRING, 0, "PORT", NULL, run_set_publish },                                                                                                                      \
+		{ "publish-all", 'P', OPT_FLAG, 0, NULL, NULL, run_set_publish },                                                                                                                      \
+		{ "restart", 0, OPT_STRING, 0, "POLICY", NULL, run_set_restart },                                                                                                                      \
+		{ "add-host", 0, OPT_STRING, 0, "HOST", NULL, run_set_missing },                                                                                                                       \
+		{ "dns", 0, OPT_STRING, 0, "ADDRESS", NULL, run_set_missing },                                                                                                                         \
+		{ "expose", 0, OPT_STRING, 0, "PORT", NULL, run_set_missing },                                                                                                                         \
+		{ "gpus", 0, OPT_STRING, 0, "GPUS", NULL, run_set_missing },                                                                                                                           \
+		{ "health-cmd", 0, OPT_STRING, 0, "COMMAND", NULL, run_set_missing },                                                                                                                  \
+		{ "ip", 0, OPT_STRING, 0, "ADDRESS", NULL, run_set_missing },                                                                                                                          \
+		{ "link", 0, OPT_STRING, 0, "CONTAINER", NULL, run_set_missing },                                                                                                                      \
+		{ "log-driver", 0, OPT_STRING, 0, "DRIVER", NULL, run_set_missing },                                                                                                                   \
+		{ "log-opt", 0, OPT_STRING, 0, "OPTION", NULL, run_set_missing },                                                                                                                      \
+		{ "mac-address", 0, OPT_STRING, 0, "ADDRESS", NULL, run_set_missing },                                                                                                                 \
+		{ "network-alias", 0, OPT_STRING, 0, "NAME", NULL, run_set_missing },                                                                                                                  \
+		{ "pod", 0, OPT_STRING, 0, "POD", NULL, run_set_missing },                                                                                                                             \
+		{ "runtime", 0, OPT_STRING, 0, "RUNTIME", NULL, run_set_missing },                                                                                                                     \
+		{ "secret", 0, OPT_STRING, 0, "SECRET", NULL, run_set_missing },                                                                                                                       \
+	{                                                                                                                                                                                              \
+		"volumes-from", 0, OPT_STRING, 0, "CONTAINER", NULL, run_set_missing                                                                                                                   \
 	}

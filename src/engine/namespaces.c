@@ -23,7 +23,8 @@ static int set_network(struct plan *p, struct err *e)
 	if (!net || !*net || streq(net, "none"))
 		return 0;
 	if (!streq(net, "host"))
-		return err_set(e, EOPNOTSUPP, "--network: \"%s\" is not possible yet; none and host are", net);
+		return err_set(e, EOPNOTSUPP,
+			       "--network: \"%s\" is not there yet; none (loopback only) and host (the host's own) are", net);
 	p->launch.host_network = true;
 	return choose(p, "--network", net, NS_NET, e);
 }
