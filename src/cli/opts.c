@@ -189,8 +189,10 @@ static int unknown_long(const struct opt *table, const char *name, struct err *e
 	const char *words[128];
 	size_t n = 0;
 
-	for (const struct opt *o = table; o && o->name && n < ARRAY_SIZE(words); o++)
-		words[n++] = o->name;
+	for (const struct opt *o = table; o && o->name && n < ARRAY_SIZE(words); o++) {
+		if (o->help)
+			words[n++] = o->name;
+	}
 	const char *near = nearest_word(name, words, n);
 	if (near)
 		return err_set(e, EINVAL, "unknown option --%s; did you mean --%s?", name, near);
