@@ -6,6 +6,11 @@
 
 #include "err.h"
 
+/* Here they are defined, so the analyzer must see the functions themselves. */
+#undef err_set
+#undef err_set_exit
+#undef err_push
+
 /* Cuts a UTF-8 sequence that truncation has left incomplete at the end of s[0..n). */
 static void trim_partial_utf8(char *s, size_t n)
 {

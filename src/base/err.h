@@ -24,3 +24,10 @@ int err_set_exit(struct err *e, int exit_status, int no, const char *fmt, ...) _
 /* Prefixes "fmt: " to e's message and returns r unchanged (r < 0; where r >= 0 it is turned into -EINVAL).
  * When e holds no message yet, strerror(-r) becomes the message. */
 int err_push(struct err *e, int r, const char *fmt, ...) _printf_(3, 4);
+
+#ifdef __clang_analyzer__
+/* The analyzer reads one file at a time; this tells it what the contract above says: an error is never 0. */
+#define err_set(e, no, ...)              ((void)(err_set)((e), (no), __VA_ARGS__), -EIO)
+#define err_set_exit(e, status, no, ...) ((void)(err_set_exit)((e), (status), (no), __VA_ARGS__), -EIO)
+#define err_push(e, r, ...)              ((void)(err_push)((e), (r), __VA_ARGS__), (r) < 0 ? (r) : -EINVAL)
+#endif

@@ -177,7 +177,7 @@ static int read_function(struct tmpl *t, const struct template_function **ret)
 	char name[32];
 	size_t n = 0;
 
-	while (is_word(t->at[n]) && n < sizeof(name) - 1) {
+	while (n < sizeof(name) - 1 && is_word(t->at[n])) {
 		name[n] = t->at[n];
 		n++;
 	}

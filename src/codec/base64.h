@@ -4,6 +4,6 @@
 #include "base.h"
 
 /* malloc'd text, NULL on ENOMEM. */
-char *base64_encode(const void *p, size_t n);
+char *base64_encode(const void *data, size_t n);
 /* Strict: padding required, no white space, unused bits zero. Caller frees *ret (never NULL on success). -EINVAL. */
 int base64_decode(const char *s, uint8_t **ret, size_t *ret_len);

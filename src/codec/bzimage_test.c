@@ -17,7 +17,7 @@ static size_t make_bzimage(uint8_t *out, const void *payload, uint32_t len)
 	memcpy(out + 0x202, "HdrS", 4);
 	out[0x206] = 0x0f, out[0x207] = 0x02;
 	out[0x20e] = 0x00, out[0x20f] = 0x01;
-	strcpy((char *)out + 0x300, VERSION_TEXT);
+	memcpy(out + 0x300, VERSION_TEXT, sizeof(VERSION_TEXT));
 	memcpy(out + 0x248, &off, 4);
 	memcpy(out + 0x24c, &len, 4);
 	memcpy(out + 1024, payload, len);
@@ -46,7 +46,7 @@ TEST(a_version_that_could_name_another_directory_is_refused)
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		memset(k + 0x300, 0, 64);
-		strcpy((char *)k + 0x300, bad[i]);
+		memcpy(k + 0x300, bad[i], strlen(bad[i]) + 1);
 		is_int(bzimage_parse(k, n, &z, &e), -ENOEXEC);
 	}
 }

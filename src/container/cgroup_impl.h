@@ -63,4 +63,4 @@ struct bpf_insn;
 /* Assembles the program; *ret is malloc'd. */
 int device_bpf_assemble(const struct device_policy *p, struct bpf_insn **ret, size_t *ret_n);
 /* Loads it and puts it on the v2 directory, in place of one that was there. */
-int device_bpf_attach(int cgroup_fd, const struct device_policy *p, struct err *e);
+int device_bpf_attach(int cgroup_path_fd, const struct device_policy *p, struct err *e);

@@ -23,7 +23,7 @@ static const struct spec_throttle *throttle_list(const struct spec_resources *r,
 {
 	const struct spec_throttle *list;
 
-	memcpy(&list, (const char *)r + throttles[i].list, sizeof list);
+	memcpy(&list, (const char *)r + throttles[i].list, sizeof(void *));
 	memcpy(ret_n, (const char *)r + throttles[i].count, sizeof *ret_n);
 	return list;
 }

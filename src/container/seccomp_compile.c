@@ -229,7 +229,7 @@ int seccomp_compile(const struct spec_seccomp *p, struct seccomp_prog *ret, stru
 	const struct seccomp_abi *abis[16];
 	struct seccomp_code code = { 0 };
 	unsigned flags;
-	size_t n;
+	size_t n = 0;
 	int r = parse_profile(&c, e);
 
 	_Static_assert(SECCOMP_RET_ALLOW == 0x7fff0000u, "the kernel's numbers");

@@ -14,7 +14,7 @@ int engine_wait(struct engine *en, const char *name, int *ret_exit_code, struct 
 	_cleanup_fd_ int fd = -1;
 	_cleanup_free_ char *id = NULL;
 	struct container_record c;
-	struct exit_status st;
+	struct exit_status st = { 0 };
 	int r = engine_get(en, name, &c, e);
 
 	if (r < 0)

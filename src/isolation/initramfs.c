@@ -106,7 +106,7 @@ static int decompress(const char *program, const char *path, char **ret, size_t 
 	const int fds[][2] = { { out, 1 } };
 	struct spawn s = { .path = exe, .argv = argv, .fds = fds, .n_fds = 1 };
 	pid_t pid;
-	int st, r;
+	int st = 0, r;
 
 	if (!exe)
 		return err_set(e, ENOENT, "%s is compressed: install %s-utils, or %s", path, program, program);

@@ -23,11 +23,10 @@ static uint64_t ram_bytes(const struct launch *l)
 static int make_cgroup(struct instance *i, struct err *e)
 {
 	const struct spec_resources *want = &i->cfg.spec->resources;
-	struct spec_resources r = { .cpu_period = SPEC_UNSET };
 	struct spec blank;
 
 	spec_init(&blank);
-	r = blank.resources;
+	struct spec_resources r = blank.resources;
 	r.memory_limit = (int64_t)(ram_bytes(i->cfg.launch) + VM_HOST_OVERHEAD_BYTES + (i->has_kvm ? 0 : VM_TCG_CACHE_BYTES));
 	r.pids_limit = 512; /* threads of QEMU and virtiofsd */
 	r.cpu_shares = want->cpu_shares;

@@ -194,7 +194,7 @@ TEST(tail_counts_lines_of_the_wanted_stream_and_long_ones_once)
 	char *lng = tap_keep(malloc(40002));
 
 	memset(lng, 'x', 40000);
-	strcpy(lng + 40000, "\n");
+	memcpy(lng + 40000, "\n", 2);
 	add(l, 1, "first\n");
 	add(l, 2, "e1\n");
 	add(l, 1, lng); /* three records */

@@ -10,7 +10,7 @@ struct challenge {
 };
 /* Reads one header's value, which may hold several challenges (RFC 9110 section 11.6.1), and keeps the most preferred of
  * those and of what *c already holds. Unknown schemes and malformed ones are passed over. */
-void challenge_read(const char *value, struct challenge *c);
+void challenge_read(const char *value, struct challenge *best);
 void challenge_done(struct challenge *c);
 
 struct http;

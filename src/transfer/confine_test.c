@@ -19,7 +19,7 @@ static int confined(char dir[32])
 	struct err e = {};
 	int fd;
 
-	strcpy(dir, "/tmp/berth-confine-XXXXXX");
+	snprintf(dir, 32, "/tmp/berth-confine-XXXXXX");
 	ok(mkdtemp(dir) != NULL);
 	snprintf(store, sizeof(store), "%s/store", dir);
 	is_int(mkdir(store, 0700), 0);
