@@ -42,6 +42,8 @@ static void vm_free(struct instance *i)
 {
 	vm_spec_done(&i->guest_spec);
 	free(i->shares);
+	free(i->kernel);
+	free(i->initramfs);
 	buf_done(&i->said);
 	cgroup_free(i->cg);
 	free(i);
@@ -137,12 +139,26 @@ static void on_boot_timeout(struct loop *l _unused_, int fd _unused_, uint32_t e
 	vm_lost(i, &e);
 }
 
+/* What the container was created with may be of another build by now, or cleaned away: a guest has to run this build's
+ * berth-init. Costs a look when all is as it was. */
+static int refresh_boot_files(struct instance *i, struct err *e)
+{
+	_cleanup_free_ char *cache = str_fmt("%s/kernels/", i->cfg.paths->root);
+	const char *kernel = i->cfg.launch->kernel;
+
+	if (!cache)
+		return err_set(e, ENOMEM, "out of memory");
+	return vm_prepare(i->cfg.paths, str_after(kernel, cache) ? NULL : kernel, &i->kernel, &i->initramfs, e);
+}
+
 static int vm_start(struct instance *i, struct task *main_task, struct err *e)
 {
 	int r;
 
 	i->start_us = clock_mono_us();
 	r = boot_timeout(&i->boot_ms, e);
+	if (r >= 0)
+		r = refresh_boot_files(i, e);
 	if (r >= 0)
 		r = vm_process_start(i, e);
 	if (r >= 0)
@@ -281,6 +297,7 @@ static void vm_destroy(struct instance *i)
 	if (i->has_link)
 		link_done(&i->link);
 	vm_process_end(i, is_volatile ? 0 : SHUTDOWN_MS);
+	vm_console_log(&i->console);
 	loop_del(i->console_src);
 	loop_del(i->stderr_src);
 	fd_close(i->agent_fd);

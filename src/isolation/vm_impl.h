@@ -90,6 +90,7 @@ struct instance {
 	struct spec guest_spec;
 	struct vm_share *shares;
 	size_t n_shares;
+	char *kernel, *initramfs; /* as of this start */
 	struct cgroup *cg;
 	pid_t vmm, fsd;
 	int vmm_pidfd;

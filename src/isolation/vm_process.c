@@ -206,8 +206,8 @@ static int spawn_vmm(struct instance *i, const struct their_ends *t, struct err 
 	char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *env[] = { path, NULL };
 	struct qemu_config q = { .program = program,
 				 .id = l->id,
-				 .kernel = l->kernel,
-				 .initramfs = l->initramfs,
+				 .kernel = i->kernel,
+				 .initramfs = i->initramfs,
 				 .image_disk = l->image_disk,
 				 .upper_disk = l->upper_disk,
 				 .has_kvm = i->has_kvm,
