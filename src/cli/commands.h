@@ -44,18 +44,32 @@ enum topic { TOPIC_RUN, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
 	X(man, "__man", TOPIC_SYSTEM, "COMMAND TEMPLATE", "print a man page's source", CMD_HIDDEN)
 
 /* Other words for the same verbs, as docker's management commands have them. */
-#define COMMAND_ALIASES(A)                                                                                                  \
-	A("container run", run)                                                                                             \
-	A("container create", create)                                                                                       \
-	A("container start", start)                                                                                         \
-	A("container stop", stop)                                                                                           \
-	A("container restart", restart)                                                                                     \
-	A("container kill", kill)                                                                                           \
-	A("container rm", rm) A("container ls", ps) A("container list", ps) A("container ps", ps) A("container logs", logs) \
-		A("container exec", exec) A("container attach", attach) A("container wait", wait)                           \
-			A("container inspect", inspect) A("image ls", images) A("image list", images) A("image pull", pull) \
-				A("image rm", rmi) A("image tag", tag) A("image load", load) A("image save", save)          \
-					A("system info", info)
+/* clang-format off: a table */
+#define COMMAND_ALIASES(A)              \
+	A("container run", run)         \
+	A("container create", create)   \
+	A("container start", start)     \
+	A("container stop", stop)       \
+	A("container restart", restart) \
+	A("container kill", kill)       \
+	A("container rm", rm)           \
+	A("container ls", ps)           \
+	A("container list", ps)         \
+	A("container ps", ps)           \
+	A("container logs", logs)       \
+	A("container exec", exec)       \
+	A("container attach", attach)   \
+	A("container wait", wait)       \
+	A("container inspect", inspect) \
+	A("image ls", images)           \
+	A("image list", images)         \
+	A("image pull", pull)           \
+	A("image rm", rmi)              \
+	A("image tag", tag)             \
+	A("image load", load)           \
+	A("image save", save)           \
+	A("system info", info)
+/* clang-format on */
 
 struct cli;
 struct command {

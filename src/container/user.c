@@ -279,6 +279,11 @@ int user_resolve(struct setup *s, struct err *e)
 		r = container_resolve_user(s->rootfd, u->username, &found, &s->home, e);
 		if (r < 0)
 			return r;
+		/* The user's own groups, and those that were asked for beside them (--group-add). */
+		for (size_t i = 0; i < u->n_additional_gids && r >= 0; i++)
+			r = add_group(&found, u->additional_gids[i], e);
+		if (r < 0)
+			return r;
 		s->user.uid = found.uid;
 		s->user.gid = found.gid;
 		s->user.additional_gids = found.additional_gids;

@@ -1,8 +1,5 @@
 /* isolation_container: namespaces and cgroups of this host's kernel, through container.h. The monitor's process is the parent
- * of every process here, so ends are seen on pidfds and nothing is polled; starting is synchronous.
- *
- * What config.json leaves to the image's own files is decided here, before the container exists: the user by name, HOME, and
- * the working directory's default. The borrowed spec stays as it is; `spec` is a shallow copy with those fields replaced. */
+ * of every process here, so ends are seen on pidfds and nothing is polled; starting is synchronous. */
 #include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
@@ -31,9 +28,6 @@ struct exec {
 
 struct instance {
 	struct instance_config cfg;
-	struct spec spec; /* shallow; what it owns itself is `user` and `env` */
-	struct spec_user user;
-	char **env;
 	struct seccomp_prog seccomp;
 	struct container *container;
 	struct task *main;
@@ -59,7 +53,6 @@ static int new (const struct instance_config *cfg, struct instance **ret, struct
 	if (!i)
 		return err_set(e, ENOMEM, "out of memory");
 	i->cfg = *cfg;
-	i->spec = *cfg->spec;
 	*ret = i;
 	return 0;
 }
@@ -77,77 +70,6 @@ static void on_step(const char *step, uint64_t ns, void *arg)
 	struct instance *i = arg;
 
 	i->cfg.trace(step, ns + (i->create_us - i->t0_us) * 1000, i->cfg.arg);
-}
-
-/* ---- what the image's files decide ---- */
-
-/* Adds HOME to *env where it is missing. */
-static int add_home(char ***env, const char *home, struct err *e)
-{
-	if (env_get(*env, "HOME"))
-		return 0;
-	_cleanup_free_ char *pair = str_fmt("HOME=%s", home && *home ? home : "/");
-	return pair && env_set(env, pair) == 0 ? 0 : err_set(e, ENOMEM, "out of memory");
-}
-
-/* Fills *ret_user and *ret_env (both to be freed by process_free) from p and the files below rootfd. */
-static int resolve_process(int rootfd, const struct spec_process *p, struct spec_user *ret_user, char ***ret_env, struct err *e)
-{
-	_cleanup_free_ char *home = NULL;
-	_cleanup_strv_ char **env = strv_copy(p->env);
-	struct spec_user user = { 0 };
-	char number[16];
-	int r = 0;
-
-	if (!env)
-		return err_set(e, ENOMEM, "out of memory");
-	if (p->user.username) {
-		r = container_resolve_user(rootfd, p->user.username, &user, &home, e);
-		user.has_umask = p->user.has_umask;
-		user.umask = p->user.umask;
-	} else if (!env_get(env, "HOME")) {
-		/* Who it is was said in numbers: only the home directory is asked for. */
-		snprintf(number, sizeof(number), "%u", p->user.uid);
-		r = container_resolve_user(rootfd, number, &user, &home, e);
-		free(user.additional_gids);
-	}
-	if (r == 0)
-		r = add_home(&env, home, e);
-	if (r == 0 && !p->user.username) {
-		user = p->user;
-		user.additional_gids = NULL;
-		if (p->user.n_additional_gids) {
-			user.additional_gids = calloc(p->user.n_additional_gids, sizeof(uint32_t));
-			if (!user.additional_gids)
-				r = err_set(e, ENOMEM, "out of memory");
-			else
-				memcpy(user.additional_gids, p->user.additional_gids,
-				       p->user.n_additional_gids * sizeof(uint32_t));
-		}
-	}
-	if (r < 0) {
-		if (p->user.username)
-			free(user.additional_gids);
-		return r;
-	}
-	user.username = NULL;
-	*ret_user = user;
-	*ret_env = TAKE_PTR(env);
-	return 0;
-}
-
-static int resolve_main(struct instance *i, int rootfd, struct err *e)
-{
-	static char slash[] = "/";
-	int r = resolve_process(rootfd, &i->spec.process, &i->user, &i->env, e);
-
-	if (r < 0)
-		return r;
-	i->spec.process.user = i->user;
-	i->spec.process.env = i->env;
-	if (!i->spec.process.cwd || !*i->spec.process.cwd)
-		i->spec.process.cwd = slash;
-	return 0;
 }
 
 /* ---- start ---- */
@@ -187,7 +109,8 @@ static int mount_root(struct instance *i, int *ret_rootfd, struct err *e)
 	int r;
 
 	if (!l->layers || !l->layers[0])
-		return i->spec.root_path ? 0 : err_set(e, EINVAL, "launch.json names no layers and config.json no root.path");
+		return i->cfg.spec->root_path ? 0
+					      : err_set(e, EINVAL, "launch.json names no layers and config.json no root.path");
 	r = skeleton_get(i->cfg.paths->root, &skeleton, e);
 	if (r < 0)
 		return r;
@@ -198,19 +121,11 @@ static int mount_root(struct instance *i, int *ret_rootfd, struct err *e)
 	return snapshot_mount(&s, ret_rootfd, e);
 }
 
-/* A descriptor to look users up below: of the mounted root, or of the folder. */
-static int open_root(struct instance *i, int rootfd, struct err *e)
-{
-	int fd = rootfd >= 0 ? fcntl(rootfd, F_DUPFD_CLOEXEC, 3) : open(i->spec.root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 ? err_set(e, errno, "root filesystem: %s", strerror(errno)) : fd;
-}
-
 static int create(struct instance *i, int rootfd, const char *init_path, const struct task_io *io, struct err *e)
 {
 	const struct launch *l = i->cfg.launch;
 	const struct container_args a = {
-		.spec = &i->spec,
+		.spec = i->cfg.spec,
 		.id = l->id,
 		.host = i->cfg.host,
 		.rootfd = rootfd,
@@ -244,22 +159,17 @@ static int run(struct instance *i, struct err *e)
 
 static int start(struct instance *i, struct task *t, struct err *e)
 {
-	_cleanup_fd_ int rootfd = -1, lookfd = -1;
+	_cleanup_fd_ int rootfd = -1;
 	_cleanup_free_ char *init_path = NULL;
 	struct task_io io;
 
 	i->main = t;
 	i->t0_us = clock_mono_us();
-	int r = container_seccomp_get(&i->spec, i->cfg.launch->seccomp_cache, &i->seccomp, e);
+	int r = container_seccomp_get(i->cfg.spec, i->cfg.launch->seccomp_cache, &i->seccomp, e);
 	trace(i, "seccomp");
 	if (r == 0)
 		r = mount_root(i, &rootfd, e);
 	trace(i, "root");
-	if (r == 0)
-		r = lookfd = open_root(i, rootfd, e);
-	if (r >= 0)
-		r = resolve_main(i, lookfd, e);
-	trace(i, "user");
 	if (r >= 0 && i->cfg.launch->use_init)
 		r = paths_sibling(i->cfg.paths, "berth-init", &init_path, e);
 	if (r < 0)
@@ -309,20 +219,6 @@ static void on_exec_pidfd(struct loop *l _unused_, int fd _unused_, uint32_t eve
 	t->on_exit(t, &st);
 }
 
-/* The container's root as its processes see it: through a handle on the process itself, checked to be still the same. */
-static int open_running_root(struct instance *i, struct err *e)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/root", (int)container_pid(i->container));
-	_cleanup_fd_ int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int no = errno;
-	/* As long as we have not reaped it, its number can't be another's. */
-	if (fd < 0 || i->has_ended)
-		return err_set(e, ESRCH, "the container's root: %s", fd < 0 ? strerror(no) : "it has ended");
-	return TAKE_FD(fd);
-}
-
 static int exec_process(struct instance *i, const struct spec_process *p, struct task *t, pid_t *ret_pid, int *ret_pidfd,
 			struct err *e)
 {
@@ -330,15 +226,9 @@ static int exec_process(struct instance *i, const struct spec_process *p, struct
 	struct task_io io;
 	int console = -1;
 
-	_cleanup_fd_ int rootfd = open_running_root(i, e);
-	if (rootfd < 0)
-		return rootfd;
-	int r = resolve_process(rootfd, p, &process.user, &process.env, e);
-	if (r < 0)
-		return r;
 	if (!process.cwd || !*process.cwd)
-		process.cwd = i->spec.process.cwd;
-	r = task_io_open(t, true, &io, e);
+		process.cwd = i->cfg.spec->process.cwd;
+	int r = task_io_open(t, true, &io, e);
 	if (r == 0) {
 		const struct container_exec_args a = {
 			.process = &process,
@@ -350,8 +240,6 @@ static int exec_process(struct instance *i, const struct spec_process *p, struct
 		if (r < 0)
 			task_io_abandon(t);
 	}
-	free(process.user.additional_gids);
-	strv_free(process.env);
 	if (r == 0 && t->has_tty && (r = task_io_set_console(t, console, e)) < 0) {
 		int status;
 		pidfd_kill(*ret_pidfd, SIGKILL);
@@ -485,8 +373,6 @@ static void destroy(struct instance *i)
 	while (i->execs)
 		exec_end(i->execs);
 	seccomp_prog_done(&i->seccomp);
-	free(i->user.additional_gids);
-	strv_free(i->env);
 	free(i);
 }
 

@@ -13,7 +13,7 @@ struct spec_user {
 	uint32_t *additional_gids;
 	size_t n_additional_gids;
 	/* `user.username`: "name", "uid", "name:group", "uid:gid", as docker's -u. When set it is looked up in the root
-	 * filesystem at start (container_resolve_user) and overrides uid, gid and additional_gids. */
+	 * filesystem at start (container_resolve_user): overrides uid and gid, its groups join additional_gids. */
 	char *username;
 };
 struct spec_rlimit {
