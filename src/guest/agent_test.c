@@ -367,6 +367,7 @@ TEST(more_input_than_was_granted_breaks_the_connection)
 	(void)!fd_write_full(h.fd, b.data, b.len);
 	is_int(waitpid(h.agent, &st, 0), h.agent);
 	is_int(WEXITSTATUS(st), 9);
+	buf_done(&h.in);
 }
 
 TEST(another_protocol_version_is_refused)
@@ -377,6 +378,7 @@ TEST(another_protocol_version_is_refused)
 	send_frame(&h, FRAME_HELLO, 0, "\2\0\0\0x", 5);
 	is_int(waitpid(h.agent, &st, 0), h.agent);
 	is_int(WEXITSTATUS(st), 9);
+	buf_done(&h.in);
 }
 
 TEST(the_agent_ends_when_the_host_goes_away)
@@ -388,6 +390,7 @@ TEST(the_agent_ends_when_the_host_goes_away)
 	fd_close(h.fd);
 	is_int(waitpid(h.agent, &st, 0), h.agent);
 	is_int(WEXITSTATUS(st), 9);
+	buf_done(&h.in);
 }
 
 TAP_MAIN()
