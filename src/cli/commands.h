@@ -44,7 +44,7 @@ enum topic { TOPIC_RUN, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
 	X(man, "__man", TOPIC_SYSTEM, "COMMAND TEMPLATE", "print a man page's source", CMD_HIDDEN)
 
 /* Other words for the same verbs, as docker's management commands have them. */
-/* clang-format off: a table */
+/* clang-format off */
 #define COMMAND_ALIASES(A)              \
 	A("container run", run)         \
 	A("container create", create)   \
