@@ -316,15 +316,15 @@ static void add_head(struct doc d, const struct facts *f)
 	doc_null(d, "ExecIDs");
 }
 
-/* Docker's paths of the three files; here they live in launch.json and are put into the container at start. */
+/* Where things lie on the host, as far as they do. */
 static void add_paths(struct doc d, const struct facts *f)
 {
-	_cleanup_free_ char *launch = str_fmt("%s/containers/%s/launch.json", f->root, f->c->id);
 	struct doc driver = doc_sub(d, "GraphDriver"), data;
 
-	doc_text(d, "ResolvConfPath", launch);
-	doc_text(d, "HostnamePath", launch);
-	doc_text(d, "HostsPath", launch);
+	/* These three are no files of the host: they are written into a private tmpfs at each start. */
+	doc_text(d, "ResolvConfPath", "");
+	doc_text(d, "HostnamePath", "");
+	doc_text(d, "HostsPath", "");
 	doc_text(driver, "Name", "overlay2");
 	data = doc_sub(driver, "Data");
 	doc_text(data, "UpperDir", f->launch.upper);
