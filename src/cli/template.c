@@ -94,8 +94,9 @@ static int read_string(struct tmpl *t, struct value *ret)
 			c = *++t->at == 'n' ? '\n' : *t->at == 't' ? '\t' : *t->at;
 		buf_add(&b, &c, 1);
 	}
-	if (!*t->at++)
+	if (!*t->at)
 		return template_bad(t, "a string without its closing quote");
+	t->at++;
 	*ret = (struct value){ json_object_new_string_len(b.data ? b.data : "", (int)b.len), true };
 	return ret->v && !b.failed ? 0 : err_set(t->e, ENOMEM, "out of memory");
 }
