@@ -8,7 +8,7 @@
 
 static const struct command *find(const char *a, const char *b, int *words)
 {
-	char *argv[] = { strdup(a), b ? strdup(b) : NULL, NULL };
+	char *argv[] = { tap_keep(strdup(a)), b ? tap_keep(strdup(b)) : NULL, NULL };
 
 	return command_find(b ? 2 : 1, argv, words);
 }
@@ -30,7 +30,7 @@ TEST(verbs_are_found_by_one_word_or_two)
 static const char *advice(const char *a, const char *b)
 {
 	static struct err e;
-	char *argv[] = { strdup(a), b ? strdup(b) : NULL, NULL };
+	char *argv[] = { tap_keep(strdup(a)), b ? tap_keep(strdup(b)) : NULL, NULL };
 
 	e = (struct err){ 0 };
 	is_int(command_unknown(b ? 2 : 1, argv, &e), -EINVAL);
@@ -87,7 +87,7 @@ TEST(control_bytes_can_not_drive_the_terminal)
 
 static char *temp_file(const char *content)
 {
-	char *path = strdup("/tmp/berth-cli-test-XXXXXX");
+	char *path = tap_keep(strdup("/tmp/berth-cli-test-XXXXXX"));
 	int fd = mkstemp(path);
 
 	ok(fd >= 0 && fd_write_full(fd, content, strlen(content)) == 0);
@@ -108,6 +108,7 @@ TEST(an_env_file_is_read_line_by_line)
 	is_str(v[1], "B=two words");
 	is_str(v[2], "C");
 	is_str(v[3], "D=x#y");
+	strv_free(v);
 }
 
 TEST(an_env_files_mistake_is_named_with_its_line)
@@ -124,6 +125,7 @@ TEST(an_env_files_mistake_is_named_with_its_line)
 	unlink(other);
 	is_int(env_file_read("/nonexistent/x", &v, &e), -ENOENT);
 	has_str(e.msg, "/nonexistent/x: No such file");
+	strv_free(v);
 }
 
 TEST(a_bare_name_takes_the_value_of_our_environment)
@@ -140,6 +142,7 @@ TEST(a_bare_name_takes_the_value_of_our_environment)
 	is_str(v[0], "BERTH_TEST_X=val");
 	is_str(v[1], "BERTH_TEST_Y");
 	is_str(v[2], "Z=");
+	strv_free(v);
 }
 
 /* ---- ps ---- */
@@ -165,14 +168,15 @@ TEST(ps_tells_the_state_in_dockers_words)
 	const uint64_t now = 1000000000ull * 3600;
 	struct container_record c = record(CS_RUNNING);
 
-	is_str(ps_status(&c, now), "Up 26 minutes");
+	is_str(tap_keep(ps_status(&c, now)), "Up 26 minutes");
 	c.state = CS_EXITED;
 	c.exit_code = 3;
-	is_str(ps_status(&c, now), "Exited (3) 10 minutes ago");
+	is_str(tap_keep(ps_status(&c, now)), "Exited (3) 10 minutes ago");
 	c.exit_code = -1;
-	is_str(ps_status(&c, now), "Exited (unknown) 10 minutes ago");
+	is_str(tap_keep(ps_status(&c, now)), "Exited (unknown) 10 minutes ago");
 	c.state = CS_CREATED;
-	is_str(ps_status(&c, now), "Created");
+	is_str(tap_keep(ps_status(&c, now)), "Created");
+	container_record_done(&c);
 }
 
 TEST(a_ps_row_shortens_what_is_long)
@@ -184,9 +188,12 @@ TEST(a_ps_row_shortens_what_is_long)
 	is_int(ps_row(&c, 1000000000ull * 3600, false, &row, &e), 0);
 	is_str(json_object_get_string(json_object_object_get(row, "ID")), "0123456789ab");
 	is_str(json_object_get_string(json_object_object_get(row, "Command")), "\"sh -c 'while true; …\"");
+	json_object_put(row);
 	is_int(ps_row(&c, 1000000000ull * 3600, true, &row, &e), 0);
 	is_int(strlen(json_object_get_string(json_object_object_get(row, "ID"))), 64);
 	has_str(json_object_get_string(json_object_object_get(row, "Command")), "done");
+	json_object_put(row);
+	container_record_done(&c);
 }
 
 TAP_MAIN()

@@ -120,6 +120,7 @@ TEST(operands_may_stand_between_options)
 	is_str(line_argv[0], "one");
 	is_str(line_argv[2], "three");
 	ok(line_argv[3] == NULL);
+	opts_done(table, &a);
 }
 
 TEST(stop_at_operand_leaves_the_commands_own_options_alone)

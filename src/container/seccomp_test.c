@@ -205,6 +205,16 @@ static size_t check_profile(const struct spec_seccomp *p)
 	return n;
 }
 
+/* A profile is freed as what it is a part of. */
+static void profile_free(struct spec_seccomp *p)
+{
+	struct spec s;
+
+	spec_init(&s);
+	s.seccomp = p;
+	spec_done(&s);
+}
+
 TEST(R18_the_default_filter_is_the_default_profile_for_every_call_and_abi)
 {
 	static const uint64_t caps[] = { 0, DEFAULT_CAPS, 1ull << CAP_SYS_ADMIN, UINT64_MAX };
@@ -217,6 +227,7 @@ TEST(R18_the_default_filter_is_the_default_profile_for_every_call_and_abi)
 		struct spec_seccomp *p;
 		is_int(container_seccomp_default(caps[i], &p, NULL), 0);
 		n += check_profile(p);
+		profile_free(p);
 	}
 	printf("# %zu verdicts\n", n);
 	ok(n > 4 * 3 * 700);
@@ -311,6 +322,7 @@ TEST(the_default_profile_says_eperm_to_known_calls_and_enosys_to_unknown_ones)
 	}
 	is_int(run(&prog, &(struct seccomp_data){ .arch = AUDIT_ARCH_X86_64, .nr = 10000 }), SECCOMP_RET_ERRNO | ENOSYS);
 	seccomp_prog_done(&prog);
+	profile_free(p);
 }
 
 /* Loads the default filter onto this test's own process. */
@@ -325,6 +337,8 @@ static void confine(void)
 	is_int(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
 	if (seccomp_prog_load(&prog, &e) < 0)
 		TAP_FAIL("%s", e.msg);
+	seccomp_prog_done(&prog);
+	profile_free(p);
 }
 
 TEST(R19_sockets_that_reach_the_host_are_refused)
@@ -465,6 +479,9 @@ TEST(the_cache_gives_the_same_filter_and_a_damaged_file_is_compiled_anew)
 	is_int(container_seccomp_get(&s, sub, &second, &e), 0);
 	ok(second.n_filters != first.n_filters ||
 	   memcmp(first.filters, second.filters, first.n_filters * sizeof(struct sock_filter)) != 0);
+	seccomp_prog_done(&second);
+	seccomp_prog_done(&first);
+	spec_done(&s);
 	is_int(rm_rf(AT_FDCWD, dir), 0);
 }
 
@@ -477,6 +494,7 @@ TEST(no_profile_is_an_empty_filter)
 	is_int(container_seccomp_get(&s, NULL, &p, NULL), 0);
 	is_int(p.n_filters, 0);
 	is_int(seccomp_prog_load(&p, NULL), 0);
+	spec_done(&s);
 }
 
 TAP_MAIN()

@@ -34,7 +34,7 @@ static char *last(void)
 	buf_fmt(&b, "%s %s %s", m->type, m->source, m->destination);
 	for (char **o = m->options; o && *o; o++)
 		buf_fmt(&b, "%s%s", o == m->options ? " " : ",", *o);
-	return buf_take(&b);
+	return tap_keep(buf_take(&b));
 }
 
 /* "%D" in want stands for the test's directory. */
@@ -50,7 +50,7 @@ static char *with_dir(const char *want)
 			buf_add(&b, want, 1);
 		}
 	}
-	return buf_take(&b);
+	return tap_keep(buf_take(&b));
 }
 
 TEST(volumes_become_private_binds_without_devices_or_setuid)

@@ -20,7 +20,7 @@ static char *joined(char *const *v)
 
 	for (char *const *w = v; w && *w; w++)
 		buf_fmt(&b, "%s%s", w == v ? "" : " ", *w);
-	return b.data ? buf_take(&b) : strdup("");
+	return tap_keep(b.data ? buf_take(&b) : strdup(""));
 }
 
 TEST(entrypoint_cmd_and_command_merge_as_dockers)
@@ -53,6 +53,9 @@ TEST(entrypoint_cmd_and_command_merge_as_dockers)
 		if (process_args(&o, &ic, &args, &e) < 0)
 			TAP_FAIL("case %zu: %s", i, e.msg);
 		is_str(joined(args), cases[i].want);
+		strv_free(args);
+		run_opts_done(&o);
+		image_config_done(&ic);
 	}
 }
 
@@ -74,6 +77,8 @@ TEST(nothing_to_execute_is_an_error_that_says_so)
 	o.command = words("''");
 	is_int(process_args(&o, &ic, &args, &e), -EINVAL);
 	has_str(e.msg, "empty word");
+	run_opts_done(&o);
+	image_config_done(&ic);
 }
 
 TEST(environment_is_path_host_term_image_options)
@@ -97,6 +102,9 @@ TEST(environment_is_path_host_term_image_options)
 	is_str(env_get(env, "D"), "4");
 	is_str(env_get(env, "E"), "");
 	is_int(strv_len(env), 7);
+	strv_free(env);
+	run_opts_done(&o);
+	image_config_done(&ic);
 }
 
 TEST(a_default_path_is_given_and_no_term_without_a_terminal)
@@ -110,9 +118,12 @@ TEST(a_default_path_is_given_and_no_term_without_a_terminal)
 	is_int(process_env(&o, &ic, "box", &env, &e), 0);
 	has_str(env_get(env, "PATH"), "/usr/bin");
 	ok(!env_get(env, "TERM"));
+	strv_free(env);
+	env = NULL;
 	o.env = words("=x");
 	is_int(process_env(&o, &ic, "box", &env, &e), -EINVAL);
 	has_str(e.msg, "\"=x\" has no variable name");
+	run_opts_done(&o);
 }
 
 TEST(ulimits_are_read_and_their_mistakes_named)
@@ -131,10 +142,13 @@ TEST(ulimits_are_read_and_their_mistakes_named)
 	is_str(l.type, "RLIMIT_NOFILE");
 	is_int(l.soft, 1024);
 	is_int(l.hard, 2048);
+	free(l.type);
 	is_int(process_rlimit("core=-1", &l, &e), 0);
 	ok(l.soft == UINT64_MAX && l.hard == UINT64_MAX);
+	free(l.type);
 	is_int(process_rlimit("nproc=5", &l, &e), 0);
 	is_int(l.hard, 5);
+	free(l.type);
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		is_int(process_rlimit(wrong[i].text, &l, &e), -EINVAL);
 		has_str(e.msg, wrong[i].says);
@@ -158,6 +172,7 @@ static uint64_t caps(const char *add, const char *drop, int want, struct err *e)
 	o.cap_add = words(add);
 	o.cap_drop = words(drop);
 	is_int(caps_mask(&o, 0x3, &got, e), want);
+	run_opts_done(&o);
 	return got;
 }
 
@@ -184,11 +199,11 @@ TEST(capabilities_add_and_drop_as_dockers)
 
 TEST(generated_names_are_valid_and_differ)
 {
-	char *first = name_generate();
+	_cleanup_free_ char *first = name_generate();
 	bool differs = false;
 
 	for (int i = 0; i < 20; i++) {
-		char *name = name_generate();
+		_cleanup_free_ char *name = name_generate();
 		ok(name_is_valid(name));
 		ok(strchr(name, '_'));
 		differs |= !streq(name, first);
@@ -200,7 +215,7 @@ TEST(options_survive_the_record)
 {
 	struct run_opts o, p;
 	struct err e = { 0 };
-	char *text, *again;
+	_cleanup_free_ char *text = NULL, *again = NULL;
 
 	run_opts_init(&o);
 	o.image = strdup("debian");
@@ -218,6 +233,8 @@ TEST(options_survive_the_record)
 	ok(p.has_tty && !p.use_init);
 	again = options_print(&p);
 	is_str(again, text);
+	run_opts_done(&p);
+	run_opts_done(&o);
 	is_int(options_parse("{\"image\":5}", &p, &e), -EINVAL);
 	has_str(e.msg, "image");
 }
@@ -234,19 +251,24 @@ TEST(what_can_be_judged_without_an_image_is)
 	o.name = strdup("-bad");
 	is_int(options_check(&o, &e), -EINVAL);
 	has_str(e.msg, "--name: \"-bad\"");
+	free(o.name);
 	o.name = strdup("a/../b");
 	is_int(options_check(&o, &e), -EINVAL);
+	free(o.name);
 	o.name = NULL;
 	o.pull = strdup("sometimes");
 	is_int(options_check(&o, &e), -EINVAL);
 	has_str(e.msg, "--pull: \"sometimes\" is not known; missing, always and never are");
+	free(o.pull);
 	o.pull = NULL;
 	o.stop_signal = strdup("SIGFOO");
 	is_int(options_check(&o, &e), -EINVAL);
+	free(o.stop_signal);
 	o.stop_signal = NULL;
 	o.labels = words("dev.berth.x=1");
 	is_int(options_check(&o, &e), -EINVAL);
 	has_str(e.msg, "Berth's own");
+	run_opts_done(&o);
 }
 
 TAP_MAIN()

@@ -47,6 +47,10 @@ static void put(enum container_state state, bool auto_remove)
 	    (state != CS_CREATED && records_container_state(en->records, id, &running, &e) < 0) ||
 	    (state != CS_CREATED && state != CS_RUNNING && records_container_state(en->records, id, &other, &e) < 0))
 		TAP_FAIL("%s", e.msg);
+	free(c.name);
+	free(c.image_id);
+	free(c.image_ref);
+	free(c.isolation);
 }
 
 static void run_file(const char *name, const char *text)
@@ -76,11 +80,15 @@ static void monitor(bool alive)
 static const char started[] = "{\"pid\":1,\"started_ns\":1700000000000000000}";
 static const char exited[] = "{\"code\":7,\"signal\":0,\"oom\":false,\"finished_ns\":1700000001000000000}";
 
-/* As any command sees it; state -1: gone. */
+/* As any command sees it, until the next look; state -1: gone. */
 static struct container_record look(int state)
 {
-	struct container_record c = { 0 };
-	int r = engine_get(en, "it", &c, &e);
+	static struct container_record c;
+	int r;
+
+	container_record_done(&c);
+	c = (struct container_record){ 0 };
+	r = engine_get(en, "it", &c, &e);
 
 	if (state < 0) {
 		is_int(r, -ENOENT);

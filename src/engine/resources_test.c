@@ -9,6 +9,7 @@ static struct err e;
 
 static int fill(void)
 {
+	spec_done(&s); /* the one before: a spec of zeros at first */
 	spec_init(&s);
 	e = (struct err){ 0 };
 	return resources_fill(&o, &s.resources, &e);
@@ -88,11 +89,13 @@ TEST(a_list_of_processors_is_checked)
 
 	run_opts_init(&o);
 	for (size_t i = 0; i < ARRAY_SIZE(right); i++) {
+		free(o.cpuset_cpus);
 		o.cpuset_cpus = strdup(right[i]);
 		is_int(fill(), 0);
 		is_str(s.resources.cpuset_cpus, right[i]);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		free(o.cpuset_cpus);
 		o.cpuset_cpus = strdup(wrong[i]);
 		is_int(fill(), -EINVAL);
 		has_str(e.msg, "is not a list such as 0-2,4");
@@ -129,6 +132,7 @@ TEST(a_throttle_needs_a_block_device_and_a_rate)
 		ok(fill() < 0);
 		has_str(e.msg, "--device-read-bps");
 		has_str(e.msg, wrong[i].says);
+		run_opts_done(&o);
 	}
 }
 

@@ -28,6 +28,16 @@ static bool allows(const struct spec_seccomp *s, const char *name)
 	return false;
 }
 
+/* A profile is freed as what it is a part of. */
+static void profile_free(struct spec_seccomp *p)
+{
+	struct spec s;
+
+	spec_init(&s);
+	s.seccomp = p;
+	spec_done(&s);
+}
+
 static struct spec_seccomp *read_with(const char *cap)
 {
 	struct spec_seccomp *s = NULL;
@@ -50,6 +60,8 @@ TEST(rules_are_kept_where_their_conditions_hold)
 	ok(allows(with, "mount") && !allows(with, "clone"));
 	ok(!allows(without, "mount") && allows(without, "clone"));
 	ok(!allows(with, "bpf") && !allows(with, "arm_sync"));
+	profile_free(with);
+	profile_free(without);
 }
 
 TEST(architectures_are_the_hosts_and_those_that_it_also_runs)
@@ -57,6 +69,7 @@ TEST(architectures_are_the_hosts_and_those_that_it_also_runs)
 	struct spec_seccomp *s = read_with(NULL);
 
 	is_int(strv_len(s->architectures), 2);
+	profile_free(s);
 }
 
 TEST(what_is_no_profile_is_refused_by_name)
