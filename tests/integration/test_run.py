@@ -170,6 +170,11 @@ def test_mount_takes_dockers_words(cbox, tmp_path):
     assert out == "boundRead-only\n2048"
 
 
+def test_group_add_joins_the_users_own_groups(box):
+    got = box.ok("id", "-G", opts=("--group-add", "27", "-u", "web"))
+    assert got.split()[0] == "1000" and set(got.split()) == {"1000", "1001", "1002", "27"}, got
+
+
 def test_users_by_name_number_and_group(cbox):
     name = cbox.start("sleep", "1000")
     for user, expected in (("web", "1000 1000 1000 1001 1002"), ("1000", "1000 1000 1000 1001 1002"),
