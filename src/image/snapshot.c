@@ -5,7 +5,7 @@
  *   - upper and work: a writable overlay; `volatile` drops its syncs (Linux 5.10), which is most of the cost of unmounting it;
  *   - two or more layers without an upper: a read-only overlay;
  *   - one layer without an upper: overlayfs refuses that, so the layer itself is cloned by open_tree and made read-only.
- * Layers go in one by one by `lowerdir+` (Linux 6.8). Older kernels want one `lowerdir=` string, of which fsconfig(2) takes 255
+ * Layers go in one by one by `lowerdir+` (Linux 6.8). Older kernels (Debian 12 has 6.1) want one `lowerdir=` string, of which fsconfig(2) takes 255
  * bytes: snapshot_list.c does that, and more than fit there. Called by the monitor for a container, by disk.c for a guest. */
 #include <string.h>
 #include <sys/mount.h>
@@ -107,6 +107,7 @@ int snapshot_mount(const struct snapshot *s, int *ret_mountfd, struct err *e)
 {
 	size_t n = strv_len(s->layers);
 	_cleanup_free_ int *fds = NULL;
+	struct err why = { 0 };
 	int r;
 
 	if (n == 0)
@@ -123,11 +124,15 @@ int snapshot_mount(const struct snapshot *s, int *ret_mountfd, struct err *e)
 		return err_set(e, ENOMEM, "overlay: out of memory");
 	for (size_t i = 0; i < n; i++)
 		fds[i] = -1;
-	r = add_layers(fsfd, s->layers, fds, e);
+	r = add_layers(fsfd, s->layers, fds, &why);
 	if (r == 0)
-		r = snapshot_finish(fsfd, s, ret_mountfd, e);
-	else if (r == -EOPNOTSUPP)
+		r = snapshot_finish(fsfd, s, ret_mountfd, &why);
+	/* Before Linux 6.5 overlayfs takes any word at first and refuses it when the mount is made; the list's own error is then
+	 * the one that counts. */
+	if (r == -EOPNOTSUPP || r == -EINVAL)
 		r = snapshot_mount_list(s, ret_mountfd, e);
+	else if (r < 0 && e)
+		*e = why;
 	for (size_t i = 0; i < n; i++)
 		fd_close(fds[i]);
 	return r;
