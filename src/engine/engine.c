@@ -24,6 +24,7 @@ void engine_close(struct engine *en)
 	if (!en)
 		return;
 	store_close(en->store);
+	rm_held_close(&en->held);
 	free(en);
 }
 

@@ -7,6 +7,7 @@ struct engine {
 	const struct paths *paths; /* the caller's */
 	struct store *store;
 	struct records *records; /* the store's */
+	struct rm_held held;     /* a --rm container's folders: names gone, inodes given back when the engine is closed */
 };
 
 #define OUT_OF_MEMORY(e) err_set(e, ENOMEM, "out of memory")
@@ -90,5 +91,5 @@ int start_container(struct engine *en, const char *id, bool has_tty, bool shows_
 int pull_locked(struct engine *en, const char *name, const struct pull_opts *o, char **ret_image_id, struct err *e);
 
 /* ---- remove.c ---- */
-int remove_files(const struct paths *p, const char *id, struct err *e);
+int remove_files(const struct paths *p, const char *id, struct rm_held *held, struct err *e);
 char *container_dir(const struct paths *p, const char *id);

@@ -5,15 +5,15 @@
 
 #define KILL_TIMEOUT_MS 10000
 
-int remove_files(const struct paths *p, const char *id, struct err *e)
+int remove_files(const struct paths *p, const char *id, struct rm_held *held, struct err *e)
 {
 	_cleanup_free_ char *store = container_dir(p, id), *run = str_fmt("%s/containers/%s", p->run, id);
 	int r, k;
 
 	if (!store || !run)
 		return OUT_OF_MEMORY(e);
-	r = rm_rf(AT_FDCWD, store);
-	k = rm_rf(AT_FDCWD, run);
+	r = rm_rf_holding(AT_FDCWD, store, held);
+	k = rm_rf_holding(AT_FDCWD, run, held);
 	if (r < 0)
 		return err_set(e, -r, "remove %s: %s", store, strerror(-r));
 	return k < 0 ? err_set(e, -k, "remove %s: %s", run, strerror(-k)) : 0;
@@ -49,7 +49,7 @@ static int remove_ended(struct engine *en, const struct container_record *c, str
 		return 0; /* --rm: its monitor was faster */
 	if (r < 0)
 		return r;
-	r = remove_files(en->paths, c->id, e);
+	r = remove_files(en->paths, c->id, NULL, e);
 	return r < 0 ? r : records_container_delete(en->records, c->id, e);
 }
 

@@ -39,7 +39,7 @@ static int sweep_dir(struct engine *en, const char *parent, struct err *e)
 			if (r < 0)
 				return r;
 		}
-		r = remove_files(en->paths, ent->d_name, e);
+		r = remove_files(en->paths, ent->d_name, NULL, e);
 		if (r < 0)
 			return r;
 	}
