@@ -129,7 +129,22 @@ static int remove_tree(struct rm *rm, int parentfd, const char *name, unsigned d
 int rm_rf_holding(int dirfd, const char *name, struct rm_held *held)
 {
 	struct rm rm = { .topfd = -1, .held = held };
+	const char *last = strrchr(name, '/');
+	_cleanup_fd_ int above = -1;
 
+	/* The way to the tree is the caller's and may cross mounts; only from the tree's own name on may nothing do so. */
+	if (last) {
+		_cleanup_free_ char *way = strndup(name, (size_t)(last - name) + 1);
+		if (!way)
+			return -ENOMEM;
+		above = openat(dirfd, way, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (above < 0)
+			return errno == ENOENT ? 0 : -errno;
+		dirfd = above;
+		name = last + 1;
+	}
+	if (!*name || streq(name, ".") || streq(name, ".."))
+		return -EINVAL;
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EISDIR && errno != EPERM)

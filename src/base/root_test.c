@@ -320,6 +320,26 @@ TWICE(rm_rf_stops_at_mounts)
 	is_int(fstatat(root, "etc/passwd", &st, 0), 0);
 }
 
+TWICE(rm_rf_reaches_a_tree_on_another_mount_than_its_callers)
+{
+	if (geteuid() != 0)
+		skip("needs root to mount");
+	struct stat st;
+	char *at = str_fmt("%s/root/a", base), *tree = str_fmt("%s/root/a/tree", base);
+
+	is_int(mount("none", at, "tmpfs", 0, NULL), 0);
+	is_int(mkdir(tree, 0755), 0);
+	is_int(mkdirat(root, "a/tree/sub", 0755), 0);
+	int r = rm_rf(AT_FDCWD, tree);
+	bool is_there = fstatat(root, "a/tree", &st, 0) == 0;
+	int itself = rm_rf(root, "a");
+	is_int(umount(at), 0);
+	is_int(r, 0);
+	ok(!is_there);
+	is_int(itself, -EXDEV); /* a mount itself is not what was asked for */
+	is_int(rm_rf(root, "a/.."), -EINVAL);
+}
+
 TWICE(rm_rf_takes_any_depth_with_few_descriptors)
 {
 	enum { DEPTH = 600 };
