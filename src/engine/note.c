@@ -9,7 +9,7 @@ int engine_note_started(struct engine *en, const char *id, struct err *e)
 	return r == -ENOENT ? 0 : r; /* removed by force meanwhile */
 }
 
-/* exited.json is written already: whatever fails here, the next command reads the truth from there. */
+/* exited.json is written already, or, with --rm, as soon as this fails: the next command reads the truth from there. */
 int engine_note_exit(struct engine *en, const char *id, const struct exit_status *st, const struct err *start_error,
 		     struct err *e)
 {

@@ -3,7 +3,8 @@
  *   RUN/containers/ID/monitor.sock   frames (frame.h): attach, exec, signal, resize, stats
  *   RUN/containers/ID/monitor.json   {"pid","start_time","boot_id"}: written once before anything else
  *   RUN/containers/ID/started.json   {"pid","started_ns"}: written once; its presence = running
- *   RUN/containers/ID/exited.json    {"code","signal","oom","finished_ns","error"}: written once, durable before the record
+ *   RUN/containers/ID/exited.json    {"code","signal","oom","finished_ns","error"}: written once, durable before the record;
+ *                                    with --rm only where record and directory could not be removed
  * Files are write-once (temp + rename to a new name): the state is which of them exist. The one writer is the monitor. */
 #pragma once
 
@@ -15,9 +16,9 @@ struct monitor_config {
 	int client_fd; /* the CLI's end of the first connection: already attached when the process starts; -1 = detached */
 	/* Called once the process runs and started.json is written, before clients get FRAME_STARTED; may be NULL. */
 	void (*on_started)(void *arg);
-	/* Called once the process has ended, output is drained and exited.json is written, before clients get FRAME_EXIT:
-	 * main/berth-monitor.c gives the engine's bookkeeping (record the exit, --rm). why: the start's error, or what broke
-	 * the wall; NULL when the process simply ended. */
+	/* Called once the process has ended, output is drained and exited.json is written (not with --rm), before clients
+	 * get FRAME_EXIT: main/berth-monitor.c gives the engine's bookkeeping (record the exit, --rm). why: the start's error,
+	 * or what broke the wall; NULL when the process simply ended. */
 	int (*on_exited)(const struct exit_status *st, const struct err *why, void *arg);
 	void *arg;
 };

@@ -8,8 +8,9 @@
  * load      config.json, launch.json: the plan
  * start     the isolation's; started.json
  * main done the main process has ended and its output is drained; exec'd processes get a moment to end with it
- * end       exited.json, the wall is taken down, the engine's bookkeeping, the run directory goes: all of that before
- *           FRAME_EXIT, so that whoever waits for it finds everything in order and nothing left behind
+ * end       exited.json (with --rm only where the removal fails), the wall is taken down, the engine's bookkeeping, the run
+ *           directory goes: all of that before FRAME_EXIT, so that whoever waits for it finds everything in order and nothing
+ *           left behind
  *
  * The monitor runs with the privileges of its starter: it makes and destroys namespaces and cgroups, and the container's
  * set-user-id programs must work, so it can't give up privileges or set no_new_privs. What protects it is what it parses:
@@ -236,6 +237,14 @@ static void end_procs(struct monitor *m)
 	}
 }
 
+static void note_end(struct monitor *m, const struct exit_status *st, const struct err *why)
+{
+	struct err e = { 0 };
+
+	if (state_write_exited(m->rundirfd, st, why->msg, &e) < 0)
+		log_error("state", "%s", e.msg);
+}
+
 static void end(struct monitor *m)
 {
 	const struct paths *p = m->cfg->paths;
@@ -243,8 +252,9 @@ static void end(struct monitor *m)
 	const struct err *why = m->start_error.no ? &m->start_error : &m->lost_error;
 	struct err e = { 0 };
 
-	if (state_write_exited(m->rundirfd, &st, why->msg, &e) < 0)
-		log_error("state", "%s", e.msg);
+	/* With --rm nothing is left for which to remember it: who finds this process dead removes the container either way. */
+	if (!m->launch.auto_remove)
+		note_end(m, &st, why);
 	end_procs(m);
 	if (m->instance)
 		m->ops->destroy(TAKE_PTR(m->instance));
@@ -252,10 +262,13 @@ static void end(struct monitor *m)
 	m->listen_src = NULL;
 	m->listenfd = fd_close(m->listenfd);
 	/* Without a record of the end, the run directory stays: exited.json tells whoever looks next. */
-	if (m->cfg->on_exited(&st, why->no ? why : NULL, m->cfg->arg) < 0)
+	if (m->cfg->on_exited(&st, why->no ? why : NULL, m->cfg->arg) < 0) {
+		if (m->launch.auto_remove)
+			note_end(m, &st, why);
 		log_error("state", "the end of container %.12s could not be recorded; its run state stays", m->cfg->id);
-	else if (state_release(p, m->cfg->id, &e) < 0)
+	} else if (state_release(p, m->cfg->id, &e) < 0) {
 		log_error("state", "%s", e.msg);
+	}
 	m->is_over = true;
 	dismiss_clients(m, &st);
 	monitor_maybe_leave(m);
