@@ -91,7 +91,7 @@ static int remove_tree(struct rm *rm, int parentfd, const char *name, unsigned d
 	/* An empty one needs to be opened only to be held. */
 	if (holds(rm))
 		dirfd = open_dir_here(parentfd, name);
-	if (dirfd >= 0 && unlinkat(parentfd, name, AT_REMOVEDIR) == 0) {
+	if (rm->held && dirfd >= 0 && unlinkat(parentfd, name, AT_REMOVEDIR) == 0) {
 		rm->held->fds[rm->held->n++] = TAKE_FD(dirfd);
 		return 0;
 	}
