@@ -2,6 +2,7 @@
  * settings are the only mutable file-scope state in Berth. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -13,6 +14,8 @@ static struct {
 	const char *program;
 	enum log_level min;
 	bool json;
+	const char *kept; /* path of the file that also gets warnings and errors; NULL = none */
+	size_t kept_max;
 } settings = { .program = "berth", .min = LOG_WARN_ };
 
 static const char *const level_names[] = {
@@ -27,6 +30,12 @@ void log_setup(const char *program, enum log_level min, bool json)
 	settings.program = program;
 	settings.min = min;
 	settings.json = json;
+}
+
+void log_keep(const char *path, size_t max_bytes)
+{
+	settings.kept = path;
+	settings.kept_max = max_bytes;
 }
 
 bool log_enabled(enum log_level l) { return l >= settings.min; }
@@ -48,6 +57,28 @@ static void add_plain(struct buf *b, const char *s)
 {
 	for (; *s; s++)
 		buf_add(b, (unsigned char)*s < 0x20 || *s == 0x7F ? "?" : s, 1);
+}
+
+/* The file is opened for each line: lines are rare, and a program that has nothing to say pays nothing. */
+static void keep_line(enum log_level l, const char *subject, const char *text)
+{
+	_cleanup_buf_ struct buf line = { 0 };
+	_cleanup_free_ char *older = str_fmt("%s.1", settings.kept);
+	char stamp[RFC3339_LEN];
+	struct stat st;
+	const int flags = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC;
+
+	buf_fmt(&line, "%s %s: %s: ", clock_rfc3339(clock_real_ns(), stamp), level_names[l], subject);
+	add_plain(&line, text);
+	buf_str(&line, "\n");
+	_cleanup_fd_ int fd = open(settings.kept, flags, 0600);
+	if (fd < 0 || line.failed || !older || fstat(fd, &st) < 0)
+		return;
+	if (st.st_size > 0 && (size_t)st.st_size + line.len > settings.kept_max && rename(settings.kept, older) == 0) {
+		fd_close(fd);
+		fd = open(settings.kept, flags, 0600);
+	}
+	(void)fd_write_full(fd, line.data, line.len);
 }
 
 void log_write(enum log_level l, const char *subject, const char *fmt, ...)
@@ -77,5 +108,7 @@ void log_write(enum log_level l, const char *subject, const char *fmt, ...)
 	/* Nothing sensible can be done about a log that can't be written: it is where failures are told. */
 	if (!line.failed)
 		(void)fd_write_full(STDERR_FILENO, line.data, line.len);
+	if (settings.kept && l >= LOG_WARN_)
+		keep_line(l, subject, text);
 	errno = keep;
 }

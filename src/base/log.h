@@ -7,6 +7,10 @@ enum log_level { LOG_DEBUG_, LOG_INFO_, LOG_WARN_, LOG_ERROR_ };
 
 /* Set once, at the start of main. program is kept, not copied. */
 void log_setup(const char *program, enum log_level min, bool json);
+/* Warnings and errors are from now on also appended to the file path (kept, not copied), each with its time: for programs whose
+ * stderr nobody sees. Made (0600) with the first line. Before it outgrows max_bytes it becomes path.1, which replaces an
+ * older one. */
+void log_keep(const char *path, size_t max_bytes);
 bool log_enabled(enum log_level l);
 /* subject: a constant word such as "pull"; one line, "berth: pull: ..." or {"level":..,"subject":..,"msg":..,"time":..}. */
 void log_write(enum log_level l, const char *subject, const char *fmt, ...) _printf_(3, 4);

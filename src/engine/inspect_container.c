@@ -12,6 +12,7 @@ struct facts {
 	struct launch launch;
 	struct image image; /* zero when the image is gone */
 	struct monitor_state m;
+	char **monitor_log;
 	const char *root;
 };
 
@@ -21,6 +22,7 @@ static void facts_done(struct facts *f)
 	spec_done(&f->spec);
 	launch_done(&f->launch);
 	image_done(&f->image);
+	strv_free(f->monitor_log);
 }
 
 static int gather(struct engine *en, struct facts *f, struct err *e)
@@ -34,6 +36,8 @@ static int gather(struct engine *en, struct facts *f, struct err *e)
 		r = bundle_read_launch(en, f->c->id, &f->launch, e);
 	if (r >= 0)
 		r = monitor_inspect(en->paths, f->c->id, &f->m, e);
+	if (r >= 0)
+		r = monitor_log_read(en->paths, f->c->id, &f->monitor_log, e);
 	if (r >= 0) {
 		r = image_find(en->store, f->c->image_id, &f->image, e);
 		if (r == -ENOENT) /* removed by force: the rest is known without it */
@@ -310,6 +314,7 @@ static void add_head(struct doc d, const struct facts *f)
 	doc_text(d, "Driver", "overlay2");
 	doc_text(d, "Platform", "linux");
 	doc_text(d, "LogPath", f->launch.log_path);
+	doc_list(d, "MonitorLog", f->monitor_log);
 	doc_text(d, "MountLabel", "");
 	doc_text(d, "ProcessLabel", f->spec.process.selinux_label);
 	doc_text(d, "AppArmorProfile", f->spec.process.apparmor_profile);

@@ -88,8 +88,13 @@ static int run(const struct args *a, struct err *e)
 
 	if (r >= 0)
 		r = paths_init(&paths, a->root, a->run, e);
+	_cleanup_free_ char *log = r >= 0 ? monitor_log_path(&paths, a->id) : NULL;
+	log_keep(log, MONITOR_LOG_MAX);
 	if (r >= 0)
 		r = monitor_run(&config, e);
+	if (r < 0)
+		log_error("monitor", "%s", e->msg);
+	log_keep(NULL, 0);
 	if (books.engine)
 		engine_close(books.engine);
 	paths_done(&paths);
@@ -105,8 +110,7 @@ int main(int argc, char **argv)
 	log_setup("berth-monitor", LOG_WARN_, false);
 	r = parse_args(argc, argv, &args, &e);
 	if (r >= 0)
-		r = run(&args, &e);
-	if (r < 0)
-		log_error("monitor", "%s", e.msg);
-	return r < 0 ? 1 : 0;
+		return run(&args, &e) < 0 ? 1 : 0;
+	log_error("monitor", "%s", e.msg);
+	return 1;
 }

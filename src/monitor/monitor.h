@@ -25,6 +25,12 @@ struct monitor_config {
 /* Reads config.json and launch.json from ROOT/containers/ID, runs the container to its end. 0 or -errno. */
 int monitor_run(const struct monitor_config *cfg, struct err *e);
 
+/* What a monitor has to say to people: ROOT/containers/ID/monitor.log (and .1), one line a warning or error. NULL on ENOMEM. */
+char *monitor_log_path(const struct paths *p, const char *id);
+#define MONITOR_LOG_MAX (32u << 10) /* bytes of each of the two files */
+/* All that is there, oldest first; *ret_lines is NULL when nothing was said. */
+int monitor_log_read(const struct paths *p, const char *id, char ***ret_lines, struct err *e);
+
 /* ---- client side, used by the engine and the CLI ---- */
 /* Connects to a running container's monitor, HELLO exchanged. -ENOENT / -ECONNREFUSED: no monitor. */
 int monitor_connect(const struct paths *p, const char *id, int *ret_fd, struct err *e);

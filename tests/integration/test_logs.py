@@ -1,7 +1,10 @@
 """`logs` and `attach`: what a container has written, and what it writes now."""
 
+import json
 import re
+import stat
 import time
+from pathlib import Path
 
 from harness import until
 
@@ -50,6 +53,26 @@ def test_a_line_without_an_end_is_kept_and_so_are_odd_bytes(cbox):
 def test_a_long_line_comes_back_whole(cbox):
     name, r = cbox.keep("sh", "-c", "head -c 300000 /dev/zero | tr '\\0' y; echo")
     assert cbox.berth("logs", name).out == "y" * 300000 + "\n"
+
+
+def test_what_the_monitor_has_to_say_is_told_by_inspect(box):
+    """A log that can't be rotated: nobody sees the stderr of a container's parent."""
+    name = box.name()
+    box.berth.ok(*box.args("sh", "-c", "i=0; while [ $i -lt 200 ]; do echo a line of the log $i; i=$((i+1)); done",
+                           opts=("--name", name), verb="create"))
+    where = Path(box.berth.inspect(name)["LogPath"]).parent
+    assert box.berth.inspect(name)["MonitorLog"] is None
+    launch = json.loads((where / "launch.json").read_text())
+    launch["logMaxBytes"] = 4096
+    (where / "launch.json").write_text(json.dumps(launch))
+    (where / "container.log.1").mkdir()
+    (where / "container.log.2/in the way").mkdir(parents=True)
+    box.berth.ok("start", "-a", name)
+    said = box.berth.inspect(name)["MonitorLog"]
+    assert said
+    for line in said:
+        assert re.match(r"\d{4}-.*Z warning: log: rotate .*/container\.log: Directory not empty", line), line
+    assert stat.S_IMODE((where / "monitor.log").stat().st_mode) == 0o600
 
 
 def test_attach_gives_streams_and_the_exit_code(box):
