@@ -1,4 +1,4 @@
-/* The log: one line per event to stderr, written with a single write() so that lines of several processes never mix. Its
+/* The log: one line per event to stderr or where log_to says, written with a single write() so that lines of several processes never mix. Its
  * settings are the only mutable file-scope state in Berth. */
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,7 +16,8 @@ static struct {
 	bool json;
 	const char *kept; /* path of the file that also gets warnings and errors; NULL = none */
 	size_t kept_max;
-} settings = { .program = "berth", .min = LOG_WARN_ };
+	int fd;
+} settings = { .program = "berth", .min = LOG_WARN_, .fd = STDERR_FILENO };
 
 static const char *const level_names[] = {
 	[LOG_DEBUG_] = "debug",
@@ -37,6 +38,8 @@ void log_keep(const char *path, size_t max_bytes)
 	settings.kept = path;
 	settings.kept_max = max_bytes;
 }
+
+void log_to(int fd) { settings.fd = fd; }
 
 bool log_enabled(enum log_level l) { return l >= settings.min; }
 
@@ -107,7 +110,7 @@ void log_write(enum log_level l, const char *subject, const char *fmt, ...)
 	}
 	/* Nothing sensible can be done about a log that can't be written: it is where failures are told. */
 	if (!line.failed)
-		(void)fd_write_full(STDERR_FILENO, line.data, line.len);
+		(void)fd_write_full(settings.fd, line.data, line.len);
 	if (settings.kept && l >= LOG_WARN_)
 		keep_line(l, subject, text);
 	errno = keep;

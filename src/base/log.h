@@ -11,6 +11,8 @@ void log_setup(const char *program, enum log_level min, bool json);
  * stderr nobody sees. Made (0600) with the first line. Before it outgrows max_bytes it becomes path.1, which replaces an
  * older one. */
 void log_keep(const char *path, size_t max_bytes);
+/* Where lines go instead of standard error, which is 2; fd is kept, not owned. */
+void log_to(int fd);
 bool log_enabled(enum log_level l);
 /* subject: a constant word such as "pull"; one line, "berth: pull: ..." or {"level":..,"subject":..,"msg":..,"time":..}. */
 void log_write(enum log_level l, const char *subject, const char *fmt, ...) _printf_(3, 4);

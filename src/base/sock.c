@@ -106,14 +106,14 @@ static int unix_address(int dirfd, const char *name, struct sockaddr_un *ret)
 	return 0;
 }
 
-int sock_unix_listen(int dirfd, const char *name, mode_t mode)
+int sock_unix_listen_as(int type, int dirfd, const char *name, mode_t mode)
 {
 	struct sockaddr_un a;
 	int r = unix_address(dirfd, name, &a);
 
 	if (r < 0)
 		return r;
-	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	_cleanup_fd_ int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	/* Before bind, fchmod sets the mode that the file is born with (less the umask): there is no moment of a wider one. */
@@ -127,17 +127,21 @@ int sock_unix_listen(int dirfd, const char *name, mode_t mode)
 	return TAKE_FD(fd);
 }
 
-int sock_unix_connect(int dirfd, const char *name)
+int sock_unix_connect_as(int type, int dirfd, const char *name)
 {
 	struct sockaddr_un a;
 	int r = unix_address(dirfd, name, &a);
 
 	if (r < 0)
 		return r;
-	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	_cleanup_fd_ int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
 		return -errno;
 	return TAKE_FD(fd);
 }
+
+int sock_unix_listen(int dirfd, const char *name, mode_t mode) { return sock_unix_listen_as(SOCK_STREAM, dirfd, name, mode); }
+
+int sock_unix_connect(int dirfd, const char *name) { return sock_unix_connect_as(SOCK_STREAM, dirfd, name); }

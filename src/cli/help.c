@@ -8,34 +8,6 @@ static const char *const topics[] = {
 };
 _Static_assert(ARRAY_SIZE(topics) == TOPIC_COUNT, "every topic needs its title");
 
-/* "  -e, --env NAME=VALUE" */
-static void option_title(const struct opt *o, char *buf, size_t n)
-{
-	char letter[5] = "    ";
-
-	if (o->letter)
-		snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-	snprintf(buf, n, "%s--%s%s%s", letter, o->name, o->arg ? " " : "", o->arg ? o->arg : "");
-}
-
-static void print_options(FILE *f, const struct opt *table)
-{
-	char title[96];
-	int width = 0;
-
-	for (const struct opt *o = table; o && o->name; o++) {
-		option_title(o, title, sizeof(title));
-		if (o->help)
-			width = MAX(width, (int)strlen(title));
-	}
-	for (const struct opt *o = table; o && o->name; o++) {
-		if (!o->help)
-			continue;
-		option_title(o, title, sizeof(title));
-		fprintf(f, "  %-*s  %s\n", width, title, o->help);
-	}
-}
-
 void help_overall(FILE *f)
 {
 	fputs("Usage: berth [OPTION...] COMMAND ...\n\n"
@@ -50,7 +22,7 @@ void help_overall(FILE *f)
 		}
 	}
 	fputs("\nOptions:\n", f);
-	print_options(f, global_options);
+	opts_print_help(f, global_options);
 	fputs("\n\"berth COMMAND --help\" tells more about a command; \"container ls\", \"image rm\" and such work as well.\n",
 	      f);
 }
@@ -61,6 +33,6 @@ void help_command(FILE *f, const struct command *c)
 		*c->operands ? " " : "", c->operands, c->summary[0] - 'a' + 'A', c->summary + 1);
 	if (c->options && c->options->name) {
 		fputs("\nOptions:\n", f);
-		print_options(f, c->options);
+		opts_print_help(f, c->options);
 	}
 }

@@ -7,39 +7,6 @@ const struct opt man_options[] = { { NULL } };
 
 #define TEMPLATE_MAX (256u << 10)
 
-/* scdoc reads these as markup, and a '-' at the beginning of a line as a list. */
-static void put_escaped(const char *s)
-{
-	if (*s == '-')
-		putchar('\\');
-	for (; *s; s++) {
-		if (strchr("_*\\<>#~", *s))
-			putchar('\\');
-		putchar(*s);
-	}
-}
-
-static void put_options(const struct opt *table)
-{
-	for (const struct opt *o = table; o && o->name; o++) {
-		if (!o->help)
-			continue;
-		if (o->letter)
-			printf("*-%c*, ", o->letter);
-		fputs("*--", stdout);
-		put_escaped(o->name);
-		fputs("*", stdout);
-		if (o->arg) {
-			fputs(" _", stdout);
-			put_escaped(o->arg);
-			fputs("_", stdout);
-		}
-		fputs("\n\t", stdout);
-		put_escaped(o->help);
-		fputs(".\n\n", stdout);
-	}
-}
-
 static void put_synopsis(const struct command *c)
 {
 	printf("*berth %s*", c->name);
@@ -47,7 +14,7 @@ static void put_synopsis(const struct command *c)
 		fputs(" [_OPTION_...]", stdout);
 	if (*c->operands) {
 		fputs(" ", stdout);
-		put_escaped(c->operands);
+		man_put_escaped(stdout, c->operands);
 	}
 	putchar('\n');
 }
@@ -61,7 +28,7 @@ static void put_commands(void)
 		for (char *c = page; *c; c++)
 			*c = *c == ' ' ? '-' : *c;
 		printf("*berth %s*\n\t", commands[i].name);
-		put_escaped(commands[i].summary);
+		man_put_escaped(stdout, commands[i].summary);
 		printf("; see *berth-%s*(1).\n\n", page);
 	}
 }
@@ -97,7 +64,7 @@ int cmd_man(struct cli *c, struct err *e)
 	_cleanup_strv_ char **lines = strv_split(text, '\n');
 	for (char **l = lines; l && *l; l++) {
 		if (streq(*l, "@OPTIONS@"))
-			put_options(about ? about->options : global_options);
+			opts_print_man(stdout, about ? about->options : global_options);
 		else if (streq(*l, "@SYNOPSIS@") && about)
 			put_synopsis(about);
 		else if (streq(*l, "@COMMANDS@"))

@@ -6,7 +6,10 @@
  * its meaning as soon as another option is added. */
 #pragma once
 
-#include "base.h"
+#include <stdio.h>
+
+#include "err.h"
+#include "util.h"
 
 enum opt_type {
 	OPT_FLAG,      /* bool = true */
@@ -40,6 +43,12 @@ int opts_parse(const struct opt *table, bool stop_at_operand, int argc, char **a
 int opt_read_double(const char *v, double *ret);
 /* Frees the strings and lists that the table's rows own. */
 void opts_done(const struct opt *table, void *args);
+
+/* The rows that have a help text, as help lists them, and as scdoc's source of a man page. */
+void opts_print_help(FILE *f, const struct opt *table);
+void opts_print_man(FILE *f, const struct opt *table);
+/* s with what scdoc reads as markup escaped. */
+void man_put_escaped(FILE *f, const char *s);
 
 /* The word of `words` (n of them) that `s` most likely meant, or NULL. */
 const char *nearest_word(const char *s, const char *const *words, size_t n);

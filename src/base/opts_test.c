@@ -1,6 +1,7 @@
 /* The option parser: its grammar, its refusals, its advice. */
 #include "opts.h"
 
+#include "str.h"
 #include "tap.h"
 
 struct args {

@@ -2,7 +2,8 @@
 #include "opts.h"
 
 #include <math.h>
-#include <stdio.h>
+
+#include "str.h"
 
 /* ---- values: one reader a type ---- */
 
