@@ -121,6 +121,13 @@ static bool is_frozen(const struct cgroup_place *p)
 	return cgroup_read(p, "cgroup.events", text, sizeof text) > 0 && strstr(text, "frozen 1");
 }
 
+bool cgroup_is_frozen(const struct cgroup *cg)
+{
+	const struct cgroup_place *p = cgroup_place_of(cg, CG_FREEZER);
+
+	return p && is_frozen(p);
+}
+
 static int write_frozen(const struct cgroup_place *p, bool frozen)
 {
 	return p->is_v2 ? cgroup_write(p, "cgroup.freeze", frozen ? "1" : "0")

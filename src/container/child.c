@@ -42,6 +42,13 @@ void setup_done(struct setup *s)
 		fd_close(s->ns_fd[n]);
 }
 
+static int wait_start(struct setup *s, struct err *e)
+{
+	/* Where the maker goes, its end of the terminal must not be held by anybody but whom it was sent to. */
+	s->console_master = fd_close(s->console_master);
+	return s->args->start_fd > 0 ? sync_wait_start(s, e) : sync_wait(s, SYNC_START, e);
+}
+
 /* The child's life: everything up to READY, then at the caller's word the exec. Never returns. */
 _noreturn_ static void child_main(struct setup *s)
 {
@@ -51,7 +58,7 @@ _noreturn_ static void child_main(struct setup *s)
 	s->birth = fd_close(s->birth);
 	r = steps_run(s, STEP_CHILD, &e);
 	if (r == 0 && !s->is_exec)
-		r = sync_report(s, s->sock, SYNC_READY, 0, NULL, s->console_master) < 0 ? -EPIPE : sync_wait(s, SYNC_START, &e);
+		r = sync_report(s, s->sock, SYNC_READY, 0, NULL, s->console_master) < 0 ? -EPIPE : wait_start(s, &e);
 	else if (r == 0 && s->console_master >= 0)
 		r = sync_report(s, s->sock, SYNC_READY, 0, NULL, s->console_master);
 	if (r == 0) {

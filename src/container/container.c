@@ -190,10 +190,65 @@ int container_create(const struct container_args *a, struct container **ret, str
 	s.table = create_steps;
 	s.seccomp = a->seccomp;
 	s.stdio = a->stdio;
+	s.n_preserve_fds = a->n_preserve_fds;
+	s.no_new_keyring = a->no_new_keyring;
 	r = create(&s, e);
 	setup_done(&s);
 	if (r < 0)
 		return r;
+	*ret = TAKE_PTR(c);
+	return 0;
+}
+
+/* ---- from one process to another ---- */
+
+int container_release(struct container *c, struct err *e)
+{
+	int r = sync_send(c->sock, SYNC_KEPT, c->pid);
+
+	if (r < 0)
+		return died_early(c, e);
+	container_free(c);
+	return 0;
+}
+
+/* The pid's own start time is asked for once its pidfd is held: from then on it can't become another's. */
+static int open_recorded(const struct container_handle *rec, const char *id, struct err *e)
+{
+	_cleanup_fd_ int fd = pidfd_open_(rec->pid);
+	uint64_t start;
+	int r = fd < 0 ? fd : pid_start_time(rec->pid, &start);
+
+	if (r == 0 && start != rec->start_time)
+		r = -ESRCH;
+	return r < 0 ? err_set(e, -r, "container %s: %s", id, r == -ESRCH ? "its process has ended" : strerror(-r)) : TAKE_FD(fd);
+}
+
+int container_adopt(const struct container_args *a, const struct container_handle *rec, struct container **ret, struct err *e)
+{
+	_cleanup_(container_free_ptr) struct container *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c) {
+		fd_close(rec->start_fd);
+		return err_set(e, ENOMEM, "container: out of memory");
+	}
+	*c = (struct container){ .args = *a, .sock = rec->start_fd, .pidfd = -1, .console = -1, .is_adopted = true };
+	c->pid = rec->pid;
+	c->state = rec->start_fd >= 0 ? STATE_CREATED : STATE_RUNNING;
+	c->in_userns = a->spec->ns.wanted[NS_USER];
+	c->began_us = clock_mono_us();
+	c->id = strdup(a->id);
+	if (!c->id)
+		return err_set(e, ENOMEM, "container: out of memory");
+	c->pidfd = open_recorded(rec, c->id, e);
+	if (c->pidfd < 0)
+		return c->pidfd;
+	if (rec->cgroup_path && *rec->cgroup_path) {
+		r = cgroup_open(a->host, rec->cgroup_path, &c->cgroup, e);
+		if (r < 0)
+			return r;
+	}
 	*ret = TAKE_PTR(c);
 	return 0;
 }
@@ -228,6 +283,8 @@ int container_start(struct container *c, struct err *e)
 	r = sync_send(c->sock, SYNC_START, c->pid);
 	if (r == 0)
 		r = wait_exec(c, e);
+	else if (c->is_adopted && (r == -EPIPE || r == -ECONNRESET))
+		r = err_set(e, ESRCH, "container %s: its process has ended", c->id);
 	else if (r == -EPIPE || r == -ECONNRESET)
 		r = died_early(c, e);
 	else
@@ -238,7 +295,7 @@ int container_start(struct container *c, struct err *e)
 	if (c->args.trace)
 		c->args.trace("started", (clock_mono_us() - c->began_us) * 1000, c->args.trace_arg);
 	c->state = STATE_RUNNING;
-	return hooks_run(&c->args, HOOK_POSTSTART, "running", c->pid, e);
+	return c->is_adopted ? 0 : hooks_run(&c->args, HOOK_POSTSTART, "running", c->pid, e);
 }
 
 /* ---- a running one ---- */
@@ -317,6 +374,19 @@ static void end_process(struct container *c)
 	c->state = STATE_ENDED;
 }
 
+void container_free(struct container *c)
+{
+	if (!c)
+		return;
+	fd_close(c->sock);
+	fd_close(c->pidfd);
+	fd_close(c->console);
+	cgroup_free(c->cgroup);
+	free(c->cgroup_path);
+	free(c->id);
+	free(c);
+}
+
 void container_destroy(struct container *c)
 {
 	struct err e = { 0 };
@@ -326,14 +396,9 @@ void container_destroy(struct container *c)
 		return;
 	has_lived = c->state != STATE_NEW;
 	end_process(c);
-	fd_close(c->sock);
-	fd_close(c->pidfd);
-	fd_close(c->console);
-	if (c->cgroup && cgroup_remove(c->cgroup, &e) < 0)
+	if (c->cgroup && cgroup_remove(TAKE_PTR(c->cgroup), &e) < 0)
 		log_debug("container", "%s: %s", c->id, e.msg);
 	if (has_lived && hooks_run(&c->args, HOOK_POSTSTOP, "stopped", 0, &e) < 0)
 		log_debug("container", "%s: %s", c->id, e.msg);
-	free(c->cgroup_path);
-	free(c->id);
-	free(c);
+	container_free(c);
 }

@@ -48,6 +48,7 @@ int cgroup_attach_self(const struct cgroup *cg, struct err *e);
 int cgroup_clone_fd(const struct cgroup *cg);
 int cgroup_update(struct cgroup *cg, const struct spec_resources *r, struct err *e);
 int cgroup_freeze(struct cgroup *cg, bool frozen, struct err *e);
+bool cgroup_is_frozen(const struct cgroup *cg);
 int cgroup_kill(struct cgroup *cg, struct err *e); /* thaws, kills all, waits until empty (bounded) */
 /* Kills what is left and removes the directories; 0 also when they are gone already. Frees cg. */
 int cgroup_remove(struct cgroup *cg, struct err *e);
@@ -73,6 +74,12 @@ struct container_args {
 	const char *bundle;    /* for the state that hooks get; may be NULL */
 	bool no_cgroup;
 	bool die_with_parent; /* PR_SET_PDEATHSIG for the container's first process */
+	/* From container_start_listen: the process outlives its maker (container_release) and is started by whoever connects
+	 * (container_adopt). Borrowed; 0 = started by its maker. */
+	int start_fd;
+	unsigned n_preserve_fds; /* the caller's 3 .. 3+n-1 stay open in the process */
+	bool no_new_keyring;     /* keep the caller's session keyring */
+	bool no_pivot;           /* chroot instead of pivot_root, for a root on an initramfs */
 	/* Called per step where not NULL; ns since container_create began. */
 	void (*trace)(const char *step, uint64_t ns, void *arg);
 	void *trace_arg;
@@ -83,6 +90,29 @@ struct container_args {
 int container_create(const struct container_args *a, struct container **ret, struct err *e);
 /* Lets the process exec. The exec's own failure is returned here, with err.exit 127 (not found) or 126 (can't be run). */
 int container_start(struct container *c, struct err *e);
+/* A container that starts in another process than the one that made it. Its first process, once ready, listens on a socket
+ * in a directory that only its owner may enter, and takes the order to start from the first who gives it; who connects and
+ * goes without a word changes nothing. The socket is closed by the exec, so that connecting answers -ECONNREFUSED from then on
+ * (also where the process is gone) and tells "created" from "running" without any record. */
+int container_start_listen(int dirfd, const char *name);  /* listening fd or -errno */
+int container_start_connect(int dirfd, const char *name); /* fd for container_adopt or -errno */
+/* After container_create with start_fd: lets it live without this process, and frees c. Until then it ends with its maker,
+ * so that one whose pid nobody has recorded can't be left. */
+int container_release(struct container *c, struct err *e);
+/* A container that another process has made, by what was recorded of it. */
+struct container_handle {
+	pid_t pid;
+	uint64_t start_time;     /* pid_start_time(), lest the pid be somebody else's by now */
+	const char *cgroup_path; /* NULL or "" = none */
+	int start_fd;            /* from container_start_connect, owned from here on; -1 = it runs already */
+};
+/* a: spec, id, host and bundle are used. container_start (the maker's duties end with it: poststart hooks are the caller's),
+ * container_kill, container_exec and container_cgroup work on it; it ends with container_free. -ESRCH: it has ended. */
+int container_adopt(const struct container_args *a, const struct container_handle *rec, struct container **ret, struct err *e);
+void container_free(struct container *c); /* closes only: the container goes on */
+DEFINE_CLEANUP(struct container *, container_free)
+/* Runs the host's hooks of one kind, with the state as JSON on their stdin. status: OCI's word, pid: 0 = none. */
+int hooks_run(const struct container_args *a, enum spec_hook_kind kind, const char *status, pid_t pid, struct err *e);
 pid_t container_pid(const struct container *c);
 int container_pidfd(const struct container *c);  /* owned by c */
 int container_take_console(struct container *c); /* pty master, -1 without terminal; ownership moves to the caller */
@@ -100,6 +130,8 @@ struct container_exec_args {
 	const struct spec_process *process; /* has_caps false = the container's own set */
 	const struct seccomp_prog *seccomp;
 	int stdio[3];
+	unsigned n_preserve_fds;
+	bool no_new_keyring;
 };
 /* pid is a child of the caller; the exec's failure is returned as in container_start. *ret_console: master or -1. */
 int container_exec(struct container *c, const struct container_exec_args *a, pid_t *ret_pid, int *ret_pidfd, int *ret_console,

@@ -79,6 +79,8 @@ int container_exec(struct container *c, const struct container_exec_args *a, pid
 	s.seccomp = a->seccomp;
 	s.stdio = a->stdio;
 	s.is_exec = true;
+	s.n_preserve_fds = a->n_preserve_fds;
+	s.no_new_keyring = a->no_new_keyring;
 	r = child_clone(&s, &pid, &pidfd, e);
 	if (r == 0) {
 		s.exec_pid = pid;

@@ -71,7 +71,8 @@ int oom_score_apply(struct setup *s, struct err *e)
 /* A session keyring of its own: the inherited one would be shared with the host. ENOSYS: no keyrings in this kernel. */
 int keyring_apply(struct setup *s, struct err *e)
 {
-	(void)s;
+	if (s->no_new_keyring)
+		return 0;
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) < 0 && errno != ENOSYS)
 		return err_set(e, errno, "session keyring: %s",
 			       errno == EDQUOT ? "too many keys: see /proc/sys/kernel/keys/maxkeys" : strerror(errno));

@@ -130,8 +130,9 @@ int program_exec(struct setup *s, struct err *e)
 
 	if (s->initfd >= 0 && !init)
 		return err_set(e, ENOMEM, "exec: out of memory");
-	/* Everything but 0, 1, 2 ends with the exec, whatever the caller of the library has left open (CVE-2024-21626). */
-	if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+	/* Everything but 0, 1, 2 and what was asked for ends with the exec, whatever the caller of the library has left open
+	 * (CVE-2024-21626). */
+	if (syscall(SYS_close_range, 3U + s->n_preserve_fds, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		return err_set(e, errno, "close_range: %s", strerror(errno));
 	if (s->args->trace)
 		sync_report(s, s->sock, SYNC_EXEC, 0, NULL, -1);

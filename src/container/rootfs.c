@@ -72,8 +72,17 @@ static int detach_old(struct setup *s, struct err *e)
 }
 
 /* pivot_root(".", ".") as in pivot_root(2), NOTES. An initramfs has no parent mount and can't be pivoted away (EINVAL): there
- * the new root, which lies right on top of it, is entered by chroot; ".." at its top never leads to a mount that is covered
- * at its own root, so there is no way back. */
+ * (and where the caller asks for it) the new root, which lies right on top of it, is entered by chroot; ".." at its top never
+ * leads to a mount that is covered at its own root, so there is no way back. */
+static int become_root_dir(bool no_pivot)
+{
+	if (!no_pivot && syscall(SYS_pivot_root, ".", ".") == 0)
+		return 0;
+	if (!no_pivot && errno != EINVAL)
+		return -errno;
+	return chroot(".") < 0 ? -errno : 0;
+}
+
 int rootfs_pivot(struct setup *s, struct err *e)
 {
 	int r;
@@ -83,8 +92,9 @@ int rootfs_pivot(struct setup *s, struct err *e)
 		return err_set(e, -r, "read-only root: %s", strerror(-r));
 	if (fchdir(s->rootfd) < 0)
 		return err_set(e, errno, "enter the root: %s", strerror(errno));
-	if (syscall(SYS_pivot_root, ".", ".") < 0 && (errno != EINVAL || chroot(".") < 0))
-		return err_set(e, errno, "pivot_root: %s", strerror(errno));
+	r = become_root_dir(s->args->no_pivot);
+	if (r < 0)
+		return err_set(e, -r, "%s: %s", s->args->no_pivot ? "chroot" : "pivot_root", strerror(-r));
 	if (chdir("/") < 0)
 		return err_set(e, errno, "enter the root: %s", strerror(errno));
 	r = detach_old(s, e);

@@ -12,6 +12,9 @@
  *   container_start: START ------------------>   steps START: find the program, seccomp, execve
  *   <---- end of file (exec closed the socket) or FAILED + struct err
  *
+ * With args.start_fd the caller says KEPT once it has recorded the pid (container_release) and may end; the child then accepts
+ * on that socket, and the one who connects and says START (container_adopt, container_start) takes the caller's place.
+ *
  * A namespace that must be entered before the first process is born in it (a joined pid, user or mount namespace, time offsets)
  * puts a short-lived stage process between the two, which clones the child as the caller's own (CLONE_PARENT).
  *
@@ -26,7 +29,7 @@
 enum state { STATE_NEW, STATE_CREATED, STATE_RUNNING, STATE_ENDED };
 
 /* STATE_NEW -container_create-> CREATED -container_start-> RUNNING -container_reap-> ENDED; CREATED -container_reap-> ENDED.
- * container_destroy takes any. */
+ * container_destroy takes any. container_adopt begins with CREATED or RUNNING and ends with container_free. */
 struct container {
 	struct container_args args;
 	char *id;
@@ -35,6 +38,7 @@ struct container {
 	int pidfd;
 	int sock;              /* to the child, until its exec */
 	int console;           /* pty master until taken */
+	bool is_adopted;       /* another process's child, and not ours to wait for */
 	struct cgroup *cgroup; /* NULL with args.no_cgroup */
 	char *cgroup_path;     /* relative to the hierarchies' mount points */
 	bool in_userns;        /* its namespaces belong to a user namespace of their own */
@@ -52,6 +56,8 @@ struct setup {
 	const struct seccomp_prog *seccomp;
 	const int *stdio;
 	bool is_exec;
+	unsigned n_preserve_fds;
+	bool no_new_keyring;
 	const struct step *table; /* the ordered steps, see steps.c */
 
 	int sock;            /* this side's end */
@@ -105,6 +111,7 @@ enum sync_kind {
 	SYNC_MAPPED = 1, /* parent: uid and gid maps are written */
 	SYNC_CGROUP,     /* parent: the cgroups are made */
 	SYNC_HOOKED,     /* parent: hooks of the runtime have run */
+	SYNC_KEPT,       /* parent: your pid is recorded, live on without me */
 	SYNC_START,      /* parent: exec now */
 	SYNC_BORN,       /* stage: pid of the child */
 	SYNC_HOOKS,      /* child: asks for the hooks of the runtime */
@@ -126,6 +133,8 @@ struct sync_word {
 int sync_send(int sock, enum sync_kind kind, pid_t pid);
 /* Child: blocks until the parent says `kind`. -EPIPE when the parent is gone. */
 int sync_wait(struct setup *s, enum sync_kind kind, struct err *e);
+/* Child with a start socket: waits for SYNC_KEPT, then for whoever connects and says SYNC_START, who takes the parent's place. */
+int sync_wait_start(struct setup *s, struct err *e);
 /* Child: report to the parent, with the console's master where fd >= 0. */
 int sync_report(const struct setup *s, int sock, enum sync_kind kind, pid_t pid, const struct err *err, int fd);
 /* Parent: next report; 0 = end of file (exec'd or died), 1 = report, -errno. *ret_fd: a passed fd or -1. */
@@ -256,4 +265,3 @@ int program_exec(struct setup *s, struct err *e);      /* last step: seccomp, ca
 int hooks_run_runtime(struct setup *s, struct err *e); /* hooks.c, parent */
 int hooks_wait(struct setup *s, struct err *e);        /* child: asks for them, then runs createContainer */
 int hooks_start_container(struct setup *s, struct err *e);
-int hooks_run(const struct container_args *a, enum spec_hook_kind kind, const char *status, pid_t pid, struct err *e);

@@ -60,6 +60,51 @@ int sync_wait(struct setup *s, enum sync_kind kind, struct err *e)
 	return 0;
 }
 
+enum { START_WORD_S = 10 };
+
+/* One who has connected: 1 = it said START, and is the other side from now on; 0 = it said nothing of use. */
+static int take_start(struct setup *s, int conn)
+{
+	struct timeval limit = { .tv_sec = START_WORD_S };
+	struct sync_word w = { 0 };
+	ssize_t n;
+
+	/* A silent one must not keep the others waiting. */
+	if (setsockopt(conn, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0)
+		return 0;
+	do
+		n = recv(conn, &w, sizeof(w), 0);
+	while (n < 0 && errno == EINTR);
+	if (n != sizeof(w) || w.kind != SYNC_START)
+		return 0;
+	s->own_pid = w.pid;
+	fd_close(s->sock);
+	s->sock = conn;
+	return 1;
+}
+
+int sync_wait_start(struct setup *s, struct err *e)
+{
+	int r = sync_wait(s, SYNC_KEPT, e);
+
+	while (r == 0) {
+		int conn = accept4(s->args->start_fd, NULL, NULL, SOCK_CLOEXEC);
+
+		if (conn < 0 && (errno == EINTR || errno == ECONNABORTED))
+			continue;
+		if (conn < 0)
+			return err_set(e, errno, "waiting to be started: %s", strerror(errno));
+		if (take_start(s, conn))
+			return 0;
+		close(conn);
+	}
+	return r;
+}
+
+int container_start_listen(int dirfd, const char *name) { return sock_unix_listen_as(SOCK_SEQPACKET, dirfd, name, 0600); }
+
+int container_start_connect(int dirfd, const char *name) { return sock_unix_connect_as(SOCK_SEQPACKET, dirfd, name); }
+
 int sync_report(const struct setup *s, int sock, enum sync_kind kind, pid_t pid, const struct err *err, int fd)
 {
 	struct sync_report rep = { .kind = kind, .pid = pid };
