@@ -1,6 +1,8 @@
 /* engine_impl: what the engine's own files share. Nobody outside src/engine includes it. */
 #pragma once
 
+#include <sys/resource.h>
+
 #include "engine.h"
 
 struct engine {
@@ -45,6 +47,9 @@ int plan_guest(struct plan *p, struct err *e);      /* guest_plan.c: disks, kern
 int process_args(const struct run_opts *o, const struct image_config *ic, char ***ret, struct err *e);
 int process_env(const struct run_opts *o, const struct image_config *ic, const char *hostname, char ***ret, struct err *e);
 int process_rlimit(const char *text, struct spec_rlimit *ret, struct err *e);
+/* Without --ulimit nofile the limits are the caller's own, but no more files than systemd lets a service open (R28): a shell's
+ * limit may be a million, and with that a container's processes together could fill the kernel's table of open files. */
+int process_bound_files(struct spec_process *proc, const struct rlimit *own, struct err *e);
 bool user_is_root(const char *user);
 int caps_mask(const struct run_opts *o, uint64_t base, uint64_t *ret, struct err *e);
 /* Adds to s; host paths are resolved and, for -v, made. */

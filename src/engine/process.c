@@ -3,6 +3,7 @@
 #include "engine_impl.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define NOFILE_MOST  524288 /* systemd: DefaultLimitNOFILE */
 
 /* --entrypoint is one word, or a JSON list of words (podman's form). "" = none at all. */
 static int entrypoint_words(const char *text, char ***ret, struct err *e)
@@ -150,32 +151,63 @@ int process_rlimit(const char *text, struct spec_rlimit *ret, struct err *e)
 	return 0;
 }
 
+static size_t find_rlimit(const struct spec_process *proc, const char *type)
+{
+	size_t i = 0;
+
+	while (i < proc->n_rlimits && !streq0(proc->rlimits[i].type, type))
+		i++;
+	return i;
+}
+
+/* Replaces one of the same type; takes limit.type. */
+static int put_rlimit(struct spec_process *proc, struct spec_rlimit limit, struct err *e)
+{
+	size_t i = find_rlimit(proc, limit.type);
+	struct spec_rlimit *grown;
+
+	if (i == proc->n_rlimits) {
+		grown = reallocarray(proc->rlimits, i + 1, sizeof(limit));
+		if (!grown) {
+			free(limit.type);
+			return OUT_OF_MEMORY(e);
+		}
+		proc->rlimits = grown;
+		proc->n_rlimits++;
+	} else {
+		free(proc->rlimits[i].type);
+	}
+	proc->rlimits[i] = limit;
+	return 0;
+}
+
+int process_bound_files(struct spec_process *proc, const struct rlimit *own, struct err *e)
+{
+	struct spec_rlimit limit = { .hard = NOFILE_MOST, .soft = MIN(own->rlim_cur, (rlim_t)NOFILE_MOST) };
+
+	if (own->rlim_max <= NOFILE_MOST || find_rlimit(proc, "RLIMIT_NOFILE") < proc->n_rlimits)
+		return 0;
+	limit.type = strdup("RLIMIT_NOFILE");
+	return limit.type ? put_rlimit(proc, limit, e) : OUT_OF_MEMORY(e);
+}
+
 static int set_rlimits(struct plan *p, struct err *e)
 {
-	struct spec_process *proc = &p->spec.process;
+	struct rlimit own;
+	int r = 0;
 
-	for (char **u = p->o->ulimits; u && *u; u++) {
-		struct spec_rlimit limit = { 0 }, *grown;
-		size_t i = 0;
-		int r = process_rlimit(*u, &limit, e);
-		if (r < 0)
-			return r;
-		while (i < proc->n_rlimits && !streq0(proc->rlimits[i].type, limit.type))
-			i++;
-		if (i == proc->n_rlimits) {
-			grown = reallocarray(proc->rlimits, i + 1, sizeof(limit));
-			if (!grown) {
-				free(limit.type);
-				return OUT_OF_MEMORY(e);
-			}
-			proc->rlimits = grown;
-			proc->n_rlimits++;
-		} else {
-			free(proc->rlimits[i].type);
-		}
-		proc->rlimits[i] = limit;
+	for (char **u = p->o->ulimits; r == 0 && u && *u; u++) {
+		struct spec_rlimit limit = { 0 };
+
+		r = process_rlimit(*u, &limit, e);
+		if (r == 0)
+			r = put_rlimit(&p->spec.process, limit, e);
 	}
-	return 0;
+	if (r < 0)
+		return r;
+	if (getrlimit(RLIMIT_NOFILE, &own) < 0)
+		return err_set(e, errno, "getrlimit: %s", strerror(errno));
+	return process_bound_files(&p->spec.process, &own, e);
 }
 
 /* ---- user ---- */

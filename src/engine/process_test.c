@@ -155,6 +155,35 @@ TEST(ulimits_are_read_and_their_mistakes_named)
 	}
 }
 
+TEST(R28_open_files_are_bounded_unless_a_limit_is_given_or_inherited)
+{
+	const struct rlimit million = { .rlim_cur = 1 << 20, .rlim_max = 1 << 20 },
+			    modest = { .rlim_cur = 20000, .rlim_max = 524288 },
+			    boundless = { .rlim_cur = 1024, .rlim_max = RLIM_INFINITY };
+	struct spec s;
+	struct err e = { 0 };
+
+	spec_init(&s);
+	is_int(process_bound_files(&s.process, &modest, &e), 0);
+	is_int(s.process.n_rlimits, 0);
+	is_int(process_bound_files(&s.process, &million, &e), 0);
+	is_int(s.process.n_rlimits, 1);
+	is_str(s.process.rlimits[0].type, "RLIMIT_NOFILE");
+	is_int(s.process.rlimits[0].soft, 524288);
+	is_int(s.process.rlimits[0].hard, 524288);
+	/* Given: it stays. */
+	s.process.rlimits[0].soft = s.process.rlimits[0].hard = 700000;
+	is_int(process_bound_files(&s.process, &million, &e), 0);
+	is_int(s.process.n_rlimits, 1);
+	is_int(s.process.rlimits[0].hard, 700000);
+	spec_done(&s);
+	spec_init(&s);
+	is_int(process_bound_files(&s.process, &boundless, &e), 0);
+	is_int(s.process.rlimits[0].soft, 1024);
+	is_int(s.process.rlimits[0].hard, 524288);
+	spec_done(&s);
+}
+
 TEST(root_is_root_by_name_or_number)
 {
 	ok(user_is_root(NULL) && user_is_root("") && user_is_root("0") && user_is_root("root") && user_is_root("0:5") &&
