@@ -18,6 +18,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "berth-tests"
 
+HELPERS = ("probe", "attack")  # static programs of helpers/, in /bin of the test image
+
 PASSWD = """root:x:0:0:root:/root:/bin/sh
 web:x:1000:1000:web:/srv:/bin/sh
 10:x:4242:4242:a numeric name:/:/bin/sh
@@ -47,7 +49,8 @@ def _first_layer(root: Path):
     for applet in tool("/bin/busybox", "--list").split():
         if applet not in ("busybox", "init", "linuxrc") and not (root / "bin" / applet).exists():
             (root / "bin" / applet).symlink_to("busybox")
-    tool("gcc", "-D_GNU_SOURCE", "-O1", "-static", HERE / "helpers/probe.c", "-o", root / "bin/probe")
+    for name in HELPERS:
+        tool("gcc", "-D_GNU_SOURCE", "-O1", "-static", HERE / f"helpers/{name}.c", "-o", root / "bin" / name)
     (root / "etc/passwd").write_text(PASSWD)
     (root / "etc/group").write_text(GROUP)
     (root / "etc/deleted-later").write_text("the second layer removes me\n")
@@ -83,7 +86,8 @@ def _second_layer(root: Path):
 
 def base_layout() -> Path:
     """An OCI layout with the images `base` (root, sh) and `app` (USER, ENV, WORKDIR, ENTRYPOINT, CMD, labels)."""
-    recipe = Path(__file__).read_bytes() + (HERE / "helpers/probe.c").read_bytes() + Path("/bin/busybox").read_bytes()
+    sources = [Path(__file__), *(HERE / f"helpers/{name}.c" for name in HELPERS), Path("/bin/busybox")]
+    recipe = b"".join(path.read_bytes() for path in sources)
     where = CACHE / f"base-{hashlib.sha256(recipe).hexdigest()[:16]}"
     layout = where / "oci"
     if (where / "done").exists():

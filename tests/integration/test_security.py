@@ -214,13 +214,6 @@ def test_R17_sysctls_of_the_host_are_refused_and_namespaced_ones_set(cbox):
     cbox.berth.fails(*cbox.args("true", opts=("--rm", "--network", "host", "--sysctl", "net.ipv4.ip_forward=1")), says="net.ipv4.ip_forward")
 
 
-def test_R20_no_byte_is_pushed_into_the_terminal(cbox):
-    name = cbox.name()
-    t = cbox.terminal(*cbox.args("probe", "tiocsti", opts=("-it", "--rm", "--name", name)))
-    assert t.expect(r"^(E\w+|OK)\r").group(1) in ("EPERM", "EIO")
-    t.wait()
-
-
 def test_R22_keys_are_not_shared(box):
     secret = f"key-{os.getpid()}-{time.monotonic_ns()}"
     a = box.start("sleep", "1000") if box.isolation == "container" else None

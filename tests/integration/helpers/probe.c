@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -174,13 +173,6 @@ static int verb_grab_exe(char **a)
 	return 0;
 }
 
-static int verb_tiocsti(char **a)
-{
-	(void)a;
-	print_errno(ioctl(0, TIOCSTI, "x"));
-	return 0;
-}
-
 static int verb_rlimit(char **a)
 {
 	struct rlimit l;
@@ -205,8 +197,8 @@ static const struct verb {
 } verbs[] = {
 	{ "fds", 0, verb_fds },           { "socket", 2, verb_socket },     { "key", 2, verb_key },
 	{ "grow", 1, verb_grow },         { "orphan", 0, verb_orphan },     { "open", 2, verb_open },
-	{ "writable", 1, verb_writable }, { "grab-exe", 1, verb_grab_exe }, { "tiocsti", 0, verb_tiocsti },
-	{ "rlimit", 1, verb_rlimit },     { "die", 1, verb_die },
+	{ "writable", 1, verb_writable }, { "grab-exe", 1, verb_grab_exe }, { "rlimit", 1, verb_rlimit },
+	{ "die", 1, verb_die },
 };
 
 int main(int argc, char **argv)
