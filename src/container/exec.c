@@ -9,7 +9,11 @@
 /* Stage. It is not dumpable since its first instruction, so nobody inside can trace it or read its memory on the way in. */
 int exec_join(struct setup *s, struct err *e)
 {
-	int flags = 0, r = cgroup_join(s, e);
+	int flags = 0, r = affinity_initial(s, e);
+
+	if (r < 0)
+		return r;
+	r = cgroup_join(s, e);
 
 	if (r < 0)
 		return err_push(e, r, "cgroup join");

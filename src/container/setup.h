@@ -47,7 +47,7 @@ struct container {
 };
 
 /* A process while it is being made. */
-enum { STEP_MAX = 48 };
+enum { STEP_MAX = 64 };
 struct setup {
 	struct container *c;
 	const struct container_args *args;  /* the container's */
@@ -256,6 +256,12 @@ int caps_final(struct setup *s, struct err *e);
 int rlimits_apply(struct setup *s, struct err *e);   /* process.c */
 int oom_score_apply(struct setup *s, struct err *e); /* parent */
 int keyring_apply(struct setup *s, struct err *e);
+int scheduler_apply(struct setup *s, struct err *e); /* sched.c */
+int io_priority_apply(struct setup *s, struct err *e);
+int memory_policy_apply(struct setup *s, struct err *e);
+int personality_apply(struct setup *s, struct err *e);
+int affinity_initial(struct setup *s, struct err *e); /* stage of an exec */
+int affinity_final(struct setup *s, struct err *e);
 int cwd_make(struct setup *s, struct err *e);
 int cwd_enter(struct setup *s, struct err *e);
 int privs_apply(struct setup *s, struct err *e);       /* umask, no_new_privs, death signal */

@@ -44,6 +44,10 @@ const struct step create_steps[] = {
 	{ "owner of stdio", STEP_CHILD, stdio_own },
 	{ "stdio", STEP_CHILD, stdio_apply },
 	{ "enter directory", STEP_CHILD, cwd_enter },
+	{ "scheduler", STEP_CHILD, scheduler_apply }, /* in the cgroups whose time it is */
+	{ "I/O priority", STEP_CHILD, io_priority_apply },
+	{ "memory policy", STEP_CHILD, memory_policy_apply },
+	{ "personality", STEP_CHILD, personality_apply },
 	{ "LSM", STEP_CHILD, lsm_apply },
 	{ "capabilities", STEP_CHILD, user_become }, /* from here on with the user's rights only */
 	{ "privileges", STEP_CHILD, privs_apply },
@@ -59,6 +63,7 @@ const struct step exec_steps[] = {
 	{ "oom score", STEP_BESIDE, oom_score_apply },
 
 	{ "session", STEP_CHILD, child_session },
+	{ "CPU affinity", STEP_CHILD, affinity_final },
 	{ "user namespace", STEP_CHILD, exec_userns_root },
 	{ "root", STEP_CHILD, rootfs_of_exec },
 	{ "procfs", STEP_CHILD, exec_procfs },
@@ -69,6 +74,10 @@ const struct step exec_steps[] = {
 	{ "owner of stdio", STEP_CHILD, stdio_own },
 	{ "stdio", STEP_CHILD, stdio_apply },
 	{ "enter directory", STEP_CHILD, cwd_enter },
+	{ "scheduler", STEP_CHILD, scheduler_apply },
+	{ "I/O priority", STEP_CHILD, io_priority_apply },
+	{ "memory policy", STEP_CHILD, memory_policy_apply },
+	{ "personality", STEP_CHILD, personality_apply },
 	{ "LSM", STEP_CHILD, lsm_apply },
 	{ "capabilities", STEP_CHILD, user_become },
 	{ "privileges", STEP_CHILD, privs_apply },

@@ -91,10 +91,11 @@ static const struct field linux_fields[] = {
 	SPEC_ROW("sysctl", FIELD_MAP, spec, sysctl, FIELD_OMIT_EMPTY),
 	SPEC_REFUSED("mountLabel"),
 	SPEC_REFUSED("intelRdt"),
-	SPEC_REFUSED("personality"),
+	SPEC_ROW("personality", FIELD_OBJECT_PTR, spec, personality, 0, spec_personality_fields, sizeof(struct spec_personality)),
 	SPEC_REFUSED("timeOffsets"),
 	SPEC_REFUSED("netDevices"),
-	SPEC_REFUSED("memoryPolicy"),
+	SPEC_ROW("memoryPolicy", FIELD_OBJECT_PTR, spec, memory_policy, 0, spec_memory_policy_fields,
+		 sizeof(struct spec_memory_policy)),
 	{ NULL },
 };
 static const struct field spec_fields[] = {

@@ -23,6 +23,26 @@ struct spec_rlimit {
 struct spec_caps {
 	uint64_t bounding, effective, inheritable, permitted, ambient;
 }; /* bit 1 << CAP_x */
+/* Words of the document are kernel values here ("SCHED_FIFO" is SCHED_FIFO). */
+struct spec_scheduler {
+	uint64_t policy, flags; /* SCHED_*, SCHED_FLAG_* */
+	int32_t nice, priority;
+	uint64_t runtime_ns, deadline_ns, period_ns; /* SCHED_DEADLINE's */
+};
+struct spec_io_priority {
+	uint64_t class; /* IOPRIO_CLASS_* */
+	int32_t priority;
+};
+struct spec_affinity {
+	char *initial, *final; /* lists of CPUs, see spec_list_parse */
+};
+struct spec_memory_policy {
+	uint64_t mode, flags; /* MPOL_*, MPOL_F_* */
+	char *nodes;
+};
+struct spec_personality {
+	uint64_t domain; /* PER_* */
+};
 struct spec_process {
 	bool terminal, no_new_privs;
 	uint32_t console_rows, console_cols; /* 0 = not given */
@@ -35,6 +55,9 @@ struct spec_process {
 	size_t n_rlimits;
 	int64_t oom_score_adj; /* SPEC_UNSET */
 	char *apparmor_profile, *selinux_label;
+	struct spec_scheduler *scheduler;     /* NULL = as the runtime's */
+	struct spec_io_priority *io_priority; /* NULL = as the runtime's */
+	struct spec_affinity exec_affinity;   /* of exec'd processes, never of the first */
 };
 /* config.json's id mapping. */
 struct spec_idmap {
@@ -147,6 +170,8 @@ struct spec {
 	char *rootfs_propagation;
 	char **masked_paths, **readonly_paths;
 	struct string_map sysctl, annotations;
+	struct spec_memory_policy *memory_policy; /* NULL = as the runtime's */
+	struct spec_personality *personality;     /* NULL = as the runtime's */
 	struct spec_hooks hooks;
 };
 /* Accepts ociVersion 1.x. Errors name the JSON path. Known properties that this build can't honour are errors, never
@@ -160,6 +185,10 @@ int spec_process_parse(struct json_object *o, struct spec_process *ret, struct e
 struct json_object *spec_process_json(const struct spec_process *p);
 void spec_process_init(struct spec_process *p);
 void spec_process_done(struct spec_process *p);
+
+/* "0-3,7" as a bit set of n_bits bits (a multiple of 64); "" is the empty one. -EINVAL for anything else. */
+enum { SPEC_LIST_BITS = 8192 };
+int spec_list_parse(const char *list, unsigned long *bits, size_t n_bits);
 
 /* Docker's layout: the mounts, masked and read-only paths, default devices' rules, namespaces, capability set (security
  * defaults of docs/THREATS.md) and rlimits that `berth run` begins with. */

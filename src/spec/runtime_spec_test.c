@@ -20,7 +20,11 @@ static int parse(const char *text, struct spec *s)
 	"\"capabilities\":{\"bounding\":[\"CAP_CHOWN\",\"CAP_KILL\"],\"effective\":[\"CAP_KILL\"],\"inheritable\":[],"           \
 	"\"permitted\":[\"CAP_KILL\"],\"ambient\":[]},"                                                                          \
 	"\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":0,\"hard\":18446744073709551615}],\"noNewPrivileges\":true,"            \
-	"\"oomScoreAdj\":-500,\"apparmorProfile\":\"p\",\"selinuxLabel\":\"l\"},"                                                \
+	"\"oomScoreAdj\":-500,\"apparmorProfile\":\"p\",\"selinuxLabel\":\"l\","                                                 \
+	"\"scheduler\":{\"policy\":\"SCHED_DEADLINE\",\"nice\":1,\"flags\":[\"SCHED_FLAG_RESET_ON_FORK\",\"SCHED_FLAG_"          \
+	"RECLAIM\"],"                                                                                                            \
+	"\"runtime\":1,\"deadline\":2,\"period\":3},\"ioPriority\":{\"class\":\"IOPRIO_CLASS_IDLE\",\"priority\":4},"            \
+	"\"execCPUAffinity\":{\"initial\":\"7\",\"final\":\"0-3,7\"}},"                                                          \
 	"\"root\":{\"path\":\"rootfs\",\"readonly\":true},\"hostname\":\"h\",\"domainname\":\"d\","                              \
 	"\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\",\"options\":[\"nosuid\"],"                 \
 	"\"uidMappings\":[{\"containerID\":0,\"hostID\":1000,\"size\":1}],\"gidMappings\":[{\"containerID\":0,\"hostID\":1000,"  \
@@ -50,7 +54,8 @@ static int parse(const char *text, struct spec *s)
 	"\"valueTwo\":1,"                                                                                                        \
 	"\"op\":\"SCMP_CMP_MASKED_EQ\"}]},{\"names\":[\"x\",\"y\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":0}]},"             \
 	"\"rootfsPropagation\":\"rprivate\",\"maskedPaths\":[\"/proc/kcore\"],\"readonlyPaths\":[\"/proc/sys\"],"                \
-	"\"sysctl\":{\"net.ipv4.ip_forward\":\"1\"}}}"
+	"\"sysctl\":{\"net.ipv4.ip_forward\":\"1\"},\"personality\":{\"domain\":\"LINUX32\"},"                                   \
+	"\"memoryPolicy\":{\"mode\":\"MPOL_INTERLEAVE\",\"nodes\":\"2-3\",\"flags\":[\"MPOL_F_STATIC_NODES\"]}}}"
 
 TEST(a_config_with_every_property_survives_a_round_trip)
 {
@@ -131,7 +136,35 @@ TEST(every_error_names_its_path)
 		       "\"hard\":1}]"),
 		  ".process.rlimits[1].type: RLIMIT_CPU is given twice" },
 		{ PROC("\"oomScoreAdj\":1001"), ".process.oomScoreAdj: expected -1000 to 1000, found 1001" },
-		{ PROC("\"scheduler\":{\"policy\":\"SCHED_FIFO\"}"), ".process.scheduler: not supported" },
+		{ PROC("\"scheduler\":{\"nice\":1}"), ".process.scheduler.policy: missing" },
+		{ PROC("\"scheduler\":{\"policy\":\"FIFO\"}"),
+		  ".process.scheduler.policy: expected one of SCHED_OTHER, SCHED_FIFO" },
+		{ PROC("\"scheduler\":{\"policy\":\"SCHED_FIFO\"}"), ".process.scheduler.priority: expected 1 to 99, found 0" },
+		{ PROC("\"scheduler\":{\"policy\":\"SCHED_OTHER\",\"priority\":1}"), ".process.scheduler.priority: expected 0" },
+		{ PROC("\"scheduler\":{\"policy\":\"SCHED_OTHER\",\"nice\":-21}"),
+		  ".process.scheduler.nice: expected -20 to 19" },
+		{ PROC("\"scheduler\":{\"policy\":\"SCHED_OTHER\",\"runtime\":1}"), ".process.scheduler: runtime, deadline and" },
+		{ PROC("\"scheduler\":{\"policy\":\"SCHED_DEADLINE\",\"runtime\":3,\"deadline\":2}"),
+		  ".process.scheduler: SCHED_DEADLINE needs 0 < runtime <= deadline <= period, found 3, 2, 0" },
+		{ PROC("\"scheduler\":{\"policy\":\"SCHED_IDLE\",\"flags\":[\"SCHED_FLAG_RECLAIM\",\"X\"]}"),
+		  ".process.scheduler.flags[1]: expected one of SCHED_FLAG_RESET_ON_FORK" },
+		{ PROC("\"ioPriority\":{\"class\":\"IOPRIO_CLASS_BE\"}"), ".process.ioPriority.priority: missing" },
+		{ PROC("\"ioPriority\":{\"class\":\"IOPRIO_CLASS_BE\",\"priority\":8}"),
+		  ".process.ioPriority.priority: expected 0 (highest) to 7, found 8" },
+		{ PROC("\"ioPriority\":{\"class\":\"BE\",\"priority\":1}"),
+		  ".process.ioPriority.class: expected one of IOPRIO_CLASS_RT, IOPRIO_CLASS_BE, IOPRIO_CLASS_IDLE, found "
+		  "\"BE\"" },
+		{ PROC("\"execCPUAffinity\":{\"initial\":\"3-1\"}"), ".process.execCPUAffinity.initial: expected numbers below" },
+		{ PROC("\"execCPUAffinity\":{\"final\":\"1,\"}"), ".process.execCPUAffinity.final: expected numbers below" },
+		{ LINUX("\"personality\":{\"domain\":\"BSD\"}"), ".linux.personality.domain: expected one of LINUX, LINUX32" },
+		{ LINUX("\"personality\":{\"domain\":\"LINUX\",\"flags\":[\"X\"]}"), ".linux.personality.flags: not supported" },
+		{ LINUX("\"memoryPolicy\":{\"mode\":\"MPOL_LOCAL\",\"nodes\":\"0\"}"),
+		  ".linux.memoryPolicy.nodes: MPOL_DEFAULT and" },
+		{ LINUX("\"memoryPolicy\":{\"mode\":\"MPOL_BIND\"}"), ".linux.memoryPolicy.nodes: this mode needs nodes" },
+		{ LINUX("\"memoryPolicy\":{\"mode\":\"MPOL_BIND\",\"nodes\":\"8192\"}"),
+		  ".linux.memoryPolicy.nodes: expected numbers" },
+		{ LINUX("\"memoryPolicy\":{\"mode\":\"X\"}"), ".linux.memoryPolicy.mode: expected one of MPOL_DEFAULT" },
+		{ TOP("\"domainname\":\"x\""), ".domainname: needs a namespace of type \"uts\"" },
 		{ TOP("\"mounts\":[{\"destination\":\"proc\"}]"),
 		  ".mounts[0].destination: expected an absolute path, found \"proc\"" },
 		{ TOP("\"mounts\":[{\"destination\":\"/\",\"options\":[5]}]"),

@@ -194,5 +194,9 @@ int spec_check_linux(const struct spec *s, struct err *e)
 		r = check_propagation(s->rootfs_propagation, e);
 	if (r == 0 && s->hostname && *s->hostname && !s->ns.wanted[NS_UTS])
 		r = err_set(e, EINVAL, ".hostname: needs a namespace of type \"uts\"");
+	if (r == 0 && s->domainname && *s->domainname && !s->ns.wanted[NS_UTS])
+		r = err_set(e, EINVAL, ".domainname: needs a namespace of type \"uts\"");
+	if (r == 0 && s->memory_policy)
+		r = spec_check_memory_policy(s->memory_policy, e);
 	return r;
 }

@@ -170,9 +170,10 @@ const struct field spec_process_fields[] = {
 	SPEC_ROW("apparmorProfile", FIELD_STRING, spec_process, apparmor_profile),
 	SPEC_ROW("selinuxLabel", FIELD_STRING, spec_process, selinux_label),
 	SPEC_REFUSED("commandLine"),
-	SPEC_REFUSED("scheduler"),
-	SPEC_REFUSED("ioPriority"),
-	SPEC_REFUSED("execCPUAffinity"),
+	SPEC_ROW("scheduler", FIELD_OBJECT_PTR, spec_process, scheduler, 0, spec_scheduler_fields, sizeof(struct spec_scheduler)),
+	SPEC_ROW("ioPriority", FIELD_OBJECT_PTR, spec_process, io_priority, 0, spec_io_priority_fields,
+		 sizeof(struct spec_io_priority)),
+	SPEC_ROW("execCPUAffinity", FIELD_OBJECT, spec_process, exec_affinity, FIELD_OMIT_EMPTY, spec_affinity_fields),
 	{ NULL },
 };
 
@@ -229,7 +230,7 @@ int spec_check_process(const struct spec_process *p, const char *path, struct er
 	if (p->oom_score_adj != SPEC_UNSET && (p->oom_score_adj < -1000 || p->oom_score_adj > 1000))
 		return err_set(e, EINVAL, "%s.oomScoreAdj: expected -1000 to 1000, found %lld", path,
 			       (long long)p->oom_score_adj);
-	return 0;
+	return spec_check_sched(p, path, e);
 }
 
 /* ---- alone ---- */

@@ -21,6 +21,17 @@
 	}
 int spec_refuse(struct json_object *v, void *member, const char *path, struct err *e);
 
+/* Words that stand for values; a table ends with .name NULL. */
+struct spec_word {
+	const char *name;
+	uint64_t value;
+};
+/* One word, or an array of them as the union of their bits. Printing 0 bits, or a value without a word, gives NULL. */
+int spec_word_read(struct json_object *v, const struct spec_word *words, uint64_t *ret, const char *path, struct err *e);
+int spec_words_read(struct json_object *v, const struct spec_word *words, uint64_t *ret, const char *path, struct err *e);
+struct json_object *spec_word_print(const struct spec_word *words, uint64_t value);
+struct json_object *spec_words_print(const struct spec_word *words, uint64_t value);
+
 extern const struct field spec_process_fields[];   /* of struct spec_process */
 extern const struct field spec_idmap_fields[];     /* of struct spec_idmap */
 extern const struct field spec_mount_fields[];     /* of struct spec_mount */
@@ -28,6 +39,8 @@ extern const struct field spec_device_fields[];    /* of struct spec_device */
 extern const struct field spec_resources_fields[]; /* of struct spec_resources */
 extern const struct field spec_seccomp_fields[];   /* of struct spec_seccomp */
 extern const struct field spec_hooks_fields[];     /* of struct spec_hooks */
+extern const struct field spec_scheduler_fields[], spec_io_priority_fields[], spec_affinity_fields[], spec_memory_policy_fields[],
+	spec_personality_fields[]; /* of the structs of their names */
 
 /* linux.namespaces; member is struct spec_namespaces. */
 int spec_ns_read(struct json_object *v, void *member, const char *path, struct err *e);
@@ -43,5 +56,8 @@ int spec_check_linux(const struct spec *s, struct err *e);
 int spec_check_resources(const struct spec_resources *r, struct err *e);
 int spec_check_seccomp(const struct spec_seccomp *s, struct err *e);
 int spec_check_hooks(const struct spec_hooks *h, struct err *e);
+int spec_check_sched(const struct spec_process *p, const char *path, struct err *e);
+int spec_check_memory_policy(const struct spec_memory_policy *m, struct err *e);
+int spec_check_list(const char *list, const char *path, struct err *e); /* NULL is fine */
 /* Absolute path, or "PATH: expected an absolute path, found "x"". */
 int spec_check_absolute(const char *value, struct err *e, const char *path_fmt, ...) _printf_(3, 4);
