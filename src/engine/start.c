@@ -17,7 +17,7 @@ static int monitor_env(const struct paths *p, char ***ret, struct err *e)
 	_cleanup_free_ char *id = str_fmt("BERTH_BUILD_ID=%s", build_id());
 	/* A sealed program can't tell from /proc/self/exe where its siblings are. */
 	_cleanup_free_ char *libexec = str_fmt("BERTH_LIBEXECDIR=%s", p->libexec);
-	static const char *const passed[] = { "BERTH_VM_BOOT_TIMEOUT", "PATH", "TMPDIR", "LANG" };
+	static const char *const passed[] = { "BERTH_VM_BOOT_TIMEOUT", "BERTH_VM_ACCEL", "PATH", "TMPDIR", "LANG" };
 
 	if (!id || !libexec || strv_push(&env, id) < 0 || strv_push(&env, libexec) < 0)
 		return OUT_OF_MEMORY(e);

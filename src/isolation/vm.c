@@ -23,19 +23,21 @@ void vm_trace(struct instance *i, const char *step)
 		i->cfg.trace(step, (clock_mono_us() - i->start_us) * 1000, i->cfg.arg);
 }
 
-static int vm_available(const struct host *h, char **ret_note, struct err *e)
+static int vm_available(const struct host *h _unused_, char **ret_note, struct err *e)
 {
 	_cleanup_free_ char *program = spawn_find("qemu-system-x86_64");
+	struct kvm_report kvm;
+	int r;
 
 	if (!program)
 		return err_set(e, ENOENT, "virtual machines need QEMU: install the package qemu-system-x86");
-	if (!h->has_hw_virt || !h->has_kvm_node) {
-		*ret_note = strdup(h->has_hw_virt ? "/dev/kvm can't be opened: the VM is emulated (slower)"
-						  : "this host has no hardware virtualisation: the VM is emulated (slower)");
+	r = kvm_probe_host(&kvm, e);
+	if (r >= 0 && !kvm.is_usable) {
+		*ret_note = str_fmt("no hardware virtualisation (%s): the VM is emulated (slower)", kvm.reason);
 		if (!*ret_note)
 			return err_set(e, ENOMEM, "out of memory");
 	}
-	return 0;
+	return r;
 }
 
 static void vm_free(struct instance *i)
@@ -57,7 +59,6 @@ static int vm_new(const struct instance_config *cfg, struct instance **ret, stru
 	if (!i)
 		return err_set(e, ENOMEM, "out of memory");
 	i->cfg = *cfg;
-	i->has_kvm = cfg->host->has_hw_virt && cfg->host->has_kvm_node;
 	i->agent_fd = i->console_fd = i->qmp_fd = i->stderr_fd = i->vmm_pidfd = -1;
 	i->vmm = i->fsd = -1;
 	i->stats_tail = &i->stats;
@@ -151,12 +152,29 @@ static int refresh_boot_files(struct instance *i, struct err *e)
 	return vm_prepare(i->cfg.paths, str_after(kernel, cache) ? NULL : kernel, &i->kernel, &i->initramfs, e);
 }
 
+/* Each start asks anew: the container may have been made on another boot of the host, or on another host. */
+static int choose_accelerator(struct instance *i, struct err *e)
+{
+	struct kvm_report kvm;
+	int r = kvm_probe_host(&kvm, e);
+
+	if (r < 0)
+		return r;
+	i->has_kvm = kvm.is_usable;
+	if (!i->has_kvm)
+		log_debug("vm", "emulated: %s", kvm.reason);
+	vm_trace(i, "look at KVM");
+	return 0;
+}
+
 static int vm_start(struct instance *i, struct task *main_task, struct err *e)
 {
 	int r;
 
 	i->start_us = clock_mono_us();
 	r = boot_timeout(&i->boot_ms, e);
+	if (r >= 0)
+		r = choose_accelerator(i, e);
 	if (r >= 0)
 		r = refresh_boot_files(i, e);
 	if (r >= 0)

@@ -40,6 +40,23 @@ struct qemu_config {
 /* The whole command line; strv_free it. NULL on ENOMEM. */
 char **qemu_args(const struct qemu_config *c);
 
+/* ---- kvm_probe.c ---- */
+/* How the probe reaches KVM; tests put something else there. call: ioctl(2). */
+struct kvm_calls {
+	const char *node;
+	int (*call)(int fd, unsigned long request, unsigned long arg);
+};
+struct kvm_report {
+	bool is_usable;
+	unsigned ratio;   /* how many times slower than the host's CPU its guest ran, 0 = it did not run */
+	char reason[160]; /* why it is not usable: "there is no /dev/kvm" */
+};
+/* Tries it with a guest that runs, in a child; takes a few ms where KVM is good, some 0.1 s where it emulates. Never fails: a
+ * KVM that can't be tried is not usable. */
+void kvm_probe(const struct kvm_calls *k, struct kvm_report *ret);
+/* The host's own. BERTH_VM_ACCEL=tcg (in the environment) says no beforehand; any other value but "kvm" is an error. */
+int kvm_probe_host(struct kvm_report *ret, struct err *e);
+
 /* ---- tsc.c ---- */
 /* Frequency of the host's time stamp counter, which is the emulated CPU's as well (QEMU passes it through). Takes 4 ms. */
 unsigned tsc_measure_khz(void);
@@ -58,6 +75,15 @@ char *vm_console_text(const struct vm_console *c);
 void vm_console_log(const struct vm_console *c);
 /* Why a guest went down, from its console: "the guest kernel panicked: ...", "berth-init: ...", or NULL. Caller frees. */
 char *vm_console_reason(const char *text);
+
+/* ---- vm_death.c ---- */
+struct vm_death {
+	int status;               /* waitpid's */
+	const char *guest_reason; /* what its console told, or NULL */
+	const char *said;         /* the VMM's standard error, or NULL */
+	bool is_host_oom, is_booting, has_kvm;
+};
+void vm_explain(const struct vm_death *d, struct err *e);
 
 /* ---- vm_spec.c ---- */
 #define VM_SHARE_TAG "berth"

@@ -110,7 +110,6 @@ static bool host_oom(struct instance *i)
 	return i->cg && cgroup_stats(i->cg, &st, &ignored) >= 0 && st.oom_kills > 0;
 }
 
-/* In order of how much each explains. */
 static void explain(struct instance *i, int status, struct err *e)
 {
 	_cleanup_free_ char *text = NULL, *reason = NULL;
@@ -119,19 +118,13 @@ static void explain(struct instance *i, int status, struct err *e)
 	vm_console_log(&i->console);
 	text = vm_console_text(&i->console);
 	reason = text ? vm_console_reason(text) : NULL;
-	if (reason)
-		err_set(e, EIO, "%s", reason);
-	else if (host_oom(i))
-		err_set(e, ENOMEM, "the host's memory limit killed the virtual machine");
-	else if (WIFSIGNALED(status))
-		err_set(e, EIO, "the virtual machine was killed from outside by SIG%s", signal_name(WTERMSIG(status)) ?: "?");
-	else if (WEXITSTATUS(status) != 0)
-		err_set(e, EIO, "QEMU: %.*s", (int)(i->said.data ? strcspn(i->said.data, "\n") : 21),
-			i->said.data ?: "ended without a reason");
-	else
-		err_set(e, EIO,
-			i->phase == VM_BOOTING ? "the guest reset itself while it booted (is the kernel one for this CPU?)"
-					       : "the guest reset itself (a triple fault, or a reboot from inside)");
+	const struct vm_death d = { .status = status,
+				    .guest_reason = reason,
+				    .said = i->said.data,
+				    .is_host_oom = host_oom(i),
+				    .is_booting = i->phase == VM_BOOTING,
+				    .has_kvm = i->has_kvm };
+	vm_explain(&d, e);
 }
 
 static void on_vmm_end(struct loop *l _unused_, int fd _unused_, uint32_t events _unused_, void *arg)

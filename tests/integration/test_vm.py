@@ -1,5 +1,6 @@
 """What only a virtual machine can do wrong: its kernel, its boot, its VMM."""
 
+import json
 import os
 import re
 import shutil
@@ -90,6 +91,23 @@ def test_a_boot_that_takes_too_long_is_ended(vm):
 def test_a_false_boot_timeout_is_named(vm):
     done = vm.berth("run", "--rm", "--vm", vm.image, "true", env={"BERTH_VM_BOOT_TIMEOUT": "soon"}, timeout=60)
     assert done.code == 125 and "BERTH_VM_BOOT_TIMEOUT=soon" in done.err
+
+
+def test_the_note_about_emulation_says_why_and_info_says_the_same(vm):
+    why = json.loads(vm.berth.ok("info", "--format", "{{json .Isolations}}"))["vm"]
+    done = vm.berth("run", "--rm", "--vm", vm.image, "true", timeout=120)
+    assert done.code == 0
+    if why == "available":
+        assert "emulated" not in done.err
+    else:
+        assert why.startswith("no hardware virtualisation (") and f"berth: {why}" in done.err
+
+
+def test_the_accelerator_can_be_asked_for(vm):
+    done = vm.berth("run", "--rm", "--vm", vm.image, "true", env={"BERTH_VM_ACCEL": "tcg"}, timeout=120)
+    assert done.code == 0 and "BERTH_VM_ACCEL=tcg" in done.err
+    done = vm.berth("run", "--rm", "--vm", vm.image, "true", env={"BERTH_VM_ACCEL": "xen"}, timeout=60)
+    assert done.code == 125 and "BERTH_VM_ACCEL=xen: kvm and tcg are known" in done.err
 
 
 def test_the_hosts_network_is_refused(vm):
