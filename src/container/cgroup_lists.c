@@ -1,32 +1,8 @@
-/* Limits that come as text or lists: cpusets, block device throttles, huge pages, the OOM killer's switch, and v2 files by
- * their own names. The second half of cgroup_apply(). */
+/* Limits that come as text or lists: cpusets, huge pages, network marks, RDMA, and v2 files by their own names. The second half of
+ * cgroup_apply(). */
 #include <stdio.h>
 
 #include "cgroup_limits.h"
-
-static const struct {
-	const char *flag, *v1, *v2_key;
-	size_t list, count;
-} throttles[] = {
-#define THROTTLE(flag, v1, key, f)                                                                        \
-	{                                                                                                 \
-		flag, v1, key, offsetof(struct spec_resources, f), offsetof(struct spec_resources, n_##f) \
-	}
-	THROTTLE("--device-read-bps", "blkio.throttle.read_bps_device", "rbps", read_bps),
-	THROTTLE("--device-write-bps", "blkio.throttle.write_bps_device", "wbps", write_bps),
-	THROTTLE("--device-read-iops", "blkio.throttle.read_iops_device", "riops", read_iops),
-	THROTTLE("--device-write-iops", "blkio.throttle.write_iops_device", "wiops", write_iops),
-#undef THROTTLE
-};
-
-static const struct spec_throttle *throttle_list(const struct spec_resources *r, size_t i, size_t *ret_n)
-{
-	const struct spec_throttle *list;
-
-	memcpy(&list, (const char *)r + throttles[i].list, sizeof(void *));
-	memcpy(ret_n, (const char *)r + throttles[i].count, sizeof *ret_n);
-	return list;
-}
 
 /* The controllers of v2 that are only enabled when a file of theirs is named. */
 static uint32_t ctrl_of_file(const char *file)
@@ -42,15 +18,19 @@ static uint32_t ctrl_of_file(const char *file)
 uint32_t cgroup_wanted_by_lists(const struct spec_resources *r)
 {
 	uint32_t want = 0;
-	size_t n;
 
-	for (size_t i = 0; i < ARRAY_SIZE(throttles); i++)
-		if (throttle_list(r, i, &n) && n > 0)
-			want |= 1u << CG_BLKIO;
+	if (cgroup_wants_blkio_lists(r))
+		want |= 1u << CG_BLKIO;
 	if (r->cpuset_cpus || r->cpuset_mems)
 		want |= 1u << CG_CPUSET;
 	if (r->n_hugepages)
 		want |= 1u << CG_HUGETLB;
+	if (r->has_class_id)
+		want |= 1u << CG_NET_CLS;
+	if (r->n_net_prios)
+		want |= 1u << CG_NET_PRIO;
+	if (r->n_rdma)
+		want |= 1u << CG_RDMA;
 	for (size_t i = 0; r->unified.keys && r->unified.keys[i]; i++)
 		want |= ctrl_of_file(r->unified.keys[i]);
 	return want;
@@ -61,7 +41,8 @@ static int apply_cpuset(const struct cgroup *cg, const struct spec_resources *r,
 	const struct cgroup_place *p = cgroup_place_of(cg, CG_CPUSET);
 	const struct {
 		const char *flag, *file, *value;
-	} rows[] = { { "--cpuset-cpus", "cpuset.cpus", r->cpuset_cpus }, { "--cpuset-mems", "cpuset.mems", r->cpuset_mems } };
+	} rows[] = { { "--cpuset-cpus (cpu.cpus)", "cpuset.cpus", r->cpuset_cpus },
+		     { "--cpuset-mems (cpu.mems)", "cpuset.mems", r->cpuset_mems } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const struct cgroup_limit l = { rows[i].flag, p, rows[i].file };
@@ -75,40 +56,24 @@ static int apply_cpuset(const struct cgroup *cg, const struct spec_resources *r,
 	return 0;
 }
 
-static int apply_throttles(const struct cgroup *cg, const struct spec_resources *r, struct err *e)
-{
-	const struct cgroup_place *p = cgroup_place_of(cg, CG_BLKIO);
-
-	for (size_t i = 0; i < ARRAY_SIZE(throttles); i++) {
-		size_t n;
-		const struct spec_throttle *t = throttle_list(r, i, &n);
-		for (size_t k = 0; k < n; k++) {
-			const struct cgroup_limit l = { throttles[i].flag, p, p && p->is_v2 ? "io.max" : throttles[i].v1 };
-			char text[96];
-			int x;
-			if (!p)
-				return cgroup_limit_unsupported(l.flag, CG_BLKIO, NULL, e);
-			if (p->is_v2 && t[k].rate == 0) /* v1 says 0 for "no limit" */
-				snprintf(text, sizeof text, "%lld:%lld %s=max", (long long)t[k].major, (long long)t[k].minor,
-					 throttles[i].v2_key);
-			else
-				snprintf(text, sizeof text, "%lld:%lld %s%s%llu", (long long)t[k].major, (long long)t[k].minor,
-					 p->is_v2 ? throttles[i].v2_key : "", p->is_v2 ? "=" : "", (unsigned long long)t[k].rate);
-			x = cgroup_limit_put(&l, text, e);
-			if (x < 0)
-				return x == -ENODEV ? err_set(e, ENODEV, "%s: %lld:%lld is not a whole block device", l.flag,
-							      (long long)t[k].major, (long long)t[k].minor)
-						    : x;
-		}
-	}
-	return 0;
-}
-
 static bool is_page_size(const char *s)
 {
 	size_t digits = strspn(s, "0123456789");
 
 	return digits > 0 && digits < 10 && (streq(s + digits, "KB") || streq(s + digits, "MB") || streq(s + digits, "GB"));
+}
+
+/* What a process maps counts from then on where the kernel can (hugetlb.SIZE.rsvd, Linux 5.7): without it, one that maps more
+ * than its limit gets a SIGBUS at the touch, not an error from mmap (hugetlb.rst). */
+static int put_reservation(const struct cgroup_place *p, const struct spec_hugepage *h, const char *text, struct err *e)
+{
+	char file[64];
+	const struct cgroup_limit l = { "hugepageLimits", p, file };
+	int x;
+
+	snprintf(file, sizeof file, "hugetlb.%s.rsvd.%s", h->page_size, p->is_v2 ? "max" : "limit_in_bytes");
+	x = cgroup_write(p, file, text);
+	return x < 0 && x != -ENOENT ? cgroup_limit_error(&l, text, x, e) : 0;
 }
 
 static int apply_hugepages(const struct cgroup *cg, const struct spec_resources *r, struct err *e)
@@ -128,20 +93,56 @@ static int apply_hugepages(const struct cgroup *cg, const struct spec_resources 
 		snprintf(file, sizeof file, "hugetlb.%s.%s", h->page_size, p->is_v2 ? "max" : "limit_in_bytes");
 		snprintf(text, sizeof text, "%llu", (unsigned long long)h->limit);
 		x = cgroup_limit_put(&l, text, e);
+		if (x == 0)
+			x = put_reservation(p, h, text, e);
 		if (x < 0)
 			return x;
 	}
 	return 0;
 }
 
-static int apply_oom_kill_disable(const struct cgroup *cg, const struct spec_resources *r, struct err *e)
+/* v1's packet marks (cgroup-v1/net_cls.rst, net_prio.rst). v2 left that to eBPF, so there is nothing to set. */
+static int apply_network(const struct cgroup *cg, const struct spec_resources *r, struct err *e)
 {
-	const struct cgroup_place *p = cgroup_place_of(cg, CG_MEMORY);
-	const struct cgroup_limit l = { "--oom-kill-disable", p, "memory.oom_control" };
+	const struct cgroup_place *cls = cgroup_place_of(cg, CG_NET_CLS), *prio = cgroup_place_of(cg, CG_NET_PRIO);
+	const struct cgroup_limit id = { "network.classID", cls, "net_cls.classid" };
+	const struct cgroup_limit map = { "network.priorities", prio, "net_prio.ifpriomap" };
+	char text[96];
+	int x = 0;
 
-	if (!r->oom_kill_disable)
-		return 0;
-	return p && !p->is_v2 ? cgroup_limit_put(&l, "1", e) : cgroup_limit_unsupported(l.flag, CG_MEMORY, p, e);
+	if (r->has_class_id) {
+		snprintf(text, sizeof text, "%u", r->class_id);
+		x = cls ? cgroup_limit_put(&id, text, e) : cgroup_limit_unsupported(id.flag, CG_NET_CLS, NULL, e);
+	}
+	for (size_t i = 0; x == 0 && i < r->n_net_prios; i++) {
+		snprintf(text, sizeof text, "%.64s %u", r->net_prios[i].name, r->net_prios[i].priority);
+		x = prio ? cgroup_limit_put(&map, text, e) : cgroup_limit_unsupported(map.flag, CG_NET_PRIO, NULL, e);
+	}
+	return x;
+}
+
+/* The same file and line on v1 and v2 (cgroup-v1/rdma.rst). */
+static int apply_rdma(const struct cgroup *cg, const struct spec_resources *r, struct err *e)
+{
+	const struct cgroup_place *p = cgroup_place_of(cg, CG_RDMA);
+	const struct cgroup_limit l = { "rdma", p, "rdma.max" };
+
+	for (size_t i = 0; i < r->n_rdma; i++) {
+		const struct spec_rdma *d = &r->rdma[i];
+		char handles[40] = "", objects[40] = "", text[160];
+		int x;
+		if (d->has_handles)
+			snprintf(handles, sizeof handles, " hca_handle=%u", d->handles);
+		if (d->has_objects)
+			snprintf(objects, sizeof objects, " hca_object=%u", d->objects);
+		snprintf(text, sizeof text, "%.64s%s%s", d->device, handles, objects);
+		if (!d->has_handles && !d->has_objects)
+			continue;
+		x = p ? cgroup_limit_put(&l, text, e) : cgroup_limit_unsupported(l.flag, CG_RDMA, NULL, e);
+		if (x < 0)
+			return x;
+	}
+	return 0;
 }
 
 static int apply_unified(const struct cgroup *cg, const struct spec_resources *r, struct err *e)
@@ -168,7 +169,8 @@ static int apply_unified(const struct cgroup *cg, const struct spec_resources *r
 int cgroup_apply_lists(struct cgroup *cg, const struct spec_resources *r, struct err *e)
 {
 	static int (*const parts[])(const struct cgroup *, const struct spec_resources *, struct err *) = {
-		apply_cpuset, apply_throttles, apply_hugepages, apply_oom_kill_disable, apply_unified,
+		apply_cpuset, cgroup_apply_blkio_lists, apply_hugepages, apply_network,
+		apply_rdma,   cgroup_apply_oom_kill,    apply_unified,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {

@@ -176,6 +176,53 @@ TEST(quota_and_period_can_change_together)
 	teardown(&f);
 }
 
+TEST(quota_and_burst_can_change_together)
+{
+	static const int64_t us[][2] = { { 100000, 80000 }, { 20000, 10000 }, { 200000, 150000 }, { 50000, 0 } };
+	struct fixture f;
+
+	setup(&f);
+	create(&f);
+	if (access(tap_keep(str_fmt("%s/%s", cgroup_place_of(f.cg, CG_CPU)->dir,
+				    cgroup_place_of(f.cg, CG_CPU)->is_v2 ? "cpu.max.burst" : "cpu.cfs_burst_us")),
+		   F_OK) < 0) {
+		teardown(&f);
+		skip("this kernel has no CPU bursts (Linux 5.14)");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(us); i++) {
+		f.r.cpu_quota = us[i][0];
+		f.r.cpu_burst = us[i][1];
+		if (cgroup_update(f.cg, &f.r, &f.e) < 0)
+			TAP_FAIL("%s", f.e.msg);
+		is_int(strtoll(value(&f, CG_CPU, "cpu.cfs_burst_us", "cpu.max.burst"), NULL, 10), us[i][1]);
+	}
+	teardown(&f);
+}
+
+TEST(idleness_and_weight_can_change_together)
+{
+	static const struct {
+		int64_t idle, shares;
+		const char *now;
+	} rows[] = { { 1, 512, "1" }, { 0, 2048, "0" }, { SPEC_UNSET, 700, "0" } };
+	struct fixture f;
+
+	setup(&f);
+	create(&f);
+	if (streq(value(&f, CG_CPU, "cpu.idle", "cpu.idle"), "(unreadable)")) {
+		teardown(&f);
+		skip("this kernel has no cpu.idle (Linux 5.15)");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		f.r.cpu_idle = rows[i].idle;
+		f.r.cpu_shares = rows[i].shares;
+		if (cgroup_update(f.cg, &f.r, &f.e) < 0)
+			TAP_FAIL("%s", f.e.msg);
+		is_str(value(&f, CG_CPU, "cpu.idle", "cpu.idle"), rows[i].now);
+	}
+	teardown(&f);
+}
+
 TEST(impossible_limits_name_their_flag_and_leave_nothing)
 {
 	struct fixture f;
@@ -188,7 +235,7 @@ TEST(impossible_limits_name_their_flag_and_leave_nothing)
 	f.r.memory_limit = f.r.memory_swap = SPEC_UNSET;
 	f.r.cpu_shares = 1;
 	is_int(cgroup_create(&f.h, f.path, &f.r, &f.cg, &f.e), -EINVAL);
-	has_str(f.e.msg, "--cpu-shares: 1 ");
+	has_str(f.e.msg, "--cpu-shares (cpu.shares): 1 ");
 	f.r.cpu_shares = SPEC_UNSET;
 	f.r.cpu_quota = 1;
 	ok(cgroup_create(&f.h, f.path, &f.r, &f.cg, &f.e) < 0);
@@ -216,7 +263,7 @@ TEST(a_limit_whose_file_is_missing_names_flag_and_file)
 	f.r.n_hugepages = 0;
 	f.r.memory_kernel = 64 << 20; /* Linux 5.16 took it out of v1, v2 never had it */
 	if (cgroup_create(&f.h, f.path, &f.r, &f.cg, &f.e) < 0)
-		has_str(f.e.msg, "kernel memory limit: ");
+		has_str(f.e.msg, "memory.kernel: ");
 	f.r.memory_kernel = SPEC_UNSET;
 	teardown(&f);
 }

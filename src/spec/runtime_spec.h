@@ -91,23 +91,47 @@ struct spec_throttle {
 	int64_t major, minor;
 	uint64_t rate;
 };
+struct spec_weight_device {
+	int64_t major, minor;
+	int64_t weight, leaf_weight; /* SPEC_UNSET; 10..1000 */
+};
 struct spec_hugepage {
 	char *page_size;
 	uint64_t limit;
 };
+struct spec_net_prio {
+	char *name; /* of the interface */
+	uint32_t priority;
+};
+struct spec_rdma {
+	char *device;
+	bool has_handles, has_objects;
+	uint32_t handles, objects;
+};
 struct spec_resources {
 	struct spec_device_rule *devices;
 	size_t n_devices;
-	int64_t memory_limit, memory_reservation, memory_swap, memory_kernel, memory_swappiness; /* SPEC_UNSET; -1 = unlimited */
-	bool oom_kill_disable;
+	int64_t memory_limit, memory_reservation, memory_swap, memory_kernel, memory_kernel_tcp; /* SPEC_UNSET; -1 = unlimited */
+	int64_t memory_swappiness;
+	bool oom_kill_disable, check_before_update;
+	bool has_use_hierarchy, use_hierarchy;
 	int64_t cpu_shares, cpu_quota, cpu_period, cpu_idle, cpu_burst; /* SPEC_UNSET; quota -1 = unlimited; us */
+	int64_t cpu_rt_runtime, cpu_rt_period;                          /* SPEC_UNSET; us */
 	char *cpuset_cpus, *cpuset_mems;
-	int64_t pids_limit;   /* SPEC_UNSET; -1 = unlimited */
-	int64_t blkio_weight; /* SPEC_UNSET; 10..1000 */
+	int64_t pids_limit;                      /* SPEC_UNSET; -1 = unlimited */
+	int64_t blkio_weight, blkio_leaf_weight; /* SPEC_UNSET; 10..1000 */
+	struct spec_weight_device *weight_devices;
+	size_t n_weight_devices;
 	struct spec_throttle *read_bps, *write_bps, *read_iops, *write_iops;
 	size_t n_read_bps, n_write_bps, n_read_iops, n_write_iops;
 	struct spec_hugepage *hugepages;
 	size_t n_hugepages;
+	bool has_class_id;
+	uint32_t class_id; /* net_cls: 0xAAAABBBB is AAAA:BBBB of tc(8) */
+	struct spec_net_prio *net_prios;
+	size_t n_net_prios;
+	struct spec_rdma *rdma;
+	size_t n_rdma;
 	struct string_map unified; /* cgroup v2 files */
 };
 struct spec_seccomp_arg {
@@ -185,6 +209,11 @@ int spec_process_parse(struct json_object *o, struct spec_process *ret, struct e
 struct json_object *spec_process_json(const struct spec_process *p);
 void spec_process_init(struct spec_process *p);
 void spec_process_done(struct spec_process *p);
+/* A `linux.resources` object alone (update). Paths in errors begin at it. */
+int spec_resources_parse(struct json_object *o, struct spec_resources *ret, struct err *e);
+struct json_object *spec_resources_json(const struct spec_resources *r);
+void spec_resources_init(struct spec_resources *r);
+void spec_resources_done(struct spec_resources *r);
 
 /* "0-3,7" as a bit set of n_bits bits (a multiple of 64); "" is the empty one. -EINVAL for anything else. */
 enum { SPEC_LIST_BITS = 8192 };

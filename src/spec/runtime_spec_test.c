@@ -39,15 +39,20 @@ static int parse(const char *text, struct spec *s)
 	"\"devices\":[{\"path\":\"/dev/x\",\"type\":\"c\",\"major\":1,\"minor\":3,\"fileMode\":438,\"uid\":1,\"gid\":2}],"       \
 	"\"cgroupsPath\":\"/berth/x\","                                                                                          \
 	"\"resources\":{\"devices\":[{\"allow\":false,\"type\":\"a\",\"major\":-1,\"minor\":-1,\"access\":\"rwm\"}],"            \
-	"\"memory\":{\"limit\":1048576,\"reservation\":2,\"swap\":2097152,\"kernel\":-1,\"swappiness\":0,\"disableOOMKiller\":"  \
-	"true},"                                                                                                                 \
-	"\"cpu\":{\"shares\":1024,\"quota\":-1,\"period\":100000,\"burst\":0,\"idle\":0,\"cpus\":\"0-1\",\"mems\":\"0\"},"       \
+	"\"memory\":{\"limit\":1048576,\"reservation\":2,\"swap\":2097152,\"kernel\":-1,\"kernelTCP\":5,\"swappiness\":0,"       \
+	"\"disableOOMKiller\":"                                                                                                  \
+	"true,\"useHierarchy\":true,\"checkBeforeUpdate\":true},"                                                                \
+	"\"cpu\":{\"shares\":1024,\"quota\":-1,\"period\":100000,\"burst\":0,\"realtimeRuntime\":1,\"realtimePeriod\":2,"        \
+	"\"idle\":0,\"cpus\":\"0-1\",\"mems\":\"0\"},"                                                                           \
 	"\"pids\":{\"limit\":0},"                                                                                                \
-	"\"blockIO\":{\"weight\":500,\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":1}],"                          \
+	"\"blockIO\":{\"weight\":500,\"leafWeight\":20,\"weightDevice\":[{\"major\":8,\"minor\":0,\"weight\":30,\"leafWeight\":" \
+	"40},{\"major\":8,\"minor\":1}],\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":1}],"                       \
 	"\"throttleWriteBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":2}],\"throttleReadIOPSDevice\":[{\"major\":8,\"minor\":"  \
 	"0,\"rate\":3}],"                                                                                                        \
 	"\"throttleWriteIOPSDevice\":[{\"major\":8,\"minor\":0,\"rate\":4}]},"                                                   \
-	"\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":9}],\"unified\":{\"memory.high\":\"1\"}},"                          \
+	"\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":9}],\"network\":{\"classID\":0,\"priorities\":[{\"name\":\"eth0\"," \
+	"\"priority\":3}]},\"rdma\":{\"mlx\":{\"hcaHandles\":3,\"hcaObjects\":0},\"mly\":{}},\"unified\":{\"memory.high\":"      \
+	"\"1\"}},"                                                                                                               \
 	"\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":38,\"architectures\":[\"SCMP_ARCH_X86_64\"],"     \
 	"\"flags\":[\"SECCOMP_FILTER_FLAG_LOG\"],\"listenerPath\":\"/s\",\"listenerMetadata\":\"m\","                            \
 	"\"syscalls\":[{\"names\":[\"clone\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":2114060288,"        \
@@ -210,14 +215,23 @@ TEST(every_error_names_its_path)
 		  ".linux.resources.memory.limit: expected a whole number of 64 bits, found \"1g\"" },
 		{ RES("\"memory\":{\"swappiness\":101}"), ".linux.resources.memory.swappiness: expected 0 to 100, found 101" },
 		{ RES("\"memory\":{\"limit\":10,\"swap\":9}"), ".linux.resources.memory.swap: 9 is memory plus swap" },
-		{ RES("\"memory\":{\"useHierarchy\":false}"), ".linux.resources.memory.useHierarchy: expected true" },
-		{ RES("\"cpu\":{\"realtimeRuntime\":5}"), ".linux.resources.cpu.realtimeRuntime: not supported" },
+		{ RES("\"memory\":{\"useHierarchy\":1}"), ".linux.resources.memory.useHierarchy: expected" },
+		{ RES("\"memory\":{\"kernelTCP\":-2}"), ".linux.resources.memory.kernelTCP: expected -1 to" },
+		{ RES("\"cpu\":{\"realtimePeriod\":-5}"), ".linux.resources.cpu.realtimePeriod: expected 0 to" },
 		{ RES("\"cpu\":{\"period\":1000001}"), ".linux.resources.cpu.period: expected 0 to 1000000" },
 		{ RES("\"pids\":{\"limit\":-2}"), ".linux.resources.pids.limit: expected -1 to" },
 		{ RES("\"blockIO\":{\"weight\":1001}"), ".linux.resources.blockIO.weight: expected 0 to 1000" },
-		{ RES("\"blockIO\":{\"weightDevice\":[{}]}"), ".linux.resources.blockIO.weightDevice: not supported" },
+		{ RES("\"blockIO\":{\"weightDevice\":[{}]}"), ".linux.resources.blockIO.weightDevice[0].major: missing" },
+		{ RES("\"blockIO\":{\"leafWeight\":1001}"), ".linux.resources.blockIO.leafWeight: expected 0 to 1000" },
+		{ RES("\"blockIO\":{\"weightDevice\":[{\"major\":8,\"minor\":0,\"weight\":5}]}"),
+		  ".linux.resources.blockIO.weightDevice[0].weight: expected 10 to 1000, found 5" },
+		{ RES("\"network\":{\"priorities\":[{\"name\":\"a b\",\"priority\":1}]}"),
+		  ".linux.resources.network.priorities[0].name: \"a b\" is not" },
+		{ RES("\"rdma\":{\"m\":{\"hcaHandles\":-1}}"), ".linux.resources.rdma[\"m\"].hcaHandles: expected" },
+		{ RES("\"rdma\":{\"m\\n\":{}}"), ".linux.resources.rdma: \"m?\" is not a device's name" },
+		{ RES("\"rdma\":[]"), ".linux.resources.rdma: expected an object" },
 		{ RES("\"unified\":{\"../x\":\"1\"}"), ".linux.resources.unified: \"../x\" is not the name" },
-		{ RES("\"network\":{\"classID\":1}"), ".linux.resources.network: not supported" },
+		{ RES("\"network\":{\"classID\":-1}"), ".linux.resources.network.classID: expected" },
 		{ SECCOMP(""), ".linux.seccomp.defaultAction: missing" },
 		{ SECCOMP("\"defaultAction\":\"ALLOW\""), ".linux.seccomp.defaultAction: \"ALLOW\" is not" },
 		{ SECCOMP("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[\"X\"]"), ".linux.seccomp.flags[0]: \"X\" is not" },
@@ -250,10 +264,7 @@ TEST(refused_properties_are_fine_while_empty)
 {
 	struct spec s;
 
-	is_int(parse(LINUX("\"mountLabel\":\"\",\"intelRdt\":{},\"resources\":{\"cpu\":{\"realtimePeriod\":0},\"network\":{},"
-			   "\"memory\":{\"checkBeforeUpdate\":false,\"useHierarchy\":true}}"),
-		     &s),
-	       0);
+	is_int(parse(LINUX("\"mountLabel\":\"\",\"intelRdt\":{},\"resources\":{\"network\":{},\"rdma\":{}}"), &s), 0);
 	spec_done(&s);
 }
 
@@ -304,6 +315,24 @@ TEST(a_process_alone_is_read_and_written)
 	json_object_object_del(o, "cwd");
 	ok(spec_process_parse(o, &p, &E) < 0);
 	is_str(E.msg, "process: .cwd: missing");
+}
+
+TEST(resources_alone_are_read_and_written)
+{
+	_cleanup_json_ struct json_object *o = NULL, *back = NULL;
+	static const char *const text =
+		"{\"memory\":{\"limit\":1048576},\"cpu\":{\"cpus\":\"0\"},\"rdma\":{\"m\":{\"hcaObjects\":2}}}";
+	struct spec_resources r;
+
+	is_int(json_parse(text, strlen(text), "x", &o, &E), 0);
+	is_int(spec_resources_parse(o, &r, &E), 0);
+	ok(r.memory_swap == SPEC_UNSET && r.pids_limit == SPEC_UNSET && !r.rdma[0].has_handles);
+	back = spec_resources_json(&r);
+	is_str(json_object_to_json_string_ext(back, JSON_C_TO_STRING_PLAIN), text);
+	spec_resources_done(&r);
+	json_object_object_add(o, "pids", json_object_new_int(5));
+	ok(spec_resources_parse(o, &r, &E) < 0);
+	is_str(E.msg, "resources: .pids: expected an object, found 5");
 }
 
 TEST(capability_names_go_both_ways)

@@ -47,8 +47,6 @@ int spec_ns_read(struct json_object *v, void *member, const char *path, struct e
 struct json_object *spec_ns_print(const void *member);
 void spec_ns_free(void *member);
 
-void spec_resources_init(struct spec_resources *r);
-
 /* What tables can't say: values that depend on each other or come from a set. Paths in errors begin at the top. */
 int spec_check_process(const struct spec_process *p, const char *path, struct err *e);
 int spec_check_mounts(const struct spec *s, struct err *e);
