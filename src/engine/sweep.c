@@ -1,4 +1,5 @@
-/* sweep.c: what a crash may have left that no record knows: containers' directories and run state. `system prune` calls it. */
+/* sweep.c: what a crash may have left that no record knows: containers' directories and run state; and what virtual
+ * machines boot from that none will again. `system prune` calls it. */
 #include "engine_impl.h"
 
 #include <dirent.h>
@@ -57,6 +58,8 @@ int engine_sweep(struct engine *en, struct err *e)
 	r = sweep_dir(en, en->paths->root, e);
 	if (r >= 0)
 		r = sweep_dir(en, en->paths->run, e);
+	if (r >= 0)
+		r = vm_prune(en->paths, e);
 	store_lock(en->store, STORE_UNLOCKED, NULL);
 	return r < 0 ? r : store_gc(en->store, e);
 }

@@ -12,9 +12,9 @@
 
 #include "container_io.h"
 #include "skeleton.h"
+#include "sweep.h"
 
 #define REAP_WAIT_MS 2000
-#define CONFIG_MAX   (8u << 20)
 
 /* One exec'd process. */
 struct exec {
@@ -376,39 +376,6 @@ static void destroy(struct instance *i)
 	free(i);
 }
 
-/* Where its cgroup is: config.json says so while it is there. */
-static char *cgroup_path_of(const struct paths *p, const char *id)
-{
-	_cleanup_free_ char *path = str_fmt("%s/containers/%s/config.json", p->root, id), *text = NULL;
-	struct spec spec;
-	size_t len;
-	char *found = NULL;
-
-	if (!path)
-		return NULL;
-	spec_init(&spec);
-	if (file_read(AT_FDCWD, path, CONFIG_MAX, &text, &len) == 0 && spec_parse(text, len, &spec, NULL) == 0 &&
-	    spec.cgroups_path && *spec.cgroups_path)
-		found = strdup(spec.cgroups_path);
-	spec_done(&spec);
-	return found ? found : str_fmt("/berth/%s", id);
-}
-
-/* The processes are tied to their monitor (PDEATHSIG) and the mounts to them: what can be left is the cgroup, and in it a
- * process that has been moved or was just being born. */
-static int sweep(const struct host *h, const struct paths *p, const char *id, struct err *e)
-{
-	_cleanup_free_ char *path = cgroup_path_of(p, id);
-	struct cgroup *cg;
-
-	if (!path)
-		return err_set(e, ENOMEM, "out of memory");
-	int r = cgroup_open(h, path, &cg, e);
-	if (r == -ENOENT)
-		return 0;
-	return r < 0 ? r : cgroup_remove(cg, e);
-}
-
 const struct isolation_ops isolation_container = {
 	.name = "container",
 	.available = available,
@@ -422,5 +389,5 @@ const struct isolation_ops isolation_container = {
 	.stats = stats,
 	.pid = pid,
 	.destroy = destroy,
-	.sweep = sweep,
+	.sweep = sweep_cgroup,
 };

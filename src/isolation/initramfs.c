@@ -291,19 +291,37 @@ static int archive_name(const struct vm_kernel *k, const char *init, char **ret,
 	return *ret ? 0 : err_set(e, ENOMEM, "out of memory");
 }
 
-int vm_initramfs(const struct paths *p, const struct vm_kernel *k, char **ret_path, struct err *e)
+static int find_path(const struct paths *p, const struct vm_kernel *k, char **ret_init, char **ret_name, char **ret_path,
+		     struct err *e)
 {
-	_cleanup_free_ char *init = NULL, *name = NULL, *path = NULL;
+	_cleanup_free_ char *init = NULL, *name = NULL;
 	int r = paths_sibling(p, "berth-init", &init, e);
 
 	if (r >= 0)
 		r = archive_name(k, init, &name, e);
 	if (r < 0)
 		return r;
-	path = str_fmt("%s/%s", k->cache, name);
-	if (!path)
+	*ret_path = str_fmt("%s/%s", k->cache, name);
+	if (!*ret_path)
 		return err_set(e, ENOMEM, "out of memory");
-	if (access(path, R_OK) < 0)
+	*ret_init = TAKE_PTR(init);
+	*ret_name = TAKE_PTR(name);
+	return 0;
+}
+
+int vm_initramfs_name(const struct paths *p, const struct vm_kernel *k, char **ret_name, struct err *e)
+{
+	_cleanup_free_ char *init = NULL, *path = NULL;
+
+	return find_path(p, k, &init, ret_name, &path, e);
+}
+
+int vm_initramfs(const struct paths *p, const struct vm_kernel *k, char **ret_path, struct err *e)
+{
+	_cleanup_free_ char *init = NULL, *name = NULL, *path = NULL;
+	int r = find_path(p, k, &init, &name, &path, e);
+
+	if (r >= 0 && access(path, R_OK) < 0)
 		r = write_archive(k, init, name, e);
 	if (r < 0)
 		return r;

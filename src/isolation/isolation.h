@@ -82,3 +82,6 @@ int isolation_find(const char *name, const struct isolation_ops **ret, struct er
  * from the distribution the first time, unless kernel_path is given), the initramfs, this container's writable disk. */
 int vm_prepare(const struct paths *p, const char *kernel_path, char **ret_kernel, char **ret_initramfs, struct err *e);
 int vm_make_disk(const struct paths *p, const char *path, uint64_t bytes, struct err *e);
+/* Removes what of all that no start will ask for again: older kernels, initramfs of other builds, templates of disks (made
+ * again in a moment), what a killed maker left. Something being made right now is left alone. */
+int vm_prune(const struct paths *p, struct err *e);

@@ -263,8 +263,24 @@ static int make(const char *base, struct vm_kernel *ret, struct err *e)
 	return r < 0 ? r : use_version(base, version, ret, e);
 }
 
-/* What a killed maker has left; only under the lock. */
-static void remove_stale(const char *base)
+int vm_kernel_cached(const struct paths *p, struct vm_kernel *ret, struct err *e)
+{
+	_cleanup_free_ char *base = str_fmt("%s/kernels", p->root);
+
+	return base ? use_cached(base, ret, e) : err_set(e, ENOMEM, "out of memory");
+}
+
+int vm_kernel_lock(const struct paths *p, bool waits, struct err *e)
+{
+	_cleanup_free_ char *path = str_fmt("%s/kernels/lock", p->root);
+	_cleanup_fd_ int lock = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+
+	if (lock < 0 || flock(lock, waits ? LOCK_EX : LOCK_EX | LOCK_NB) < 0)
+		return err_set(e, errno, "%s: %s", path ? path : p->root, strerror(errno));
+	return TAKE_FD(lock);
+}
+
+void vm_kernel_remove_stale(const char *base)
 {
 	_cleanup_free_ char *pattern = str_fmt("%s/.tmp-*", base);
 	glob_t g = { 0 };
@@ -277,13 +293,13 @@ static void remove_stale(const char *base)
 
 int vm_kernel_find(const struct paths *p, const char *kernel_path, struct vm_kernel *ret, struct err *e)
 {
-	_cleanup_free_ char *base = str_fmt("%s/kernels", p->root), *lock_path = str_fmt("%s/kernels/lock", p->root);
+	_cleanup_free_ char *base = str_fmt("%s/kernels", p->root);
 	_cleanup_fd_ int lock = -1;
 	int r;
 
 	if (kernel_path)
 		return use_given(p, kernel_path, ret, e);
-	if (!base || !lock_path)
+	if (!base)
 		return err_set(e, ENOMEM, "out of memory");
 	r = use_cached(base, ret, e);
 	if (r != -ENOENT)
@@ -291,10 +307,10 @@ int vm_kernel_find(const struct paths *p, const char *kernel_path, struct vm_ker
 	r = mkdir_p(AT_FDCWD, base, 0700);
 	if (r < 0)
 		return err_set(e, -r, "%s: %s", base, strerror(-r));
-	lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (lock < 0 || flock(lock, LOCK_EX) < 0)
-		return err_set(e, errno, "%s: %s", lock_path, strerror(errno));
-	remove_stale(base);
+	lock = vm_kernel_lock(p, true, e);
+	if (lock < 0)
+		return lock;
+	vm_kernel_remove_stale(base);
 	return make(base, ret, e);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "sweep.h"
 #include "vm_impl.h"
 
 #define BOOT_TIMEOUT_MS  60000
@@ -328,18 +329,6 @@ static void vm_destroy(struct instance *i)
 	vm_free(i);
 }
 
-/* The VMM and virtiofsd are in the cgroup: found there even when nobody knows their ids any more. */
-static int vm_sweep(const struct host *h, const struct paths *p _unused_, const char *id, struct err *e)
-{
-	_cleanup_free_ char *path = str_fmt("/berth/%s", id);
-	struct cgroup *cg = NULL;
-	int r = path ? cgroup_open(h, path, &cg, e) : err_set(e, ENOMEM, "out of memory");
-
-	if (r == -ENOENT)
-		return 0;
-	return r < 0 ? r : cgroup_remove(cg, e);
-}
-
 const struct isolation_ops isolation_vm = {
 	.name = "vm",
 	.available = vm_available,
@@ -353,5 +342,5 @@ const struct isolation_ops isolation_vm = {
 	.stats = vm_stats,
 	.pid = vm_pid,
 	.destroy = vm_destroy,
-	.sweep = vm_sweep,
+	.sweep = sweep_cgroup, /* the VMM and virtiofsd are in it: found even when nobody knows their ids any more */
 };

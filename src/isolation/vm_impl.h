@@ -25,6 +25,14 @@ int vm_kernel_find(const struct paths *p, const char *kernel_path, struct vm_ker
 /* Downloads and unpacks the distribution's package into dirfd/name, which must not exist; *ret_boot and *ret_modules: paths of
  * its vmlinuz and modules directory inside. */
 int vm_kernel_fetch(const char *dir, char **ret_vmlinuz, char **ret_modules, struct err *e);
+/* The newest of the cache, or -ENOENT. */
+int vm_kernel_cached(const struct paths *p, struct vm_kernel *ret, struct err *e);
+/* An fd that holds the lock of ROOT/kernels, or -EWOULDBLOCK where somebody else has it and nobody `waits`. */
+int vm_kernel_lock(const struct paths *p, bool waits, struct err *e);
+/* What a killed maker has left in base; only under the lock. */
+void vm_kernel_remove_stale(const char *base);
+/* What vm_initramfs would make, a name in k->cache. */
+int vm_initramfs_name(const struct paths *p, const struct vm_kernel *k, char **ret_name, struct err *e);
 int vm_initramfs(const struct paths *p, const struct vm_kernel *k, char **ret_path, struct err *e);
 
 /* ---- qemu_args.c ---- */
