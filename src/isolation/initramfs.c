@@ -18,10 +18,16 @@ static const struct wanted {
 	bool is_optional;
 } wanted[] = {
 	/* erofs and ext4 ask the crypto layer for it by name, which no "depends=" shows */
-	{ "crc32c_generic", GUEST_MODULES_BOOT, true },  { "virtio_mmio", GUEST_MODULES_BOOT, false },
-	{ "virtio_console", GUEST_MODULES_BOOT, false }, { "virtio_blk", GUEST_MODULES_BOOT, false },
-	{ "erofs", GUEST_MODULES_BOOT, false },          { "ext4", GUEST_MODULES_BOOT, false },
-	{ "overlay", GUEST_MODULES_BOOT, false },        { "virtiofs", GUEST_MODULES_SHARE, false },
+	{ "crc32c_generic", GUEST_MODULES_BOOT, true },
+	{ "virtio_mmio", GUEST_MODULES_BOOT, false },
+	{ "virtio_console", GUEST_MODULES_BOOT, false },
+	{ "virtio_blk", GUEST_MODULES_BOOT, false },
+	{ "erofs", GUEST_MODULES_BOOT, false },
+	{ "ext4", GUEST_MODULES_BOOT, false },
+	{ "overlay", GUEST_MODULES_BOOT, false },
+	{ "virtiofs", GUEST_MODULES_SHARE, false },
+	/* a guest without it has still the host's entropy of its start */
+	{ "virtio_rng", GUEST_MODULES_BOOT, true },
 };
 
 /* Files of the modules directory by normalised module name. */

@@ -117,6 +117,11 @@ static int add_devices(char ***v, const struct qemu_config *c)
 		r = add(v, "-device", strdup("virtio-blk-device,drive=upper,bus=virtio-mmio-bus.1"));
 	if (r >= 0)
 		r = add(v, "-device", strdup("virtio-serial-device,max_ports=2,bus=virtio-mmio-bus.3"));
+	/* rng-builtin: QEMU asks getrandom(2), so there is no device file to open. */
+	if (r >= 0)
+		r = add(v, "-object", strdup("rng-builtin,id=rng"));
+	if (r >= 0)
+		r = add(v, "-device", strdup("virtio-rng-device,rng=rng,bus=virtio-mmio-bus.5"));
 	if (r >= 0)
 		r = add(v, "-chardev", str_fmt("socket,id=agent,fd=%d", c->agent_fd));
 	if (r >= 0)

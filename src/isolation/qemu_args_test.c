@@ -96,6 +96,16 @@ TEST(the_sandbox_is_always_on_and_nothing_listens)
 	ok(!strstr(t, "path=") && !strstr(t, "server") && !strstr(t, "tcp:") && !strstr(t, "abstract"));
 }
 
+TEST(entropy_of_the_host_flows_without_a_device_file)
+{
+	struct qemu_config c = config();
+	_cleanup_free_ char *t = line(&c);
+
+	has_str(t, "-object rng-builtin,id=rng");
+	has_str(t, "virtio-rng-device,rng=rng");
+	ok(!strstr(t, "random,") && !strstr(t, "/dev/"));
+}
+
 TEST(a_measured_clock_is_handed_to_the_kernel)
 {
 	struct qemu_config c = config();

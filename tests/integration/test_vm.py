@@ -103,6 +103,10 @@ def test_the_note_about_emulation_says_why_and_info_says_the_same(vm):
         assert why.startswith("no hardware virtualisation (") and f"berth: {why}" in done.err
 
 
+def test_the_guests_kernel_draws_entropy_from_the_host(vm):
+    assert vm.sh("cat /sys/class/misc/hw_random/rng_current").strip() == "virtio_rng.0"
+
+
 def test_the_accelerator_can_be_asked_for(vm):
     done = vm.berth("run", "--rm", "--vm", vm.image, "true", env={"BERTH_VM_ACCEL": "tcg"}, timeout=120)
     assert done.code == 0 and "BERTH_VM_ACCEL=tcg" in done.err
