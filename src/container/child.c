@@ -104,6 +104,8 @@ _noreturn_ static void stage_main(struct setup *s, uint64_t flags)
 	/* From inside a joined pid or user namespace nobody may trace this, still the runtime's process. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	r = s->is_exec ? exec_join(s, &e) : ns_join_for_children(s, &e);
+	if (r == 0 && !s->is_exec)
+		r = ns_time_offsets(s, &e);
 	if (r == 0) {
 		pid = clone_process(flags | CLONE_PARENT, NULL, -1);
 		if (pid == 0)

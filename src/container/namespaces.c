@@ -34,15 +34,18 @@ uint64_t ns_clone_flags(const struct spec *s)
 	uint64_t flags = 0;
 
 	/* A cgroup namespace is rooted where its maker is at that moment: the child unshares it once it is in its cgroups. For the
-	 * network see ns_net. */
+	 * network see ns_net. With offsets the stage makes the time namespace. */
 	for (int n = 0; n < NS_COUNT; n++)
-		if (ns_is_new(s, n) && n != NS_CGROUP && n != NS_NET)
+		if (ns_is_new(s, n) && n != NS_CGROUP && n != NS_NET && !(n == NS_TIME && spec_has_time_offsets(s)))
 			flags |= ns_table[n].clone_flag;
 	return flags;
 }
 
 /* setns into these counts for children only (pid, time), or must come before new ones are made that it owns (user). */
-bool ns_needs_stage(const struct setup *s) { return s->ns_fd[NS_USER] >= 0 || s->ns_fd[NS_PID] >= 0 || s->ns_fd[NS_TIME] >= 0; }
+bool ns_needs_stage(const struct setup *s)
+{
+	return s->ns_fd[NS_USER] >= 0 || s->ns_fd[NS_PID] >= 0 || s->ns_fd[NS_TIME] >= 0 || spec_has_time_offsets(s->spec);
+}
 
 int ns_open(struct setup *s, struct err *e)
 {
@@ -79,6 +82,31 @@ int ns_join_for_children(struct setup *s, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(staged) && r == 0; i++)
 		r = join_one(s, staged[i], e);
 	return r;
+}
+
+/* Offsets can be written until the first process is in the namespace (kernel/time/namespace.c, proc_timens_set_offset): the one
+ * born next. */
+int ns_time_offsets(struct setup *s, struct err *e)
+{
+	static const char *const clocks[SPEC_CLOCK_COUNT] = { [SPEC_MONOTONIC] = "monotonic", [SPEC_BOOTTIME] = "boottime" };
+
+	if (!spec_has_time_offsets(s->spec))
+		return 0;
+	if (unshare(CLONE_NEWTIME) < 0)
+		return err_set(e, errno, "new time namespace: %s",
+			       errno == EINVAL ? "this kernel is built without them" : strerror(errno));
+	for (int i = 0; i < SPEC_CLOCK_COUNT; i++) {
+		const struct spec_time_offset *o = &s->spec->time_offsets[i];
+		char line[64];
+		int r;
+
+		snprintf(line, sizeof(line), "%s %lld %u", clocks[i], (long long)o->secs, o->nanosecs);
+		r = procfs_write_pid(getpid(), "timens_offsets", line);
+		if (r < 0)
+			return err_set(e, -r, "time offset \"%s\": %s", line,
+				       r == -ERANGE ? "the clock would be below zero or beyond 146 years" : strerror(-r));
+	}
+	return 0;
 }
 
 int ns_join(struct setup *s, struct err *e)

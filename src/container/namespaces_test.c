@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 static struct spec_idmap shifted = { .container_id = 0, .host_id = 100000, .size = 65536 };
 
@@ -98,6 +99,41 @@ TEST(a_user_namespace_without_maps_is_refused)
 	fixture_init(&f);
 	f.spec.ns.wanted[NS_USER] = true;
 	has_str(refused(&f), "uidMappings");
+	fixture_done(&f);
+}
+
+/* n ranges of one id each, apart from each other by `step` on the host. */
+static struct spec_idmap *many_ranges(size_t n, uint32_t first, uint32_t step)
+{
+	struct spec_idmap *m = calloc(n, sizeof(*m));
+
+	ok(m != NULL);
+	for (size_t i = 0; i < n; i++)
+		m[i] = (struct spec_idmap){ (uint32_t)i, first + (uint32_t)i * step, 1 };
+	return m;
+}
+
+TEST(R24_maps_of_many_ranges_are_whole_or_refused)
+{
+	struct fixture f;
+
+	fixture_init(&f);
+	f.spec.ns.wanted[NS_USER] = true;
+	f.spec.n_uid_mappings = f.spec.n_gid_mappings = 200;
+	f.spec.uid_mappings = f.spec.gid_mappings = many_ranges(200, 100000, 2);
+	is_str(sh(&f, "wc -l < /proc/self/uid_map; wc -l < /proc/self/gid_map"), "200\n200\n");
+	free(f.spec.uid_mappings);
+	/* 330 ranges of long numbers: more than a page. */
+	f.spec.n_uid_mappings = f.spec.n_gid_mappings = 330;
+	f.spec.uid_mappings = f.spec.gid_mappings = many_ranges(330, 4000000000U, 2);
+	has_str(refused(&f), "uid_map: 330 ranges are ");
+	free(f.spec.uid_mappings);
+	/* 70 KB of text, but each goes on where the last one ended. */
+	f.spec.n_uid_mappings = f.spec.n_gid_mappings = 4000;
+	f.spec.uid_mappings = f.spec.gid_mappings = many_ranges(4000, 4000000000U, 1);
+	is_str(sh(&f, "wc -l < /proc/self/uid_map"), "1\n");
+	free(f.spec.uid_mappings);
+	forget_userns(&f);
 	fixture_done(&f);
 }
 
@@ -216,6 +252,30 @@ TEST(a_time_namespace_is_its_own)
 }
 
 /* As in a guest whose root is the initramfs: pivot_root answers EINVAL there. */
+TEST(clocks_of_a_time_namespace_are_ahead_also_with_a_user_namespace_and_in_exec)
+{
+	struct fixture f;
+	struct timespec now;
+	long days;
+
+	fixture_init(&f);
+	f.spec.ns.wanted[NS_TIME] = true;
+	f.spec.time_offsets[SPEC_BOOTTIME] = (struct spec_time_offset){ .secs = 864000000 };
+	f.spec.time_offsets[SPEC_MONOTONIC] = (struct spec_time_offset){ .secs = -1, .nanosecs = 500000000 };
+	for (int i = 0; i < 2; i++) {
+		ok(clock_gettime(CLOCK_BOOTTIME, &now) == 0);
+		days = strtol(sh(&f, "cat /proc/uptime"), NULL, 10) / 86400;
+		is_int(days - now.tv_sec / 86400, 10000);
+		has_str(sh(&f, "cat /proc/self/timens_offsets"), "-1 500000000");
+		use_userns(&f);
+	}
+	forget_userns(&f);
+	f.spec.ns.wanted[NS_USER] = false;
+	f.spec.time_offsets[SPEC_MONOTONIC].secs = -INT64_C(1000000000000);
+	has_str(refused(&f), "time offset \"monotonic -1000000000000 500000000\": the clock would be below zero");
+	fixture_done(&f);
+}
+
 TEST(where_pivot_root_can_not_work_the_root_is_entered_all_the_same)
 {
 	struct fixture f;

@@ -157,6 +157,7 @@ uint64_t ns_clone_flags(const struct spec *s);            /* for clone3: all new
 bool ns_needs_stage(const struct setup *s);               /* some must be entered before birth */
 int ns_open(struct setup *s, struct err *e);              /* opens the paths to join */
 int ns_join_for_children(struct setup *s, struct err *e); /* stage: user, pid */
+int ns_time_offsets(struct setup *s, struct err *e);      /* stage: a new time namespace for the child, with its offsets */
 int ns_join(struct setup *s, struct err *e);              /* child: the others */
 int ns_cgroup(struct setup *s, struct err *e);            /* child, once in its cgroups: the cgroup namespace */
 int ns_net(struct setup *s, struct err *e);               /* child: the network namespace */

@@ -15,10 +15,21 @@ static int write_map(pid_t pid, const char *file, const struct spec_idmap *m, si
 	if (n == 0)
 		return err_set(e, EINVAL, "a new user namespace needs linux.%s",
 			       streq(file, "uid_map") ? "uidMappings" : "gidMappings");
-	for (size_t i = 0; i < n; i++)
-		buf_fmt(&b, "%u %u %u\n", m[i].container_id, m[i].host_id, m[i].size);
+	for (size_t i = 0; i < n; i++) {
+		struct spec_idmap range = m[i];
+
+		/* Ranges that go on where the last one ended are one. */
+		while (i + 1 < n && m[i + 1].container_id == range.container_id + range.size &&
+		       m[i + 1].host_id == range.host_id + range.size)
+			range.size += m[++i].size;
+		buf_fmt(&b, "%u %u %u\n", range.container_id, range.host_id, range.size);
+	}
 	if (b.failed)
 		return err_set(e, ENOMEM, "%s: out of memory", file);
+	/* One write of less than a page, or EINVAL (kernel/user_namespace.c, map_write): never in parts, and never cut. */
+	if (b.len >= (size_t)sysconf(_SC_PAGESIZE))
+		return err_set(e, E2BIG, "%s: %zu ranges are %zu bytes of text, and the kernel takes less than a page: use fewer",
+			       file, n, b.len);
 	r = procfs_write_pid(pid, file, b.data);
 	return r < 0 ? err_set(e, -r, "%s (%zu ranges): %s", file, n, strerror(-r)) : 0;
 }

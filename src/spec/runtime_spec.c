@@ -79,6 +79,7 @@ static const struct field root_fields[] = {
 /* Nested objects whose members are those of struct spec itself stand at offset 0. */
 static const struct field linux_fields[] = {
 	SPEC_ROW("namespaces", FIELD_CUSTOM, spec, ns, .parse = spec_ns_read, .print = spec_ns_print, .free = spec_ns_free),
+	{ "timeOffsets", FIELD_OBJECT, 0, FIELD_OMIT_EMPTY, spec_time_fields },
 	SPEC_ARRAY("uidMappings", spec, uid_mappings, spec_idmap, spec_idmap_fields),
 	SPEC_ARRAY("gidMappings", spec, gid_mappings, spec_idmap, spec_idmap_fields),
 	SPEC_ARRAY("devices", spec, devices, spec_device, spec_device_fields),
@@ -92,7 +93,6 @@ static const struct field linux_fields[] = {
 	SPEC_REFUSED("mountLabel"),
 	SPEC_REFUSED("intelRdt"),
 	SPEC_ROW("personality", FIELD_OBJECT_PTR, spec, personality, 0, spec_personality_fields, sizeof(struct spec_personality)),
-	SPEC_REFUSED("timeOffsets"),
 	SPEC_REFUSED("netDevices"),
 	SPEC_ROW("memoryPolicy", FIELD_OBJECT_PTR, spec, memory_policy, 0, spec_memory_policy_fields,
 		 sizeof(struct spec_memory_policy)),

@@ -74,6 +74,12 @@ struct spec_namespaces {
 	bool wanted[NS_COUNT];
 	char *path[NS_COUNT]; /* join this one instead of a new one */
 };
+/* linux.timeOffsets: by how much a new time namespace's clock is ahead. */
+enum spec_clock { SPEC_MONOTONIC, SPEC_BOOTTIME, SPEC_CLOCK_COUNT };
+struct spec_time_offset {
+	int64_t secs;
+	uint32_t nanosecs;
+};
 struct spec_device {
 	char *path;
 	char type;
@@ -184,6 +190,7 @@ struct spec {
 	struct spec_mount *mounts;
 	size_t n_mounts;
 	struct spec_namespaces ns;
+	struct spec_time_offset time_offsets[SPEC_CLOCK_COUNT]; /* zeros = none */
 	struct spec_idmap *uid_mappings, *gid_mappings;
 	size_t n_uid_mappings, n_gid_mappings;
 	struct spec_device *devices;
@@ -215,6 +222,7 @@ struct json_object *spec_resources_json(const struct spec_resources *r);
 void spec_resources_init(struct spec_resources *r);
 void spec_resources_done(struct spec_resources *r);
 
+bool spec_has_time_offsets(const struct spec *s);
 /* "0-3,7" as a bit set of n_bits bits (a multiple of 64); "" is the empty one. -EINVAL for anything else. */
 enum { SPEC_LIST_BITS = 8192 };
 int spec_list_parse(const char *list, unsigned long *bits, size_t n_bits);

@@ -34,6 +34,7 @@ static int parse(const char *text, struct spec *s)
 	"\"annotations\":{\"k\":\"v\"},"                                                                                         \
 	"\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"pid\"},{\"type\":\"network\",\"path\":\"/proc/1/ns/net\"}," \
 	"{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"user\"},{\"type\":\"cgroup\"},{\"type\":\"time\"}],"                  \
+	"\"timeOffsets\":{\"monotonic\":{\"secs\":172800},\"boottime\":{\"secs\":-1,\"nanosecs\":7}},"                           \
 	"\"uidMappings\":[{\"containerID\":0,\"hostID\":100000,\"size\":65536}],\"gidMappings\":[{\"containerID\":0,\"hostID\":" \
 	"100000,\"size\":65536}],"                                                                                               \
 	"\"devices\":[{\"path\":\"/dev/x\",\"type\":\"c\",\"major\":1,\"minor\":3,\"fileMode\":438,\"uid\":1,\"gid\":2}],"       \
@@ -169,6 +170,11 @@ TEST(every_error_names_its_path)
 		{ LINUX("\"memoryPolicy\":{\"mode\":\"MPOL_BIND\",\"nodes\":\"8192\"}"),
 		  ".linux.memoryPolicy.nodes: expected numbers" },
 		{ LINUX("\"memoryPolicy\":{\"mode\":\"X\"}"), ".linux.memoryPolicy.mode: expected one of MPOL_DEFAULT" },
+		{ LINUX("\"timeOffsets\":{\"monotonic\":{\"secs\":1}}"),
+		  ".linux.timeOffsets: needs a new namespace of type \"time\"" },
+		{ LINUX("\"timeOffsets\":{\"realtime\":{\"secs\":1}}"), ".linux.timeOffsets.realtime: " },
+		{ LINUX("\"timeOffsets\":{\"boottime\":{\"nanosecs\":1000000000}}"),
+		  ".linux.timeOffsets.boottime.nanosecs: expected 0 to 999999999" },
 		{ TOP("\"domainname\":\"x\""), ".domainname: needs a namespace of type \"uts\"" },
 		{ TOP("\"mounts\":[{\"destination\":\"proc\"}]"),
 		  ".mounts[0].destination: expected an absolute path, found \"proc\"" },
@@ -196,6 +202,9 @@ TEST(every_error_names_its_path)
 		  ".linux.uidMappings[0]: the range goes beyond" },
 		{ LINUX("\"namespaces\":[{\"type\":\"user\"}],\"gidMappings\":[{\"containerID\":0,\"hostID\":1,\"size\":0}]"),
 		  ".linux.gidMappings[0].size: expected at least 1" },
+		{ LINUX("\"namespaces\":[{\"type\":\"user\"}],\"gidMappings\":[{\"containerID\":0,\"hostID\":1,\"size\":5},"
+			"{\"containerID\":4,\"hostID\":10,\"size\":1}]"),
+		  ".linux.gidMappings[1]: overlaps with range 0" },
 		{ LINUX("\"devices\":[{\"path\":\"x\",\"type\":\"c\"}]"), ".linux.devices[0].path: expected an absolute path" },
 		{ LINUX("\"devices\":[{\"path\":\"/x\",\"type\":\"d\"}]"),
 		  ".linux.devices[0].type: expected \"c\", \"b\", \"u\" or \"p\", found \"d\"" },
@@ -258,6 +267,21 @@ TEST(every_error_names_its_path)
 			TAP_FAIL("%s -> %s (expected: %s)", rows[i].text, E.msg, rows[i].why);
 		ok(strncmp(E.msg, "config.json: ", 13) == 0);
 	}
+}
+
+TEST(R24_a_map_of_70_kilobytes_is_refused_whole)
+{
+	_cleanup_buf_ struct buf b = { 0 };
+	struct spec s;
+
+	buf_fmt(&b, "{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"r\"},\"linux\":{\"namespaces\":[{\"type\":\"user\"}],"
+		    "\"uidMappings\":[");
+	for (unsigned i = 0; b.len < 70 * 1024; i++)
+		buf_fmt(&b, "%s{\"containerID\":%u,\"hostID\":%u,\"size\":1}", i ? "," : "", i, 100000 + 2 * i);
+	buf_fmt(&b, "]}}");
+	ok(!b.failed && parse(b.data, &s) < 0);
+	has_str(E.msg, ".linux.uidMappings: ");
+	has_str(E.msg, "the kernel takes 340 at most");
 }
 
 TEST(refused_properties_are_fine_while_empty)

@@ -89,6 +89,40 @@ void spec_ns_free(void *member)
 	}
 }
 
+/* ---- time offsets: the entries' keys are the clocks of time_namespaces(7), and no others ---- */
+
+static const struct field offset_fields[] = {
+	SPEC_ROW("secs", FIELD_I64, spec_time_offset, secs, FIELD_OMIT_EMPTY),
+	SPEC_ROW("nanosecs", FIELD_U32, spec_time_offset, nanosecs, FIELD_OMIT_EMPTY),
+	{ NULL },
+};
+const struct field spec_time_fields[] = {
+	SPEC_ROW("monotonic", FIELD_OBJECT, spec, time_offsets[SPEC_MONOTONIC], FIELD_OMIT_EMPTY, offset_fields),
+	SPEC_ROW("boottime", FIELD_OBJECT, spec, time_offsets[SPEC_BOOTTIME], FIELD_OMIT_EMPTY, offset_fields),
+	{ .flags = FIELD_STRICT },
+};
+_Static_assert(ARRAY_SIZE(spec_time_fields) == SPEC_CLOCK_COUNT + 1, "one row a clock, in the enum's order");
+
+bool spec_has_time_offsets(const struct spec *s)
+{
+	for (size_t i = 0; i < SPEC_CLOCK_COUNT; i++)
+		if (s->time_offsets[i].secs || s->time_offsets[i].nanosecs)
+			return true;
+	return false;
+}
+
+static int check_time_offsets(const struct spec *s, struct err *e)
+{
+	for (size_t i = 0; i < SPEC_CLOCK_COUNT; i++)
+		if (s->time_offsets[i].nanosecs > 999999999)
+			return err_set(e, EINVAL, ".linux.timeOffsets.%s.nanosecs: expected 0 to 999999999, found %u",
+				       spec_time_fields[i].name, s->time_offsets[i].nanosecs);
+	/* A joined one is in use: its offsets can't change any more (time_namespaces(7)). */
+	if (spec_has_time_offsets(s) && (!s->ns.wanted[NS_TIME] || s->ns.path[NS_TIME]))
+		return err_set(e, EINVAL, ".linux.timeOffsets: needs a new namespace of type \"time\"");
+	return 0;
+}
+
 /* ---- devices ---- */
 
 static int read_device_type(struct json_object *v, void *member, const char *path, struct err *e)
@@ -136,13 +170,28 @@ static int check_device(const struct spec_device *d, size_t i, struct err *e)
 
 /* ---- linux as a whole ---- */
 
-static int check_idmaps(const struct spec_idmap *m, size_t n, const char *name, struct err *e)
+/* include/linux/user_namespace.h: UID_GID_MAP_MAX_EXTENTS (Linux 4.15; 5 before). */
+enum { IDMAP_MAX = 340 };
+
+static bool overlaps(uint32_t a, uint32_t n_a, uint32_t b, uint32_t n_b)
 {
+	return (uint64_t)a < (uint64_t)b + n_b && (uint64_t)b < (uint64_t)a + n_a;
+}
+
+int spec_check_idmaps(const struct spec_idmap *m, size_t n, const char *path, struct err *e)
+{
+	/* First of all, so that the comparison of each with each stays short. */
+	if (n > IDMAP_MAX)
+		return err_set(e, EINVAL, "%s: %zu ranges: the kernel takes %d at most", path, n, IDMAP_MAX);
 	for (size_t i = 0; i < n; i++) {
 		if (m[i].size == 0)
-			return err_set(e, EINVAL, ".linux.%s[%zu].size: expected at least 1", name, i);
+			return err_set(e, EINVAL, "%s[%zu].size: expected at least 1", path, i);
 		if ((uint64_t)m[i].container_id + m[i].size > UINT32_MAX || (uint64_t)m[i].host_id + m[i].size > UINT32_MAX)
-			return err_set(e, EINVAL, ".linux.%s[%zu]: the range goes beyond the last id, 4294967294", name, i);
+			return err_set(e, EINVAL, "%s[%zu]: the range goes beyond the last id, 4294967294", path, i);
+		for (size_t k = 0; k < i; k++)
+			if (overlaps(m[i].container_id, m[i].size, m[k].container_id, m[k].size) ||
+			    overlaps(m[i].host_id, m[i].size, m[k].host_id, m[k].size))
+				return err_set(e, EINVAL, "%s[%zu]: overlaps with range %zu", path, i, k);
 	}
 	return 0;
 }
@@ -181,9 +230,9 @@ int spec_check_linux(const struct spec *s, struct err *e)
 		if (r < 0)
 			return r;
 	}
-	r = check_idmaps(s->uid_mappings, s->n_uid_mappings, "uidMappings", e);
+	r = spec_check_idmaps(s->uid_mappings, s->n_uid_mappings, ".linux.uidMappings", e);
 	if (r == 0)
-		r = check_idmaps(s->gid_mappings, s->n_gid_mappings, "gidMappings", e);
+		r = spec_check_idmaps(s->gid_mappings, s->n_gid_mappings, ".linux.gidMappings", e);
 	if (r == 0 && s->n_uid_mappings + s->n_gid_mappings > 0 && !s->ns.wanted[NS_USER])
 		r = err_set(e, EINVAL, ".linux.uidMappings: id mappings need a namespace of type \"user\"");
 	if (r == 0)
@@ -196,6 +245,8 @@ int spec_check_linux(const struct spec *s, struct err *e)
 		r = err_set(e, EINVAL, ".hostname: needs a namespace of type \"uts\"");
 	if (r == 0 && s->domainname && *s->domainname && !s->ns.wanted[NS_UTS])
 		r = err_set(e, EINVAL, ".domainname: needs a namespace of type \"uts\"");
+	if (r == 0)
+		r = check_time_offsets(s, e);
 	if (r == 0 && s->memory_policy)
 		r = spec_check_memory_policy(s->memory_policy, e);
 	return r;

@@ -35,6 +35,7 @@ struct json_object *spec_words_print(const struct spec_word *words, uint64_t val
 extern const struct field spec_process_fields[];   /* of struct spec_process */
 extern const struct field spec_idmap_fields[];     /* of struct spec_idmap */
 extern const struct field spec_mount_fields[];     /* of struct spec_mount */
+extern const struct field spec_time_fields[];      /* of struct spec */
 extern const struct field spec_device_fields[];    /* of struct spec_device */
 extern const struct field spec_resources_fields[]; /* of struct spec_resources */
 extern const struct field spec_seccomp_fields[];   /* of struct spec_seccomp */
@@ -55,6 +56,7 @@ int spec_check_resources(const struct spec_resources *r, struct err *e);
 int spec_check_seccomp(const struct spec_seccomp *s, struct err *e);
 int spec_check_hooks(const struct spec_hooks *h, struct err *e);
 int spec_check_sched(const struct spec_process *p, const char *path, struct err *e);
+int spec_check_idmaps(const struct spec_idmap *m, size_t n, const char *path, struct err *e);
 int spec_check_memory_policy(const struct spec_memory_policy *m, struct err *e);
 int spec_check_list(const char *list, const char *path, struct err *e); /* NULL is fine */
 /* Absolute path, or "PATH: expected an absolute path, found "x"". */
