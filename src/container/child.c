@@ -40,6 +40,9 @@ void setup_done(struct setup *s)
 	fd_close(s->initfd);
 	for (int n = 0; n < NS_COUNT; n++)
 		fd_close(s->ns_fd[n]);
+	for (size_t i = 0; s->bind_fd && i < s->spec->n_mounts; i++)
+		fd_close(s->bind_fd[i]);
+	free_ptr(&s->bind_fd);
 }
 
 static int wait_start(struct setup *s, struct err *e)

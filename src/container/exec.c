@@ -85,7 +85,9 @@ int container_exec(struct container *c, const struct container_exec_args *a, pid
 	s.is_exec = true;
 	s.n_preserve_fds = a->n_preserve_fds;
 	s.no_new_keyring = a->no_new_keyring;
-	r = child_clone(&s, &pid, &pidfd, e);
+	r = steps_run(&s, STEP_BEFORE, e);
+	if (r == 0)
+		r = child_clone(&s, &pid, &pidfd, e);
 	if (r == 0) {
 		s.exec_pid = pid;
 		r = steps_run(&s, STEP_BESIDE, e);

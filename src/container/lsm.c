@@ -1,8 +1,36 @@
-/* lsm: the AppArmor profile and SELinux label that the exec shall take on, written to the process's own attributes in the
- * private procfs (CVE-2019-16884: a faked /proc/self/attr would swallow them). Called as step `lsm`. */
+/* lsm: what config.json asks of security modules must be there; and the AppArmor profile and SELinux label that the exec shall take on, written to the process's own attributes in the
+ * private procfs (CVE-2019-16884: a faked /proc/self/attr would swallow them). Called as steps. */
 #include <unistd.h>
 
 #include "setup.h"
+
+/* The kernel makes this place for selinuxfs only while SELinux is on. */
+static bool has_selinux(void) { return access("/sys/fs/selinux", F_OK) == 0; }
+
+static bool has_apparmor(void)
+{
+	_cleanup_fd_ int fd = open("/sys/module/apparmor/parameters/enabled", O_RDONLY | O_CLOEXEC);
+	char c = 0;
+
+	return fd >= 0 && read(fd, &c, 1) == 1 && c == 'Y';
+}
+
+static int check_one(const char *name, const char *value, const char *module, bool is_there, struct err *e)
+{
+	if (!value || !*value || is_there)
+		return 0;
+	return err_set(e, ENOTSUP, "%s \"%s\": %s is not in force on this host: leave it out", name, value, module);
+}
+
+int lsm_check(struct setup *s, struct err *e)
+{
+	const struct spec_process *p = s->process;
+	int r = check_one("process.apparmorProfile", p->apparmor_profile, "AppArmor", has_apparmor(), e);
+
+	if (r == 0)
+		r = check_one("process.selinuxLabel", p->selinux_label, "SELinux", has_selinux(), e);
+	return r == 0 ? check_one("linux.mountLabel", s->spec->mount_label, "SELinux", has_selinux(), e) : r;
+}
 
 static int write_attr(struct setup *s, const char *text, const char *const *paths, size_t n, struct err *e)
 {

@@ -61,6 +61,28 @@ int fs_mount(const char *type, const char *source, const char *const *data, size
 	return fd;
 }
 
+int fs_reconfigure(int mountfd, const char *const *data, size_t n_data, struct err *e)
+{
+	_cleanup_fd_ int ctx = fspick(mountfd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+	char why[300];
+	int r;
+
+	if (ctx < 0)
+		return err_set(e, errno, "remount: %s", strerror(errno));
+	for (size_t i = 0; i < n_data; i++) {
+		r = set_option(ctx, data[i]);
+		if (r < 0) {
+			context_log(ctx, why, sizeof(why));
+			return err_set(e, -r, "remount: option \"%s\": %s%s", data[i], strerror(-r), why);
+		}
+	}
+	if (fsconfig(ctx, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) == 0)
+		return 0;
+	r = errno;
+	context_log(ctx, why, sizeof(why));
+	return err_set(e, r, "remount: %s%s", strerror(r), why);
+}
+
 int mount_clone(int dirfd, const char *path, bool recursive)
 {
 	int fd = open_tree(dirfd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0));

@@ -14,9 +14,13 @@ enum option_kind {
 	OPT_REC_SET,
 	OPT_REC_CLEAR,
 	OPT_ATIME,
+	OPT_REC_ATIME,
 	OPT_PROPAGATION,
 	OPT_BIND,
-	OPT_REFUSED
+	OPT_SUPER,
+	OPT_IDMAP,
+	OPT_REMOUNT,
+	OPT_COPYUP,
 };
 struct option_row {
 	const char *name;
@@ -27,6 +31,19 @@ struct option_row {
 
 static const struct option_row option_table[] = {
 	{ "defaults", OPT_NOTHING, 0, false },
+	/* Words of mount(8) that fsconfig(2) has no counterpart of: nothing is ever logged here, and filesystems that count
+	 * versions of inodes always do. */
+	{ "silent", OPT_NOTHING, 0, false },
+	{ "loud", OPT_NOTHING, 0, false },
+	{ "iversion", OPT_NOTHING, 0, false },
+	{ "noiversion", OPT_NOTHING, 0, false },
+	{ "sync", OPT_SUPER, 0, false },
+	{ "async", OPT_SUPER, 0, false },
+	{ "dirsync", OPT_SUPER, 0, false },
+	{ "lazytime", OPT_SUPER, 0, false },
+	{ "nolazytime", OPT_SUPER, 0, false },
+	{ "mand", OPT_SUPER, 0, false },
+	{ "nomand", OPT_SUPER, 0, false },
 	{ "ro", OPT_SET, MOUNT_ATTR_RDONLY, false },
 	{ "rw", OPT_CLEAR, MOUNT_ATTR_RDONLY, false },
 	{ "nosuid", OPT_SET, MOUNT_ATTR_NOSUID, false },
@@ -67,13 +84,16 @@ static const struct option_row option_table[] = {
 	{ "rshared", OPT_PROPAGATION, MS_SHARED, true },
 	{ "unbindable", OPT_PROPAGATION, MS_UNBINDABLE, false },
 	{ "runbindable", OPT_PROPAGATION, MS_UNBINDABLE, true },
-	{ "idmap", OPT_REFUSED, 0, false },
-	{ "ridmap", OPT_REFUSED, 0, false },
-	{ "remount", OPT_REFUSED, 0, false },
-	{ "tmpcopyup", OPT_REFUSED, 0, false },
-	{ "rrelatime", OPT_REFUSED, 0, false },
-	{ "rnoatime", OPT_REFUSED, 0, false },
-	{ "rstrictatime", OPT_REFUSED, 0, false },
+	{ "ratime", OPT_REC_ATIME, MOUNT_ATTR_RELATIME, false },
+	{ "rrelatime", OPT_REC_ATIME, MOUNT_ATTR_RELATIME, false },
+	{ "rnorelatime", OPT_REC_ATIME, MOUNT_ATTR_STRICTATIME, false },
+	{ "rnoatime", OPT_REC_ATIME, MOUNT_ATTR_NOATIME, false },
+	{ "rstrictatime", OPT_REC_ATIME, MOUNT_ATTR_STRICTATIME, false },
+	{ "rnostrictatime", OPT_REC_ATIME, MOUNT_ATTR_RELATIME, false },
+	{ "idmap", OPT_IDMAP, 0, false },
+	{ "ridmap", OPT_IDMAP, 0, true },
+	{ "remount", OPT_REMOUNT, 0, false },
+	{ "tmpcopyup", OPT_COPYUP, 0, false },
 };
 
 static const struct option_row *option_find(const char *name)
@@ -84,29 +104,44 @@ static const struct option_row *option_find(const char *name)
 	return NULL;
 }
 
-static int option_apply(const struct option_row *row, struct mount_plan *p, struct err *e)
+static void option_apply(const struct option_row *row, struct mount_plan *p)
 {
 	switch (row->kind) {
-	case OPT_NOTHING: return 0;
-	case OPT_SET: p->attrs |= row->value; return 0;
-	case OPT_CLEAR: p->attrs &= ~row->value; return 0;
-	case OPT_REC_SET: p->rec_attrs |= row->value; return 0;
-	case OPT_REC_CLEAR: p->rec_attrs &= ~row->value; return 0;
+	case OPT_NOTHING: break;
+	case OPT_SET:
+		p->attrs |= row->value;
+		p->cleared &= ~row->value;
+		break;
+	case OPT_CLEAR:
+		p->attrs &= ~row->value;
+		p->cleared |= row->value;
+		break;
+	case OPT_REC_SET: p->rec_attrs |= row->value; break;
+	case OPT_REC_CLEAR: p->rec_attrs &= ~row->value; break;
 	case OPT_ATIME:
 		p->atime = row->value;
 		p->has_atime = true;
-		return 0;
+		break;
+	case OPT_REC_ATIME:
+		p->rec_atime = row->value;
+		p->has_rec_atime = true;
+		break;
 	case OPT_PROPAGATION:
 		p->propagation = row->value;
 		p->is_propagation_recursive = row->is_recursive;
-		return 0;
+		break;
 	case OPT_BIND:
 		p->is_bind = true;
 		p->is_recursive = row->is_recursive;
-		return 0;
-	case OPT_REFUSED: break;
+		break;
+	case OPT_SUPER: p->super[p->n_super++] = row->name; break;
+	case OPT_IDMAP:
+		p->is_idmap = true;
+		p->is_idmap_recursive = row->is_recursive;
+		break;
+	case OPT_REMOUNT: p->is_remount = true; break;
+	case OPT_COPYUP: p->is_copyup = true; break;
 	}
-	return err_set(e, ENOTSUP, "mount option \"%s\" is not supported: leave it out", row->name);
 }
 
 int mount_options_parse(char *const *options, struct mount_plan *ret, struct err *e)
@@ -114,21 +149,18 @@ int mount_options_parse(char *const *options, struct mount_plan *ret, struct err
 	struct mount_plan p = { .data = NULL };
 
 	p.data = calloc(strv_len(options) + 1, sizeof(*p.data));
-	if (!p.data)
+	p.super = calloc(strv_len(options) + 1, sizeof(*p.super));
+	if (!p.data || !p.super) {
+		mount_plan_done(&p);
 		return err_set(e, ENOMEM, "mount options: out of memory");
+	}
 	for (size_t i = 0; options && options[i]; i++) {
 		const struct option_row *row = option_find(options[i]);
-		int r;
 
-		if (!row) {
+		if (row)
+			option_apply(row, &p);
+		else
 			p.data[p.n_data++] = options[i];
-			continue;
-		}
-		r = option_apply(row, &p, e);
-		if (r < 0) {
-			mount_plan_done(&p);
-			return r;
-		}
 	}
 	*ret = p;
 	return 0;
@@ -136,8 +168,8 @@ int mount_options_parse(char *const *options, struct mount_plan *ret, struct err
 
 void mount_plan_done(struct mount_plan *p)
 {
-	free(p->data);
-	p->data = NULL;
+	free_ptr(&p->data);
+	free_ptr(&p->super);
 }
 
 int mount_propagation_parse(const char *s, uint64_t *ret, bool *ret_recursive, struct err *e)

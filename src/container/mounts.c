@@ -1,5 +1,6 @@
 /* mounts: spec->mounts, in their order. Sources are cloned or made detached, targets resolved once below the root, the one
  * moved onto the other by fd. Called as steps:
+ *   mounts_open_mapped  (mount_idmap.c) in the parent: what only it has the right to
  *   mounts_open_shared  before the tree becomes private: binds that want events from the host must be cloned while the source
  *                       still is in its peer group
  *   mounts_private      cuts the tree off the host's
@@ -41,7 +42,7 @@ bool path_is_late(const struct spec *s, const char *path)
 	return false;
 }
 
-static bool has_bind(const struct spec_mount *m)
+bool mount_is_bind(const struct spec_mount *m)
 {
 	if (streq0(m->type, "bind"))
 		return true;
@@ -51,17 +52,30 @@ static bool has_bind(const struct spec_mount *m)
 	return false;
 }
 
-static int open_source(const struct spec_mount *m, const struct mount_plan *plan, struct err *e)
+int mount_open_source(struct setup *s, const struct spec_mount *m, const struct mount_plan *plan, struct err *e)
 {
+	_cleanup_free_ char *full = NULL;
 	int fd;
 
-	if (!m->source || m->source[0] != '/')
+	if (!m->source || !*m->source || (m->source[0] != '/' && !s->args->bundle))
 		return err_set(e, EINVAL, "source \"%s\": expected an absolute path", m->source ? m->source : "");
-	fd = mount_clone(AT_FDCWD, m->source, plan->is_recursive);
+	/* config.md §mounts: "absolute or relative to the bundle". */
+	full = m->source[0] == '/' ? strdup(m->source) : str_fmt("%s/%s", s->args->bundle, m->source);
+	if (!full)
+		return err_set(e, ENOMEM, "source: out of memory");
+	fd = mount_clone(AT_FDCWD, full, plan->is_recursive);
 	if (fd == -EINVAL)
 		return err_set(e, EINVAL, "source %s: can't be bound: it is unbindable, or holds locked mounts (use rbind)",
 			       m->source);
 	return fd < 0 ? err_set(e, -fd, "source %s: %s", m->source, strerror(-fd)) : fd;
+}
+
+static bool mount_is_remount(const struct spec_mount *m)
+{
+	for (size_t i = 0; m->options && m->options[i]; i++)
+		if (streq(m->options[i], "remount"))
+			return true;
+	return false;
 }
 
 static int check_mount(const struct spec_mount *m, struct err *e)
@@ -70,9 +84,7 @@ static int check_mount(const struct spec_mount *m, struct err *e)
 		return err_set(e, EINVAL, "destination \"%s\": expected an absolute path", m->destination ? m->destination : "");
 	if (path_is_under("/", m->destination))
 		return err_set(e, EINVAL, "destination %s: the root itself can't be mounted over", m->destination);
-	if (m->n_uid_mappings > 0 || m->n_gid_mappings > 0)
-		return err_set(e, ENOTSUP, "id mappings of a mount are not supported: leave them out");
-	if (!has_bind(m) && !m->type)
+	if (!mount_is_bind(m) && !m->type && !mount_is_remount(m))
 		return err_set(e, EINVAL, "has neither a type nor the option bind");
 	return 0;
 }
@@ -93,15 +105,17 @@ static int check_proc(const struct spec_mount *m, int source, struct err *e)
 static int do_bind(struct setup *s, size_t i, const struct mount_plan *plan, struct err *e)
 {
 	const struct spec_mount *m = &s->spec->mounts[i];
-	_cleanup_fd_ int fd = s->bind_fd && s->bind_fd[i] >= 0 ? TAKE_FD(s->bind_fd[i]) : open_source(m, plan, e), target = -1;
+	_cleanup_fd_ int fd = s->bind_fd && s->bind_fd[i] >= 0 ? TAKE_FD(s->bind_fd[i]) : mount_open_source(s, m, plan, e),
+			 target = -1;
 	uint64_t propagation = plan->propagation ? plan->propagation : MS_PRIVATE;
 	struct stat st;
 	int r;
 
 	if (fd < 0)
 		return fd;
-	if (plan->n_data > 0)
-		return err_set(e, EINVAL, "option \"%s\": not one that a bind mount knows", plan->data[0]);
+	if (plan->n_data > 0 || plan->is_copyup)
+		return err_set(e, EINVAL, "option \"%s\": not one that a bind mount knows",
+			       plan->n_data > 0 ? plan->data[0] : "tmpcopyup");
 	if (fstat(fd, &st) < 0)
 		return err_set(e, errno, "source %s: %s", m->source, strerror(errno));
 	r = check_proc(m, fd, e);
@@ -109,8 +123,8 @@ static int do_bind(struct setup *s, size_t i, const struct mount_plan *plan, str
 		return r;
 	if (plan->attrs || plan->has_atime)
 		r = mount_attrs(fd, false, plan->attrs | plan->atime, plan->has_atime ? MOUNT_ATTR__ATIME : 0, 0);
-	if (r == 0 && plan->rec_attrs)
-		r = mount_attrs(fd, true, plan->rec_attrs, 0, 0);
+	if (r == 0 && (plan->rec_attrs || plan->has_rec_atime))
+		r = mount_attrs(fd, true, plan->rec_attrs | plan->rec_atime, plan->has_rec_atime ? MOUNT_ATTR__ATIME : 0, 0);
 	if (r == 0 && propagation != MS_SHARED)
 		r = mount_attrs(fd, plan->is_propagation_recursive || !plan->propagation, 0, 0, propagation);
 	if (r < 0)
@@ -141,24 +155,71 @@ static int proc_mount(struct setup *s, const struct mount_plan *plan, uint64_t a
 	return fd;
 }
 
+/* Labels are for the files that the filesystem is given; those of the kernel's own views are the kernel's. */
+static bool takes_label(const char *type) { return !streq(type, "proc") && !streq(type, "sysfs"); }
+
+/* A new instance: what is left of the options, those of whole filesystems, the label. */
+static int new_fs(struct setup *s, const struct spec_mount *m, const struct mount_plan *plan, uint64_t attrs, struct err *e)
+{
+	_cleanup_free_ const char **data = calloc(plan->n_data + plan->n_super + 1, sizeof(*data));
+	const char *label = s->spec->mount_label;
+	_cleanup_free_ char *context = label && *label && takes_label(m->type) ? str_fmt("context=%s", label) : NULL;
+	size_t n = 0;
+
+	if (!data || (label && *label && takes_label(m->type) && !context))
+		return err_set(e, ENOMEM, "options: out of memory");
+	for (size_t i = 0; i < plan->n_data; i++)
+		data[n++] = plan->data[i];
+	for (size_t i = 0; i < plan->n_super; i++)
+		data[n++] = plan->super[i];
+	if (context)
+		data[n++] = context;
+	return fs_mount(m->type, m->source && *m->source ? m->source : m->type, data, n, attrs, e);
+}
+
+static bool has_data(const struct mount_plan *plan, const char *key)
+{
+	for (size_t i = 0; i < plan->n_data; i++)
+		if (str_after(plan->data[i], key))
+			return true;
+	return false;
+}
+
+/* tmpcopyup: while it can still be written to. */
+static int new_copy(struct setup *s, const struct spec_mount *m, const struct mount_plan *plan, uint64_t attrs, int target,
+		    struct err *e)
+{
+	_cleanup_fd_ int fd = new_fs(s, m, plan, attrs & ~(uint64_t)MOUNT_ATTR_RDONLY, e);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = copyup(target, fd, has_data(plan, "mode=") || has_data(plan, "uid=") || has_data(plan, "gid="), e);
+	if (r == 0 && (attrs & MOUNT_ATTR_RDONLY) && (r = mount_attrs(fd, false, MOUNT_ATTR_RDONLY, 0, 0)) < 0)
+		r = err_set(e, -r, "read-only: %s", strerror(-r));
+	return r < 0 ? r : TAKE_FD(fd);
+}
+
 static int do_new(struct setup *s, size_t i, const struct mount_plan *plan, struct err *e)
 {
 	const struct spec_mount *m = &s->spec->mounts[i];
 	bool strict = is_kernel_type(m->type) || path_is_kernels(m->destination);
-	uint64_t attrs = plan->attrs | plan->atime | plan->rec_attrs;
+	uint64_t attrs = plan->attrs | (plan->has_rec_atime ? plan->rec_atime : plan->atime) | plan->rec_attrs;
 	_cleanup_fd_ int fd = -1, target = -1;
 	int r = check_proc(m, -1, e);
 
 	if (r < 0)
 		return r;
+	if (plan->is_copyup && !streq(m->type, "tmpfs"))
+		return err_set(e, EINVAL, "option tmpcopyup: for a tmpfs only");
 	target = target_make(s->rootfd, m->destination, TARGET_DIR, strict, e);
 	if (target < 0)
 		return target;
 	if (is_cgroup(m))
 		return mount_cgroup(s, target, plan, e);
-	fd = streq(m->type, "proc")
-		     ? proc_mount(s, plan, attrs, e)
-		     : fs_mount(m->type, m->source && *m->source ? m->source : m->type, plan->data, plan->n_data, attrs, e);
+	fd = streq(m->type, "proc") ? proc_mount(s, plan, attrs, e)
+	     : plan->is_copyup      ? new_copy(s, m, plan, attrs, target, e)
+				    : new_fs(s, m, plan, attrs, e);
 	if (fd < 0)
 		return fd;
 	r = mount_attach(fd, target);
@@ -179,7 +240,9 @@ static int do_mount(struct setup *s, size_t i, struct err *e)
 	int r = mount_options_parse(m->options, &plan, e);
 
 	if (r == 0)
-		r = has_bind(m) ? do_bind(s, i, &plan, e) : do_new(s, i, &plan, e);
+		r = plan.is_remount    ? mount_remount(s, m, &plan, e)
+		    : mount_is_bind(m) ? do_bind(s, i, &plan, e)
+				       : do_new(s, i, &plan, e);
 	return r < 0 ? err_push(e, r, "mount %s", m->destination) : 0;
 }
 
@@ -208,25 +271,30 @@ static int open_if_shared(struct setup *s, size_t i, struct err *e)
 	_cleanup_(mount_plan_done) struct mount_plan plan = { .data = NULL };
 	int r = check_mount(m, e);
 
-	if (r == 0 && has_bind(m))
+	if (r == 0 && mount_is_bind(m) && s->bind_fd[i] < 0)
 		r = mount_options_parse(m->options, &plan, e);
-	if (r == 0 && (plan.propagation == MS_SHARED || plan.propagation == MS_SLAVE)) {
-		r = open_source(m, &plan, e);
+	if (r == 0 && !plan.is_remount && (plan.propagation == MS_SHARED || plan.propagation == MS_SLAVE)) {
+		r = mount_open_source(s, m, &plan, e);
 		if (r >= 0)
 			s->bind_fd[i] = r;
 	}
 	return r < 0 ? err_push(e, r, "mount %s", m->destination ? m->destination : "without destination") : 0;
 }
 
-int mounts_open_shared(struct setup *s, struct err *e)
+int mounts_alloc_binds(struct setup *s, struct err *e)
 {
-	int r = 0;
-
 	s->bind_fd = calloc(s->spec->n_mounts + 1, sizeof(*s->bind_fd));
 	if (!s->bind_fd)
 		return err_set(e, ENOMEM, "out of memory");
 	for (size_t i = 0; i < s->spec->n_mounts; i++)
 		s->bind_fd[i] = -1;
+	return 0;
+}
+
+int mounts_open_shared(struct setup *s, struct err *e)
+{
+	int r = 0;
+
 	for (size_t i = 0; i < s->spec->n_mounts && r == 0; i++)
 		r = open_if_shared(s, i, e);
 	return r;

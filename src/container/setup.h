@@ -164,7 +164,9 @@ int ns_net(struct setup *s, struct err *e);               /* child: the network 
 
 /* ---- userns.c ---- */
 int userns_write_maps(struct setup *s, struct err *e); /* parent; then SYNC_MAPPED */
-int userns_enter(struct setup *s, struct err *e);      /* child: waits for the maps, becomes root of it */
+/* file: "uid_map" or "gid_map" of the process, which is in a new user namespace. */
+int userns_write_map(pid_t pid, const char *file, const struct spec_idmap *m, size_t n, struct err *e);
+int userns_enter(struct setup *s, struct err *e); /* child: waits for the maps, becomes root of it */
 int exec_userns_root(struct setup *s, struct err *e);
 
 /* ---- exec.c ---- */
@@ -204,15 +206,21 @@ bool path_is_kernels(const char *path); /* /proc, /sys, /dev and below */
 
 /* ---- mount_flags.c ---- */
 struct mount_plan {
-	uint64_t attrs; /* MOUNT_ATTR_*, without atime */
-	uint64_t atime; /* MOUNT_ATTR_{RELATIME,NOATIME,STRICTATIME} */
+	uint64_t attrs;   /* MOUNT_ATTR_*, without atime */
+	uint64_t cleared; /* those of "rw", "dev" ...: only a remount acts on them */
+	uint64_t atime;   /* MOUNT_ATTR_{RELATIME,NOATIME,STRICTATIME} */
 	bool has_atime;
-	uint64_t rec_attrs;   /* recursive ones ("rro") */
+	uint64_t rec_attrs; /* recursive ones ("rro") */
+	uint64_t rec_atime; /* as atime ("rnoatime") */
+	bool has_rec_atime;
 	uint64_t propagation; /* MS_PRIVATE ..., 0 = not given */
 	bool is_propagation_recursive;
 	bool is_bind, is_recursive;
+	bool is_idmap, is_idmap_recursive, is_remount, is_copyup;
 	const char **data; /* what is left for the filesystem: borrowed strings, n_data */
 	size_t n_data;
+	const char **super; /* "sync" ...: for whole filesystems, so not for binds; borrowed, n_super */
+	size_t n_super;
 };
 int mount_options_parse(char *const *options, struct mount_plan *ret, struct err *e);
 void mount_plan_done(struct mount_plan *p);
@@ -226,7 +234,17 @@ int mount_clone(int dirfd, const char *path, bool recursive); /* open_tree(CLONE
 int mount_attrs(int fd, bool recursive, uint64_t set, uint64_t clear, uint64_t propagation);
 int mount_attach(int mountfd, int targetfd); /* moves it onto the target */
 
-/* ---- mounts.c, mount_cgroup.c ---- */
+int fs_reconfigure(int mountfd, const char *const *data, size_t n_data, struct err *e);
+
+/* ---- mounts.c, mount_cgroup.c, mount_idmap.c, copyup.c ---- */
+int mounts_open_mapped(struct setup *s, struct err *e); /* parent */
+int mounts_alloc_binds(struct setup *s, struct err *e);
+bool mount_is_bind(const struct spec_mount *m);
+/* A detached clone of a bind's source; relative ones begin at the bundle. */
+int mount_open_source(struct setup *s, const struct spec_mount *m, const struct mount_plan *plan, struct err *e);
+int mount_remount(struct setup *s, const struct spec_mount *m, const struct mount_plan *plan, struct err *e);
+/* Copies what the directory `target` holds into the mount's root, and its owner, mode and times unless keep_mode. */
+int copyup(int target, int mountfd, bool keep_mode, struct err *e);
 int mounts_open_shared(struct setup *s, struct err *e);
 int mounts_private(struct setup *s, struct err *e);
 int mounts_apply(struct setup *s, struct err *e);
@@ -265,8 +283,9 @@ int affinity_initial(struct setup *s, struct err *e); /* stage of an exec */
 int affinity_final(struct setup *s, struct err *e);
 int cwd_make(struct setup *s, struct err *e);
 int cwd_enter(struct setup *s, struct err *e);
-int privs_apply(struct setup *s, struct err *e);       /* umask, no_new_privs, death signal */
-int lsm_apply(struct setup *s, struct err *e);         /* lsm.c */
+int privs_apply(struct setup *s, struct err *e); /* umask, no_new_privs, death signal */
+int lsm_check(struct setup *s, struct err *e);   /* lsm.c, parent */
+int lsm_apply(struct setup *s, struct err *e);
 int program_find(struct setup *s, struct err *e);      /* program.c */
 int program_exec(struct setup *s, struct err *e);      /* last step: seccomp, capabilities, execve */
 int hooks_run_runtime(struct setup *s, struct err *e); /* hooks.c, parent */

@@ -5,7 +5,9 @@
 
 const struct step create_steps[] = {
 	{ "check", STEP_BEFORE, check_spec },
+	{ "security modules", STEP_BEFORE, lsm_check },
 	{ "namespaces to join", STEP_BEFORE, ns_open },
+	{ "mapped binds", STEP_BEFORE, mounts_open_mapped }, /* the child may have no right to */
 	{ "cgroup", STEP_BEFORE, cgroup_make_early },
 	/* --- clone3: from here on parent and child work side by side --- */
 	{ "cgroup", STEP_BESIDE, cgroup_make_beside },
@@ -60,6 +62,7 @@ const struct step create_steps[] = {
 _Static_assert(ARRAY_SIZE(create_steps) <= STEP_MAX, "sync_report has room for each step's time");
 
 const struct step exec_steps[] = {
+	{ "security modules", STEP_BEFORE, lsm_check },
 	{ "oom score", STEP_BESIDE, oom_score_apply },
 
 	{ "session", STEP_CHILD, child_session },

@@ -7,13 +7,13 @@
 
 #include "setup.h"
 
-static int write_map(pid_t pid, const char *file, const struct spec_idmap *m, size_t n, struct err *e)
+int userns_write_map(pid_t pid, const char *file, const struct spec_idmap *m, size_t n, struct err *e)
 {
 	_cleanup_buf_ struct buf b = { 0 };
 	int r;
 
 	if (n == 0)
-		return err_set(e, EINVAL, "a new user namespace needs linux.%s",
+		return err_set(e, EINVAL, "a new user namespace needs %s",
 			       streq(file, "uid_map") ? "uidMappings" : "gidMappings");
 	for (size_t i = 0; i < n; i++) {
 		struct spec_idmap range = m[i];
@@ -49,9 +49,9 @@ int userns_write_maps(struct setup *s, struct err *e)
 		if (r < 0)
 			return err_set(e, -r, "setgroups: %s", strerror(-r));
 	}
-	r = write_map(pid, "uid_map", spec->uid_mappings, spec->n_uid_mappings, e);
+	r = userns_write_map(pid, "uid_map", spec->uid_mappings, spec->n_uid_mappings, e);
 	if (r == 0)
-		r = write_map(pid, "gid_map", spec->gid_mappings, spec->n_gid_mappings, e);
+		r = userns_write_map(pid, "gid_map", spec->gid_mappings, spec->n_gid_mappings, e);
 	if (r < 0)
 		return r;
 	r = sync_send(s->sock, SYNC_MAPPED, pid);

@@ -90,7 +90,7 @@ static const struct field linux_fields[] = {
 	SPEC_ROW("maskedPaths", FIELD_STRV, spec, masked_paths),
 	SPEC_ROW("readonlyPaths", FIELD_STRV, spec, readonly_paths),
 	SPEC_ROW("sysctl", FIELD_MAP, spec, sysctl, FIELD_OMIT_EMPTY),
-	SPEC_REFUSED("mountLabel"),
+	SPEC_ROW("mountLabel", FIELD_STRING, spec, mount_label),
 	SPEC_REFUSED("intelRdt"),
 	SPEC_ROW("personality", FIELD_OBJECT_PTR, spec, personality, 0, spec_personality_fields, sizeof(struct spec_personality)),
 	SPEC_REFUSED("netDevices"),
@@ -164,6 +164,8 @@ int spec_parse(const char *text, size_t len, struct spec *ret, struct err *e)
 	if (r < 0)
 		return r;
 	r = json_read(o, spec_fields, &s, "", e);
+	if (r == 0)
+		r = spec_mounts_from_root(&s, e);
 	if (r == 0)
 		r = check_spec(&s, e);
 	if (r < 0)

@@ -199,6 +199,7 @@ struct spec {
 	struct spec_resources resources;
 	struct spec_seccomp *seccomp;
 	char *rootfs_propagation;
+	char *mount_label; /* SELinux context of the files of new filesystems */
 	char **masked_paths, **readonly_paths;
 	struct string_map sysctl, annotations;
 	struct spec_memory_policy *memory_policy; /* NULL = as the runtime's */

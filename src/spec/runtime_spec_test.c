@@ -60,7 +60,7 @@ static int parse(const char *text, struct spec *s)
 	"\"valueTwo\":1,"                                                                                                        \
 	"\"op\":\"SCMP_CMP_MASKED_EQ\"}]},{\"names\":[\"x\",\"y\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":0}]},"             \
 	"\"rootfsPropagation\":\"rprivate\",\"maskedPaths\":[\"/proc/kcore\"],\"readonlyPaths\":[\"/proc/sys\"],"                \
-	"\"sysctl\":{\"net.ipv4.ip_forward\":\"1\"},\"personality\":{\"domain\":\"LINUX32\"},"                                   \
+	"\"sysctl\":{\"net.ipv4.ip_forward\":\"1\"},\"mountLabel\":\"c\",\"personality\":{\"domain\":\"LINUX32\"},"              \
 	"\"memoryPolicy\":{\"mode\":\"MPOL_INTERLEAVE\",\"nodes\":\"2-3\",\"flags\":[\"MPOL_F_STATIC_NODES\"]}}}"
 
 TEST(a_config_with_every_property_survives_a_round_trip)
@@ -176,8 +176,7 @@ TEST(every_error_names_its_path)
 		{ LINUX("\"timeOffsets\":{\"boottime\":{\"nanosecs\":1000000000}}"),
 		  ".linux.timeOffsets.boottime.nanosecs: expected 0 to 999999999" },
 		{ TOP("\"domainname\":\"x\""), ".domainname: needs a namespace of type \"uts\"" },
-		{ TOP("\"mounts\":[{\"destination\":\"proc\"}]"),
-		  ".mounts[0].destination: expected an absolute path, found \"proc\"" },
+		{ TOP("\"mounts\":[{\"destination\":\"\"}]"), ".mounts[0].destination: expected a path, found \"\"" },
 		{ TOP("\"mounts\":[{\"destination\":\"/\",\"options\":[5]}]"),
 		  ".mounts[0].options[0]: expected a string, found 5" },
 		{ TOP("\"mounts\":[{\"destination\":\"/\",\"uidMappings\":[{\"containerID\":0,\"hostID\":0,\"size\":1}]}]"),
@@ -213,7 +212,7 @@ TEST(every_error_names_its_path)
 		{ LINUX("\"maskedPaths\":[\"/a\",\"b\"]"), ".linux.maskedPaths[1]: expected an absolute path" },
 		{ LINUX("\"readonlyPaths\":[\"b\"]"), ".linux.readonlyPaths[0]: expected an absolute path" },
 		{ LINUX("\"rootfsPropagation\":\"public\""), ".linux.rootfsPropagation: \"public\" is none of" },
-		{ LINUX("\"mountLabel\":\"x\""), ".linux.mountLabel: not supported" },
+		{ LINUX("\"mountLabel\":5"), ".linux.mountLabel: expected a string, found 5" },
 		{ LINUX("\"intelRdt\":{\"closID\":\"x\"}"), ".linux.intelRdt: not supported" },
 		{ LINUX("\"sysctl\":{\"a\":1}"), ".linux.sysctl[\"a\"]: expected a string, found 1" },
 		{ RES("\"devices\":[{}]"), ".linux.resources.devices[0].allow: missing" },
@@ -267,6 +266,16 @@ TEST(every_error_names_its_path)
 			TAP_FAIL("%s -> %s (expected: %s)", rows[i].text, E.msg, rows[i].why);
 		ok(strncmp(E.msg, "config.json: ", 13) == 0);
 	}
+}
+
+TEST(a_relative_destination_is_below_the_root)
+{
+	struct spec s;
+
+	is_int(parse(TOP("\"mounts\":[{\"destination\":\"proc\",\"type\":\"proc\"},{\"destination\":\"./x\"}]"), &s), 0);
+	is_str(s.mounts[0].destination, "/proc");
+	is_str(s.mounts[1].destination, "/./x");
+	spec_done(&s);
 }
 
 TEST(R24_a_map_of_70_kilobytes_is_refused_whole)

@@ -20,6 +20,39 @@ const struct field spec_mount_fields[] = {
 	{ NULL },
 };
 
+/* config.md: a relative destination "MUST be interpreted as relative to "/"". From here on there are none. */
+int spec_mounts_from_root(struct spec *s, struct err *e)
+{
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		struct spec_mount *m = &s->mounts[i];
+		char *full;
+
+		if (!*m->destination)
+			return err_set(e, EINVAL, ".mounts[%zu].destination: expected a path, found \"\"", i);
+		if (m->destination[0] == '/')
+			continue;
+		full = str_fmt("/%s", m->destination);
+		if (!full)
+			return err_set(e, ENOMEM, ".mounts[%zu].destination: out of memory", i);
+		free(m->destination);
+		m->destination = full;
+	}
+	return 0;
+}
+
+static int check_mount_maps(const struct spec_mount *m, size_t i, struct err *e)
+{
+	char path[64];
+	int r;
+
+	if (!m->n_uid_mappings != !m->n_gid_mappings)
+		return err_set(e, EINVAL, ".mounts[%zu]: uidMappings and gidMappings go together", i);
+	snprintf(path, sizeof path, ".mounts[%zu].uidMappings", i);
+	r = spec_check_idmaps(m->uid_mappings, m->n_uid_mappings, path, e);
+	snprintf(path, sizeof path, ".mounts[%zu].gidMappings", i);
+	return r < 0 ? r : spec_check_idmaps(m->gid_mappings, m->n_gid_mappings, path, e);
+}
+
 int spec_check_mounts(const struct spec *s, struct err *e)
 {
 	for (size_t i = 0; i < s->n_mounts; i++) {
@@ -27,8 +60,9 @@ int spec_check_mounts(const struct spec *s, struct err *e)
 		int r = spec_check_absolute(m->destination, e, ".mounts[%zu].destination", i);
 		if (r < 0)
 			return r;
-		if (!m->n_uid_mappings != !m->n_gid_mappings)
-			return err_set(e, EINVAL, ".mounts[%zu]: uidMappings and gidMappings go together", i);
+		r = check_mount_maps(m, i, e);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }

@@ -50,6 +50,7 @@ void spec_ns_free(void *member);
 
 /* What tables can't say: values that depend on each other or come from a set. Paths in errors begin at the top. */
 int spec_check_process(const struct spec_process *p, const char *path, struct err *e);
+int spec_mounts_from_root(struct spec *s, struct err *e); /* relative destinations made absolute */
 int spec_check_mounts(const struct spec *s, struct err *e);
 int spec_check_linux(const struct spec *s, struct err *e);
 int spec_check_resources(const struct spec_resources *r, struct err *e);
