@@ -52,37 +52,67 @@ static int check_rule(const struct spec_device_rule *r, size_t i, struct err *e)
 	return 0;
 }
 
-/* A rule that an earlier one of the same verdict makes needless is left out; an earlier one that it replaces goes. */
+static bool meet(int64_t a, int64_t b) { return a == -1 || b == -1 || a == b; }
+
+static bool overlap(const struct spec_device_rule *a, const struct spec_device_rule *b)
+{
+	return a->type == b->type && meet(a->major, b->major) && meet(a->minor, b->minor) && strpbrk(a->access, b->access);
+}
+
+/* What `from` says of access behind `later` no longer counts. */
+static void access_subtract(char from[4], const char *later)
+{
+	size_t n = 0;
+
+	for (const char *s = from; *s; s++)
+		if (!strchr(later, *s))
+			from[n++] = *s;
+	from[n] = '\0';
+}
+
+/* The last rule for a device and a letter decides: letters of earlier rules that it covers go, and it stays itself only
+ * where it changes anything. */
 static void policy_add(struct device_policy *p, struct spec_device_rule r)
 {
+	bool is_needed = r.allow != p->default_allow;
 	size_t kept = 0;
 
 	if (!r.access[0])
 		memcpy(r.access, "rwm", 4);
 	for (size_t i = 0; i < p->n; i++) {
-		const struct spec_device_rule *x = &p->rules[i];
-		bool same_verdict = x->allow == r.allow;
-		if (same_verdict && covers(x, &r) && covers_access(x->access, r.access)) {
-			bool cut = false; /* unless a rule in between took something of it away */
-			for (size_t k = i + 1; k < p->n; k++)
-				cut |= p->rules[k].allow != r.allow;
-			if (!cut)
-				return;
-		}
+		struct spec_device_rule x = p->rules[i];
+		if (covers(&r, &x) && (x.allow != r.allow || covers_access(r.access, x.access)))
+			access_subtract(x.access, r.access);
+		if (x.access[0])
+			p->rules[kept++] = x;
 	}
-	for (size_t i = 0; i < p->n; i++)
-		if (!(covers(&r, &p->rules[i]) && covers_access(r.access, p->rules[i].access)))
-			p->rules[kept++] = p->rules[i];
 	p->n = kept;
-	/* A rule that says what happens anyway is needed only where an opposite one stands before it. */
-	if (r.allow == p->default_allow) {
-		bool opposed = false;
-		for (size_t i = 0; i < p->n; i++)
-			opposed |= p->rules[i].allow != r.allow;
-		if (!opposed)
-			return;
+	for (size_t i = 0; i < p->n; i++) {
+		const struct spec_device_rule *x = &p->rules[i];
+		if (x->allow != r.allow)
+			is_needed |= overlap(x, &r);
 	}
-	p->rules[p->n++] = r;
+	/* Said already, and nothing behind that took any of it back. */
+	for (size_t i = 0; is_needed && i < p->n; i++) {
+		const struct spec_device_rule *x = &p->rules[i];
+		if (x->allow != r.allow || !covers(x, &r) || !covers_access(x->access, r.access))
+			continue;
+		is_needed = false;
+		for (size_t k = i + 1; k < p->n; k++)
+			is_needed |= p->rules[k].allow != r.allow && overlap(&p->rules[k], &r);
+	}
+	if (is_needed)
+		p->rules[p->n++] = r;
+}
+
+/* Default devices count as rules behind the user's, as in runc. Where all is allowed but what the user took away by a whole
+ * class, there the user is obeyed. */
+static void policy_add_default(struct device_policy *p, const struct spec_device_rule *d)
+{
+	for (size_t i = 0; p->default_allow && i < p->n; i++)
+		if (overlap(&p->rules[i], d) && !covers(d, &p->rules[i]))
+			return;
+	policy_add(p, *d);
 }
 
 static void policy_add_typed(struct device_policy *p, const struct spec_device_rule *r)
@@ -120,8 +150,8 @@ int device_policy_make(const struct spec_device_rule *rules, size_t n, struct de
 	for (size_t i = 0; i < n; i++)
 		if (rules[i].type != 'p') /* FIFOs are nobody's device */
 			policy_add_typed(&p, &rules[i]);
-	for (size_t i = 0; !p.default_allow && i < ARRAY_SIZE(defaults); i++)
-		policy_add(&p, defaults[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)
+		policy_add_default(&p, &defaults[i]);
 	*ret = p;
 	return 0;
 }

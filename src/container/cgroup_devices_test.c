@@ -81,6 +81,34 @@ TEST(a_deny_of_an_equal_allow_leaves_nothing)
 	device_policy_done(&p);
 }
 
+TEST(a_deny_of_some_letters_leaves_the_others)
+{
+	POLICY(p, { true, 'c', 10, 200, "rwm" }, { false, 'c', 10, 200, "w" }, { false, 'c', -1, -1, "m" });
+	bool found = false;
+
+	for (size_t i = 0; i < p.n; i++) {
+		ok(p.rules[i].allow);
+		if (p.rules[i].major == 10) {
+			found = true;
+			is_str(p.rules[i].access, "r");
+		}
+	}
+	ok(found);
+	device_policy_done(&p);
+}
+
+TEST(default_devices_come_back_unless_their_whole_class_is_denied)
+{
+	POLICY(one, { true, 'a', -1, -1, "rwm" }, { false, 'c', 1, 3, "rwm" }, { false, 'c', 10, 200, "rwm" });
+	is_int(one.n, 1);
+	is_int(one.rules[0].major, 10);
+	device_policy_done(&one);
+	POLICY(all, { true, 'a', -1, -1, "rwm" }, { false, 'c', -1, -1, "rwm" });
+	is_int(all.n, 1);
+	ok(!all.rules[0].allow && all.rules[0].major == -1);
+	device_policy_done(&all);
+}
+
 TEST(bad_rules_are_refused_by_name)
 {
 	struct device_policy p;
@@ -127,6 +155,46 @@ TEST(the_ebpf_program_agrees_with_the_rules)
 	is_int(checked, 2 * 7 * 7 * 6);
 	free(code);
 	device_policy_done(&p);
+}
+
+static unsigned next(uint64_t *seed, unsigned n)
+{
+	*seed = *seed * 6364136223846793005u + 1442695040888963407u;
+	return (unsigned)(*seed >> 33) % n;
+}
+
+TEST(the_last_rule_decides_in_any_order_of_rules)
+{
+	static const char *const access[] = { "r", "w", "m", "rw", "rm", "wm", "rwm", "" };
+	static const int64_t numbers[] = { -1, 8, 9 };
+	uint64_t seed = 1;
+
+	for (unsigned round = 0; round < 3000; round++) {
+		struct spec_device_rule rules[7] = { { false, 'a', -1, -1, "rwm" } };
+		size_t n = 2 + next(&seed, ARRAY_SIZE(rules) - 1), len;
+		struct device_policy p;
+		struct bpf_insn *code;
+		for (size_t i = 1; i < n; i++) {
+			rules[i] = (struct spec_device_rule){ next(&seed, 2), "cba"[next(&seed, 8) / 3], numbers[next(&seed, 3)],
+							      numbers[next(&seed, 3)], "" };
+			snprintf(rules[i].access, sizeof rules[i].access, "%s", access[next(&seed, 8)]);
+			if (rules[i].type == 'a' && rules[i].major == -1 && rules[i].minor == -1)
+				rules[i].major = 8; /* a new default is tested elsewhere */
+		}
+		is_int(device_policy_make(rules, n, &p, NULL), 0);
+		is_int(device_bpf_assemble(&p, &code, &len), 0);
+		for (unsigned k = 0; k < 2 * 3 * 3 * 7; k++) {
+			char type = "cb"[k % 2];
+			uint32_t major = 7 + k / 2 % 3, minor = 7 + k / 6 % 3;
+			const char *a = access[k / 18];
+			uint32_t bits = (strchr(a, 'm') ? 1u : 0) | (strchr(a, 'r') ? 2u : 0) | (strchr(a, 'w') ? 4u : 0);
+			if (run(code, len, bits << 16 | (type == 'b' ? 1 : 2), major, minor) !=
+			    expected(rules, n, type, major, minor, a))
+				TAP_FAIL("round %u: %c %u:%u %s", round, type, major, minor, a);
+		}
+		free(code);
+		device_policy_done(&p);
+	}
 }
 
 TAP_MAIN()

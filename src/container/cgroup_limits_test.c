@@ -24,6 +24,7 @@ static void fake_open(struct fake *f, bool is_v2, const char *files, const char 
 	int fd;
 
 	E = (struct err){ 0 };
+	*f = (struct fake){ 0 };
 	snprintf(f->dir, sizeof f->dir, "/tmp/berth-test.XXXXXX");
 	ok(mkdtemp(f->dir));
 	fd = open(f->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -212,6 +213,20 @@ TEST(no_limit_is_no_error_where_there_is_none_to_set)
 		  "{\"memory\":{\"kernel\":-1,\"kernelTCP\":-1,\"swap\":-1,\"useHierarchy\":true},\"cpu\":{\"idle\":0}}");
 	if (cgroup_apply(&f.cg, &f.r, &E) < 0)
 		TAP_FAIL("%s", E.msg);
+	fake_close(&f);
+}
+
+TEST(weight_and_leaf_weight_go_into_a_file_each)
+{
+	struct fake f;
+	char text[64];
+
+	fake_open(&f, false, "blkio.weight blkio.leaf_weight", "{\"blockIO\":{\"weight\":20,\"leafWeight\":30}}");
+	is_int(cgroup_apply(&f.cg, &f.r, &E), 0);
+	ok(cgroup_read(&f.cg.places[0], "blkio.weight", text, sizeof text) > 0);
+	is_str(text, "20");
+	ok(cgroup_read(&f.cg.places[0], "blkio.leaf_weight", text, sizeof text) > 0);
+	is_str(text, "30");
 	fake_close(&f);
 }
 

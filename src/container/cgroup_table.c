@@ -171,7 +171,7 @@ int cgroup_apply(struct cgroup *cg, const struct spec_resources *r, struct err *
 		const struct cgroup_knob *k = &knobs[i];
 		int x;
 		/* A function that writes a pair of members at once stands in two adjoining rows. */
-		if (!is_wanted(k, r) || (k->put && k->put == done))
+		if (!is_wanted(k, r) || (is_pair(k) && k->put == done))
 			continue;
 		x = apply_knob(cg, k, r, e);
 		if (x < 0)
