@@ -47,6 +47,9 @@ int cgroup_apply(struct cgroup *cg, const struct spec_resources *r, struct err *
 /* Device rules. is_new: nothing was written there before. */
 int cgroup_apply_devices(struct cgroup *cg, const struct spec_resources *r, bool is_new, struct err *e);
 
+/* cgroup_report()'s "blkio" into o. 0 or -ENOMEM. */
+int cgroup_report_io(struct json_object *o, const struct cgroup *cg);
+
 /* A list of rules in its shortest form: what happens to a device that no exception names, then exceptions to that. Each
  * exception's allow is the opposite of default_allow, except in ordered lists that only eBPF can express. */
 struct device_policy {

@@ -1,6 +1,7 @@
 /* Cgroups on the host at hand: v1, hybrid or v2, as the kernel that runs the test has them. What a layout does not offer is
  * skipped with the reason. */
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -346,6 +347,39 @@ TEST(an_oom_kill_is_counted)
 	ok(s.mem_peak_bytes == 0 || (s.mem_peak_bytes > 20 << 20 && s.mem_peak_bytes <= 24 << 20));
 	ok(s.cpu_ns > 0);
 	teardown(&f);
+}
+
+TEST(out_of_memory_is_told_once_and_the_end_is_told_too)
+{
+	struct fixture f;
+	struct cgroup_oom *w;
+	struct pollfd p = { .events = POLLIN };
+	bool is_v2;
+	int r = 0;
+
+	setup(&f);
+	f.r.memory_limit = 24 << 20;
+	f.r.memory_swap = f.h.has_swap_accounting ? 24 << 20 : SPEC_UNSET;
+	create(&f);
+	if (cgroup_oom_open(f.cg, &w, &f.e) < 0)
+		TAP_FAIL("%s", f.e.msg);
+	p.fd = cgroup_oom_fd(w);
+	is_v2 = cgroup_place_of(f.cg, CG_MEMORY)->is_v2;
+	is_int(poll(&p, 1, 0), 0);
+	is_int(cgroup_oom_next(w), 0);
+	is_int(waitpid(child(&f, eat_memory), NULL, 0) > 0, 1);
+	for (unsigned i = 0; i < 100 && r == 0; i++)
+		if (poll(&p, 1, 100) > 0)
+			r = cgroup_oom_next(w);
+	is_int(r, 1);
+	while (r >= 0 && poll(&p, 1, 100) > 0) /* v1 may tell of several attempts, v2 of the end already */
+		r = cgroup_oom_next(w);
+	teardown(&f);
+	for (unsigned i = 0; i < 100 && r != -ENODEV && !is_v2; i++)
+		if (poll(&p, 1, 100) > 0)
+			r = cgroup_oom_next(w);
+	ok(r == -ENODEV || (r == 1 && is_v2));
+	cgroup_oom_free(w);
 }
 
 static void fork_storm(void)

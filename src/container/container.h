@@ -59,6 +59,17 @@ struct cgroup_stats {
 };
 int cgroup_stats(struct cgroup *cg, struct cgroup_stats *ret, struct err *e);
 struct json_object *cgroup_stats_json(const struct cgroup_stats *s);
+/* The "data" of runc's `events --stats`, as an object that the caller puts. */
+int cgroup_report(struct cgroup *cg, struct json_object **ret, struct err *e);
+/* Out-of-memory events. The fd becomes readable when there may be one; then cgroup_oom_next: 1 = the limit was hit (v1) or a
+ * process killed for it (v2), 0 = nothing of the kind, -ENODEV = the cgroup is gone, or (v2) nothing lives in it any more, which a
+ * kill at the same moment hides: watch the process too. Owned by w. */
+struct cgroup_oom;
+int cgroup_oom_open(struct cgroup *cg, struct cgroup_oom **ret, struct err *e);
+int cgroup_oom_fd(const struct cgroup_oom *w);
+int cgroup_oom_next(struct cgroup_oom *w);
+void cgroup_oom_free(struct cgroup_oom *w);
+DEFINE_CLEANUP(struct cgroup_oom *, cgroup_oom_free)
 int cgroup_pids(struct cgroup *cg, pid_t **ret_pids, size_t *ret_n); /* of the whole subtree */
 
 struct container_args {
