@@ -16,4 +16,5 @@
 #include "path.h"
 #include "spawn.h"
 #include "str.h"
+#include "timeline.h"
 #include "util.h"

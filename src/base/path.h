@@ -23,4 +23,5 @@ int build_id_check(struct err *e);
 /* Names and ids: [A-Za-z0-9][A-Za-z0-9_.-]{0,127}. */
 bool name_is_valid(const char *s);
 /* 64 lower-case hex digits from getrandom. */
-int id_new(char ret_id[65]);
+#define ID_LEN 64
+int id_new(char ret_id[ID_LEN + 1]);

@@ -66,10 +66,12 @@ int cli_parse(struct cli *c, void *args, int min, int max, struct err *e)
 	r = check_operands(c, min, max, e);
 	if (r < 0)
 		return r;
-	if (!(c->command->flags & CMD_STORE))
+	if (!(c->command->flags & (CMD_STORE | CMD_ENGINE)))
 		return 0;
 	r = paths_init(&c->paths, c->root, c->run, e);
-	return r < 0 ? r : engine_open(&c->paths, &c->engine, e);
+	if (r < 0)
+		return r;
+	return c->command->flags & CMD_STORE ? engine_open(&c->paths, &c->engine, e) : engine_new(&c->paths, &c->engine, e);
 }
 
 int cli_each(struct cli *c, int (*deed)(struct cli *c, const char *operand, void *arg, struct err *e), void *arg)

@@ -11,7 +11,7 @@
 
 struct cli {
 	const char *root, *run; /* --root, --run or NULL */
-	struct paths paths;     /* filled when the verb has CMD_STORE, and then */
+	struct paths paths;     /* filled when the verb has CMD_STORE or CMD_ENGINE, and then */
 	struct engine *engine;  /* open */
 	const struct command *command;
 	int argc; /* argv[0] is the verb; cli_parse leaves the operands */

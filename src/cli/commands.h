@@ -6,6 +6,7 @@
 
 enum {
 	CMD_STORE = 1 << 0, /* opens the engine before the verb runs */
+	CMD_ENGINE = 1 << 3, /* makes it without its store, which the verb's deed opens */
 	CMD_STOP = 1 << 1,  /* the first operand ends the options: what follows belongs to the container */
 	CMD_HIDDEN = 1 << 2,
 };
@@ -14,7 +15,7 @@ enum topic { TOPIC_RUN, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
 /* X(function, words, topic, operands, summary, flags). Words are one ("run") or two ("image prune"). */
 #define COMMANDS(X)                                                                                                           \
 	X(run, "run", TOPIC_RUN, "IMAGE [COMMAND [ARG...]]", "create and start a container or a virtual machine",             \
-	  CMD_STORE | CMD_STOP)                                                                                               \
+	  CMD_ENGINE | CMD_STOP)                                                                                              \
 	X(create, "create", TOPIC_RUN, "IMAGE [COMMAND [ARG...]]", "create one without starting it", CMD_STORE | CMD_STOP)    \
 	X(start, "start", TOPIC_RUN, "CONTAINER...", "start created or exited containers", CMD_STORE)                         \
 	X(stop, "stop", TOPIC_RUN, "CONTAINER...", "ask containers to end, then kill them", CMD_STORE)                        \

@@ -21,7 +21,7 @@ int check_spec(struct setup *s, struct err *e)
 			       "linux.namespaces: a new mount namespace is needed, else the host's mounts would change");
 	if (!p->process.args || !p->process.args[0])
 		return err_set_exit(e, 125, EINVAL, "no command given, and the image has none");
-	if (s->args->rootfd < 0 && !p->root_path)
+	if (s->args->rootfd < 0 && !s->args->make_root && !p->root_path)
 		return err_set(e, EINVAL, "root.path is missing");
 	if (!p->process.terminal)
 		for (int i = 0; i < 3; i++)

@@ -77,6 +77,10 @@ struct container_args {
 	const char *id;
 	const struct host *host;            /* borrowed; host_probe_cgroup is enough */
 	int rootfd;                         /* detached mount (fsmount/open_tree) to become "/"; -1 = bind spec->root_path */
+	/* Makes that mount instead (rootfd is not looked at): called while the first process is already being set up, since an
+	 * overlay takes as long to mount as a network namespace to make. NULL = rootfd. */
+	int (*make_root)(void *arg, int *ret_rootfd, struct err *e);
+	void *make_root_arg;
 	const struct seccomp_prog *seccomp; /* NULL or empty = none */
 	const struct launch_file *files;    /* injected, see launch.h */
 	size_t n_files;

@@ -15,11 +15,29 @@ static bool dev_is_mounted(const struct spec *s)
 	return false;
 }
 
-int rootfs_attach(struct setup *s, struct err *e)
+int rootfs_make(struct setup *s, struct err *e)
 {
-	_cleanup_fd_ int fd = s->args->rootfd, old = -1;
+	_cleanup_fd_ int fd = -1;
 	int r;
 
+	if (!s->args->make_root)
+		return 0;
+	r = s->args->make_root(s->args->make_root_arg, &fd, e);
+	if (r < 0)
+		return r;
+	r = sync_send_root(s->sock, s->c->pid, fd);
+	/* Gone: what it reported, if anything, is the better error, and read next. */
+	return r == -EPIPE || r == -ECONNRESET ? 0 : r < 0 ? err_set(e, -r, "%s", strerror(-r)) : 0;
+}
+
+int rootfs_attach(struct setup *s, struct err *e)
+{
+	_cleanup_fd_ int fd = -1, old = -1;
+	int r = s->args->make_root ? sync_wait(s, SYNC_ROOT, e) : 0;
+
+	if (r < 0)
+		return r;
+	fd = s->args->make_root ? TAKE_FD(s->rootfd) : s->args->rootfd;
 	if (fd < 0) {
 		if (!s->spec->root_path)
 			return err_set(e, EINVAL, "root.path is missing");

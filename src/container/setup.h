@@ -61,6 +61,7 @@ struct setup {
 	const struct step *table; /* the ordered steps, see steps.c */
 
 	int sock;            /* this side's end */
+	unsigned heard;      /* child: 1 << sync_kind of what the parent has said */
 	int peer;            /* the other side's, closed right after clone */
 	int birth;           /* stage: where it reports the birth of the child */
 	int ns_fd[NS_COUNT]; /* namespaces to join, -1 = none */
@@ -110,6 +111,7 @@ void steps_trace(const struct setup *s, const struct sync_report *rep, enum wher
 enum sync_kind {
 	SYNC_MAPPED = 1, /* parent: uid and gid maps are written */
 	SYNC_CGROUP,     /* parent: the cgroups are made */
+	SYNC_ROOT,       /* parent: the root is mounted, here it is */
 	SYNC_HOOKED,     /* parent: hooks of the runtime have run */
 	SYNC_KEPT,       /* parent: your pid is recorded, live on without me */
 	SYNC_START,      /* parent: exec now */
@@ -118,6 +120,7 @@ enum sync_kind {
 	SYNC_READY,      /* child: all but START is done */
 	SYNC_EXEC,       /* child: about to exec; sent only for the times in it */
 	SYNC_FAILED,     /* child: err says why; it exits now */
+	SYNC_KINDS,
 };
 struct sync_report {
 	uint32_t kind;
@@ -131,7 +134,9 @@ struct sync_word {
 	int32_t pid;
 }; /* pid: the child's own, as the parent knows it */
 int sync_send(int sock, enum sync_kind kind, pid_t pid);
-/* Child: blocks until the parent says `kind`. -EPIPE when the parent is gone. */
+int sync_send_root(int sock, pid_t pid, int rootfd);
+/* Child: blocks until the parent has said `kind`; what it says before that is kept, the root in s->rootfd. -EPIPE when the
+ * parent is gone. */
 int sync_wait(struct setup *s, enum sync_kind kind, struct err *e);
 /* Child with a start socket: waits for SYNC_KEPT, then for whoever connects and says SYNC_START, who takes the parent's place. */
 int sync_wait_start(struct setup *s, struct err *e);
@@ -189,6 +194,7 @@ int procfs_write_pid(pid_t pid, const char *name, const char *text);
 bool fd_is_procfs(int fd);
 
 /* ---- rootfs.c ---- */
+int rootfs_make(struct setup *s, struct err *e); /* parent */
 int rootfs_attach(struct setup *s, struct err *e);
 int rootfs_pivot(struct setup *s, struct err *e);
 int rootfs_of_exec(struct setup *s, struct err *e);

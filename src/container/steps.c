@@ -10,6 +10,7 @@ const struct step create_steps[] = {
 	{ "mapped binds", STEP_BEFORE, mounts_open_mapped }, /* the child may have no right to */
 	{ "cgroup", STEP_BEFORE, cgroup_make_early },
 	/* --- clone3: from here on parent and child work side by side --- */
+	{ "root", STEP_BESIDE, rootfs_make },
 	{ "cgroup", STEP_BESIDE, cgroup_make_beside },
 	{ "id maps", STEP_BESIDE, userns_write_maps },
 	{ "oom score", STEP_BESIDE, oom_score_apply },

@@ -42,22 +42,46 @@ int sync_send(int sock, enum sync_kind kind, pid_t pid)
 	return n == sizeof(w) ? 0 : n < 0 ? -errno : -EIO;
 }
 
-int sync_wait(struct setup *s, enum sync_kind kind, struct err *e)
+int sync_send_root(int sock, pid_t pid, int rootfd)
+{
+	struct sync_word w = { .kind = SYNC_ROOT, .pid = pid };
+
+	return sock_send_fds(sock, &w, sizeof(w), &rootfd, 1);
+}
+
+static int hear(struct setup *s, struct err *e)
 {
 	struct sync_word w = { 0 };
+	_cleanup_fd_ int fd = -1;
+	size_t n_fds;
 	ssize_t n;
 
-	do
-		n = recv(s->sock, &w, sizeof(w), 0);
-	while (n < 0 && errno == EINTR);
+	do {
+		n_fds = 1;
+		n = sock_recv_fds(s->sock, &w, sizeof(w), &fd, &n_fds);
+	} while (n == -EINTR);
+	if (n_fds == 0 || n <= 0)
+		fd = -1;
 	if (n == 0)
 		return err_set(e, EPIPE, "the process that makes this container has ended");
 	if (n < 0)
-		return err_set(e, errno, "waiting for the maker of this container: %s", strerror(errno));
-	if (n != sizeof(w) || w.kind != kind)
-		return err_set(e, EPROTO, "waited for message %d of the maker, got %u", kind, w.kind);
+		return err_set(e, (int)-n, "waiting for the maker of this container: %s", strerror((int)-n));
+	if (n != sizeof(w) || w.kind == 0 || w.kind >= SYNC_KINDS || (w.kind == SYNC_ROOT) != (fd >= 0))
+		return err_set(e, EPROTO, "message %u of the maker was not expected", w.kind);
+	s->heard |= 1u << w.kind;
 	s->own_pid = w.pid;
+	if (fd >= 0)
+		s->rootfd = TAKE_FD(fd);
 	return 0;
+}
+
+int sync_wait(struct setup *s, enum sync_kind kind, struct err *e)
+{
+	int r = 0;
+
+	while (r == 0 && !(s->heard & 1u << kind))
+		r = hear(s, e);
+	return r;
 }
 
 enum { START_WORD_S = 10 };

@@ -92,7 +92,7 @@ static int fill_launch(struct plan *p, struct err *e)
 	l->open_stdin = p->o->is_interactive;
 	l->stdin_once = p->o->is_interactive && !p->o->is_detached;
 	l->use_init = p->o->use_init;
-	l->trace_startup = p->o->trace_startup;
+	l->trace_began_us = p->o->trace_startup ? p->en->timeline.mark[0].us : 0;
 	r = image_layer_dirs(p->en->store, &p->image, &l->layers, e);
 	if (r < 0)
 		return r;
@@ -238,9 +238,7 @@ static int make_plan(struct plan *p, struct err *e)
 	r = find_image(p->en, p->o, &p->image, e);
 	if (r < 0)
 		return r;
-	r = id_new(p->id);
-	if (r < 0)
-		return err_set(e, -r, "make an id: %s", strerror(-r));
+	timeline_mark(&p->en->timeline, "image found");
 	p->dir = container_dir(p->en->paths, p->id);
 	if (!p->dir)
 		return OUT_OF_MEMORY(e);
@@ -257,8 +255,10 @@ static int write_out(struct plan *p, int cidfd, struct err *e)
 		r = parts[i].make(p, e);
 		log_debug("create", "%s: %s", parts[i].name, r < 0 ? "failed" : "planned");
 	}
+	timeline_mark(&p->en->timeline, "planned");
 	if (r >= 0)
 		r = bundle_write(p, dirfd, e);
+	timeline_mark(&p->en->timeline, "bundle written");
 	if (r >= 0 && cidfd >= 0) {
 		r = fd_write_full(cidfd, p->id, strlen(p->id));
 		if (r < 0)
@@ -266,19 +266,17 @@ static int write_out(struct plan *p, int cidfd, struct err *e)
 	}
 	if (r >= 0)
 		r = put_record(p, e);
+	timeline_mark(&p->en->timeline, "recorded");
 	if (r < 0)
 		remove_files(p->en->paths, p->id, NULL, NULL); /* r says what went wrong first */
 	return r;
 }
 
-static int create_with(struct plan *p, char **ret_id, struct err *e)
+static int create_with(struct plan *p, struct err *e)
 {
 	_cleanup_fd_ int cidfd = -1;
-	_cleanup_free_ char *id = NULL;
-	int r = options_check(p->o, e);
+	int r = p->o->cidfile ? cidfile_open(p->o->cidfile, &cidfd, e) : 0;
 
-	if (r >= 0 && p->o->cidfile)
-		r = cidfile_open(p->o->cidfile, &cidfd, e);
 	/* From finding the image to the record no collector may take its layers away. */
 	if (r >= 0)
 		r = store_lock(p->en->store, STORE_SHARED, e);
@@ -286,26 +284,35 @@ static int create_with(struct plan *p, char **ret_id, struct err *e)
 		r = make_plan(p, e);
 	if (r >= 0)
 		r = write_out(p, cidfd, e);
-	id = strdup(p->id);
-	if (r >= 0 && !id)
-		r = OUT_OF_MEMORY(e);
 	if (r < 0 && cidfd >= 0)
 		unlink(p->o->cidfile);
-	if (r < 0)
-		return r;
-	*ret_id = TAKE_PTR(id);
-	return 0;
+	return r;
 }
 
-int engine_create(struct engine *en, const struct run_opts *o, char **ret_id, struct err *e)
+int create_container(struct engine *en, const struct run_opts *o, const char *id, struct err *e)
 {
 	struct plan p = { .en = en, .o = o };
 	struct err local = { 0 };
 	int r;
 
+	memcpy(p.id, id, sizeof(p.id));
 	spec_init(&p.spec);
-	r = create_with(&p, ret_id, e ? e : &local);
+	r = create_with(&p, e ? e : &local);
 	store_lock(en->store, STORE_UNLOCKED, NULL); /* letting go can't fail */
 	plan_done(&p);
+	return r;
+}
+
+int engine_create(struct engine *en, const struct run_opts *o, char **ret_id, struct err *e)
+{
+	_cleanup_free_ char *id = malloc(ID_LEN + 1);
+	int r = id ? options_check(o, e) : OUT_OF_MEMORY(e);
+
+	if (r >= 0 && (r = id_new(id)) < 0)
+		r = err_set(e, -r, "make an id: %s", strerror(-r));
+	if (r >= 0)
+		r = create_container(en, o, id, e);
+	if (r >= 0)
+		*ret_id = TAKE_PTR(id);
 	return r;
 }

@@ -1,22 +1,39 @@
 /* engine.c: the handle that every deed begins with: where things are, and the store with its records. */
 #include "engine_impl.h"
 
-int engine_open(const struct paths *p, struct engine **ret, struct err *e)
+int engine_new(const struct paths *p, struct engine **ret, struct err *e)
 {
 	struct engine *en = calloc(1, sizeof(*en));
-	int r;
 
 	if (!en)
 		return OUT_OF_MEMORY(e);
 	en->paths = p;
-	r = store_open(p, &en->store, e);
-	if (r < 0) {
-		free(en);
-		return r;
-	}
-	en->records = store_records(en->store);
+	timeline_mark(&en->timeline, "begin");
 	*ret = en;
 	return 0;
+}
+
+int engine_open_store(struct engine *en, struct err *e)
+{
+	int r = en->store ? 0 : store_open(en->paths, &en->store, e);
+
+	if (r < 0)
+		return r;
+	en->records = store_records(en->store);
+	timeline_mark(&en->timeline, "store open");
+	return 0;
+}
+
+int engine_open(const struct paths *p, struct engine **ret, struct err *e)
+{
+	_cleanup_(engine_close_ptr) struct engine *en = NULL;
+	int r = engine_new(p, &en, e);
+
+	if (r == 0)
+		r = engine_open_store(en, e);
+	if (r == 0)
+		*ret = TAKE_PTR(en);
+	return r;
 }
 
 void engine_close(struct engine *en)

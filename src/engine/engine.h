@@ -8,6 +8,8 @@
 
 struct engine;
 int engine_open(const struct paths *p, struct engine **ret, struct err *e);
+/* The same without its store: enough for engine_run, which opens it while the monitor starts. p is borrowed. */
+int engine_new(const struct paths *p, struct engine **ret, struct err *e);
 void engine_close(struct engine *en);
 DEFINE_CLEANUP(struct engine *, engine_close)
 struct store *engine_store(struct engine *en);

@@ -10,7 +10,11 @@ struct engine {
 	struct store *store;
 	struct records *records; /* the store's */
 	struct rm_held held;     /* a --rm container's folders: names gone, inodes given back when the engine is closed */
+	struct timeline timeline;
 };
+
+/* ---- engine.c ---- */
+int engine_open_store(struct engine *en, struct err *e); /* of engine_new's; nothing to do for engine_open's */
 
 #define OUT_OF_MEMORY(e) err_set(e, ENOMEM, "out of memory")
 
@@ -28,7 +32,7 @@ struct plan {
 	const struct isolation_ops *isolation;
 	bool is_vm;
 	struct image image;
-	char id[65];
+	char id[ID_LEN + 1];
 	char *dir;      /* ROOT/containers/ID */
 	char *hostname; /* as the process sees it, also where it is the host's */
 	struct spec spec;
@@ -85,12 +89,23 @@ int client_wait_exit(int fd, int timeout_ms, struct exit_status *ret_exit, struc
 /* Does the failure r of one of these, or of monitor_connect, say that there is no monitor (any more)? */
 bool client_is_gone(int r);
 
+/* ---- create.c ---- */
+/* engine_create of checked options, with an id of the caller's (id_new). */
+int create_container(struct engine *en, const struct run_opts *o, const char *id, struct err *e);
+
 /* ---- start.c ---- */
-/* Spawns the monitor of ID; *ret_client_fd is the first client's end. shows_stderr: it may write to our stderr. */
-int start_monitor(struct engine *en, const char *id, bool shows_stderr, int *ret_client_fd, struct err *e);
-/* Of a container that is known not to run. */
-int start_container(struct engine *en, const char *id, bool has_tty, bool shows_stderr, const struct start_opts *o,
-		    struct exit_status *ret_exit, bool *ret_detached, struct err *e);
+/* A monitor that waits for its container to be made. */
+struct waiting_monitor {
+	pid_t pid;
+	int fd; /* the first client's end; -1 = none */
+};
+/* Spawns the monitor of ID. shows_stderr: it may write to our stderr. Then either of: */
+int monitor_prepare(struct engine *en, const char *id, bool shows_stderr, struct waiting_monitor *ret, struct err *e);
+/* record and bundle are there: it starts the container; this follows it as o says */
+int monitor_go(struct waiting_monitor *w, bool has_tty, const struct start_opts *o, struct exit_status *ret_exit,
+	       bool *ret_detached, struct err *e);
+/* nothing was made: it ends without a trace; returns when it has. Takes one that is gone (fd -1) too. */
+void monitor_dismiss(struct waiting_monitor *w);
 /* ---- pull.c ---- */
 /* engine_pull for a caller that holds the store's lock. */
 int pull_locked(struct engine *en, const char *name, const struct pull_opts *o, char **ret_image_id, struct err *e);

@@ -1,21 +1,47 @@
-/* run.c: create and start in one, as `berth run` and `docker run` do. */
+/* run.c: create and start in one, as `berth run` and `docker run` do.
+ *
+ * The monitor is spawned first: while this process finds the image and writes bundle and record, it gets itself ready on the
+ * other processor. It does nothing that others could see before it hears that the container is made (monitor_go), and leaves
+ * without a trace when that fails. */
 #include "engine_impl.h"
 
-int engine_run(struct engine *en, const struct run_opts *o, char **ret_id, struct exit_status *ret_exit, bool *ret_detached,
-	       struct err *e)
+static int make_and_go(struct engine *en, const struct run_opts *o, const char *id, struct exit_status *ret_exit,
+		       bool *ret_detached, struct err *e)
 {
-	_cleanup_free_ char *id = NULL;
 	const struct start_opts start = {
 		.attach = !o->is_detached,
 		.want_stdin = o->is_interactive && !o->is_detached,
 		.sig_proxy = !o->no_sig_proxy && !o->has_tty,
 		.detach_keys = o->detach_keys,
 	};
-	int r = engine_create(en, o, &id, e);
+	struct waiting_monitor w = { .fd = -1 };
+	int r = monitor_prepare(en, id, o->trace_startup, &w, e);
 
-	if (r < 0)
+	if (r >= 0)
+		r = engine_open_store(en, e);
+	if (r >= 0)
+		r = create_container(en, o, id, e);
+	if (r < 0) {
+		monitor_dismiss(&w);
 		return r;
-	r = start_container(en, id, o->has_tty, o->trace_startup, &start, ret_exit, ret_detached, e);
+	}
+	r = monitor_go(&w, o->has_tty, &start, ret_exit, ret_detached, e);
+	timeline_mark(&en->timeline, "done");
+	if (o->trace_startup)
+		timeline_print(&en->timeline, en->timeline.mark[0].us, "berth", STDERR_FILENO);
+	return r;
+}
+
+int engine_run(struct engine *en, const struct run_opts *o, char **ret_id, struct exit_status *ret_exit, bool *ret_detached,
+	       struct err *e)
+{
+	_cleanup_free_ char *id = malloc(ID_LEN + 1);
+	int r = id ? options_check(o, e) : OUT_OF_MEMORY(e);
+
+	if (r >= 0 && (r = id_new(id)) < 0)
+		err_set(e, -r, "make an id: %s", strerror(-r));
+	if (r >= 0)
+		r = make_and_go(en, o, id, ret_exit, ret_detached, e);
 	if (r >= 0)
 		*ret_id = TAKE_PTR(id);
 	return r;

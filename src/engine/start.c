@@ -31,7 +31,7 @@ static int monitor_env(const struct paths *p, char ***ret, struct err *e)
 	return 0;
 }
 
-int start_monitor(struct engine *en, const char *id, bool shows_stderr, int *ret_client_fd, struct err *e)
+int monitor_prepare(struct engine *en, const char *id, bool shows_stderr, struct waiting_monitor *ret, struct err *e)
 {
 	_cleanup_free_ char *path = NULL;
 	_cleanup_strv_ char **env = NULL;
@@ -70,12 +70,24 @@ int start_monitor(struct engine *en, const char *id, bool shows_stderr, int *ret
 				 .new_session = true,
 				 .sealed = true,
 				 .cwd_fd = -1 };
-	r = spawn_start(&s, NULL, NULL, e);
+	pid_t pid;
+	r = spawn_start(&s, &pid, NULL, e);
 	free(argv[7]);
 	if (r < 0)
 		return err_push(e, r, "start the monitor");
-	*ret_client_fd = TAKE_FD(ours);
+	*ret = (struct waiting_monitor){ .pid = pid, .fd = TAKE_FD(ours) };
+	timeline_mark(&en->timeline, "monitor spawned");
 	return 0;
+}
+
+void monitor_dismiss(struct waiting_monitor *w)
+{
+	int status;
+
+	if (w->fd < 0)
+		return;
+	w->fd = fd_close(w->fd);
+	spawn_wait(w->pid, &status);
 }
 
 /* What the last run has left is out of the way; the record says "created" or "exited" and nothing runs. */
@@ -102,22 +114,28 @@ static int follow(int fd, const struct start_opts *o, bool has_tty, struct exit_
 	return monitor_wait_started(fd, e);
 }
 
-int start_container(struct engine *en, const char *id, bool has_tty, bool shows_stderr, const struct start_opts *o,
-		    struct exit_status *ret_exit, bool *ret_detached, struct err *e)
+int monitor_go(struct waiting_monitor *w, bool has_tty, const struct start_opts *o, struct exit_status *ret_exit,
+	       bool *ret_detached, struct err *e)
 {
-	_cleanup_fd_ int fd = -1;
-	int r = start_monitor(en, id, shows_stderr, &fd, e);
+	_cleanup_fd_ int fd = TAKE_FD(w->fd);
+	static const char go = MONITOR_GO;
 
-	return r < 0 ? r : follow(fd, o, has_tty, ret_exit, ret_detached, e);
+	/* A monitor that has ended already has said why: that is what is read next. */
+	if (send(fd, &go, 1, MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
+		return err_set(e, errno, "talk to the monitor: %s", strerror(errno));
+	return follow(fd, o, has_tty, ret_exit, ret_detached, e);
 }
 
 static int start_again(struct engine *en, const struct container_record *c, const struct start_opts *o,
 		       struct exit_status *ret_exit, bool *ret_detached, struct err *e)
 {
 	_cleanup_fd_ int lock = -1;
+	struct waiting_monitor w;
 	int r = container_lock(en, c->id, &lock, e);
 
-	return r < 0 ? r : start_container(en, c->id, c->has_tty, false, o, ret_exit, ret_detached, e);
+	if (r >= 0)
+		r = monitor_prepare(en, c->id, false, &w, e);
+	return r < 0 ? r : monitor_go(&w, c->has_tty, o, ret_exit, ret_detached, e);
 }
 
 int engine_start(struct engine *en, const char *name, const struct start_opts *o, struct exit_status *ret_exit,

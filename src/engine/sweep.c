@@ -10,6 +10,14 @@ static void closedir_ptr(DIR **d)
 		closedir(*d);
 }
 
+/* A monitor that is alive before its record: of a `run` on its way (engine/run.c), and gone by itself if that fails. */
+static bool is_being_made(struct engine *en, const char *id)
+{
+	struct monitor_state st;
+
+	return monitor_inspect(en->paths, id, &st, NULL) == 0 && st.truth == MONITOR_STARTING;
+}
+
 static bool is_id(const char *s) { return strlen(s) == 64 && s[strspn(s, "0123456789abcdef")] == 0; }
 
 /* Nobody can be making these now: the caller holds the store's lock exclusively, and engine_create holds it shared. */
@@ -29,7 +37,7 @@ static int sweep_dir(struct engine *en, const char *parent, struct err *e)
 		int r = records_container_get(en->records, ent->d_name, &c, NULL);
 		if (r >= 0)
 			container_record_done(&c);
-		if (r != -ENOENT)
+		if (r != -ENOENT || is_being_made(en, ent->d_name))
 			continue;
 		for (size_t i = 0; isolations[i]; i++) {
 			struct host h = { 0 };

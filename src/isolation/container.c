@@ -34,7 +34,7 @@ struct instance {
 	struct loop_src *main_src;
 	struct exec *execs;
 	bool has_ended, is_paused;
-	uint64_t t0_us, create_us; /* for the startup profile */
+	uint64_t create_us; /* for the startup profile */
 };
 
 static int available(const struct host *h, char **ret_note _unused_, struct err *e)
@@ -62,14 +62,14 @@ static int new (const struct instance_config *cfg, struct instance **ret, struct
 static void trace(struct instance *i, const char *step)
 {
 	if (i->cfg.trace)
-		i->cfg.trace(step, (clock_mono_us() - i->t0_us) * 1000, i->cfg.arg);
+		i->cfg.trace(step, clock_mono_us(), i->cfg.arg);
 }
 
 static void on_step(const char *step, uint64_t ns, void *arg)
 {
 	struct instance *i = arg;
 
-	i->cfg.trace(step, ns + (i->create_us - i->t0_us) * 1000, i->cfg.arg);
+	i->cfg.trace(step, i->create_us + ns / 1000, i->cfg.arg);
 }
 
 /* ---- start ---- */
@@ -100,17 +100,15 @@ static void on_main_pidfd(struct loop *l _unused_, int fd _unused_, uint32_t eve
 	i->main->on_exit(i->main, &st);
 }
 
-/* The root filesystem: the image's layers as a detached overlay, visible nowhere; -1 where config.json names a folder. */
-static int mount_root(struct instance *i, int *ret_rootfd, struct err *e)
+/* The root filesystem: the image's layers as a detached overlay, visible nowhere. */
+static int mount_root(void *arg, int *ret_rootfd, struct err *e)
 {
+	const struct instance *i = arg;
 	const struct launch *l = i->cfg.launch;
 	_cleanup_strv_ char **layers = NULL;
 	char *skeleton = NULL;
 	int r;
 
-	if (!l->layers || !l->layers[0])
-		return i->cfg.spec->root_path ? 0
-					      : err_set(e, EINVAL, "launch.json names no layers and config.json no root.path");
 	r = skeleton_get(i->cfg.paths->root, &skeleton, e);
 	if (r < 0)
 		return r;
@@ -121,14 +119,16 @@ static int mount_root(struct instance *i, int *ret_rootfd, struct err *e)
 	return snapshot_mount(&s, ret_rootfd, e);
 }
 
-static int create(struct instance *i, int rootfd, const char *init_path, const struct task_io *io, struct err *e)
+static int create(struct instance *i, const char *init_path, const struct task_io *io, struct err *e)
 {
 	const struct launch *l = i->cfg.launch;
 	const struct container_args a = {
 		.spec = i->cfg.spec,
 		.id = l->id,
 		.host = i->cfg.host,
-		.rootfd = rootfd,
+		.rootfd = -1, /* where config.json names a folder */
+		.make_root = l->layers && l->layers[0] ? mount_root : NULL,
+		.make_root_arg = i,
 		.seccomp = &i->seccomp,
 		.files = l->files,
 		.n_files = l->n_files,
@@ -159,17 +159,12 @@ static int run(struct instance *i, struct err *e)
 
 static int start(struct instance *i, struct task *t, struct err *e)
 {
-	_cleanup_fd_ int rootfd = -1;
 	_cleanup_free_ char *init_path = NULL;
 	struct task_io io;
 
 	i->main = t;
-	i->t0_us = clock_mono_us();
 	int r = container_seccomp_get(i->cfg.spec, i->cfg.launch->seccomp_cache, &i->seccomp, e);
 	trace(i, "seccomp");
-	if (r == 0)
-		r = mount_root(i, &rootfd, e);
-	trace(i, "root");
 	if (r >= 0 && i->cfg.launch->use_init)
 		r = paths_sibling(i->cfg.paths, "berth-init", &init_path, e);
 	if (r < 0)
@@ -177,7 +172,7 @@ static int start(struct instance *i, struct task *t, struct err *e)
 	r = task_io_open(t, i->cfg.launch->open_stdin, &io, e);
 	if (r < 0)
 		return r;
-	r = create(i, rootfd, init_path, &io, e);
+	r = create(i, init_path, &io, e);
 	task_io_close_theirs(&io);
 	if (r == 0)
 		r = run(i, e);

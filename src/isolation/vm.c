@@ -21,7 +21,7 @@
 void vm_trace(struct instance *i, const char *step)
 {
 	if (i->cfg.trace)
-		i->cfg.trace(step, (clock_mono_us() - i->start_us) * 1000, i->cfg.arg);
+		i->cfg.trace(step, clock_mono_us(), i->cfg.arg);
 }
 
 static int vm_available(const struct host *h _unused_, char **ret_note, struct err *e)
@@ -172,7 +172,6 @@ static int vm_start(struct instance *i, struct task *main_task, struct err *e)
 {
 	int r;
 
-	i->start_us = clock_mono_us();
 	r = boot_timeout(&i->boot_ms, e);
 	if (r >= 0)
 		r = choose_accelerator(i, e);

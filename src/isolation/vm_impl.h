@@ -137,7 +137,7 @@ struct instance {
 	struct vm_task *tasks;
 	uint16_t last_channel;
 	struct stats_request *stats, **stats_tail;
-	uint64_t start_us, boot_ms;
+	uint64_t boot_ms;
 };
 void vm_trace(struct instance *i, const char *step);
 /* ---- vm_process.c: the VMM as a process ---- */

@@ -42,7 +42,7 @@ static int parse_args(int argc, char **argv, struct args *ret, struct err *e)
 	return 0;
 }
 
-/* The engine's bookkeeping. The database is opened when there is something to write, so that the start does not wait for it;
+/* The engine's bookkeeping. The database is opened while the engine still makes the container, so that nothing waits for it;
  * where it can't be written, the run files still hold the truth and the next command reads it there. */
 struct books {
 	const struct paths *paths;
@@ -78,18 +78,26 @@ static int run(const struct args *a, struct err *e)
 {
 	struct paths paths = { 0 };
 	struct books books = { .paths = &paths, .id = a->id };
+	struct timeline timeline = { 0 };
 	const struct monitor_config config = { .id = a->id,
 					       .paths = &paths,
 					       .client_fd = a->client_fd,
+					       .waits_for_go = a->client_fd >= 0,
+					       .timeline = &timeline,
 					       .on_started = note_started,
 					       .on_exited = note_exit,
 					       .arg = &books };
-	int r = build_id_check(e);
+	int r;
 
+	timeline_mark(&timeline, "begin");
+	r = build_id_check(e);
 	if (r >= 0)
 		r = paths_init(&paths, a->root, a->run, e);
 	_cleanup_free_ char *log = r >= 0 ? monitor_log_path(&paths, a->id) : NULL;
 	log_keep(log, MONITOR_LOG_MAX);
+	if (r >= 0)
+		open_books(&books, NULL); /* tried once more when there is something to write */
+	timeline_mark(&timeline, "store open");
 	if (r >= 0)
 		r = monitor_run(&config, e);
 	if (r < 0)

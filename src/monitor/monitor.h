@@ -10,10 +10,16 @@
 
 #include "isolation.h"
 
+#define MONITOR_GO 'G'
+
 struct monitor_config {
 	const char *id;
 	const struct paths *paths;
 	int client_fd; /* the CLI's end of the first connection: already attached when the process starts; -1 = detached */
+	/* The bundle may not be there yet: wait for the byte MONITOR_GO on client_fd before reading it. The end of the
+	 * connection instead means that nothing was made: monitor_run then leaves nothing behind and returns 0. */
+	bool waits_for_go;
+	struct timeline *timeline; /* marks of before monitor_run, and its own; printed with --trace-startup */
 	/* Called once the process runs and started.json is written, before clients get FRAME_STARTED; may be NULL. */
 	void (*on_started)(void *arg);
 	/* Called once the process has ended, output is drained and exited.json is written (not with --rm), before clients

@@ -1,10 +1,12 @@
 /* The monitor's life. Called by main/berth-monitor.c.
  *
- *   claim ─▶ load ─▶ listen ─▶ start ──▶ running ──▶ main done ──▶ end ──▶ leave
- *                │        │        └ on_started(error) ──┘  ▲         │
- *                └────────┴─ an error before the start ─────┘         └ waits only for clients to read what is theirs
+ *   claim ─▶ listen ─▶ go ─▶ load ─▶ start ──▶ running ──▶ main done ──▶ end ──▶ leave
+ *              │         │     │        └ on_started(error) ──┘  ▲         │
+ *              │         │     └─ an error before the start ─────┘         └ waits only for clients to read what is theirs
+ *              └─────────┴─ nothing was made: release, leave
  *
  * claim     state_claim: the run directory with monitor.json, at once ours
+ * go        the starter has written bundle and record (engine/run.c); all before it goes on beside that
  * load      config.json, launch.json: the plan
  * start     the isolation's; started.json
  * main done the main process has ended and its output is drained; exec'd processes get a moment to end with it
@@ -156,9 +158,23 @@ static void on_lost(void *arg, const struct err *e)
 	log_error("monitor", "%s", e->msg);
 }
 
-static void on_trace(const char *step, uint64_t ns, void *arg _unused_)
+static void mark(struct monitor *m, const char *what)
 {
-	dprintf(STDERR_FILENO, "%10.3f ms  %s\n", (double)ns / 1e6, step);
+	if (m->cfg->timeline)
+		timeline_mark(m->cfg->timeline, what);
+}
+
+static void on_trace(const char *step, uint64_t us, void *arg)
+{
+	const struct monitor *m = arg;
+
+	timeline_line(us, m->launch.trace_began_us, "container", step, STDERR_FILENO);
+}
+
+static void print_timeline(const struct monitor *m)
+{
+	if (m->launch.trace_began_us && m->cfg->timeline)
+		timeline_print(m->cfg->timeline, m->launch.trace_began_us, "monitor", STDERR_FILENO);
 }
 
 static int start(struct monitor *m, struct err *e)
@@ -175,13 +191,11 @@ static int start(struct monitor *m, struct err *e)
 		.tty_cols = (uint16_t)MIN(m->spec.process.console_cols, UINT16_MAX),
 		.on_started = on_started,
 		.on_lost = on_lost,
-		.trace = m->launch.trace_startup ? on_trace : NULL,
+		.trace = m->launch.trace_began_us ? on_trace : NULL,
 		.arg = m,
 	};
-	int r = host_probe_cgroup(&m->host, e);
+	int r = m->find(m->launch.isolation, &m->ops, e);
 
-	if (r == 0)
-		r = m->find(m->launch.isolation, &m->ops, e);
 	if (r == 0)
 		r = m->ops->new (&cfg, &m->instance, e);
 	if (r < 0)
@@ -252,12 +266,14 @@ static void end(struct monitor *m)
 	const struct err *why = m->start_error.no ? &m->start_error : &m->lost_error;
 	struct err e = { 0 };
 
+	mark(m, "ended");
 	/* With --rm nothing is left for which to remember it: who finds this process dead removes the container either way. */
 	if (!m->launch.auto_remove)
 		note_end(m, &st, why);
 	end_procs(m);
 	if (m->instance)
 		m->ops->destroy(TAKE_PTR(m->instance));
+	mark(m, "wall taken down");
 	loop_del(m->listen_src);
 	m->listen_src = NULL;
 	m->listenfd = fd_close(m->listenfd);
@@ -270,6 +286,8 @@ static void end(struct monitor *m)
 		log_error("state", "%s", e.msg);
 	}
 	m->is_over = true;
+	mark(m, "end recorded");
+	print_timeline(m);
 	dismiss_clients(m, &st);
 	monitor_maybe_leave(m);
 }
@@ -394,7 +412,37 @@ static int prepare(struct monitor *m, struct err *e)
 	if (!m->rundir || !m->main)
 		return err_set(e, ENOMEM, "out of memory");
 	m->main->is_main = true;
-	return set_signals(m, e);
+	r = set_signals(m, e);
+	if (r == 0)
+		r = host_probe_cgroup(&m->host, e);
+	if (r == 0)
+		r = state_claim(m->cfg->paths, m->cfg->id, &m->rundirfd, e);
+	if (r < 0)
+		return r;
+	r = listen_for_clients(m, e);
+	if (r < 0)
+		state_release(m->cfg->paths, m->cfg->id, NULL);
+	mark(m, "ready");
+	return r;
+}
+
+/* 1 = go; 0 = the starter is gone, or has made nothing. */
+static int wait_for_go(struct monitor *m, struct err *e)
+{
+	char word;
+	ssize_t n = 1;
+
+	if (!m->cfg->waits_for_go)
+		return 1;
+	do
+		n = recv(m->cfg->client_fd, &word, 1, 0);
+	while (n < 0 && errno == EINTR);
+	mark(m, "go");
+	if (n < 0 && errno != ECONNRESET)
+		return err_set(e, errno, "wait for the container to be made: %s", strerror(errno));
+	if (n == 1 && word != MONITOR_GO)
+		return err_set(e, EPROTO, "wait for the container to be made: byte 0x%02x was not expected", (unsigned)word & 0xff);
+	return n == 1;
 }
 
 static void monitor_done(struct monitor *m)
@@ -414,34 +462,41 @@ static void monitor_done(struct monitor *m)
 	free(m->rundir);
 }
 
+/* From here on a failure is the container's, and takes the same way out as its end. */
+static int live(struct monitor *m, struct err *e)
+{
+	int r = load(m, &m->start_error);
+	int adopted = adopt_first_client(m, &m->start_error);
+
+	mark(m, "loaded");
+	if (r == 0)
+		r = adopted;
+	if (r == 0)
+		r = start(m, &m->start_error);
+	if (r < 0)
+		monitor_main_done(m);
+	r = loop_run(m->loop);
+	return r < 0 ? err_set(e, -r, "monitor of container %.12s: %s", m->cfg->id, strerror(-r)) : 0;
+}
+
 int monitor_run_with(const struct monitor_config *cfg, find_isolation find, uint64_t stall_ms, struct err *e)
 {
 	struct monitor m = { .cfg = cfg, .find = find, .stall_ms = stall_ms, .rundirfd = -1, .listenfd = -1 };
+	int r;
 
 	spec_init(&m.spec);
-	int r = prepare(&m, e);
-	if (r == 0)
-		r = state_claim(cfg->paths, cfg->id, &m.rundirfd, e);
+	r = prepare(&m, e);
 	if (r < 0) {
 		tell_failure(cfg->client_fd, e);
 		fd_close(cfg->client_fd);
 		monitor_done(&m);
 		return r;
 	}
-	/* From here on a failure is the container's, and takes the same way out as its end. */
-	r = load(&m, &m.start_error);
-	int adopted = adopt_first_client(&m, &m.start_error);
-	if (r == 0)
-		r = adopted;
-	if (r == 0)
-		r = listen_for_clients(&m, &m.start_error);
-	if (r == 0)
-		r = start(&m, &m.start_error);
-	if (r < 0)
-		monitor_main_done(&m);
-	r = loop_run(m.loop);
-	if (r < 0)
-		err_set(e, -r, "monitor of container %.12s: %s", cfg->id, strerror(-r));
+	r = wait_for_go(&m, e);
+	if (r > 0)
+		r = live(&m, e);
+	else
+		state_release(cfg->paths, cfg->id, NULL); /* an empty claim left by a failure here is swept as any dead one */
 	monitor_done(&m);
 	return r;
 }

@@ -23,7 +23,7 @@ struct launch {
 	uint64_t log_max_bytes;
 	uint32_t log_max_files;
 	bool use_init; /* --init: berth-init reaps as PID 1 */
-	bool trace_startup;
+	uint64_t trace_began_us; /* --trace-startup: the command's beginning, clock_mono_us; 0 = no trace */
 	char *seccomp_cache; /* directory for compiled filters */
 	struct launch_file *files;
 	size_t n_files;
