@@ -21,6 +21,9 @@ struct seccomp_prog {
  * comparisons are errors that name them; unknown system calls are skipped, as by the other runtimes. What it means when
  * several rules name one call: seccomp_impl.h. */
 int container_seccomp_get(const struct spec *s, const char *cache_dir, struct seccomp_prog *ret, struct err *e);
+/* The same for the built-in profile (the next function's), which is made only where the cache lacks its filter: reading 8 KiB
+ * of rules costs a start more than its network namespace. */
+int container_seccomp_get_default(uint64_t caps, const char *cache_dir, struct seccomp_prog *ret, struct err *e);
 /* Docker's default profile with Berth's changes (unknown calls answer ENOSYS; AF_ALG, AF_VSOCK, TIOCSTI refused),
  * widened by caps as Docker's is; caller frees with the spec. */
 int container_seccomp_default(uint64_t caps, struct spec_seccomp **ret, struct err *e);

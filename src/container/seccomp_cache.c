@@ -55,20 +55,36 @@ static void hash_rule(struct sha256_ctx *h, const struct spec_seccomp_rule *r)
 	}
 }
 
-static void make_key(const struct spec_seccomp *p, char ret[2 * SHA256_DIGEST_SIZE + 1])
+#define KEY_LEN (2 * SHA256_DIGEST_SIZE)
+
+/* What every filter depends on beside its profile. */
+static void key_begin(struct sha256_ctx *h)
 {
 	const struct scmp_version *lib = seccomp_version();
-	uint8_t digest[SHA256_DIGEST_SIZE];
-	struct sha256_ctx h;
 	struct utsname u = { 0 };
 
 	(void)uname(&u); /* fails for a bad pointer only */
-	sha256_init(&h);
-	hash_number(&h, VERSION);
-	hash_number(&h, lib->major);
-	hash_number(&h, lib->minor);
-	hash_number(&h, lib->micro);
-	hash_text(&h, u.machine);
+	sha256_init(h);
+	hash_number(h, VERSION);
+	hash_number(h, lib->major);
+	hash_number(h, lib->minor);
+	hash_number(h, lib->micro);
+	hash_text(h, u.machine);
+}
+
+static void key_end(struct sha256_ctx *h, char ret[KEY_LEN + 1])
+{
+	uint8_t digest[SHA256_DIGEST_SIZE];
+
+	sha256_digest(h, sizeof digest, digest);
+	str_hex(digest, sizeof digest, ret);
+}
+
+static void make_key(const struct spec_seccomp *p, char ret[KEY_LEN + 1])
+{
+	struct sha256_ctx h;
+
+	key_begin(&h);
 	hash_text(&h, p->default_action);
 	hash_number(&h, p->has_default_errno ? p->default_errno : UINT64_MAX);
 	hash_list(&h, p->architectures);
@@ -77,8 +93,22 @@ static void make_key(const struct spec_seccomp *p, char ret[2 * SHA256_DIGEST_SI
 	hash_number(&h, p->n_rules);
 	for (size_t i = 0; i < p->n_rules; i++)
 		hash_rule(&h, &p->rules[i]);
-	sha256_digest(&h, sizeof digest, digest);
-	str_hex(digest, sizeof digest, ret);
+	key_end(&h, ret);
+}
+
+/* The built-in profile is what this build makes it. A tree with changes of its own ("+") has no name to go by. */
+static bool make_default_key(uint64_t caps, char ret[KEY_LEN + 1])
+{
+	struct sha256_ctx h;
+
+	if (strchr(build_id(), '+'))
+		return false;
+	key_begin(&h);
+	hash_text(&h, "built-in");
+	hash_text(&h, build_id());
+	hash_number(&h, caps);
+	key_end(&h, ret);
+	return true;
 }
 
 /* ---- the file ---- */
@@ -132,36 +162,73 @@ static int cache_write(int dirfd, const char *key, const struct seccomp_prog *p)
 	return b.failed ? -ENOMEM : file_replace(dirfd, key, b.data, b.len, 0600, false);
 }
 
-int container_seccomp_get(const struct spec *s, const char *cache_dir, struct seccomp_prog *ret, struct err *e)
+static int cache_open(const char *dir, int *ret_fd, struct err *e)
 {
-	char key[2 * SHA256_DIGEST_SIZE + 1];
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+
+	if (fd < 0 && errno == ENOENT) {
+		r = mkdir_p(AT_FDCWD, dir, 0700);
+		if (r < 0)
+			return err_set(e, -r, "make the seccomp cache %s: %s", dir, strerror(-r));
+		fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (fd < 0)
+		return err_set(e, errno, "open the seccomp cache %s: %s", dir, strerror(errno));
+	*ret_fd = fd;
+	return 0;
+}
+
+/* A full disk costs the next start its time, not this one its life. */
+static void keep(int dirfd, const char *key, const struct seccomp_prog *p)
+{
+	int r = cache_write(dirfd, key, p);
+
+	if (r < 0)
+		log_debug("seccomp", "cache: %s not written: %s", key, strerror(-r));
+}
+
+static int get(const struct spec_seccomp *p, const char *cache_dir, struct seccomp_prog *ret, struct err *e)
+{
+	char key[KEY_LEN + 1];
 	_cleanup_fd_ int dirfd = -1;
 	int r;
 
-	if (!s->seccomp) {
-		*ret = (struct seccomp_prog){ 0 };
-		return 0;
-	}
 	if (!cache_dir)
-		return seccomp_compile(s->seccomp, ret, e);
-	make_key(s->seccomp, key);
-	dirfd = open(cache_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dirfd < 0 && errno == ENOENT) {
-		r = mkdir_p(AT_FDCWD, cache_dir, 0700);
-		if (r < 0)
-			return err_set(e, -r, "make the seccomp cache %s: %s", cache_dir, strerror(-r));
-		dirfd = open(cache_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	}
-	if (dirfd < 0)
-		return err_set(e, errno, "open the seccomp cache %s: %s", cache_dir, strerror(errno));
-	if (cache_read(dirfd, key, ret) == 0)
-		return 0;
-	r = seccomp_compile(s->seccomp, ret, e);
-	if (r < 0)
+		return seccomp_compile(p, ret, e);
+	make_key(p, key);
+	r = cache_open(cache_dir, &dirfd, e);
+	if (r < 0 || cache_read(dirfd, key, ret) == 0)
 		return r;
-	/* A full disk costs the next start its time, not this one its life. */
-	r = cache_write(dirfd, key, ret);
-	if (r < 0)
-		log_debug("seccomp", "%s/%s not written: %s", cache_dir, key, strerror(-r));
+	r = seccomp_compile(p, ret, e);
+	if (r == 0)
+		keep(dirfd, key, ret);
+	return r;
+}
+
+int container_seccomp_get(const struct spec *s, const char *cache_dir, struct seccomp_prog *ret, struct err *e)
+{
+	if (s->seccomp)
+		return get(s->seccomp, cache_dir, ret, e);
+	*ret = (struct seccomp_prog){ 0 };
 	return 0;
+}
+
+int container_seccomp_get_default(uint64_t caps, const char *cache_dir, struct seccomp_prog *ret, struct err *e)
+{
+	struct spec_seccomp *profile = NULL;
+	char key[KEY_LEN + 1];
+	_cleanup_fd_ int dirfd = -1;
+	bool has_key = cache_dir && make_default_key(caps, key);
+	int r = has_key ? cache_open(cache_dir, &dirfd, e) : 0;
+
+	if (r < 0 || (has_key && cache_read(dirfd, key, ret) == 0))
+		return r;
+	r = container_seccomp_default(caps, &profile, e);
+	if (r == 0)
+		r = get(profile, cache_dir, ret, e);
+	if (r == 0 && has_key)
+		keep(dirfd, key, ret);
+	if (profile)
+		seccomp_profile_free(profile);
+	return r;
 }

@@ -34,4 +34,6 @@ int64_t seccomp_nr(const struct seccomp_abi *abi, const char *name);
 /* The ABIs of a profile, by index into seccomp_abis; the native one when it lists none. */
 int seccomp_abis_of(const struct spec_seccomp *p, const struct seccomp_abi **ret, size_t *ret_n, struct err *e);
 
+/* What container_seccomp_default has made. */
+void seccomp_profile_free(struct spec_seccomp *p);
 int seccomp_compile(const struct spec_seccomp *p, struct seccomp_prog *ret, struct err *e);

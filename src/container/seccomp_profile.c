@@ -248,7 +248,7 @@ static int fill(struct spec_seccomp *p, uint64_t caps)
 	return add_by_argument(p, caps);
 }
 
-static void profile_free(struct spec_seccomp *p)
+void seccomp_profile_free(struct spec_seccomp *p)
 {
 	for (size_t i = 0; i < p->n_rules; i++) {
 		strv_free(p->rules[i].names);
@@ -269,7 +269,7 @@ int container_seccomp_default(uint64_t caps, struct spec_seccomp **ret, struct e
 
 	if (!p || fill(p, caps) < 0) {
 		if (p)
-			profile_free(p);
+			seccomp_profile_free(p);
 		return err_set(e, ENOMEM, "default seccomp profile: out of memory");
 	}
 	*ret = p;

@@ -128,13 +128,12 @@ static int read_wish(const char *text, struct wishes *w, struct err *e)
 
 static int set_seccomp(struct plan *p, const struct wishes *w, struct err *e)
 {
-	uint64_t caps = p->spec.process.caps.bounding;
-
 	if (w->is_unconfined || (p->o->is_privileged && !w->seccomp_file))
 		return 0;
 	if (w->seccomp_file)
-		return seccomp_profile_read(w->seccomp_file, caps, &p->spec.seccomp, e);
-	return container_seccomp_default(caps, &p->spec.seccomp, e);
+		return seccomp_profile_read(w->seccomp_file, p->spec.process.caps.bounding, &p->spec.seccomp, e);
+	p->launch.seccomp_default = true;
+	return 0;
 }
 
 static void unmask(struct spec *s)

@@ -163,7 +163,7 @@ static int start(struct instance *i, struct task *t, struct err *e)
 	struct task_io io;
 
 	i->main = t;
-	int r = container_seccomp_get(i->cfg.spec, i->cfg.launch->seccomp_cache, &i->seccomp, e);
+	int r = isolation_seccomp(i->cfg.spec, i->cfg.launch, &i->seccomp, e);
 	trace(i, "seccomp");
 	if (r >= 0 && i->cfg.launch->use_init)
 		r = paths_sibling(i->cfg.paths, "berth-init", &init_path, e);

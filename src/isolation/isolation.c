@@ -19,3 +19,9 @@ int isolation_find(const char *name, const struct isolation_ops **ret, struct er
 	return err_set(e, EINVAL, "unknown isolation \"%s\": known are %s", name ? name : "",
 		       known.failed ? "container, vm" : known.data);
 }
+
+int isolation_seccomp(const struct spec *s, const struct launch *l, struct seccomp_prog *ret, struct err *e)
+{
+	return l->seccomp_default ? container_seccomp_get_default(s->process.caps.bounding, l->seccomp_cache, ret, e)
+				  : container_seccomp_get(s, l->seccomp_cache, ret, e);
+}

@@ -78,6 +78,9 @@ extern const struct isolation_ops isolation_container, isolation_vm;
 /* -EINVAL names the known ones. */
 int isolation_find(const char *name, const struct isolation_ops **ret, struct err *e);
 
+/* The filter of a container's processes: of the built-in profile, of config.json's, or none. */
+int isolation_seccomp(const struct spec *s, const struct launch *l, struct seccomp_prog *ret, struct err *e);
+
 /* vm: prepares, from the engine, what a VM needs and caches it below ROOT/kernels and ROOT/vm: the guest kernel (fetched
  * from the distribution the first time, unless kernel_path is given), the initramfs, this container's writable disk. */
 int vm_prepare(const struct paths *p, const char *kernel_path, char **ret_kernel, char **ret_initramfs, struct err *e);

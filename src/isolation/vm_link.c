@@ -37,7 +37,7 @@ static int put_start(struct instance *i, struct err *e)
 				 .is_volatile = l->is_volatile,
 				 .time_ns = clock_real_ns() };
 	const char *text;
-	int r = container_seccomp_get(i->cfg.spec, l->seccomp_cache, &seccomp, e);
+	int r = isolation_seccomp(i->cfg.spec, l, &seccomp, e);
 
 	if (r < 0)
 		return r;

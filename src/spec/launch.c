@@ -27,6 +27,7 @@ static const struct field launch_fields[] = {
 	SPEC_ROW("logMaxFiles", FIELD_U32, launch, log_max_files, FIELD_OMIT_EMPTY),
 	SPEC_ROW("useInit", FIELD_BOOL, launch, use_init, FIELD_OMIT_EMPTY),
 	SPEC_ROW("traceBeganUs", FIELD_U64, launch, trace_began_us, FIELD_OMIT_EMPTY),
+	SPEC_ROW("seccompDefault", FIELD_BOOL, launch, seccomp_default, FIELD_OMIT_EMPTY),
 	SPEC_ROW("seccompCache", FIELD_STRING, launch, seccomp_cache),
 	SPEC_ARRAY("files", launch, files, launch_file, file_fields),
 	SPEC_ROW("imageDisk", FIELD_STRING, launch, image_disk),

@@ -24,6 +24,9 @@ struct launch {
 	uint32_t log_max_files;
 	bool use_init; /* --init: berth-init reaps as PID 1 */
 	uint64_t trace_began_us; /* --trace-startup: the command's beginning, clock_mono_us; 0 = no trace */
+	/* The built-in seccomp profile, for the bounding set: left out of config.json, whose most it would be. Never together with
+	 * the latter's linux.seccomp. */
+	bool seccomp_default;
 	char *seccomp_cache; /* directory for compiled filters */
 	struct launch_file *files;
 	size_t n_files;
