@@ -1,8 +1,11 @@
 """What is left when something of ours is killed: nothing, and the next command says what happened."""
 
+import fcntl
 import os
 import shutil
 import signal
+import socket
+import subprocess
 
 import leaks
 from harness import until
@@ -89,3 +92,43 @@ def test_a_lost_run_directory_is_an_ended_container(cbox):
     shutil.rmtree(cbox.berth.run_dir / "containers" / ident, ignore_errors=True)
     assert cbox.berth.state(name)["Running"] is False
     cbox.berth.ok("rm", name)
+
+
+def claims(box) -> list:
+    """What monitors have put into the run directory."""
+    return [p.name for p in (box.berth.run_dir / "containers").glob("*")]
+
+
+def test_a_run_that_fails_before_its_record_leaves_no_monitor(cbox):
+    before = claims(cbox)
+    assert "nowhere" in cbox("true", image="nowhere:none", opts=("--rm", "--pull", "never")).err
+    assert claims(cbox) == before
+    assert not [p for p in leaks.processes(cbox.berth.root) if "berth-monitor" in p and "--root" in p and not any(b in p for b in before)]
+
+
+def test_F01_a_monitor_whose_run_is_killed_before_the_record_leaves_without_a_trace(cbox):
+    before = claims(cbox)
+    with open(cbox.berth.root / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the run waits here, its monitor waits for the run
+        p = cbox.berth.popen(*cbox.args("true", opts=("--rm",)))
+        made = until(lambda: set(claims(cbox)) - set(before), "the monitor has claimed its run directory")
+        p.kill()
+        p.communicate()
+    until(lambda: claims(cbox) == before, "the claim is released")
+    until(lambda: not [m for m in leaks.processes(cbox.berth.root) if any(ident in m for ident in made)], "the monitor is gone")
+
+
+def test_prune_spares_what_a_run_is_about_to_make(cbox):
+    """A claim without a record is a leftover only when its monitor is dead."""
+    ident = os.urandom(32).hex()
+    ours, theirs = socket.socketpair()
+    build = cbox.berth.ok("version", "--format", "{{.Client.BuildId}}")
+    monitor = subprocess.Popen([cbox.berth.program.with_name("berth-monitor"), "--root", cbox.berth.root, "--run", cbox.berth.run_dir, "--client-fd",
+                                str(theirs.fileno()), ident], pass_fds=[theirs.fileno()], env={**os.environ, "BERTH_BUILD_ID": build})
+    theirs.close()
+    until(lambda: ident in claims(cbox), "the claim is there")
+    cbox.berth.ok("system", "prune", "-f")
+    assert ident in claims(cbox) and monitor.poll() is None
+    ours.close()
+    assert monitor.wait(30) == 0
+    assert ident not in claims(cbox)
