@@ -5,9 +5,9 @@
 #include "opts.h"
 
 enum {
-	CMD_STORE = 1 << 0, /* opens the engine before the verb runs */
+	CMD_STORE = 1 << 0,  /* opens the engine before the verb runs */
 	CMD_ENGINE = 1 << 3, /* makes it without its store, which the verb's deed opens */
-	CMD_STOP = 1 << 1,  /* the first operand ends the options: what follows belongs to the container */
+	CMD_STOP = 1 << 1,   /* the first operand ends the options: what follows belongs to the container */
 	CMD_HIDDEN = 1 << 2,
 };
 enum topic { TOPIC_RUN, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };

@@ -78,8 +78,8 @@ int cgroup_pids(struct cgroup *cg, pid_t **ret_pids, size_t *ret_n); /* of the w
 struct container_args {
 	const struct spec *spec; /* borrowed for the container's life */
 	const char *id;
-	const struct host *host;            /* borrowed; host_probe_cgroup is enough */
-	int rootfd;                         /* detached mount (fsmount/open_tree) to become "/"; -1 = bind spec->root_path */
+	const struct host *host; /* borrowed; host_probe_cgroup is enough */
+	int rootfd;              /* detached mount (fsmount/open_tree) to become "/"; -1 = bind spec->root_path */
 	/* Makes that mount instead (rootfd is not looked at): called while the first process is already being set up, since an
 	 * overlay takes as long to mount as a network namespace to make. NULL = rootfd. */
 	int (*make_root)(void *arg, int *ret_rootfd, struct err *e);

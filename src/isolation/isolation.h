@@ -41,7 +41,8 @@ struct instance_config {
 	void (*on_started)(void *arg, const struct err *e);
 	/* The wall itself broke (VMM died): every task's on_exit has been called before. */
 	void (*on_lost)(void *arg, const struct err *e);
-	void (*trace)(const char *step, uint64_t us, void *arg); /* a stage reached, by clock_mono_us; NULL = no --trace-startup */
+	void (*trace)(const char *step, uint64_t us,
+		      void *arg); /* a stage reached, by clock_mono_us; NULL = no --trace-startup */
 	void *arg;
 };
 

@@ -441,7 +441,8 @@ static int wait_for_go(struct monitor *m, struct err *e)
 	if (n < 0 && errno != ECONNRESET)
 		return err_set(e, errno, "wait for the container to be made: %s", strerror(errno));
 	if (n == 1 && word != MONITOR_GO)
-		return err_set(e, EPROTO, "wait for the container to be made: byte 0x%02x was not expected", (unsigned)word & 0xff);
+		return err_set(e, EPROTO, "wait for the container to be made: byte 0x%02x was not expected",
+			       (unsigned)word & 0xff);
 	return n == 1;
 }
 

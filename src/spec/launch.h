@@ -22,7 +22,7 @@ struct launch {
 	char *log_path; /* NULL = no log */
 	uint64_t log_max_bytes;
 	uint32_t log_max_files;
-	bool use_init; /* --init: berth-init reaps as PID 1 */
+	bool use_init;           /* --init: berth-init reaps as PID 1 */
 	uint64_t trace_began_us; /* --trace-startup: the command's beginning, clock_mono_us; 0 = no trace */
 	/* The built-in seccomp profile, for the bounding set: left out of config.json, whose most it would be. Never together with
 	 * the latter's linux.seccomp. */

@@ -9,7 +9,7 @@ static struct err E;
 	"u\",\"work\":\"/w\","                                                                                            \
 	"\"isVolatile\":true,\"autoRemove\":true,\"openStdin\":true,\"stdinOnce\":true,\"logPath\":\"/"                   \
 	"l\",\"logMaxBytes\":10485760,"                                                                                   \
-	"\"logMaxFiles\":3,\"useInit\":true,\"traceBeganUs\":7,\"seccompDefault\":true,\"seccompCache\":\"/c\","                               \
+	"\"logMaxFiles\":3,\"useInit\":true,\"traceBeganUs\":7,\"seccompDefault\":true,\"seccompCache\":\"/c\","          \
 	"\"files\":[{\"path\":\"/etc/hosts\",\"content\":\"127.0.0.1 localhost\\n\",\"mode\":420}],\"imageDisk\":\"/i\"," \
 	"\"upperDisk\":\"/d\",\"kernel\":\"/k\",\"initramfs\":\"/"                                                        \
 	"r\",\"vmCpus\":2,\"vmMemBytes\":268435456,\"vmBackend\":\"qemu\","                                               \
