@@ -143,6 +143,13 @@ int container_reap(struct container *c, int *ret_wait_status, bool *ret_oom, str
 void container_destroy(struct container *c);
 DEFINE_CLEANUP(struct container *, container_destroy)
 
+/* The i-th word of config.json that this build understands, NULL behind the last. */
+const char *mount_option_word(size_t i);
+const char *seccomp_action_word(size_t i);
+const char *seccomp_operator_word(size_t i);
+const char *seccomp_arch_word(size_t i);
+const char *seccomp_flag_word(size_t i);
+
 /* A further process in a running container. */
 struct container_exec_args {
 	const struct spec_process *process; /* has_caps false = the container's own set */

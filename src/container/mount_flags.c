@@ -104,6 +104,8 @@ static const struct option_row *option_find(const char *name)
 	return NULL;
 }
 
+const char *mount_option_word(size_t i) { return i < ARRAY_SIZE(option_table) ? option_table[i].name : NULL; }
+
 static void option_apply(const struct option_row *row, struct mount_plan *p)
 {
 	switch (row->kind) {

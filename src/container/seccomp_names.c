@@ -182,3 +182,11 @@ int seccomp_abis_of(const struct spec_seccomp *p, const struct seccomp_abi **ret
 	*ret_n = n;
 	return 0;
 }
+
+const char *seccomp_action_word(size_t i) { return i < ARRAY_SIZE(actions) ? actions[i].name : NULL; }
+
+const char *seccomp_operator_word(size_t i) { return i < ARRAY_SIZE(ops) ? ops[i].name : NULL; }
+
+const char *seccomp_arch_word(size_t i) { return i < seccomp_n_abis ? seccomp_abis[i].name : NULL; }
+
+const char *seccomp_flag_word(size_t i) { return i < ARRAY_SIZE(flag_names) ? flag_names[i].name : NULL; }

@@ -1,0 +1,285 @@
+/* create: from a bundle to a container that waits on its start socket.
+ *
+ * Order, so that one killed at any point leaves nothing that `delete --force` can't find: the directory, the record with the
+ * cgroup's path ("creating"), only then cgroup and process; the process ends with its maker until its pid is recorded. */
+#include "make.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define OPT(m) offsetof(union verb_opts, create.m)
+const struct opt create_options[] = {
+	{ "bundle", 'b', OPT_STRING, OPT(bundle), "DIR", "where config.json is (default: the working directory)" },
+	{ "console-socket", 0, OPT_STRING, OPT(console_socket), "PATH", "unix socket that is sent the terminal's master" },
+	{ "pid-file", 0, OPT_STRING, OPT(pid_file), "PATH", "write the first process's pid there" },
+	{ "no-pivot", 0, OPT_FLAG, OPT(no_pivot), NULL, "enter the root by chroot, for hosts that run from an initramfs" },
+	{ "no-new-keyring", 0, OPT_FLAG, OPT(no_new_keyring), NULL, "keep this process's session keyring" },
+	{ "preserve-fds", 0, OPT_I64, OPT(preserve_fds), "N", "pass descriptors 3 to 3+N-1 on to the process" },
+	{ NULL },
+};
+
+/* Paths of options are the caller's, and config.json's the bundle's: so the former are made absolute before the latter become
+ * relative to the working directory. */
+static char *absolute(const char *path)
+{
+	_cleanup_free_ char *cwd = NULL;
+
+	if (path[0] == '/')
+		return strdup(path);
+	cwd = get_current_dir_name();
+	return cwd ? str_fmt("%s/%s", cwd, path) : NULL;
+}
+
+struct job {
+	struct runtime *rt;
+	const struct create_opts *o;
+	bool is_detached;
+	char *console_socket, *pid_file, *bundle_dir;
+	struct bundle bundle;
+	struct held held;
+	struct container *container;
+};
+
+static void job_done(struct job *j)
+{
+	free(j->console_socket);
+	free(j->pid_file);
+	free(j->bundle_dir);
+	bundle_done(&j->bundle);
+	held_done(&j->held);
+}
+
+static int enter_bundle(struct job *j, struct err *e)
+{
+	const struct create_opts *o = j->o;
+	const char *dir = o->bundle && *o->bundle ? o->bundle : ".";
+
+	if ((o->console_socket && !(j->console_socket = absolute(o->console_socket))) ||
+	    (o->pid_file && !(j->pid_file = absolute(o->pid_file))))
+		return err_set(e, ENOMEM, "out of memory");
+	j->bundle_dir = realpath(dir, NULL);
+	if (!j->bundle_dir || chdir(j->bundle_dir) < 0)
+		return err_set(e, errno, "--bundle %s: %s", dir, strerror(errno));
+	return 0;
+}
+
+static int read_bundle(struct job *j, struct err *e)
+{
+	struct bundle *b = &j->bundle;
+	int r = enter_bundle(j, e);
+
+	if (r == 0)
+		r = bundle_load(AT_FDCWD, b, e);
+	if (r < 0)
+		return r;
+	if (!b->spec.process.cwd)
+		return err_set(e, EINVAL, "config.json: .process is missing");
+	r = console_check(&b->spec.process, j->console_socket, j->is_detached, e);
+	if (r == 0)
+		r = preserve_fds(j->o->preserve_fds, &b->spec.process.env, &b->args.n_preserve_fds, e);
+	if (r == 0)
+		r = bundle_seccomp(j->rt, b, e);
+	b->args.bundle = j->bundle_dir;
+	b->args.no_pivot = j->o->no_pivot;
+	b->args.no_new_keyring = j->o->no_new_keyring;
+	return r;
+}
+
+/* A cgroup is this container's alone: all in it end with it. */
+static int check_cgroup(const struct bundle *b, struct err *e)
+{
+	_cleanup_free_ pid_t *pids = NULL;
+	struct cgroup *cg;
+	size_t n = 0;
+	int r = cgroup_open(&b->host, b->spec.cgroups_path, &cg, e);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	r = cgroup_pids(cg, &pids, &n);
+	cgroup_free(cg);
+	if (r < 0)
+		return err_set(e, -r, "cgroup %s: %s", b->spec.cgroups_path, strerror(-r));
+	return n ? err_set(e, EBUSY,
+			   "container's cgroup is not empty: %s has %zu processes of somebody else; give another "
+			   "linux.cgroupsPath",
+			   b->spec.cgroups_path, n)
+		 : 0;
+}
+
+static int choose_cgroup(struct job *j, struct err *e)
+{
+	struct bundle *b = &j->bundle;
+	int r;
+
+	if (j->rt->systemd_cgroup)
+		return err_set(e, ENOTSUP,
+			       "--systemd-cgroup: this runtime makes cgroups itself and does not speak with systemd: "
+			       "set the engine's cgroup driver (manager) to cgroupfs");
+	/* Without root's rights over them there are none, unless one is asked for and has been delegated. */
+	b->args.no_cgroup = b->host.cgroup == CGROUP_NONE || (j->rt->is_rootless && !b->spec.cgroups_path);
+	if (b->args.no_cgroup)
+		return 0;
+	r = bundle_place_cgroup(b, j->held.rec.id, e);
+	return r < 0 ? r : check_cgroup(b, e);
+}
+
+static char *owner_name(void)
+{
+	uint64_t uid = getuid();
+
+	/* No getpwuid: a static program has no name service. */
+	return uid == 0 ? strdup("root") : str_fmt("%llu", (unsigned long long)uid);
+}
+
+static char *rootfs_of(const struct job *j)
+{
+	const char *root = j->bundle.spec.root_path;
+
+	return root[0] == '/' ? strdup(root) : str_fmt("%s/%s", j->bundle_dir, root);
+}
+
+static int copy_annotations(struct record *rec, const struct string_map *m)
+{
+	int r = 0;
+
+	for (size_t i = 0; m->keys && m->keys[i] && r == 0; i++)
+		r = map_set(&rec->annotations, m->keys[i], m->values[i]);
+	return r;
+}
+
+static int fill_record(struct job *j, struct err *e)
+{
+	const struct spec *s = &j->bundle.spec;
+	struct record *rec = &j->held.rec;
+	char now[RFC3339_LEN];
+
+	rec->version = RECORD_VERSION;
+	rec->oci_version = strdup(s->oci_version);
+	rec->bundle = strdup(j->bundle_dir);
+	rec->rootfs = rootfs_of(j);
+	rec->owner = owner_name();
+	rec->created = strdup(clock_rfc3339(clock_real_ns(), now));
+	rec->written = strdup(status_names[STATUS_CREATING]);
+	rec->cgroup_path = strdup(j->bundle.args.no_cgroup ? "" : s->cgroups_path);
+	rec->has_pid_ns = s->ns.wanted[NS_PID] && !s->ns.path[NS_PID];
+	rec->has_hooks = s->hooks.n[HOOK_POSTSTART] + s->hooks.n[HOOK_POSTSTOP] > 0;
+	if (!rec->oci_version || !rec->bundle || !rec->rootfs || !rec->owner || !rec->created || !rec->written ||
+	    !rec->cgroup_path || copy_annotations(rec, &s->annotations) < 0)
+		return err_set(e, ENOMEM, "out of memory");
+	return record_set_maker(rec, e);
+}
+
+/* The bundle may change or go before exec and delete need it. */
+static int save_config(struct job *j, struct err *e)
+{
+	int r = file_replace(j->held.dirfd, "config.json", j->bundle.text, j->bundle.len, 0600, false);
+
+	return r < 0 ? err_set(e, -r, "save config.json: %s", strerror(-r)) : 0;
+}
+
+static int make(struct job *j, struct err *e)
+{
+	_cleanup_fd_ int sock = -1;
+	struct container_args *a = &j->bundle.args;
+	int r = choose_cgroup(j, e);
+
+	if (r == 0)
+		r = fill_record(j, e);
+	if (r == 0)
+		r = save_config(j, e);
+	if (r == 0)
+		r = record_save(&j->held, e);
+	if (r < 0)
+		return r;
+	sock = container_start_listen(j->held.dirfd, "start.sock");
+	if (sock < 0)
+		return err_set(e, -sock, "start.sock: %s", strerror(-sock));
+	a->id = j->held.rec.id;
+	a->start_fd = sock;
+	return container_create(a, &j->container, e);
+}
+
+/* The process is there: say so, hand over its terminal, and let it live on. */
+static int publish(struct job *j, struct made *m, struct err *e)
+{
+	struct record *rec = &j->held.rec;
+	int r = record_set_process(rec, container_pid(j->container), e);
+
+	free(rec->written);
+	rec->written = strdup(status_names[STATUS_CREATED]);
+	if (r == 0 && !rec->written)
+		r = err_set(e, ENOMEM, "out of memory");
+	if (r == 0)
+		r = record_save(&j->held, e);
+	m->pid = container_pid(j->container);
+	m->console = r == 0 ? container_take_console(j->container) : -1;
+	m->pidfd = r == 0 ? fcntl(container_pidfd(j->container), F_DUPFD_CLOEXEC, 3) : -1;
+	if (r == 0 && m->pidfd < 0)
+		r = err_set(e, errno, "pidfd: %s", strerror(errno));
+	if (r == 0 && j->console_socket)
+		r = console_send(j->console_socket, TAKE_FD(m->console), e);
+	if (r == 0)
+		r = pid_file_write(j->pid_file, m->pid, e);
+	if (r == 0)
+		r = container_release(j->container, e);
+	if (r == 0)
+		j->container = NULL;
+	return r;
+}
+
+static int make_and_publish(struct job *j, const char *id, struct made *m, struct err *e)
+{
+	struct err ignored = { 0 };
+	int r = record_claim(j->rt, id, &j->held, e);
+
+	if (r < 0)
+		return r;
+	j->held.rec.id = strdup(id);
+	if (!j->held.rec.id)
+		return err_set(e, ENOMEM, "out of memory");
+	r = make(j, e);
+	if (r == 0)
+		r = publish(j, m, e);
+	if (r == 0)
+		return 0;
+	container_destroy(TAKE_PTR(j->container));
+	m->console = fd_close(m->console);
+	m->pidfd = fd_close(m->pidfd);
+	/* The first error is the one to report. */
+	if (record_remove(&j->held, &ignored) < 0)
+		log_warn("create", "%s", ignored.msg);
+	return r;
+}
+
+int container_make(struct runtime *rt, const char *id, const struct create_opts *o, bool is_detached, struct made *ret,
+		   struct err *e)
+{
+	struct job j = { .rt = rt, .o = o, .is_detached = is_detached, .held = HELD_NONE };
+	struct made m = { .pidfd = -1, .console = -1 };
+	int r = id_check(id, e);
+
+	spec_init(&j.bundle.spec);
+	if (r == 0)
+		r = read_bundle(&j, e);
+	if (r == 0)
+		r = make_and_publish(&j, id, &m, e);
+	job_done(&j);
+	if (r == 0)
+		*ret = m;
+	return r;
+}
+
+int verb_create(struct runtime *rt, union verb_opts *opts, struct err *e)
+{
+	struct made m;
+	int r = container_make(rt, rt->operands[0], &opts->create, true, &m, e);
+
+	if (r < 0)
+		return r;
+	fd_close(m.pidfd);
+	fd_close(m.console);
+	return 0;
+}

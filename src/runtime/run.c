@@ -1,0 +1,69 @@
+/* run: create, start, and be there until it ends. */
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "foreground.h"
+#include "make.h"
+
+#define CREATE(m) offsetof(union verb_opts, run.create.m)
+#define RUN(m)    offsetof(union verb_opts, run.m)
+const struct opt run_options[] = {
+	{ "bundle", 'b', OPT_STRING, CREATE(bundle), "DIR", "where config.json is (default: the working directory)" },
+	{ "console-socket", 0, OPT_STRING, CREATE(console_socket), "PATH", "unix socket that is sent the terminal's master" },
+	{ "detach", 'd', OPT_FLAG, RUN(is_detached), NULL, "return when it runs" },
+	{ "keep", 0, OPT_FLAG, RUN(keeps), NULL, "do not delete it when it has ended" },
+	{ "no-subreaper", 0, OPT_FLAG, RUN(no_subreaper), NULL, "leave orphans of the container to the host's init" },
+	{ "pid-file", 0, OPT_STRING, CREATE(pid_file), "PATH", "write the first process's pid there" },
+	{ "no-pivot", 0, OPT_FLAG, CREATE(no_pivot), NULL, "enter the root by chroot, for hosts that run from an initramfs" },
+	{ "no-new-keyring", 0, OPT_FLAG, CREATE(no_new_keyring), NULL, "keep this process's session keyring" },
+	{ "preserve-fds", 0, OPT_I64, CREATE(preserve_fds), "N", "pass descriptors 3 to 3+N-1 on to the process" },
+	{ NULL },
+};
+
+/* What has begun is ended where it can't be waited for. */
+static void abandon(struct runtime *rt, const char *id)
+{
+	struct err e = { 0 };
+
+	if (container_delete(rt, id, true, &e) < 0)
+		log_warn("run", "%s", e.msg);
+}
+
+static int wait_and_delete(struct runtime *rt, const struct run_opts *o, struct made *m, const sigset_t *before, struct err *e)
+{
+	const char *id = rt->operands[0];
+	int status = 0, r = foreground_wait(m->pid, m->pidfd, TAKE_FD(m->console), before, &status, e);
+
+	if (r < 0)
+		abandon(rt, id);
+	else if (!o->keeps)
+		r = container_delete(rt, id, true, e);
+	return r < 0 ? r : status_to_exit(status);
+}
+
+int verb_run(struct runtime *rt, union verb_opts *opts, struct err *e)
+{
+	const struct run_opts *o = &opts->run;
+	const char *id = rt->operands[0];
+	struct made m = { .pidfd = -1, .console = -1 };
+	sigset_t before;
+	int r = 0;
+
+	if (!o->is_detached)
+		r = foreground_begin(&before, e);
+	if (r == 0 && !o->is_detached && !o->no_subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+		r = err_set(e, errno, "PR_SET_CHILD_SUBREAPER: %s", strerror(errno));
+	if (r == 0)
+		r = container_make(rt, id, &o->create, o->is_detached, &m, e);
+	if (r < 0)
+		return r;
+	r = container_begin(rt, id, e);
+	if (r < 0)
+		abandon(rt, id);
+	else if (!o->is_detached)
+		r = wait_and_delete(rt, o, &m, &before, e);
+	fd_close(m.pidfd);
+	fd_close(m.console);
+	return r;
+}

@@ -1,0 +1,73 @@
+/* seal: against a container that overwrites the runtime (CVE-2019-5736). Its entry point may be "#!/proc/self/exe", so that this
+ * very program is executed inside, where root could then open /proc/PID/exe for writing. So whatever makes processes in
+ * containers runs from a read-only detached clone of its file's mount, on which nothing can be opened for writing; without
+ * the right to mount, from a sealed copy in memory. See seal.h. */
+#include "seal.h"
+
+#include <linux/mount.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
+#include <sys/syscall.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "str.h"
+
+#define SELF  "/proc/self/exe"
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+static bool is_sealed(int self)
+{
+	struct statvfs fs;
+	int seals = fcntl(self, F_GET_SEALS);
+
+	if (seals >= 0 && (seals & SEALS) == SEALS)
+		return true;
+	return fstatvfs(self, &fs) == 0 && fs.f_flag & ST_RDONLY;
+}
+
+static int clone_mount(void)
+{
+	struct mount_attr ro = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV };
+	_cleanup_fd_ int fd = (int)syscall(SYS_open_tree, AT_FDCWD, SELF, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (fd < 0 || syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &ro, sizeof(ro)) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+static int copy_to_memory(int self)
+{
+	_cleanup_fd_ int fd = memfd_create("berth-runtime", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct stat st;
+	ssize_t n = 1;
+
+	if (fd < 0 || fstat(self, &st) < 0)
+		return -errno;
+	for (off_t at = 0; at < st.st_size && n > 0;)
+		n = sendfile(fd, self, &at, (size_t)(st.st_size - at));
+	if (n < 0 || fcntl(fd, F_ADD_SEALS, SEALS) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+int seal_self(char **argv, struct err *e)
+{
+	_cleanup_fd_ int self = open(SELF, O_RDONLY | O_CLOEXEC), fd = -1;
+
+	if (self < 0)
+		return err_set(e, errno, SELF ": %s", strerror(errno));
+	if (is_sealed(self)) {
+		prctl(PR_SET_NAME, "berth-runtime"); /* executed by descriptor, it is called by a number */
+		return 0;
+	}
+	fd = clone_mount();
+	if (fd == -EPERM || fd == -EINVAL || fd == -ENOSYS)
+		fd = copy_to_memory(self);
+	if (fd < 0)
+		return err_set(e, -fd, "a read-only copy of this program: %s", strerror(-fd));
+	syscall(SYS_execveat, fd, "", argv, environ, AT_EMPTY_PATH);
+	return err_set(e, errno, "execute a read-only copy of this program: %s", strerror(errno));
+}

@@ -1,0 +1,74 @@
+/* start: the word on the start socket, then the record, then the poststart hooks. */
+#include "make.h"
+
+const struct opt start_options[] = { { NULL } };
+
+static int check_startable(const struct held *h, const struct host *host, struct err *e)
+{
+	enum status st = record_status(h, host);
+
+	if (st == STATUS_CREATED)
+		return 0;
+	if (st == STATUS_STOPPED)
+		return err_set(e, ESRCH, "cannot start a container that has stopped: %s", h->rec.id);
+	if (st == STATUS_RUNNING)
+		return err_set(e, EBUSY, "cannot start an already running container: %s", h->rec.id);
+	return err_set(e, EBUSY, "cannot start a container in the %s state: %s", status_names[st], h->rec.id);
+}
+
+static int note_running(struct held *h, struct err *e)
+{
+	free(h->rec.written);
+	h->rec.written = strdup(status_names[STATUS_RUNNING]);
+	return h->rec.written ? record_save(h, e) : err_set(e, ENOMEM, "out of memory");
+}
+
+/* OCI 1.2 runtime, "Lifecycle": a poststart hook that fails is warned about, and nothing else changes. */
+static void run_poststart(const struct held *h, struct bundle *b)
+{
+	struct err e = { 0 };
+
+	if (h->rec.has_hooks && hooks_run(&b->args, HOOK_POSTSTART, "running", (pid_t)h->rec.pid, &e) < 0)
+		log_warn("start", "%s", e.msg);
+}
+
+static int start(struct held *h, struct bundle *b, struct err *e)
+{
+	_cleanup_(container_free_ptr) struct container *c = NULL;
+	int r = check_startable(h, &b->host, e), sock;
+
+	if (r < 0)
+		return r;
+	sock = container_start_connect(h->dirfd, "start.sock");
+	if (sock < 0)
+		return err_set(e, -sock, "start.sock of %s: %s", h->rec.id, strerror(-sock));
+	r = bundle_adopt(h, b, sock, &c, e);
+	if (r == 0)
+		r = container_start(c, e);
+	if (r == 0)
+		r = note_running(h, e);
+	if (r == 0)
+		run_poststart(h, b);
+	return r;
+}
+
+int container_begin(struct runtime *rt, const char *id, struct err *e)
+{
+	_cleanup_held_ struct held h = HELD_NONE;
+	struct bundle b = { 0 };
+	int r = record_open(rt, id, LOCKED, &h, e);
+
+	if (r < 0)
+		return r;
+	r = bundle_load(h.dirfd, &b, e);
+	if (r == 0)
+		r = start(&h, &b, e);
+	bundle_done(&b);
+	return r;
+}
+
+int verb_start(struct runtime *rt, union verb_opts *opts, struct err *e)
+{
+	(void)opts;
+	return container_begin(rt, rt->operands[0], e);
+}

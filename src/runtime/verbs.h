@@ -1,0 +1,92 @@
+/* verbs.h: the one table of what `berth-runtime` can be told. A row declares the verb's function (verb_X), its options
+ * (X_options), and everything that help and the man page print. */
+#pragma once
+
+#include "runtime.h"
+
+enum {
+	VERB_STOP = 1 << 0,  /* the first operand ends the options: what follows belongs to somebody else */
+	VERB_ENTER = 1 << 1, /* makes processes in containers: runs from a read-only mount of itself (seal.c) */
+	VERB_255 = 1 << 2,   /* ends with 255 where it fails, as runc's does: 1 could be the process's own */
+	VERB_HIDDEN = 1 << 3,
+};
+
+/* X(function, word, operands, fewest, most (-1 = any), summary, flags) */
+#define VERBS(X)                                                                                 \
+	X(create, "create", "ID", 1, 1, "make a container that waits to be started", VERB_ENTER) \
+	X(start, "start", "ID", 1, 1, "start a created container", 0)                            \
+	X(state, "state", "ID", 1, 1, "print a container's state as JSON", 0)                    \
+	X(kill, "kill", "ID [SIGNAL]", 1, 2, "send a signal to a container's first process", 0)  \
+	X(delete, "delete", "ID", 1, 1, "remove a container and all that is left of it", 0)      \
+	X(run, "run", "ID", 1, 1, "create and start a container, and wait for it", VERB_ENTER)   \
+	X(exec, "exec", "ID [COMMAND [ARG...]]", 1, -1, "run one more process in a container",   \
+	  VERB_STOP | VERB_ENTER | VERB_255)                                                     \
+	X(ps, "ps", "ID [PS-OPTION...]", 1, -1, "list the processes of a container", VERB_STOP)  \
+	X(list, "list", "", 0, 0, "list the containers of a root", 0)                            \
+	X(pause, "pause", "ID", 1, 1, "freeze all processes of a container", 0)                  \
+	X(resume, "resume", "ID", 1, 1, "let a paused container go on", 0)                       \
+	X(spec, "spec", "", 0, 0, "write a config.json to begin with", 0)                        \
+	X(features, "features", "", 0, 0, "print what this runtime can do as JSON", 0)           \
+	X(man, "__man", "TEMPLATE", 1, 1, "print a man page's source", VERB_HIDDEN)
+
+/* What the verbs' option tables fill; zero at first. */
+struct create_opts {
+	char *bundle, *console_socket, *pid_file;
+	bool no_pivot, no_new_keyring;
+	int64_t preserve_fds;
+};
+struct run_opts {
+	struct create_opts create;
+	bool is_detached, keeps, no_subreaper;
+};
+struct exec_opts {
+	char *process_file, *console_socket, *pid_file, *user, *cwd, *apparmor, *label, *cgroup;
+	char **env, **caps, **gids;
+	bool is_detached, has_tty, no_new_privs, ignore_paused;
+	int64_t preserve_fds;
+};
+struct list_opts {
+	char *format;
+	bool is_quiet;
+};
+struct spec_opts {
+	char *bundle;
+	bool is_rootless;
+};
+union verb_opts {
+	struct create_opts create;
+	struct run_opts run;
+	struct exec_opts exec;
+	struct list_opts list;
+	struct spec_opts spec;
+	bool kill_all, delete_force;
+	char *ps_format;
+};
+
+struct runtime {
+	char *root; /* absolute; where containers are recorded */
+	bool is_rootless, systemd_cgroup;
+	const struct verb *verb;
+	char **operands;
+	int n_operands;
+};
+struct verb {
+	const char *name, *operands;
+	int fewest, most;
+	const char *summary;
+	unsigned flags;
+	const struct opt *options;
+	int (*run)(struct runtime *rt, union verb_opts *opts, struct err *e);
+};
+extern const struct verb verbs[];
+extern const size_t n_verbs;
+extern const struct opt global_options[];
+
+/* Options are read and freed by the caller of the verb, which returns the exit status or -errno. */
+#define X(fn, ...)                              \
+	extern const struct opt fn##_options[]; \
+	int verb_##fn(struct runtime *rt, union verb_opts *opts, struct err *e);
+VERBS(X)
+#undef X
+const struct verb *verb_find(const char *word);
+int verb_unknown(const char *word, struct err *e);
