@@ -263,7 +263,11 @@ static int wait_exec(struct container *c, struct err *e)
 	int fd, r;
 
 	while ((r = sync_next(c->sock, &rep, &fd, e)) > 0) {
+		if (rep.kind == SYNC_SECCOMP)
+			r = seccomp_listener_pass(c, c->pid, c->sock, fd, e);
 		fd_close(fd);
+		if (r < 0)
+			return r;
 		if (rep.kind == SYNC_FAILED) {
 			if (e)
 				*e = rep.err;

@@ -28,8 +28,10 @@ int container_seccomp_get_default(uint64_t caps, const char *cache_dir, struct s
  * widened by caps as Docker's is; caller frees with the spec. */
 int container_seccomp_default(uint64_t caps, struct spec_seccomp **ret, struct err *e);
 void seccomp_prog_done(struct seccomp_prog *p);
-/* Puts it onto the calling process, for good. NULL and empty do nothing. Needs no_new_privs or CAP_SYS_ADMIN. */
-int seccomp_prog_load(const struct seccomp_prog *p, struct err *e);
+/* Puts it onto the calling process, for good. NULL and empty do nothing. Needs no_new_privs or CAP_SYS_ADMIN. *ret_listener:
+ * the descriptor that notifications come from, close-on-exec, or -1 where the program has none; may be NULL when it can't have
+ * one, else -EINVAL. */
+int seccomp_prog_load(const struct seccomp_prog *p, int *ret_listener, struct err *e);
 
 /* uid, gid and groups of "name", "name:group", "uid", "uid:gid" from etc/passwd and etc/group below rootfd (through
  * root_open; regular files up to 1 MiB only: R11-R14). *ret_home (may be NULL): the home directory or "/". */

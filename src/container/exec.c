@@ -45,7 +45,11 @@ static int wait_exec(struct setup *s, int *ret_console, struct err *e)
 			*ret_console = fd;
 			continue;
 		}
+		if (rep.kind == SYNC_SECCOMP)
+			r = seccomp_listener_pass(s->c, s->exec_pid, s->sock, fd, e);
 		fd_close(fd);
+		if (r < 0)
+			return r;
 		if (rep.kind == SYNC_FAILED) {
 			if (e)
 				*e = rep.err;

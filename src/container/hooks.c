@@ -20,43 +20,11 @@ static const char *const kind_names[HOOK_COUNT] = {
 
 static bool has_hooks(const struct spec *s, enum spec_hook_kind kind) { return s->hooks.n[kind] > 0; }
 
-static int add(struct json_object *o, const char *key, struct json_object *v)
-{
-	if (v && json_object_object_add(o, key, v) == 0)
-		return 0;
-	json_object_put(v);
-	return -ENOMEM;
-}
-
-static struct json_object *annotations_json(const struct string_map *m)
-{
-	_cleanup_json_ struct json_object *o = json_object_new_object();
-
-	for (size_t i = 0; o && m->keys && m->keys[i]; i++)
-		if (add(o, m->keys[i], json_object_new_string(m->values[i])) < 0)
-			return NULL;
-	return TAKE_PTR(o);
-}
-
-/* OCI 1.2 runtime, "State". */
 static char *state_text(const struct container_args *a, const char *status, pid_t pid)
 {
-	_cleanup_json_ struct json_object *o = json_object_new_object();
-	int r = o ? 0 : -ENOMEM;
+	_cleanup_json_ struct json_object *o = state_json(a, status, pid);
 
-	if (r == 0)
-		r = add(o, "ociVersion", json_object_new_string(a->spec->oci_version ? a->spec->oci_version : "1.2.0"));
-	if (r == 0)
-		r = add(o, "id", json_object_new_string(a->id));
-	if (r == 0)
-		r = add(o, "status", json_object_new_string(status));
-	if (r == 0 && pid > 0)
-		r = add(o, "pid", json_object_new_int(pid));
-	if (r == 0)
-		r = add(o, "bundle", json_object_new_string(a->bundle ? a->bundle : ""));
-	if (r == 0 && a->spec->annotations.keys)
-		r = add(o, "annotations", annotations_json(&a->spec->annotations));
-	return r == 0 ? strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) : NULL;
+	return o ? strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) : NULL;
 }
 
 /* Waits until the hook ends; kills it after its timeout. */

@@ -126,7 +126,7 @@ int program_exec(struct setup *s, struct err *e)
 	static char *const no_env[] = { NULL };
 	_cleanup_strv_ char **init = s->initfd >= 0 ? init_argv(s->process->args) : NULL;
 	char *const *env = s->env ? s->env : no_env;
-	int r = 0;
+	int r = 0, listener = -1;
 
 	if (s->initfd >= 0 && !init)
 		return err_set(e, ENOMEM, "exec: out of memory");
@@ -139,7 +139,9 @@ int program_exec(struct setup *s, struct err *e)
 	if (s->process->no_new_privs)
 		r = caps_final(s, e);
 	if (r == 0)
-		r = seccomp_prog_load(s->seccomp, e);
+		r = seccomp_prog_load(s->seccomp, &listener, e);
+	if (r == 0)
+		r = seccomp_listener_hand_over(s, listener, e);
 	if (r == 0 && !s->process->no_new_privs)
 		r = caps_final(s, e);
 	if (r < 0)

@@ -37,6 +37,7 @@ struct compiler {
 	size_t n_ranges, n_leaves, cap;
 	struct seccomp_branch *branches; /* those of all leaves; a mention fills at most one */
 	size_t n_branches;
+	bool notifies;
 };
 
 static void compiler_done(struct compiler *c)
@@ -48,14 +49,30 @@ static void compiler_done(struct compiler *c)
 	free(c->branches);
 }
 
-static int parse_rule(const struct spec_seccomp_rule *r, struct parsed_rule *out, struct err *e)
+static bool is_notify(uint32_t ret) { return (ret & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_USER_NOTIF; }
+
+/* What a rule that notifies needs. sendmsg is what brings the listener to whoever answers: nobody could answer that one call. */
+static int check_notify(const struct compiler *c, const struct spec_seccomp_rule *r, struct err *e)
+{
+	if (!c->profile->listener_path || !*c->profile->listener_path)
+		return err_set(e, EINVAL, "seccomp: SCMP_ACT_NOTIFY for \"%.40s\" needs a listenerPath", r->names[0]);
+	for (char **name = r->names; *name; name++)
+		if (streq(*name, "sendmsg"))
+			return err_set(e, EINVAL,
+				       "seccomp: SCMP_ACT_NOTIFY is not possible for sendmsg, which the listener is sent with");
+	return 0;
+}
+
+static int parse_rule(struct compiler *c, const struct spec_seccomp_rule *r, struct parsed_rule *out, struct err *e)
 {
 	int x = seccomp_action_value(r->action, r->has_errno, r->errno_ret, &out->ret, e);
 
+	if (x == 0 && is_notify(out->ret)) {
+		c->notifies = true;
+		x = check_notify(c, r, e);
+	}
 	if (x < 0)
 		return x;
-	if ((out->ret & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_USER_NOTIF)
-		return err_set(e, ENOTSUP, "seccomp: SCMP_ACT_NOTIFY needs a listener, which is not supported yet");
 	if (r->n_args > SECCOMP_CHECKS_MAX)
 		return err_set(e, EINVAL, "seccomp: a rule for \"%.40s\" has %zu argument checks; %d are possible", r->names[0],
 			       r->n_args, SECCOMP_CHECKS_MAX);
@@ -83,13 +100,16 @@ static int parse_profile(struct compiler *c, struct err *e)
 
 	if (r < 0)
 		return r;
-	if (p->listener_path || (c->default_ret & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_USER_NOTIF)
-		return err_set(e, ENOTSUP, "seccomp: listenerPath and SCMP_ACT_NOTIFY are not supported yet");
+	if (is_notify(c->default_ret))
+		return err_set(e, EINVAL,
+			       "seccomp: SCMP_ACT_NOTIFY is not possible as the default action, since nobody could pass the "
+			       "listener on: "
+			       "name the calls");
 	c->rules = calloc(p->n_rules + 1, sizeof *c->rules);
 	if (!c->rules)
 		return err_set(e, ENOMEM, "seccomp: out of memory");
 	for (size_t i = 0; i < p->n_rules; i++)
-		if ((r = parse_rule(&p->rules[i], &c->rules[i], e)) < 0)
+		if ((r = parse_rule(c, &p->rules[i], &c->rules[i], e)) < 0)
 			return r;
 	return 0;
 }
@@ -223,6 +243,16 @@ static int compile_arch(struct compiler *c, const struct seccomp_abi *const *abi
 	return r < 0 ? r : seccomp_emit_arch(out, arch, c->ranges, c->n_ranges, e);
 }
 
+/* With a listener TSYNC has another result (Linux 5.7), and only with one is there a wait to be killed in. */
+static unsigned listener_flags(unsigned flags, bool notifies)
+{
+	if (!notifies)
+		return flags & ~(unsigned)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+	if (flags & SECCOMP_FILTER_FLAG_TSYNC)
+		flags |= SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
+	return flags | SECCOMP_FILTER_FLAG_NEW_LISTENER;
+}
+
 int seccomp_compile(const struct spec_seccomp *p, struct seccomp_prog *ret, struct err *e)
 {
 	_cleanup_(compiler_done) struct compiler c = { .profile = p };
@@ -252,6 +282,6 @@ int seccomp_compile(const struct spec_seccomp *p, struct seccomp_prog *ret, stru
 		free(code.insns);
 		return r;
 	}
-	*ret = (struct seccomp_prog){ .filters = code.insns, .n_filters = code.n, .flags = flags };
+	*ret = (struct seccomp_prog){ .filters = code.insns, .n_filters = code.n, .flags = listener_flags(flags, c.notifies) };
 	return 0;
 }

@@ -335,7 +335,7 @@ static void confine(void)
 	is_int(container_seccomp_default(DEFAULT_CAPS, &p, NULL), 0);
 	is_int(seccomp_compile(p, &prog, NULL), 0);
 	is_int(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-	if (seccomp_prog_load(&prog, &e) < 0)
+	if (seccomp_prog_load(&prog, NULL, &e) < 0)
 		TAP_FAIL("%s", e.msg);
 	seccomp_prog_done(&prog);
 	profile_free(p);
@@ -410,6 +410,8 @@ TEST(unknown_words_are_errors_that_name_them)
 	struct spec_seccomp_arg arg = { 0, 0, 0, S("SCMP_CMP_ALMOST") };
 	struct spec_seccomp_rule rule = { .names = names, .action = S("SCMP_ACT_MAYBE") },
 				 args = { .names = names, .action = S("SCMP_ACT_ALLOW"), .args = &arg, .n_args = 1 };
+	char *sends[] = { S("read"), S("sendmsg"), NULL };
+	struct spec_seccomp_rule send = { .names = sends, .action = S("SCMP_ACT_NOTIFY") };
 	struct spec_seccomp_rule notify = { .names = names, .action = S("SCMP_ACT_NOTIFY") };
 	const struct {
 		struct spec_seccomp p;
@@ -420,8 +422,11 @@ TEST(unknown_words_are_errors_that_name_them)
 		{ { .default_action = S("SCMP_ACT_ALLOW"), .flags = flags }, "SECCOMP_FILTER_FLAG_NEW" },
 		{ { .default_action = S("SCMP_ACT_ALLOW"), .rules = &rule, .n_rules = 1 }, "SCMP_ACT_MAYBE" },
 		{ { .default_action = S("SCMP_ACT_ALLOW"), .rules = &args, .n_rules = 1 }, "SCMP_CMP_ALMOST" },
-		{ { .default_action = S("SCMP_ACT_ALLOW"), .rules = &notify, .n_rules = 1 }, "SCMP_ACT_NOTIFY" },
-		{ { .default_action = S("SCMP_ACT_ALLOW"), .listener_path = names[0] }, "listenerPath" },
+		{ { .default_action = S("SCMP_ACT_ALLOW"), .rules = &notify, .n_rules = 1 },
+		  "SCMP_ACT_NOTIFY for \"read\" needs a listenerPath" },
+		{ { .default_action = S("SCMP_ACT_NOTIFY"), .listener_path = S("/s") }, "not possible as the default action" },
+		{ { .default_action = S("SCMP_ACT_ALLOW"), .rules = &send, .n_rules = 1, .listener_path = S("/s") },
+		  "SCMP_ACT_NOTIFY is not possible for sendmsg" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -493,7 +498,7 @@ TEST(no_profile_is_an_empty_filter)
 	spec_init(&s);
 	is_int(container_seccomp_get(&s, NULL, &p, NULL), 0);
 	is_int(p.n_filters, 0);
-	is_int(seccomp_prog_load(&p, NULL), 0);
+	is_int(seccomp_prog_load(&p, NULL, NULL), 0);
 	spec_done(&s);
 }
 

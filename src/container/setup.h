@@ -114,10 +114,12 @@ enum sync_kind {
 	SYNC_ROOT,       /* parent: the root is mounted, here it is */
 	SYNC_HOOKED,     /* parent: hooks of the runtime have run */
 	SYNC_KEPT,       /* parent: your pid is recorded, live on without me */
+	SYNC_AGENT,      /* parent: the seccomp agent has the listener */
 	SYNC_START,      /* parent: exec now */
 	SYNC_BORN,       /* stage: pid of the child */
 	SYNC_HOOKS,      /* child: asks for the hooks of the runtime */
 	SYNC_READY,      /* child: all but START is done */
+	SYNC_SECCOMP,    /* child: the filter is loaded; comes with the listener */
 	SYNC_EXEC,       /* child: about to exec; sent only for the times in it */
 	SYNC_FAILED,     /* child: err says why; it exits now */
 	SYNC_KINDS,
@@ -292,8 +294,15 @@ int cwd_enter(struct setup *s, struct err *e);
 int privs_apply(struct setup *s, struct err *e); /* umask, no_new_privs, death signal */
 int lsm_check(struct setup *s, struct err *e);   /* lsm.c, parent */
 int lsm_apply(struct setup *s, struct err *e);
-int program_find(struct setup *s, struct err *e);      /* program.c */
-int program_exec(struct setup *s, struct err *e);      /* last step: seccomp, capabilities, execve */
+int program_find(struct setup *s, struct err *e); /* program.c */
+int program_exec(struct setup *s, struct err *e); /* last step: seccomp, capabilities, execve */
+/* state.c */
+const char *state_version(const struct container_args *a);
+struct json_object *state_json(const struct container_args *a, const char *status, pid_t pid); /* pid 0 = none; NULL on ENOMEM */
+/* seccomp_notify.c. The child, which takes listener (-1 = none). */
+int seccomp_listener_hand_over(struct setup *s, int listener, struct err *e);
+/* The parent: gives the agent the listener (borrowed) that came over sock from `process`, and says so to the process. */
+int seccomp_listener_pass(struct container *c, pid_t process, int sock, int listener, struct err *e);
 int hooks_run_runtime(struct setup *s, struct err *e); /* hooks.c, parent */
 int hooks_wait(struct setup *s, struct err *e);        /* child: asks for them, then runs createContainer */
 int hooks_start_container(struct setup *s, struct err *e);

@@ -53,10 +53,15 @@ static bool is_one_of(const char *s, const char *const *set)
 	return *set;
 }
 
-/* include/linux/err.h: MAX_ERRNO is 4095. */
-static int check_errno(bool has, uint32_t v, const char *path, struct err *e)
+/* "When the action doesn't support an errno, the runtime MUST print and error and fail." include/linux/err.h: MAX_ERRNO is
+ * 4095; a tracer's number has 16 bits. */
+static int check_errno(bool has, uint32_t v, const char *action, const char *path, struct err *e)
 {
-	return has && v > 4095 ? err_set(e, EINVAL, "%s: %u is not an errno", path, v) : 0;
+	bool is_errno = streq(action, "SCMP_ACT_ERRNO");
+
+	if (has && !is_errno && !streq(action, "SCMP_ACT_TRACE"))
+		return err_set(e, EINVAL, "%s: %.40s has none; only SCMP_ACT_ERRNO and SCMP_ACT_TRACE do", path, action);
+	return has && v > (is_errno ? 4095 : UINT16_MAX) ? err_set(e, EINVAL, "%s: %u is not an errno", path, v) : 0;
 }
 
 static int check_rule(const struct spec_seccomp_rule *r, size_t i, struct err *e)
@@ -80,7 +85,7 @@ static int check_rule(const struct spec_seccomp_rule *r, size_t i, struct err *e
 				       "\"SCMP_CMP_EQ\"",
 				       i, k, r->args[k].op);
 	}
-	return check_errno(r->has_errno, r->errno_ret, path, e);
+	return check_errno(r->has_errno, r->errno_ret, r->action, path, e);
 }
 
 int spec_check_seccomp(const struct spec_seccomp *s, struct err *e)
@@ -93,7 +98,14 @@ int spec_check_seccomp(const struct spec_seccomp *s, struct err *e)
 	for (size_t i = 0; s->flags && s->flags[i]; i++)
 		if (!is_one_of(s->flags[i], flags))
 			return err_set(e, EINVAL, ".linux.seccomp.flags[%zu]: \"%.60s\" is not a known flag", i, s->flags[i]);
-	r = check_errno(s->has_default_errno, s->default_errno, ".linux.seccomp.defaultErrnoRet", e);
+	if (s->listener_path && *s->listener_path) {
+		r = spec_check_absolute(s->listener_path, e, ".linux.seccomp.listenerPath");
+		if (r < 0)
+			return r;
+	} else if (s->listener_metadata && *s->listener_metadata) {
+		return err_set(e, EINVAL, ".linux.seccomp.listenerMetadata: needs a listenerPath");
+	}
+	r = check_errno(s->has_default_errno, s->default_errno, s->default_action, ".linux.seccomp.defaultErrnoRet", e);
 	for (size_t i = 0; r == 0 && i < s->n_rules; i++)
 		r = check_rule(&s->rules[i], i, e);
 	return r;
