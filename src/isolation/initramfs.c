@@ -265,7 +265,7 @@ static int write_archive(const struct vm_kernel *k, const char *init, const char
 	if (r >= 0)
 		r = make_archive(init, k->modules ? &x : NULL, &a, e);
 	if (r >= 0) {
-		r = file_replace(dir, name, a.cpio.out.data, a.cpio.out.len, 0600, true);
+		r = file_replace(dir, name, a.cpio.out.data, a.cpio.out.len, 0444, true);
 		if (r < 0)
 			err_set(e, -r, "%s/%s: %s", k->cache, name, strerror(-r));
 	}

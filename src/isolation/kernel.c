@@ -7,6 +7,7 @@
  *   ROOT/kernels/VERSION/initramfs-* see initramfs.c
  *   ROOT/kernels/custom/             initramfs of kernels given by path
  *   ROOT/kernels/lock                flock by whoever makes any of these
+ * Both files are for everybody to read, below directories that are root's alone: the VMM, which is nobody, gets them mounted.
  * A VERSION directory appears by rename: it is whole or it is not there. */
 #include <dirent.h>
 #include <glob.h>
@@ -185,9 +186,9 @@ static int write_kernel(int dirfd, const char *vmlinuz, char **ret_version, stru
 	if (r < 0 && r != -EOPNOTSUPP)
 		return err_set(e, -r, "%s: damaged kernel: %s", vmlinuz, strerror(-r));
 	if (r >= 0 && vmlinux_has_pvh(elf, n))
-		r = file_replace(dirfd, "kernel", elf, n, 0600, true);
+		r = file_replace(dirfd, "kernel", elf, n, 0444, true);
 	else
-		r = file_replace(dirfd, "kernel", m.p, m.n, 0600, true);
+		r = file_replace(dirfd, "kernel", m.p, m.n, 0444, true);
 	if (r < 0)
 		return err_set(e, -r, "copy of %s: %s", vmlinuz, strerror(-r));
 	*ret_version = strdup(z.version);
@@ -314,6 +315,16 @@ int vm_kernel_find(const struct paths *p, const char *kernel_path, struct vm_ker
 	return make(base, ret, e);
 }
 
+/* Caches of older builds were root's alone; a VMM would need a copy at each start. */
+static int open_to_all(const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 || (!(st.st_mode & S_IROTH) && chmod(path, 0444) < 0))
+		return err_set(e, errno, "%s: %s", path, strerror(errno));
+	return 0;
+}
+
 int vm_prepare(const struct paths *p, const char *kernel_path, char **ret_kernel, char **ret_initramfs, struct err *e)
 {
 	_cleanup_(vm_kernel_done) struct vm_kernel k = { NULL };
@@ -322,6 +333,10 @@ int vm_prepare(const struct paths *p, const char *kernel_path, char **ret_kernel
 
 	if (r >= 0)
 		r = vm_initramfs(p, &k, &initramfs, e);
+	if (r >= 0)
+		r = open_to_all(initramfs, e);
+	if (r >= 0 && !kernel_path)
+		r = open_to_all(k.image, e);
 	if (r < 0)
 		return r;
 	*ret_kernel = TAKE_PTR(k.image);

@@ -53,15 +53,20 @@ static char *kernel_command_line(const struct qemu_config *c)
 
 static void set(struct json_object *o, const char *key, struct json_object *v) { json_object_object_add(o, key, v); }
 
-/* As JSON, so that no character of a path means anything to QEMU; raw, so that nothing in a disk is taken for a format. */
-static char *blockdev(const char *node, const char *path, bool read_only, bool unsafe)
+/* fd: handed over open, in a set of its own number. As JSON, which -blockdev takes; raw, so that nothing in a disk is taken for
+ * a format. */
+static int add_disk(char ***v, const char *node, int fd, bool read_only, bool unsafe)
 {
 	_cleanup_json_ struct json_object *o = json_object_new_object();
+	_cleanup_free_ char *name = str_fmt("/dev/fdset/%d", fd);
 	struct json_object *file = json_object_new_object(), *cache = json_object_new_object();
+	int r;
 
+	if (!name)
+		return -ENOMEM;
 	set(cache, "no-flush", json_object_new_boolean(unsafe));
 	set(file, "driver", json_object_new_string("file"));
-	set(file, "filename", json_object_new_string(path));
+	set(file, "filename", json_object_new_string(name));
 	/* The image's disk is shared by every guest of that image, and the store's own lock keeps it from being deleted. */
 	set(file, "locking", json_object_new_string(read_only ? "off" : "auto"));
 	set(o, "driver", json_object_new_string("raw"));
@@ -69,7 +74,8 @@ static char *blockdev(const char *node, const char *path, bool read_only, bool u
 	set(o, "read-only", json_object_new_boolean(read_only));
 	set(o, "cache", cache);
 	set(o, "file", file);
-	return strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
+	r = add(v, "-add-fd", str_fmt("fd=%d,set=%d", fd, fd));
+	return r < 0 ? r : add(v, "-blockdev", strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN)));
 }
 
 static int add_machine(char ***v, const struct qemu_config *c)
@@ -107,13 +113,13 @@ static int add_machine(char ***v, const struct qemu_config *c)
  * interrupt never reaches the guest (seen with QEMU 7.2, ACPI on). */
 static int add_devices(char ***v, const struct qemu_config *c)
 {
-	int r = add(v, "-blockdev", blockdev("image", c->image_disk, true, false));
+	int r = add_disk(v, "image", c->image_fd, true, false);
 
 	if (r >= 0)
 		r = add(v, "-device", strdup("virtio-blk-device,drive=image,bus=virtio-mmio-bus.2"));
-	if (r >= 0 && c->upper_disk)
-		r = add(v, "-blockdev", blockdev("upper", c->upper_disk, false, c->is_volatile));
-	if (r >= 0 && c->upper_disk)
+	if (r >= 0 && c->upper_fd >= 0)
+		r = add_disk(v, "upper", c->upper_fd, false, c->is_volatile);
+	if (r >= 0 && c->upper_fd >= 0)
 		r = add(v, "-device", strdup("virtio-blk-device,drive=upper,bus=virtio-mmio-bus.1"));
 	if (r >= 0)
 		r = add(v, "-device", strdup("virtio-serial-device,max_ports=2,bus=virtio-mmio-bus.3"));

@@ -7,13 +7,13 @@ static struct qemu_config config(void)
 				     .id = "0123456789abcdef",
 				     .kernel = "/k",
 				     .initramfs = "/i",
-				     .image_disk = "/image",
-				     .upper_disk = "/upper",
 				     .cpus = 2,
 				     .ram_bytes = 608 * MIB,
 				     .agent_fd = 3,
 				     .console_fd = 4,
 				     .qmp_fd = 5,
+				     .image_fd = 7,
+				     .upper_fd = 8,
 				     .share_fd = -1 };
 }
 
@@ -54,13 +54,17 @@ TEST(the_image_is_read_only_raw_and_unlocked)
 	has_str(t, "{\"driver\":\"raw\",\"node-name\":\"upper\",\"read-only\":false");
 }
 
-TEST(a_path_can_say_nothing_to_qemu_but_its_name)
+TEST(disks_are_descriptors_and_no_path_of_the_host_is_told)
 {
 	struct qemu_config c = config();
-	c.upper_disk = "/a,readonly=on,\"b\"{}";
-	_cleanup_free_ char *t = line(&c);
+	_cleanup_free_ char *t = line(&c), *without = NULL;
 
-	has_str(t, "\"filename\":\"\\/a,readonly=on,\\\"b\\\"{}\"");
+	has_str(t, "-add-fd fd=7,set=7 -blockdev");
+	has_str(t, "\"filename\":\"\\/dev\\/fdset\\/7\"");
+	has_str(t, "\"filename\":\"\\/dev\\/fdset\\/8\"");
+	c.upper_fd = -1;
+	without = line(&c);
+	ok(!strstr(without, "upper") && !strstr(without, "fdset\\/-1"));
 }
 
 TEST(only_a_volatile_disk_is_written_without_flushes)
@@ -103,7 +107,7 @@ TEST(entropy_of_the_host_flows_without_a_device_file)
 
 	has_str(t, "-object rng-builtin,id=rng");
 	has_str(t, "virtio-rng-device,rng=rng");
-	ok(!strstr(t, "random,") && !strstr(t, "/dev/"));
+	ok(!strstr(t, "random,") && !strstr(t, "urandom"));
 }
 
 TEST(a_measured_clock_is_handed_to_the_kernel)

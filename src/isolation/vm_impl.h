@@ -37,13 +37,14 @@ int vm_initramfs(const struct paths *p, const struct vm_kernel *k, char **ret_pa
 
 /* ---- qemu_args.c ---- */
 struct qemu_config {
-	const char *program, *id, *kernel, *initramfs, *image_disk, *upper_disk; /* upper_disk may be NULL */
+	const char *program, *id, *kernel, *initramfs; /* as the VMM sees them */
 	bool has_kvm, is_volatile;
 	bool is_verbose;        /* the kernel tells its whole story on the console */
 	unsigned cpus, tsc_khz; /* tsc_khz: what an emulated CPU's counter runs at, 0 = let the kernel find out */
 	uint64_t ram_bytes;
 	int agent_fd, console_fd, qmp_fd;
-	int share_fd; /* connected vhost-user socket of virtiofsd, or -1 */
+	int image_fd, upper_fd; /* open disks; upper_fd may be -1 */
+	int share_fd;           /* connected vhost-user socket of virtiofsd, or -1 */
 };
 /* The whole command line; strv_free it. NULL on ENOMEM. */
 char **qemu_args(const struct qemu_config *c);
@@ -108,10 +109,10 @@ int vm_spec_for_guest(const struct spec *s, const struct launch *l, struct spec 
 void vm_spec_done(struct spec *guest);
 
 /* ---- vm_shares.c ---- */
-/* Starts virtiofsd over the shares, in a mount namespace of its own where read-only ones are mounted so. *ret_sock: the
+/* Starts virtiofsd over the shares, in cg, confined, in a mount namespace of its own where read-only ones are mounted so. *ret_sock: the
  * connected vhost-user socket for the VMM. */
-int vm_shares_start(const struct instance_config *cfg, const struct vm_share *shares, size_t n, pid_t *ret_pid, int *ret_sock,
-		    struct err *e);
+int vm_shares_start(const struct instance_config *cfg, const struct vm_share *shares, size_t n, struct cgroup *cg, pid_t *ret_pid,
+		    int *ret_sock, struct err *e);
 
 /* ---- vm.c ---- */
 enum vm_phase { VM_NEW, VM_BOOTING, VM_STARTING, VM_RUNNING, VM_ENDED };
@@ -144,12 +145,13 @@ void vm_trace(struct instance *i, const char *step);
 int vm_process_start(struct instance *i, struct err *e);
 /* Kills what runs and reaps it; safe to call twice. */
 void vm_process_end(struct instance *i, int grace_ms);
-/* One QMP command and its answer. */
-int vm_qmp(struct instance *i, const char *command, struct err *e);
 /* The VMM has ended or is of no use: says why to everybody who waits. */
 void vm_lost(struct instance *i, const struct err *why);
 /* The main process runs, or why it does not. */
 void vm_main_started(struct instance *i, const struct err *e);
+/* ---- vm_qmp.c ---- */
+/* One QMP command and its answer. */
+int vm_qmp(struct instance *i, const char *command, struct err *e);
 /* ---- vm_task.c: the streams of processes in the guest ---- */
 int vm_task_new(struct instance *i, uint16_t channel, struct task *t, void (*on_started)(struct task *t, const struct err *e),
 		struct err *e);

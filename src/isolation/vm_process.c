@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include "vm_impl.h"
+#include "vm_jail.h"
 
 #define SAID_MAX 4096
+#define JAIL_DIR "jail"
 
 static uint64_t ram_bytes(const struct launch *l)
 {
@@ -179,7 +181,7 @@ static int watch(struct instance *i, struct err *e)
 }
 
 struct their_ends {
-	int agent, console, qmp, share, err;
+	int agent, console, qmp, share, err, image, upper;
 };
 
 static void close_ends(struct their_ends *t)
@@ -189,20 +191,64 @@ static void close_ends(struct their_ends *t)
 	fd_close(t->qmp);
 	fd_close(t->share);
 	fd_close(t->err);
+	fd_close(t->image);
+	fd_close(t->upper);
 }
 
-static int spawn_vmm(struct instance *i, const struct their_ends *t, struct err *e)
+/* The VMM's user may open none of these; it gets them open. */
+static int open_disks(const struct launch *l, struct their_ends *t, uint64_t *ret_size, struct err *e)
+{
+	struct stat st = { .st_size = 0 };
+
+	t->image = open(l->image_disk, O_RDONLY | O_CLOEXEC);
+	if (t->image < 0)
+		return err_set(e, errno, "disk %s: %s", l->image_disk, strerror(errno));
+	if (l->upper_disk) {
+		t->upper = open(l->upper_disk, O_RDWR | O_CLOEXEC);
+		if (t->upper < 0 || fstat(t->upper, &st) < 0)
+			return err_set(e, errno, "disk %s: %s", l->upper_disk, strerror(errno));
+	}
+	*ret_size = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int start_in_jail(struct instance *i, char *const *argv, const int (*fds)[2], size_t n_fds, uint64_t file_max,
+			 struct err *e)
 {
 	const struct launch *l = i->cfg.launch;
-	_cleanup_free_ char *program = spawn_find("qemu-system-x86_64");
-	_cleanup_strv_ char **argv = NULL;
+	_cleanup_free_ char *dir = str_fmt("%s/" JAIL_DIR, i->cfg.rundir),
+			    *label = str_fmt("%s/containers/%s", i->cfg.paths->root, l->id);
 	char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *env[] = { path, NULL };
+	const struct vm_jail j = { .dir = dir,
+				   .label = label,
+				   .kernel = i->kernel,
+				   .initramfs = i->initramfs,
+				   .has_kvm = i->has_kvm,
+				   .uid = vm_jail_uid(l->id),
+				   .file_max = file_max,
+				   .argv = argv,
+				   .env = env,
+				   .fds = fds,
+				   .n_fds = n_fds };
+
+	if (!dir || !label)
+		return err_set(e, ENOMEM, "out of memory");
+	if (mkdirat(i->cfg.rundirfd, JAIL_DIR, 0700) < 0 && errno != EEXIST)
+		return err_set(e, errno, "%s: %s", dir, strerror(errno));
+	return vm_jail_start(&j, &i->vmm, &i->vmm_pidfd, e);
+}
+
+static int spawn_vmm(struct instance *i, struct their_ends *t, struct err *e)
+{
+	const struct launch *l = i->cfg.launch;
+	_cleanup_free_ char *found = spawn_find("qemu-system-x86_64"), *program = found ? realpath(found, NULL) : NULL;
+	_cleanup_strv_ char **argv = NULL;
+	_cleanup_fd_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	uint64_t disk_bytes = 0;
 	struct qemu_config q = { .program = program,
 				 .id = l->id,
-				 .kernel = i->kernel,
-				 .initramfs = i->initramfs,
-				 .image_disk = l->image_disk,
-				 .upper_disk = l->upper_disk,
+				 .kernel = VM_JAIL_KERNEL,
+				 .initramfs = VM_JAIL_INITRAMFS,
 				 .has_kvm = i->has_kvm,
 				 .is_verbose = log_enabled(LOG_DEBUG_),
 				 .is_volatile = l->is_volatile,
@@ -212,18 +258,29 @@ static int spawn_vmm(struct instance *i, const struct their_ends *t, struct err 
 				 .agent_fd = 3,
 				 .console_fd = 4,
 				 .qmp_fd = 5,
-				 .share_fd = t->share >= 0 ? 6 : -1 };
-	const int fds[][2] = { { t->err, 2 }, { t->agent, 3 }, { t->console, 4 }, { t->qmp, 5 }, { t->share, 6 } };
-	struct spawn s = { .path = program, .env = env, .fds = fds, .n_fds = t->share >= 0 ? 5 : 4, .die_with_parent = true };
+				 .image_fd = 6,
+				 .upper_fd = l->upper_disk ? 7 : -1,
+				 .share_fd = t->share >= 0 ? 8 : -1 };
+	int fds[VM_JAIL_FDS][2] = { { null, 0 }, { null, 1 }, { t->err, 2 }, { t->agent, 3 }, { t->console, 4 }, { t->qmp, 5 } };
+	size_t n = 6;
 	int r;
 
 	if (!program)
 		return err_set(e, ENOENT, "qemu-system-x86_64 is missing: install qemu-system-x86");
+	r = null < 0 ? err_set(e, errno, "/dev/null: %s", strerror(errno)) : open_disks(l, t, &disk_bytes, e);
+	if (r < 0)
+		return r;
+	const int more[][2] = { { t->image, q.image_fd }, { t->upper, q.upper_fd }, { t->share, q.share_fd } };
+	for (size_t k = 0; k < ARRAY_SIZE(more); k++) {
+		if (more[k][0] >= 0) {
+			fds[n][0] = more[k][0];
+			fds[n++][1] = more[k][1];
+		}
+	}
 	argv = qemu_args(&q);
 	if (!argv)
 		return err_set(e, ENOMEM, "out of memory");
-	s.argv = argv;
-	r = spawn_start(&s, &i->vmm, &i->vmm_pidfd, e);
+	r = start_in_jail(i, argv, fds, n, MAX(disk_bytes, q.ram_bytes), e);
 	if (r >= 0)
 		r = cgroup_attach(i->cg, i->vmm, e);
 	return r;
@@ -231,7 +288,7 @@ static int spawn_vmm(struct instance *i, const struct their_ends *t, struct err 
 
 int vm_process_start(struct instance *i, struct err *e)
 {
-	_cleanup_(close_ends) struct their_ends t = { -1, -1, -1, -1, -1 };
+	_cleanup_(close_ends) struct their_ends t = { -1, -1, -1, -1, -1, -1, -1 };
 	int p[2], r = make_cgroup(i, e);
 
 	if (r < 0)
@@ -246,78 +303,12 @@ int vm_process_start(struct instance *i, struct err *e)
 		r = make_stream(&i->console_fd, &t.console, e);
 	if (r >= 0)
 		r = make_stream(&i->qmp_fd, &t.qmp, e);
-	if (r >= 0 && i->n_shares) {
-		r = vm_shares_start(&i->cfg, i->shares, i->n_shares, &i->fsd, &t.share, e);
-		if (r >= 0)
-			r = cgroup_attach(i->cg, i->fsd, e);
-	}
+	if (r >= 0 && i->n_shares)
+		r = vm_shares_start(&i->cfg, i->shares, i->n_shares, i->cg, &i->fsd, &t.share, e);
 	if (r >= 0)
 		r = spawn_vmm(i, &t, e);
 	if (r >= 0)
 		r = watch(i, e);
 	vm_trace(i, "spawn");
-	return r;
-}
-
-/* ---- QMP ---- */
-
-/* The next line, NUL-terminated; QEMU answers at once or not at all. */
-static int qmp_line(struct instance *i, struct buf *in, char **ret, struct err *e)
-{
-	char *nl;
-
-	while (!(nl = in->data ? memchr(in->data, '\n', in->len) : NULL)) {
-		struct pollfd p = { .fd = i->qmp_fd, .events = POLLIN };
-		char chunk[2048];
-		ssize_t n;
-
-		if (in->len > (64u << 10) || poll(&p, 1, 3000) != 1)
-			return err_set(e, ETIMEDOUT, "QEMU does not answer");
-		n = read(i->qmp_fd, chunk, sizeof(chunk));
-		if (n <= 0)
-			return err_set(e, EPIPE, "QEMU does not answer");
-		buf_add(in, chunk, (size_t)n);
-	}
-	*ret = strndup(in->data, (size_t)(nl - in->data));
-	buf_consume(in, (size_t)(nl - in->data) + 1);
-	return *ret ? 0 : err_set(e, ENOMEM, "out of memory");
-}
-
-/* Events and the greeting come in between. */
-static int qmp_answer(struct instance *i, struct buf *in, struct err *e)
-{
-	for (;;) {
-		_cleanup_free_ char *line = NULL;
-		_cleanup_json_ struct json_object *o = NULL;
-		struct json_object *v;
-		int r = qmp_line(i, in, &line, e);
-
-		if (r >= 0)
-			r = json_parse(line, strlen(line), "QEMU's answer", &o, e);
-		if (r < 0)
-			return r;
-		if (json_object_object_get_ex(o, "return", &v))
-			return 0;
-		if (json_object_object_get_ex(o, "error", &v))
-			return err_set(e, EIO, "QEMU: %s", json_object_to_json_string(v));
-	}
-}
-
-int vm_qmp(struct instance *i, const char *command, struct err *e)
-{
-	static const char hello[] = "{\"execute\":\"qmp_capabilities\"}\n";
-	_cleanup_free_ char *text = str_fmt("{\"execute\":\"%s\"}\n", command);
-	_cleanup_buf_ struct buf in = { NULL };
-	int r = text ? 0 : -ENOMEM;
-
-	if (r >= 0 && !i->qmp_ready) {
-		r = fd_write_full(i->qmp_fd, hello, sizeof(hello) - 1);
-		r = r < 0 ? err_set(e, -r, "QEMU: %s", strerror(-r)) : qmp_answer(i, &in, e);
-		i->qmp_ready = r >= 0;
-	}
-	if (r >= 0 && i->qmp_ready) {
-		r = fd_write_full(i->qmp_fd, text, strlen(text));
-		r = r < 0 ? err_set(e, -r, "QEMU: %s", strerror(-r)) : qmp_answer(i, &in, e);
-	}
 	return r;
 }

@@ -4,18 +4,21 @@
  *   RUN/containers/ID/shares/0   a directory or a file of the host, read-only mounts as such: the host enforces it
  *
  * So the server can reach nothing but the volumes (V10), whatever the guest asks of it. */
+#include <linux/capability.h>
 #include <linux/mount.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "vm_impl.h"
+#include "vm_jail.h"
 
 #define SHARES_DIR  "shares"
 #define SOCKET_NAME "virtiofs.sock"
@@ -57,6 +60,24 @@ static int bind_share(int dirfd, size_t index, const struct vm_share *share, str
 	return 0;
 }
 
+/* virtiofsd is root: it acts as any user of the guest on the volumes. These it needs for that, or to confine itself (a root of
+ * its own, seccomp, fewer capabilities still); the rest can't be gained back. */
+#define CAP(c) (1ull << CAP_##c)
+static const uint64_t kept_caps = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(FOWNER) | CAP(FSETID) | CAP(SETGID) | CAP(SETUID) |
+				  CAP(MKNOD) | CAP(SETFCAP) | CAP(SETPCAP) | CAP(SYS_ADMIN) | CAP(SYS_RESOURCE) |
+				  CAP(DAC_READ_SEARCH);
+
+static int confine(struct err *e)
+{
+	const struct rlimit no_core = { 0, 0 };
+
+	vm_jail_bound(kept_caps);
+	if (unshare(CLONE_NEWIPC | CLONE_NEWUTS) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_set(e, errno, "confinement of the volumes' server: %s", strerror(errno));
+	return 0;
+}
+
 /* In the child: its own mount namespace, nothing of which reaches the host. */
 static int stage(const char *dir, const struct vm_share *shares, size_t n, struct err *e)
 {
@@ -78,7 +99,7 @@ struct server {
 	const char *program, *dir;
 	const struct vm_share *shares;
 	size_t n;
-	int listenfd, errors;
+	int listenfd, errors, go; /* go: EOF once it is in its cgroup, where its own children are to be as well */
 	pid_t parent;
 };
 
@@ -87,14 +108,17 @@ static _noreturn_ void child(const struct server *s)
 	char fd_arg[32], source[PATH_MAX + 16];
 	struct err e = { 0 };
 	sigset_t none;
+	char c;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (fd_read_full(s->go, &c, 1) != 0)
+		_exit(1);
 	snprintf(fd_arg, sizeof(fd_arg), "--fd=%d", s->listenfd);
 	snprintf(source, sizeof(source), "source=%s", s->dir);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != s->parent)
 		_exit(1);
-	if (stage(s->dir, s->shares, s->n, &e) >= 0 && fd_cloexec(s->listenfd, false) >= 0) {
+	if (stage(s->dir, s->shares, s->n, &e) >= 0 && confine(&e) >= 0 && fd_cloexec(s->listenfd, false) >= 0) {
 		/* announce_submounts: volumes of different file systems have inode numbers in common, and "the same file" must
 		 * not be said of two. */
 		execl(s->program, "virtiofsd", fd_arg, "-o", source, "-o",
@@ -105,30 +129,14 @@ static _noreturn_ void child(const struct server *s)
 	_exit(1);
 }
 
-static int spawn_server(struct server *s, pid_t *ret_pid, struct err *e)
+/* The child's word, or its exec, which closes the pipe. */
+static int hear(int fd, struct err *e)
 {
-	int p[2];
 	struct err ce;
-	ssize_t n;
+	ssize_t n = fd_read_full(fd, &ce, sizeof(ce));
 
-	if (pipe2(p, O_CLOEXEC) < 0)
-		return err_set(e, errno, "pipe: %s", strerror(errno));
-	s->errors = p[1];
-	s->parent = getpid();
-	*ret_pid = fork();
-	if (*ret_pid == 0)
-		child(s);
-	fd_close(p[1]);
-	if (*ret_pid < 0) {
-		fd_close(p[0]);
-		return err_set(e, errno, "fork: %s", strerror(errno));
-	}
-	n = fd_read_full(p[0], &ce, sizeof(ce)); /* EOF: exec succeeded and closed the pipe */
-	fd_close(p[0]);
 	if (n == 0)
 		return 0;
-	waitpid(*ret_pid, NULL, 0);
-	*ret_pid = -1;
 	if (n != (ssize_t)sizeof(ce))
 		return err_set(e, EIO, "the server of the volumes ended at once");
 	if (e)
@@ -136,8 +144,45 @@ static int spawn_server(struct server *s, pid_t *ret_pid, struct err *e)
 	return -(ce.no > 0 ? ce.no : EIO);
 }
 
-int vm_shares_start(const struct instance_config *cfg, const struct vm_share *shares, size_t n, pid_t *ret_pid, int *ret_sock,
-		    struct err *e)
+static int spawn_server(struct server *s, struct cgroup *cg, pid_t *ret_pid, struct err *e)
+{
+	int p[2], go[2], r;
+	pid_t pid;
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return err_set(e, errno, "pipe: %s", strerror(errno));
+	if (pipe2(go, O_CLOEXEC) < 0) {
+		r = err_set(e, errno, "pipe: %s", strerror(errno));
+		fd_close(p[0]);
+		fd_close(p[1]);
+		return r;
+	}
+	s->errors = p[1];
+	s->go = go[0];
+	s->parent = getpid();
+	pid = fork();
+	if (pid == 0) {
+		fd_close(go[1]);
+		child(s);
+	}
+	r = pid < 0 ? err_set(e, errno, "fork: %s", strerror(errno)) : cgroup_attach(cg, pid, e);
+	if (r < 0 && pid > 0)
+		kill(pid, SIGKILL);
+	fd_close(p[1]);
+	fd_close(go[0]);
+	fd_close(go[1]);
+	if (r >= 0)
+		r = hear(p[0], e);
+	fd_close(p[0]);
+	if (r < 0 && pid > 0)
+		waitpid(pid, NULL, 0);
+	if (r >= 0)
+		*ret_pid = pid;
+	return r;
+}
+
+int vm_shares_start(const struct instance_config *cfg, const struct vm_share *shares, size_t n, struct cgroup *cg, pid_t *ret_pid,
+		    int *ret_sock, struct err *e)
 {
 	_cleanup_free_ char *program = spawn_find("virtiofsd"), *dir = str_fmt("%s/" SHARES_DIR, cfg->rundir);
 	_cleanup_fd_ int listenfd = -1, sock = -1;
@@ -157,7 +202,7 @@ int vm_shares_start(const struct instance_config *cfg, const struct vm_share *sh
 	if (r < 0)
 		return err_set(e, -r, "%s/" SOCKET_NAME ": %s", cfg->rundir, strerror(-r));
 	s.listenfd = listenfd;
-	r = spawn_server(&s, ret_pid, e);
+	r = spawn_server(&s, cg, ret_pid, e);
 	if (r < 0)
 		return r;
 	*ret_sock = TAKE_FD(sock);

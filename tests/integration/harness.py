@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # What a first VM says on stderr of the machine, its kernel and its disk; not the container's, and no error ("berth VERB: ...").
-NOTE = re.compile(r"^berth: (this host has no hardware|kernel: |image: )[^\n]*\n", re.M)
+NOTE = re.compile(r"^berth: (no hardware virtualisation|kernel: |image: )[^\n]*\n", re.M)
 
 
 @dataclass
@@ -24,6 +24,7 @@ class Result:
     code: int
     out: str
     err: str
+    notes: str = ""  # what NOTE took out of err
 
     def __str__(self):
         return f"exit {self.code}\n--- stdout\n{self.out[-4000:]}\n--- stderr\n{self.err[-4000:]}"
@@ -55,7 +56,9 @@ class Berth:
                 out, err = p.communicate()
                 raise AssertionError(f"still running after {timeout} s: {' '.join(p.args)}\n"
                                      f"{Result(-1, out.decode(errors='replace'), err.decode(errors='replace'))}") from None
-        return Result(p.returncode, out.decode(errors="replace"), NOTE.sub("", err.decode(errors="replace")))
+        err = err.decode(errors="replace")
+        notes = "".join(m[0] for m in NOTE.finditer(err))
+        return Result(p.returncode, out.decode(errors="replace"), NOTE.sub("", err), notes)
 
     def ok(self, *args, **kw) -> str:
         """stdout of a command that has to succeed, without the last newline."""

@@ -23,7 +23,8 @@ def _read(path: Path) -> str:
 
 
 def processes(where: Path) -> list:
-    """Processes that have the session's directory in their command line, environment, binary or working directory."""
+    """Processes that have the session's directory in their command line, binary or working directory; of a VMM, which knows no
+    path of the host, the root of its jail tells whose it is."""
     found = []
     for p in Path("/proc").glob("[0-9]*"):
         if p.name == str(os.getpid()):
@@ -35,7 +36,8 @@ def processes(where: Path) -> list:
             except OSError:
                 pass
         cmdline = _read(p / "cmdline")
-        if str(where) in cmdline + links:
+        jail = _read(p / "mountinfo") if "qemu-system" in cmdline else ""
+        if str(where) in cmdline + links + jail:
             found.append(f"{p.name}: {cmdline.replace(chr(0), ' ').strip() or _read(p / 'comm').strip()}")
     return found
 
