@@ -1,9 +1,13 @@
-/* remove.c: `rm`. Idempotent (F05): the record goes last, and a removal that was interrupted is finished by the next one. */
+/* remove.c: `rm`. Idempotent (F05): the record goes last, and a removal that was interrupted is finished by the next one.
+ * With -f nothing of the container is left alive on return, its monitor included. */
 #include "engine_impl.h"
 
+#include <poll.h>
 #include <signal.h>
 
 #define KILL_TIMEOUT_MS 10000
+#define LAST_FRAMES_MS  2000
+#define RETRY_MS        5
 
 int remove_files(const struct paths *p, const char *id, struct rm_held *held, struct err *e)
 {
@@ -19,12 +23,34 @@ int remove_files(const struct paths *p, const char *id, struct rm_held *held, st
 	return k < 0 ? err_set(e, -k, "remove %s: %s", run, strerror(-k)) : 0;
 }
 
-/* Kills it and waits for its monitor to have cleaned up. */
-static int end_it(struct engine *en, const struct container_record *c, struct err *e)
+static bool ends_within(int pidfd, int timeout_ms)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	while (poll(&p, 1, timeout_ms) < 0)
+		if (errno != EINTR)
+			return true; /* nothing to wait on */
+	return p.revents != 0;
+}
+
+/* One that has just been spawned does not listen yet. */
+static int connect_to(struct engine *en, const char *id, int monitor, int *ret_fd, struct err *e)
+{
+	uint64_t until = clock_mono_us() + KILL_TIMEOUT_MS * 1000ull;
+	int r;
+
+	while (client_is_gone(r = monitor_connect(en->paths, id, ret_fd, e)))
+		if (monitor < 0 || ends_within(monitor, RETRY_MS) || clock_mono_us() > until)
+			return r;
+	return r;
+}
+
+/* Kills the container and waits for its monitor to have cleaned up. */
+static int end_it(struct engine *en, const struct container_record *c, int monitor, struct err *e)
 {
 	_cleanup_fd_ int fd = -1;
 	struct exit_status st;
-	int r = monitor_connect(en->paths, c->id, &fd, e);
+	int r = connect_to(en, c->id, monitor, &fd, e);
 
 	if (client_is_gone(r))
 		return 0; /* ended meanwhile */
@@ -38,6 +64,24 @@ static int end_it(struct engine *en, const struct container_record *c, struct er
 		return err_set(e, ETIMEDOUT, "container %s did not die within %d seconds of SIGKILL", c->name,
 			       KILL_TIMEOUT_MS / 1000);
 	return r < 0 ? r : 0;
+}
+
+/* Of a container that has ended. Once its run directory is gone, all that it still does is to send the last frames to its
+ * clients; one that doesn't read them can't hold it for long. */
+static int end_monitor(struct engine *en, const struct container_record *c, int monitor, struct err *e)
+{
+	struct monitor_state m = { 0 };
+	int r = 0;
+
+	if (monitor < 0 || ends_within(monitor, LAST_FRAMES_MS))
+		return 0;
+	r = monitor_inspect(en->paths, c->id, &m, e);
+	if (r >= 0 && m.truth == MONITOR_NONE && (r = pidfd_kill(monitor, SIGKILL)) < 0 && r != -ESRCH)
+		return err_set(e, -r, "kill the monitor of container %s: %s", c->name, strerror(-r));
+	if (r >= 0 && !ends_within(monitor, KILL_TIMEOUT_MS))
+		return err_set(e, ETIMEDOUT, "the monitor of container %s has not ended within %d seconds", c->name,
+			       (LAST_FRAMES_MS + KILL_TIMEOUT_MS) / 1000);
+	return MIN(r, 0);
 }
 
 static int remove_ended(struct engine *en, const struct container_record *c, struct err *e)
@@ -54,12 +98,14 @@ static int remove_ended(struct engine *en, const struct container_record *c, str
 }
 
 /* Kills it and reads its record anew. 1: it is gone with that (--rm). */
-static int end_and_reread(struct engine *en, struct container_record *c, struct err *e)
+static int end_and_reread(struct engine *en, struct container_record *c, int monitor, struct err *e)
 {
 	_cleanup_free_ char *id = strdup(c->id);
 	struct container_record fresh;
-	int r = id ? end_it(en, c, e) : OUT_OF_MEMORY(e);
+	int r = id ? end_it(en, c, monitor, e) : OUT_OF_MEMORY(e);
 
+	if (r >= 0)
+		r = end_monitor(en, c, monitor, e);
 	if (r < 0)
 		return r;
 	r = engine_get(en, id, &fresh, e);
@@ -72,21 +118,44 @@ static int end_and_reread(struct engine *en, struct container_record *c, struct 
 	return 0;
 }
 
+/* Does it run, or is a start under way? */
+static int find_life(struct engine *en, const struct container_record *c, const char **ret_what, struct err *e)
+{
+	struct monitor_state m = { 0 };
+	int r = 0;
+
+	*ret_what = c->state == CS_RUNNING || c->state == CS_PAUSED ? container_state_name(c->state) : NULL;
+	if (!*ret_what) {
+		r = monitor_inspect(en->paths, c->id, &m, e);
+		if (r >= 0 && m.truth == MONITOR_STARTING)
+			*ret_what = "starting";
+	}
+	return r;
+}
+
 int engine_remove(struct engine *en, const char *name, bool force, bool volumes, struct err *e)
 {
+	_cleanup_fd_ int monitor = -1;
 	struct container_record c;
+	const char *what;
 	int r = engine_get(en, name, &c, e);
 
 	(void)volumes; /* anonymous volumes do not exist yet, so none can be left behind */
 	if (r < 0)
 		return r;
-	bool runs = c.state == CS_RUNNING || c.state == CS_PAUSED;
-	if (runs && !force)
+	r = find_life(en, &c, &what, e);
+	if (r >= 0 && force)
+		r = monitor_pidfd(en->paths, c.id, &monitor, e);
+	if (r >= 0)
+		r = 0;
+	if (r == 0 && what && !force)
 		r = err_set(e, EBUSY,
 			    "cannot remove container \"%s\": container is %s: stop the container before removing or force remove",
-			    c.name, container_state_name(c.state));
-	else if (runs)
-		r = end_and_reread(en, &c, e);
+			    c.name, what);
+	else if (r == 0 && what)
+		r = end_and_reread(en, &c, monitor, e);
+	else if (r == 0)
+		r = end_monitor(en, &c, monitor, e);
 	if (r == 0)
 		r = remove_ended(en, &c, e);
 	container_record_done(&c);

@@ -60,6 +60,9 @@ struct monitor_state {
 	struct exit_status exit;
 	char error[504];
 };
+/* The process that is the monitor of ID, also after its container has ended and its files are gone: 1 and *ret_pidfd (the
+ * caller closes it), 0 when there is none. */
+int monitor_pidfd(const struct paths *p, const char *id, int *ret_pidfd, struct err *e);
 int monitor_inspect(const struct paths *p, const char *id, struct monitor_state *ret, struct err *e);
 
 /* Terminal or pipe <-> monitor: pumps 0, 1 and 2 until FRAME_EXIT or detach. fd: from monitor_connect, after FRAME_ATTACH or

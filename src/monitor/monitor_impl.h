@@ -82,6 +82,7 @@ struct monitor {
 	struct launch launch;
 	char *rundir;
 	int rundirfd, listenfd;
+	int lifefd; /* life_hold's: closed by the end of the process */
 	struct loop_src *listen_src;
 	uint64_t stall_ms;
 	struct instance *instance;
@@ -129,6 +130,11 @@ void client_drop(struct client *c, const char *why);                           /
 void client_refuse(struct client *c, uint16_t channel, const struct err *e, bool close_after);
 void clients_reap(struct monitor *m);
 void clients_free(struct monitor *m);
+
+/* life.c */
+/* Shows that this process is the monitor of the container whose bundle that is, until the process ends: the fd returned stays
+ * open, and no other fd of its launch.json may be closed (fcntl(2): that would drop the lock). */
+int life_hold(int bundledirfd);
 
 /* requests.c */
 int client_request(struct client *c, const struct frame *f, struct err *e); /* error = broken protocol: drop it */

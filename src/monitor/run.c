@@ -51,6 +51,9 @@ static int load(struct monitor *m, struct err *e)
 	r = launch_parse(launch, launch_len, &m->launch, e);
 	if (r < 0)
 		return err_push(e, r, "%s/launch.json", dir);
+	m->lifefd = life_hold(fd);
+	if (m->lifefd < 0)
+		return err_set(e, -m->lifefd, "%s/launch.json: lock: %s", dir, strerror(-m->lifefd));
 	if (m->launch.log_path)
 		return log_file_open(m->launch.log_path, m->launch.log_max_bytes, m->launch.log_max_files, &m->log, e);
 	return 0;
@@ -482,7 +485,7 @@ static int live(struct monitor *m, struct err *e)
 
 int monitor_run_with(const struct monitor_config *cfg, find_isolation find, uint64_t stall_ms, struct err *e)
 {
-	struct monitor m = { .cfg = cfg, .find = find, .stall_ms = stall_ms, .rundirfd = -1, .listenfd = -1 };
+	struct monitor m = { .cfg = cfg, .find = find, .stall_ms = stall_ms, .rundirfd = -1, .listenfd = -1, .lifefd = -1 };
 	int r;
 
 	spec_init(&m.spec);

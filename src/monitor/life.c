@@ -1,0 +1,50 @@
+/* Who the monitor of a container is, asked of the kernel: for as long as its process lives, a monitor holds a record lock on
+ * ROOT/containers/ID/launch.json. The run directory can't tell it to the end: that is gone while the last frames are still
+ * being sent. A lock goes with its process, is inherited by no child, and F_GETLK names the process. */
+#include <unistd.h>
+
+#include "monitor_impl.h"
+
+int life_hold(int bundledirfd)
+{
+	struct flock l = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	_cleanup_fd_ int fd = openat(bundledirfd, "launch.json", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 || fcntl(fd, F_SETLK, &l) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+/* -> pid, 0 for nobody (or somebody in a pid namespace that is not ours), or -errno. */
+static int holder(int fd)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fcntl(fd, F_GETLK, &l) < 0)
+		return -errno;
+	return l.l_type == F_UNLCK || l.l_pid < 0 ? 0 : l.l_pid;
+}
+
+int monitor_pidfd(const struct paths *p, const char *id, int *ret_pidfd, struct err *e)
+{
+	_cleanup_free_ char *path = str_fmt("%s/containers/%s/launch.json", p->root, id);
+	_cleanup_fd_ int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+
+	if (!path)
+		return err_set(e, ENOMEM, "out of memory");
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_set(e, errno, "%s: %s", path, strerror(errno));
+	for (;;) {
+		int pid = holder(fd);
+		if (pid <= 0)
+			return pid == 0 ? 0 : err_set(e, -pid, "%s: ask for its lock: %s", path, strerror(-pid));
+		_cleanup_fd_ int pidfd = pidfd_open_(pid);
+		if (pidfd < 0 && pidfd != -ESRCH)
+			return err_set(e, -pidfd, "monitor %d: %s", pid, strerror(-pidfd));
+		/* It held the lock before and after: so what was opened in between is that process, and no later one of its id. */
+		if (pidfd >= 0 && holder(fd) == pid) {
+			*ret_pidfd = TAKE_FD(pidfd);
+			return 1;
+		}
+	}
+}
