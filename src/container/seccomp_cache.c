@@ -13,7 +13,7 @@
 #include "seccomp_impl.h"
 
 #define MAGIC   "BERTHBPF"
-#define VERSION 2 /* of this layout and of what the compiler makes of a profile: part of the key */
+#define VERSION 3 /* of this layout and of what the compiler makes of a profile: part of the key */
 
 struct header {
 	char magic[8];

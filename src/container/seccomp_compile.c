@@ -20,6 +20,7 @@ struct parsed_rule {
 	uint32_t ret;
 	struct seccomp_check checks[SECCOMP_CHECKS_MAX];
 	size_t n_checks;
+	bool is_any; /* one check that holds is enough: seccomp_impl.h */
 };
 /* A number that rule `rule` names. */
 struct mention {
@@ -35,8 +36,8 @@ struct compiler {
 	struct seccomp_range *ranges;
 	struct seccomp_leaf *leaves;
 	size_t n_ranges, n_leaves, cap;
-	struct seccomp_branch *branches; /* those of all leaves; a mention fills at most one */
-	size_t n_branches;
+	struct seccomp_branch *branches; /* those of all leaves */
+	size_t n_branches, max_branches;
 	bool notifies;
 };
 
@@ -90,6 +91,9 @@ static int parse_rule(struct compiler *c, const struct spec_seccomp_rule *r, str
 		k->value = k->op == OP_MASKED_EQ ? a->value_two : a->value;
 	}
 	out->n_checks = r->n_args;
+	for (size_t i = 1; i < r->n_args; i++)
+		for (size_t k = 0; k < i; k++)
+			out->is_any |= r->args[i].index == r->args[k].index;
 	return 0;
 }
 
@@ -141,8 +145,17 @@ static int collect(struct compiler *c, const struct seccomp_abi *abi)
 				c->cap_mentions = cap;
 			}
 			c->mentions[c->n_mentions++] = (struct mention){ (uint32_t)nr, i };
+			c->max_branches += c->rules[i].is_any ? c->rules[i].n_checks : 1;
 		}
 	return 0;
+}
+
+/* Into b[0..n), which is sorted, the strictest first. */
+static void add_branch(struct seccomp_branch *b, size_t n, struct seccomp_branch one)
+{
+	for (; n > 0 && seccomp_strictness(b[n - 1].ret) > seccomp_strictness(one.ret); n--)
+		b[n] = b[n - 1];
+	b[n] = one;
 }
 
 /* The verdict on one number, from the mentions m[0..n) of it. */
@@ -155,17 +168,16 @@ static void make_leaf(struct compiler *c, const struct mention *m, size_t n, str
 
 	for (size_t i = 0; i < n; i++) {
 		const struct parsed_rule *r = &c->rules[m[i].rule];
-		size_t at = count;
 		if (r->n_checks == 0) {
 			if (!has_last || seccomp_strictness(r->ret) < seccomp_strictness(last))
 				last = r->ret;
 			has_last = true;
-			continue;
+		} else if (r->is_any) {
+			for (size_t k = 0; k < r->n_checks; k++)
+				add_branch(branches, count++, (struct seccomp_branch){ &r->checks[k], 1, r->ret });
+		} else {
+			add_branch(branches, count++, (struct seccomp_branch){ r->checks, r->n_checks, r->ret });
 		}
-		for (; at > 0 && seccomp_strictness(branches[at - 1].ret) > seccomp_strictness(r->ret); at--)
-			branches[at] = branches[at - 1];
-		branches[at] = (struct seccomp_branch){ r->checks, r->n_checks, r->ret };
-		count++;
 	}
 	c->n_branches += count;
 	*out = (struct seccomp_leaf){ branches, count, last };
@@ -198,7 +210,7 @@ static int make_ranges(struct compiler *c, bool has_x32, bool could_x32, struct 
 	c->n_ranges = c->n_branches = 0;
 	c->ranges = calloc(2 * c->n_mentions + 4, sizeof *c->ranges);
 	c->leaves = calloc(2 * c->n_mentions + 4, sizeof *c->leaves);
-	c->branches = calloc(c->n_mentions + 1, sizeof *c->branches);
+	c->branches = calloc(c->max_branches + 1, sizeof *c->branches);
 	if (!c->ranges || !c->leaves || !c->branches)
 		return err_set(e, ENOMEM, "seccomp: out of memory");
 	for (size_t i = 0; i < c->n_mentions;) {
@@ -229,7 +241,7 @@ static int compile_arch(struct compiler *c, const struct seccomp_abi *const *abi
 	bool has_x32 = false;
 	int r = 0;
 
-	c->n_mentions = 0;
+	c->n_mentions = c->max_branches = 0;
 	for (size_t i = first; i < n && r == 0; i++)
 		if (abis[i]->audit_arch == arch) {
 			has_x32 |= abis[i]->nr_base != 0;

@@ -4,7 +4,14 @@
  *  - a call under an ABI that the profile does not list kills the process, whatever the default action;
  *  - of the rules that name a call, those whose arguments all match are asked first, and of these the strictest action wins
  *    (the kernel's order: KILL_PROCESS, KILL_THREAD, TRAP, ERRNO, NOTIFY, TRACE, LOG, ALLOW);
- *  - then the strictest of the rules without arguments; then the default action. */
+ *  - then the strictest of the rules without arguments; then the default action;
+ *  - the arguments of one rule must all match, but where it names an argument twice, any one is enough.
+ *
+ * Beside libseccomp, runc and crun: seccomp_rule_add(3) takes an argument only once in a rule (-EINVAL), so runc and crun make
+ * of such a rule one rule a comparison, and profiles count on it: that is the last point. Overlapping rules are the other way
+ * round: libseccomp drops every rule with arguments as soon as one without names the same call, in whatever order they come
+ * and whatever the actions are, and takes the first of two without. "Allow socket" beside "refuse socket(AF_VSOCK)" lets
+ * AF_VSOCK through there, without a word. Here each rule means what it says. */
 #pragma once
 
 #include <linux/filter.h>

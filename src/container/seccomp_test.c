@@ -270,6 +270,84 @@ TEST(R18_every_comparison_looks_at_all_64_bits)
 	free(names[1]);
 }
 
+/* What the rules say about socket(domain). */
+struct asked {
+	uint64_t domain;
+	uint32_t ret;
+};
+
+static void asks(struct spec_seccomp_rule *rules, size_t n, const struct asked *rows, size_t n_rows)
+{
+	char *names[] = { S("socket"), NULL };
+	struct spec_seccomp p = { .default_action = S("SCMP_ACT_KILL_PROCESS"), .rules = rules, .n_rules = n };
+	struct seccomp_prog prog;
+	struct err e = { 0 };
+
+	for (int turn = 0; turn < 2; turn++) { /* the order of the rules says nothing */
+		for (size_t i = 0; i < n; i++)
+			rules[i].names = names;
+		if (seccomp_compile(&p, &prog, &e) < 0)
+			TAP_FAIL("%s", e.msg);
+		for (size_t i = 0; i < n_rows; i++) {
+			const struct seccomp_data d = { .arch = seccomp_abis[0].audit_arch,
+							.nr = seccomp_syscall_resolve_name("socket"),
+							.args = { rows[i].domain } };
+			uint32_t got = run(&prog, &d);
+			if (got != rows[i].ret)
+				TAP_FAIL("socket(%llu): %#x, expected %#x", (unsigned long long)rows[i].domain, got, rows[i].ret);
+		}
+		seccomp_prog_done(&prog);
+		struct spec_seccomp_rule first = rules[0];
+		rules[0] = rules[n - 1];
+		rules[n - 1] = first;
+	}
+}
+
+TEST(R18_a_rule_that_names_an_argument_twice_holds_where_any_of_its_comparisons_does)
+{
+	struct spec_seccomp_arg args[] = { { 0, 3, 0, S("SCMP_CMP_EQ") }, { 0, 7, 0, S("SCMP_CMP_GE") } };
+	struct spec_seccomp_rule rules[] = { { .action = S("SCMP_ACT_ERRNO"), .args = args, .n_args = 2 },
+					     { .action = S("SCMP_ACT_ALLOW") } };
+	const uint32_t refused = SECCOMP_RET_ERRNO | EPERM, fine = SECCOMP_RET_ALLOW;
+	const struct asked rows[] = { { 2, fine }, { 3, refused }, { 4, fine }, { 6, fine }, { 7, refused }, { 8, refused } };
+
+	asks(rules, 2, rows, ARRAY_SIZE(rows));
+}
+
+TEST(R18_a_refusal_with_arguments_holds_beside_a_permission_without)
+{
+	struct spec_seccomp_arg vsock[] = { { 0, 40, 0, S("SCMP_CMP_EQ") } };
+	struct spec_seccomp_rule rules[] = { { .action = S("SCMP_ACT_ERRNO"), .args = vsock, .n_args = 1 },
+					     { .action = S("SCMP_ACT_ALLOW") } };
+	const struct asked rows[] = { { 39, SECCOMP_RET_ALLOW }, { 40, SECCOMP_RET_ERRNO | EPERM }, { 41, SECCOMP_RET_ALLOW } };
+
+	asks(rules, 2, rows, ARRAY_SIZE(rows));
+}
+
+TEST(R18_a_permission_with_arguments_holds_beside_a_refusal_without)
+{
+	struct spec_seccomp_arg local[] = { { 0, 1, 0, S("SCMP_CMP_EQ") } };
+	struct spec_seccomp_rule rules[] = { { .action = S("SCMP_ACT_ALLOW"), .args = local, .n_args = 1 },
+					     { .action = S("SCMP_ACT_ERRNO") } };
+	const struct asked rows[] = { { 1, SECCOMP_RET_ALLOW }, { 2, SECCOMP_RET_ERRNO | EPERM } };
+
+	asks(rules, 2, rows, ARRAY_SIZE(rows));
+}
+
+TEST(R18_of_rules_that_overlap_the_strictest_holds)
+{
+	struct spec_seccomp_arg some[] = { { 0, 40, 0, S("SCMP_CMP_GE") } }, one[] = { { 0, 40, 0, S("SCMP_CMP_EQ") } };
+	struct spec_seccomp_rule rules[] = { { .action = S("SCMP_ACT_ALLOW"), .args = one, .n_args = 1 },
+					     { .action = S("SCMP_ACT_ERRNO"), .args = some, .n_args = 1 },
+					     { .action = S("SCMP_ACT_ALLOW") },
+					     { .action = S("SCMP_ACT_TRAP") } };
+	const struct asked rows[] = { { 39, SECCOMP_RET_TRAP },
+				      { 40, SECCOMP_RET_ERRNO | EPERM },
+				      { 41, SECCOMP_RET_ERRNO | EPERM } };
+
+	asks(rules, 4, rows, ARRAY_SIZE(rows));
+}
+
 TEST(R18_an_abi_that_the_profile_does_not_list_is_killed)
 {
 	char *archs[] = { S("SCMP_ARCH_X86_64"), NULL };
