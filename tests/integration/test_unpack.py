@@ -346,7 +346,8 @@ def test_I03_hard_links_reach_nothing_outside(box):
     out = box.top / "victim"
     for members in (
         [sym("s", str(out / "file")), hard("h", "s"), f("h", b"evil", mode=0o777)],
-        [sym("s", str(out)), hard("h", "s/file"), f("h", b"evil")],
+        [sym("s", str(out)), hard("h", "s/file"), f("h", b"evil")], [sym("s", str(out)), hard("h", "s/file")],
+        [sym("s", "../../victim"), hard("h", "s/file")],
         [sym("s", "../../victim/file"), hard("h", "s"), member("h", mode=0o4777, uid=0)],
         [hard("h", str(out / "file"))], [hard("h", "/etc/passwd")], [hard("h", "h")], [d("dir"), hard("h", "dir")],
     ):

@@ -134,42 +134,48 @@ static int verb_writable(char **a)
 	return 0;
 }
 
-/* For some seconds: tries to open every other process's binary for writing. A binary of the image is fair game (it lies on
- * the container's own root file system); any other would be the engine's. */
+/* For some seconds: takes hold of every binary that is executed beside it and lies on another file system than the image's own,
+ * hence is the engine's, and tries to open it for writing, again and again: while it is executed the answer is ETXTBSY. A change of mode
+ * to what it is already tells of a mount that can be written to whatever is executed. */
 static int verb_grab_exe(char **a)
 {
 	time_t end = time(NULL) + atoi(a[0]);
-	struct stat root, st;
-	int seen = 0;
+	int held[64], n = 0;
+	struct stat root, st, other;
+	char path[300];
 
 	if (stat("/bin/busybox", &root) < 0)
 		return 2;
 	while (time(NULL) < end) {
 		DIR *d = opendir("/proc");
 		struct dirent *e;
-		while (d && (e = readdir(d))) {
-			char path[300];
+		while (d && n < 64 && (e = readdir(d))) {
 			if (e->d_name[0] < '0' || e->d_name[0] > '9')
 				continue;
 			snprintf(path, sizeof path, "/proc/%s/exe", e->d_name);
-			int fd = open(path, O_PATH);
+			int fd = open(path, O_PATH), k = 0;
 			if (fd < 0)
 				continue;
-			if (fstat(fd, &st) == 0 && (st.st_dev != root.st_dev)) {
-				snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-				int w = open(path, O_WRONLY);
-				seen++;
-				if (w >= 0) {
-					puts("WRITABLE");
-					return 1;
-				}
-			}
-			close(fd);
+			if (fstat(fd, &st) < 0 || st.st_dev == root.st_dev)
+				k = n + 1;
+			while (k < n && !(fstat(held[k], &other) == 0 && other.st_dev == st.st_dev && other.st_ino == st.st_ino))
+				k++;
+			if (k == n)
+				held[n++] = fd;
+			else
+				close(fd);
 		}
 		if (d)
 			closedir(d);
+		for (int k = 0; k < n; k++) {
+			snprintf(path, sizeof path, "/proc/self/fd/%d", held[k]);
+			if (open(path, O_WRONLY) >= 0 || (fstat(held[k], &st) == 0 && chmod(path, st.st_mode & 07777) == 0)) {
+				puts("WRITABLE");
+				return 1;
+			}
+		}
 	}
-	printf("seen %d\n", seen);
+	printf("seen %d\n", n);
 	return 0;
 }
 
