@@ -59,6 +59,7 @@ int env_complete(char **v, struct err *e);
 		{ "tmpfs", 0, OPT_LIST, RUN_AT(tmpfs), "PATH[:OPTIONS]", "an empty file system in memory" },                                                                                           \
 		{ "read-only", 0, OPT_FLAG, RUN_AT(is_readonly), NULL, "the root file system can't be written" },                                                                                      \
 		{ "shm-size", 0, OPT_BYTES, RUN_AT(shm_size), "SIZE", "of /dev/shm (default 64m)" },                                                                                                   \
+		{ "storage-opt", 0, OPT_LIST, RUN_AT(storage_opt), "size=SIZE", "vm: of the disk that it writes to (default 10g)" },                                                                   \
 		{ "device", 0, OPT_LIST, RUN_AT(devices), "HOST[:PATH[:rwm]]", "give it a device of the host" }, /* names and network */                                                               \
 		{ "hostname", 'h', OPT_STRING, RUN_AT(hostname), "NAME", "host name; the short id otherwise" },                                                                                        \
 		{ "network", 0, OPT_STRING, RUN_AT(network), "NAME", "none (default) or host" },                                                                                                       \

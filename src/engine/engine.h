@@ -36,7 +36,7 @@ struct run_opts {
 		no_healthcheck;
 	bool has_entrypoint;
 	char **env, **labels, **cap_add, **cap_drop, **security_opt, **devices, **mounts, **volumes, **tmpfs, **ulimits,
-		**group_add, **sysctls;
+		**group_add, **sysctls, **storage_opt;
 	char **device_read_bps, **device_write_bps, **device_read_iops, **device_write_iops;
 	char *cidfile, *detach_keys, *platform, *userns, *pid_mode, *ipc_mode, *uts_mode, *cgroupns;
 	int64_t memory, memory_swap, memory_reservation, shm_size, pids_limit, cpu_shares, cpu_quota, cpu_period, blkio_weight,

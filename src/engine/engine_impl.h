@@ -46,6 +46,7 @@ int plan_resources(struct plan *p, struct err *e);  /* resources.c: memory, proc
 int plan_namespaces(struct plan *p, struct err *e); /* namespaces.c: network, pid, ipc, uts, cgroup; cgroup path */
 int plan_files(struct plan *p, struct err *e);      /* files.c: hostname, /etc/hosts, /etc/hostname, /etc/resolv.conf */
 int plan_guest(struct plan *p, struct err *e);      /* guest_plan.c: disks, kernel, memory and processors of a VM */
+int guest_disk_size(char *const *options, uint64_t *ret_bytes, struct err *e); /* guest_plan.c: --storage-opt */
 
 /* Pieces with rules of their own, apart for the sake of their tests. */
 int process_args(const struct run_opts *o, const struct image_config *ic, char ***ret, struct err *e);

@@ -5,9 +5,11 @@
 #include <math.h>
 #include <unistd.h>
 
-#define VM_MEM_DEFAULT   (512u << 20)
-#define VM_CPUS_DEFAULT  1             /* a second one costs each boot its start-up, and what asks for more says --cpus */
-#define UPPER_DISK_BYTES (10ull << 30) /* sparse: costs what is written */
+#define VM_MEM_DEFAULT  (512u << 20)
+#define VM_CPUS_DEFAULT 1             /* a second one costs each boot its start-up, and what asks for more says --cpus */
+#define DISK_DEFAULT    (10ull << 30) /* sparse: costs what is written */
+#define DISK_MIN        (64ull << 20) /* ext4 with its journal, and room for a few files */
+#define DISK_MAX        (8ull << 40)  /* half of what a file of ext4 can hold */
 
 static void set_size(struct plan *p)
 {
@@ -21,16 +23,50 @@ static void set_size(struct plan *p)
 		p->launch.vm_cpus = (uint32_t)online;
 }
 
+/* docker's syntax, "size=120G"; the last one counts. */
+int guest_disk_size(char *const *options, uint64_t *ret_bytes, struct err *e)
+{
+	uint64_t bytes = DISK_DEFAULT;
+
+	for (; options && *options; options++) {
+		const char *size = str_after(*options, "size=");
+
+		if (!size)
+			return err_set(e, EINVAL, "--storage-opt %s: unknown; size=SIZE is the only one, such as size=20g",
+				       *options);
+		if (str_to_bytes(size, &bytes) < 0)
+			return err_set(e, EINVAL, "--storage-opt %s: not a size such as 20g", *options);
+		if (bytes < DISK_MIN || bytes > DISK_MAX)
+			return err_set(e, EINVAL, "--storage-opt %s: a guest's disk has between 64m and 8t", *options);
+	}
+	*ret_bytes = bytes & ~4095ull; /* ext4's blocks */
+	return 0;
+}
+
+static int refuse_in_container(const struct plan *p, struct err *e)
+{
+	if (p->o->kernel)
+		return err_set(e, EINVAL, "--kernel is for virtual machines; add --isolation vm");
+	if (p->o->storage_opt)
+		return err_set(
+			e, EOPNOTSUPP,
+			"--storage-opt %s: in a container it needs project quotas of the store's file system (xfs, mounted with "
+			"pquota), which this version of Berth does not set; --isolation vm has a disk of its own",
+			p->o->storage_opt[0]);
+	return 0;
+}
+
 int plan_guest(struct plan *p, struct err *e)
 {
+	uint64_t disk_bytes;
 	int r;
 
-	if (!p->is_vm) {
-		if (p->o->kernel)
-			return err_set(e, EINVAL, "--kernel is for virtual machines; add --isolation vm");
-		return 0;
-	}
+	if (!p->is_vm)
+		return refuse_in_container(p, e);
 	set_size(p);
+	r = guest_disk_size(p->o->storage_opt, &disk_bytes, e);
+	if (r < 0)
+		return r;
 	r = vm_prepare(p->en->paths, p->o->kernel, &p->launch.kernel, &p->launch.initramfs, e);
 	if (r >= 0)
 		r = image_disk(p->en->store, &p->image, &p->launch.image_disk, e);
@@ -39,5 +75,5 @@ int plan_guest(struct plan *p, struct err *e)
 	p->launch.upper_disk = str_fmt("%s/upper.img", p->dir);
 	if (!p->launch.upper_disk)
 		return OUT_OF_MEMORY(e);
-	return vm_make_disk(p->en->paths, p->launch.upper_disk, UPPER_DISK_BYTES, e);
+	return vm_make_disk(p->en->paths, p->launch.upper_disk, disk_bytes, e);
 }

@@ -150,6 +150,11 @@ static void add_limits(struct doc s, const struct facts *f)
 	doc_int(s, "PidsLimit", r->pids_limit);
 	doc_int(s, "OomScoreAdj", f->spec.process.oom_score_adj);
 	doc_int(s, "ShmSize", o->shm_size == SPEC_UNSET ? SHM_DEFAULT : o->shm_size);
+	if (o->storage_opt) {
+		struct doc options = doc_sub(s, "StorageOpt");
+		for (char **v = o->storage_opt; *v; v++)
+			doc_text(options, "size", str_after(*v, "size=")); /* plan_guest takes no other */
+	}
 }
 
 static void add_ulimits(struct doc s, const struct facts *f)

@@ -111,6 +111,17 @@ def test_a_kernel_that_only_root_may_read_boots(vm, tmp_path):
     assert vm.sh("echo up", opts=("--kernel", str(mine))) == "up"
 
 
+def test_the_disk_has_the_size_that_was_asked_for(vm):
+    name = vm.name()
+    kib = int(vm.berth.ok("run", "--name", name, "--vm", "--storage-opt", "size=200m", vm.image, "sh", "-c",
+                          "df -k / | tail -n 1 | tr -s ' ' | cut -d ' ' -f 2", timeout=120))
+    assert 150 << 10 < kib <= 200 << 10
+    assert vm.berth.inspect(name)["HostConfig"]["StorageOpt"] == {"size": "200m"}
+    vm.berth.ok("rm", name)
+    vm.berth.fails("run", "--rm", "--vm", "--storage-opt", "size=1m", vm.image, "true", says=("--storage-opt size=1m", "64m"))
+    vm.berth.fails("run", "--rm", "--storage-opt", "size=1g", vm.image, "true", says=("--storage-opt size=1g", "pquota", "--isolation vm"))
+
+
 def test_a_panic_is_told_as_one(vm):
     name = vm.start("sleep", "100000", opts=("--privileged",))
     vm.berth("exec", "--privileged", name, "sh", "-c", "echo c > /proc/sysrq-trigger; sleep 100", timeout=60)
