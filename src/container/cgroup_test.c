@@ -432,6 +432,81 @@ TEST(remove_kills_a_frozen_cgroup_with_children)
 	teardown(&f);
 }
 
+/* Where the container makes child cgroups: where its freezer is, or the v2 directory. */
+static char *child_cgroup(struct fixture *f, const char *name)
+{
+	char *dir = tap_keep(str_fmt("%s/%s", cgroup_main_place(f->cg)->dir, name));
+
+	is_int(mkdir(dir, 0755), 0);
+	return dir;
+}
+
+static void move(const char *dir, pid_t pid)
+{
+	char who[16];
+
+	snprintf(who, sizeof who, "%d", (int)pid);
+	is_int(file_write(AT_FDCWD, tap_keep(str_fmt("%s/cgroup.procs", dir)), who), 0);
+}
+
+TEST(processes_in_child_cgroups_are_found_frozen_killed_and_removed)
+{
+	struct fixture f;
+	pid_t pid[3], *found;
+	char *dir;
+	size_t n;
+
+	setup(&f);
+	create(&f);
+	child_cgroup(&f, "a");
+	dir = child_cgroup(&f, "a/b");
+	for (size_t i = 0; i < ARRAY_SIZE(pid); i++)
+		pid[i] = child(&f, sleep_long);
+	wait_joined(&f, ARRAY_SIZE(pid));
+	move(dir, pid[1]);
+	move(tap_keep(str_fmt("%s/a", cgroup_main_place(f.cg)->dir)), pid[2]);
+	is_int(cgroup_pids(f.cg, &found, &n), 0);
+	is_int(n, ARRAY_SIZE(pid));
+	for (size_t i = 0; i < n; i++)
+		ok(found[i] == pid[0] || found[i] == pid[1] || found[i] == pid[2]);
+	free(found);
+	if (cgroup_freeze(f.cg, true, &f.e) < 0 || cgroup_kill(f.cg, &f.e) < 0)
+		TAP_FAIL("%s", f.e.msg);
+	for (size_t i = 0; i < ARRAY_SIZE(pid); i++) {
+		int st;
+		is_int(waitpid(pid[i], &st, 0), pid[i]);
+		ok(WIFSIGNALED(st) && WTERMSIG(st) == SIGKILL);
+	}
+	teardown(&f);
+}
+
+TEST(a_threaded_child_cgroup_hides_nobody_and_is_removed)
+{
+	struct fixture f;
+	pid_t pid, *found;
+	char *dir;
+	size_t n;
+
+	setup(&f);
+	create(&f);
+	if (!cgroup_main_place(f.cg)->is_v2) {
+		teardown(&f);
+		skip("cgroup v1 has no threaded cgroups");
+	}
+	dir = child_cgroup(&f, "t");
+	is_int(file_write(AT_FDCWD, tap_keep(str_fmt("%s/cgroup.type", dir)), "threaded"), 0);
+	pid = child(&f, sleep_long);
+	wait_joined(&f, 1);
+	is_int(file_write(AT_FDCWD, tap_keep(str_fmt("%s/cgroup.threads", dir)), tap_keep(str_fmt("%d", (int)pid))), 0);
+	is_int(cgroup_pids(f.cg, &found, &n), 0);
+	is_int(n, 1);
+	is_int(found[0], pid);
+	free(found);
+	is_int(cgroup_kill(f.cg, &f.e), 0);
+	is_int(waitpid(pid, NULL, 0), pid);
+	teardown(&f);
+}
+
 static volatile unsigned *ticks; /* shared with the child */
 
 static void tick(void)

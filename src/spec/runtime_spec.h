@@ -220,6 +220,9 @@ void spec_process_done(struct spec_process *p);
 /* A `linux.resources` object alone (update). Paths in errors begin at it. */
 int spec_resources_parse(struct json_object *o, struct spec_resources *ret, struct err *e);
 struct json_object *spec_resources_json(const struct spec_resources *r);
+/* What `from` gives replaces what `into` has: numbers (0 leaves most as they are, like the other runtimes) and cpusets; lists
+ * and v2 files stay into's. A result that contradicts itself is an error. */
+int spec_resources_merge(struct spec_resources *into, const struct spec_resources *from, struct err *e);
 void spec_resources_init(struct spec_resources *r);
 void spec_resources_done(struct spec_resources *r);
 

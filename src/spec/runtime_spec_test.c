@@ -377,6 +377,39 @@ TEST(resources_alone_are_read_and_written)
 	is_str(E.msg, "resources: .pids: expected an object, found 5");
 }
 
+TEST(an_update_replaces_what_it_names)
+{
+	static const struct {
+		const char *old, *update, *merged;
+	} rows[] = {
+		{ "{\"memory\":{\"limit\":10,\"swap\":20},\"pids\":{\"limit\":5}}", "{\"memory\":{\"limit\":12}}",
+		  "{\"memory\":{\"limit\":12,\"swap\":20},\"pids\":{\"limit\":5}}" },
+		{ "{\"memory\":{\"limit\":10,\"swap\":20}}", "{\"memory\":{\"limit\":-1}}",
+		  "{\"memory\":{\"limit\":-1,\"swap\":-1}}" },
+		{ "{\"cpu\":{\"shares\":7,\"idle\":1,\"cpus\":\"0\"}}",
+		  "{\"cpu\":{\"shares\":0,\"idle\":0,\"cpus\":\"1\",\"mems\":\"\"}}",
+		  "{\"cpu\":{\"shares\":7,\"idle\":0,\"cpus\":\"1\"}}" },
+		{ "{\"memory\":{\"limit\":10,\"swap\":20}}", "{\"memory\":{\"limit\":30}}", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_json_ struct json_object *o = NULL, *u = NULL, *back = NULL;
+		struct spec_resources into, from;
+		int r;
+		is_int(json_parse(rows[i].old, strlen(rows[i].old), "x", &o, &E), 0);
+		is_int(json_parse(rows[i].update, strlen(rows[i].update), "x", &u, &E), 0);
+		is_int(spec_resources_parse(o, &into, &E), 0);
+		is_int(spec_resources_parse(u, &from, &E), 0);
+		r = spec_resources_merge(&into, &from, &E);
+		back = spec_resources_json(&into);
+		if (rows[i].merged)
+			is_str(json_object_to_json_string_ext(back, JSON_C_TO_STRING_PLAIN), rows[i].merged);
+		is_int(r, rows[i].merged ? 0 : -EINVAL);
+		spec_resources_done(&into);
+		spec_resources_done(&from);
+	}
+}
+
 TEST(capability_names_go_both_ways)
 {
 	for (unsigned c = 0; c <= CAP_LAST_CAP; c++) {

@@ -253,32 +253,67 @@ struct json_object *spec_resources_json(const struct spec_resources *r) { return
 
 /* The range of each number; SPEC_UNSET is always fine. Sources: cgroup-v1/memory.rst, cgroup-v2.rst; cpu.shares and
  * cpu.cfs_period_us by kernel/sched (shares 2..2^18, period 1 ms..1 s, quota at least 1 ms). */
-#define RANGE(name, m, lo, hi)                                   \
-	{                                                        \
-		name, offsetof(struct spec_resources, m), lo, hi \
+#define RANGE(name, m, lo, hi, ...)                                             \
+	{                                                                       \
+		name, offsetof(struct spec_resources, m), lo, hi, ##__VA_ARGS__ \
 	}
 static const struct range {
 	const char *name;
 	size_t offset;
 	int64_t min, max;
+	bool is_zero_given; /* 0 is a value, not "as it is" */
 } ranges[] = {
 	RANGE("memory.limit", memory_limit, -1, INT64_MAX),
 	RANGE("memory.reservation", memory_reservation, -1, INT64_MAX),
 	RANGE("memory.swap", memory_swap, -1, INT64_MAX),
 	RANGE("memory.kernel", memory_kernel, -1, INT64_MAX),
 	RANGE("memory.kernelTCP", memory_kernel_tcp, -1, INT64_MAX),
-	RANGE("memory.swappiness", memory_swappiness, 0, 100),
+	RANGE("memory.swappiness", memory_swappiness, 0, 100, true),
 	RANGE("cpu.shares", cpu_shares, 0, 262144),
 	RANGE("cpu.quota", cpu_quota, -1, INT64_MAX),
 	RANGE("cpu.period", cpu_period, 0, 1000000),
-	RANGE("cpu.idle", cpu_idle, 0, 1),
-	RANGE("cpu.burst", cpu_burst, 0, INT64_MAX),
+	RANGE("cpu.idle", cpu_idle, 0, 1, true),
+	RANGE("cpu.burst", cpu_burst, 0, INT64_MAX, true),
 	RANGE("cpu.realtimeRuntime", cpu_rt_runtime, -1, INT64_MAX),
 	RANGE("cpu.realtimePeriod", cpu_rt_period, 0, INT64_MAX),
 	RANGE("pids.limit", pids_limit, -1, INT64_MAX),
 	RANGE("blockIO.weight", blkio_weight, 0, 1000),
 	RANGE("blockIO.leafWeight", blkio_leaf_weight, 0, 1000),
 };
+
+static int64_t *number_at(struct spec_resources *r, size_t i) { return (int64_t *)(void *)((char *)r + ranges[i].offset); }
+
+static int replace_text(char **into, const char *from)
+{
+	char *copy;
+
+	if (!from || !*from)
+		return 0;
+	copy = strdup(from);
+	if (!copy)
+		return -ENOMEM;
+	free(*into);
+	*into = copy;
+	return 0;
+}
+
+int spec_resources_merge(struct spec_resources *into, const struct spec_resources *from, struct err *e)
+{
+	struct spec_resources f = *from;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+		int64_t v = *number_at(&f, i);
+		if (v != SPEC_UNSET && (v != 0 || *number_at(into, i) == SPEC_UNSET || ranges[i].is_zero_given))
+			*number_at(into, i) = v;
+	}
+	into->check_before_update = f.check_before_update;
+	if (replace_text(&into->cpuset_cpus, f.cpuset_cpus) < 0 || replace_text(&into->cpuset_mems, f.cpuset_mems) < 0)
+		return err_set(e, ENOMEM, "resources: out of memory");
+	/* To take the limit of memory away means that of memory plus swap too, where nothing else is said (as runc). */
+	if (f.memory_limit == -1 && (f.memory_swap == SPEC_UNSET || f.memory_swap == 0))
+		into->memory_swap = -1;
+	return spec_check_resources(into, e);
+}
 
 static int check_unified(const struct string_map *m, struct err *e)
 {
