@@ -272,3 +272,73 @@ int cgroup_update(struct cgroup *cg, const struct spec_resources *r, struct err 
 
 	return x < 0 || r->n_devices == 0 ? x : cgroup_apply_devices(cg, r, false, e);
 }
+
+/* ---- growing ---- */
+
+static bool has_pid(const pid_t *pids, size_t n, pid_t pid)
+{
+	for (size_t i = 0; i < n; i++)
+		if (pids[i] == pid)
+			return true;
+	return false;
+}
+
+/* One look at who is missing in `p`. -> how many were moved, or -errno. */
+static int move_missing(struct cgroup *cg, const struct cgroup_place *p, struct err *e)
+{
+	_cleanup_free_ pid_t *all = NULL, *there = NULL;
+	size_t n_all = 0, n_there = 0;
+	int moved = 0, r = cgroup_pids(cg, &all, &n_all);
+
+	if (r == 0)
+		r = cgroup_place_pids(p, &there, &n_there);
+	for (size_t i = 0; r == 0 && i < n_all; i++) {
+		char who[24];
+		if (has_pid(there, n_there, all[i]))
+			continue;
+		snprintf(who, sizeof who, "%d", (int)all[i]);
+		r = cgroup_write(p, "cgroup.procs", who);
+		moved += r == 0;
+		r = r == -ESRCH ? 0 : r; /* it ended meanwhile */
+	}
+	return r < 0 ? err_set(e, -r, "move the container's processes into %s: %s", p->dir, strerror(-r)) : moved;
+}
+
+/* Who is born while the others are moved is found by the next look. */
+static int move_all(struct cgroup *cg, const struct cgroup_place *p, struct err *e)
+{
+	int r;
+
+	for (unsigned look = 0; look < 100; look++) {
+		r = move_missing(cg, p, e);
+		if (r <= 0)
+			return r;
+	}
+	return err_set(e, EAGAIN, "move the container's processes into %s: new ones appear all the time", p->dir);
+}
+
+static int grow_place(const struct host *h, struct cgroup *cg, struct cgroup_place *p, uint32_t wanted, struct err *e)
+{
+	bool is_new = p->fd < 0;
+	uint32_t all = p->ctrls;
+	int r;
+
+	if (!is_new && !p->is_v2)
+		return 0;
+	p->fd = fd_close(p->fd);
+	p->ctrls &= wanted;
+	r = p->is_v2 ? cgroup_v2_make(p, base_of(h, p), e) : cgroup_v1_make(p, base_of(h, p), e);
+	p->ctrls = all;
+	return r < 0 || !is_new ? r : move_all(cg, p, e);
+}
+
+int cgroup_grow(const struct host *h, struct cgroup *cg, const struct spec_resources *r, struct err *e)
+{
+	uint32_t wanted = cgroup_wanted_ctrls(r);
+	int x = 0;
+
+	for (size_t i = 0; x == 0 && i < cg->n_places; i++)
+		if (cg->places[i].ctrls & wanted)
+			x = grow_place(h, cg, &cg->places[i], wanted, e);
+	return x;
+}

@@ -93,13 +93,12 @@ static int pids_of_child(int dirfd, const char *name, int depth, void *arg)
 	return fd < 0 || r < 0 ? r : each_child(fd, depth, pids_of_child, arg);
 }
 
-int cgroup_pids(struct cgroup *cg, pid_t **ret_pids, size_t *ret_n)
+int cgroup_place_pids(const struct cgroup_place *p, pid_t **ret_pids, size_t *ret_n)
 {
-	const struct cgroup_place *p = cgroup_main_place(cg);
 	struct pid_list l = { 0 };
-	int r = 0;
+	int r = pids_of_dir(p->fd, &l);
 
-	if (p && (r = pids_of_dir(p->fd, &l)) == 0)
+	if (r == 0)
 		r = each_child(p->fd, 0, pids_of_child, &l);
 	if (r < 0) {
 		free(l.pids);
@@ -107,6 +106,17 @@ int cgroup_pids(struct cgroup *cg, pid_t **ret_pids, size_t *ret_n)
 	}
 	*ret_pids = l.pids;
 	*ret_n = l.n;
+	return 0;
+}
+
+int cgroup_pids(struct cgroup *cg, pid_t **ret_pids, size_t *ret_n)
+{
+	const struct cgroup_place *p = cgroup_main_place(cg);
+
+	if (p)
+		return cgroup_place_pids(p, ret_pids, ret_n);
+	*ret_pids = NULL;
+	*ret_n = 0;
 	return 0;
 }
 

@@ -34,6 +34,9 @@ int cgroup_v2_make(struct cgroup_place *p, const char *base, struct err *e);
 int cgroup_mkdir(const char *dir, const char *base, int (*each)(const char *parent, void *arg, struct err *e), void *arg,
 		 struct err *e);
 
+/* Of the place and all below it. Caller frees. */
+int cgroup_place_pids(const struct cgroup_place *p, pid_t **ret_pids, size_t *ret_n);
+
 /* One word or line into a file of a place. */
 int cgroup_write(const struct cgroup_place *p, const char *file, const char *text);
 /* A file's content with the end of line removed; size bytes at most (truncated). -> length or -errno. */

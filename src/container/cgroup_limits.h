@@ -37,6 +37,8 @@ int cgroup_put_number(const struct cgroup_place *p, const struct cgroup_knob *k,
 
 /* .put of rows; one that serves several members stands in adjoining rows and is called once. */
 int cgroup_put_memory(const struct cgroup_place *p, const struct cgroup_knob *k, const struct spec_resources *r, struct err *e);
+int cgroup_put_kernel_memory(const struct cgroup_place *p, const struct cgroup_knob *k, const struct spec_resources *r,
+			     struct err *e);
 int cgroup_put_cpu_time(const struct cgroup_place *p, const struct cgroup_knob *k, const struct spec_resources *r, struct err *e);
 int cgroup_put_cpu_weight(const struct cgroup_place *p, const struct cgroup_knob *k, const struct spec_resources *r,
 			  struct err *e);

@@ -96,6 +96,24 @@ int cgroup_put_memory(const struct cgroup_place *p, const struct cgroup_knob *k,
 	return p->is_v2 ? put_v2(p, r, e) : put_v1(p, r, e);
 }
 
+/* Linux 5.16 stopped limiting kernel memory; 6.x takes the number in silence and forgets it. */
+int cgroup_put_kernel_memory(const struct cgroup_place *p, const struct cgroup_knob *k, const struct spec_resources *r,
+			     struct err *e)
+{
+	const char *file = k->v1;
+	char now[32];
+	int x;
+
+	if (r->memory_kernel < 0 && !cgroup_has_file(p, file))
+		return 0;
+	x = cgroup_put_number(p, k, r, e);
+	if (x == 0 && r->memory_kernel > 0 && cgroup_read(p, file, now, sizeof now) > 0 &&
+	    strtoll(now, NULL, 10) > r->memory_kernel)
+		return err_set(e, ENOTSUP, "%s: this kernel takes no limit of kernel memory any more (since Linux 5.16)",
+			       k->flag);
+	return x;
+}
+
 /* v2 is hierarchical; so is v1 since Linux 5.11, where the file still takes 1. */
 int cgroup_apply_hierarchy(const struct cgroup *cg, const struct spec_resources *r, struct err *e)
 {

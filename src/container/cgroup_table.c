@@ -95,8 +95,9 @@ static const struct cgroup_knob knobs[] = {
 	  .put = cgroup_put_memory },
 	{ "--memory-reservation (memory.reservation)", CG_MEMORY, FIELD(memory_reservation), "memory.soft_limit_in_bytes",
 	  "memory.low" },
-	/* Deprecated and not recommended by OCI 1.2; Linux 5.16 stopped limiting it, which is an error here, not a silent nothing. */
-	{ "memory.kernel", CG_MEMORY, FIELD(memory_kernel), "memory.kmem.limit_in_bytes", NULL, .is_no_limit_fine = true },
+	/* Not recommended by OCI 1.2; where it can't be had it is an error, not a silent nothing (config.md §valid values). */
+	{ "memory.kernel", CG_MEMORY, FIELD(memory_kernel), "memory.kmem.limit_in_bytes", NULL, .is_no_limit_fine = true,
+	  .put = cgroup_put_kernel_memory },
 	{ "memory.kernelTCP", CG_MEMORY, FIELD(memory_kernel_tcp), "memory.kmem.tcp.limit_in_bytes", NULL,
 	  .is_no_limit_fine = true },
 	{ "--memory-swappiness (memory.swappiness)", CG_MEMORY, FIELD(memory_swappiness), "memory.swappiness", NULL, 0, 200,

@@ -224,6 +224,52 @@ TEST(idleness_and_weight_can_change_together)
 	teardown(&f);
 }
 
+TEST(an_update_makes_the_cgroups_that_a_new_limit_needs)
+{
+	struct fixture f;
+	struct cgroup *again;
+	cpu_set_t set;
+	pid_t pid;
+
+	setup(&f);
+	create(&f);
+	pid = child(&f, sleep_long);
+	wait_joined(&f, 1);
+	is_int(cgroup_open(&f.h, f.path, &again, &f.e), 0);
+	f.r.cpuset_cpus = strdup("0");
+	if (cgroup_grow(&f.h, again, &f.r, &f.e) < 0 || cgroup_update(again, &f.r, &f.e) < 0)
+		TAP_FAIL("%s", f.e.msg);
+	is_int(sched_getaffinity(pid, sizeof set, &set), 0);
+	is_int(CPU_COUNT(&set), 1);
+	if (cgroup_grow(&f.h, again, &f.r, &f.e) < 0) /* there already */
+		TAP_FAIL("%s", f.e.msg);
+	is_int(cgroup_kill(again, &f.e), 0);
+	waitpid(pid, NULL, 0);
+	cgroup_free(f.cg);
+	f.cg = again;
+	free(f.r.cpuset_cpus);
+	teardown(&f);
+}
+
+TEST(kernel_memory_is_limited_or_refused)
+{
+	struct fixture f;
+	int r;
+
+	setup(&f);
+	f.r.memory_kernel = 64 << 20;
+	r = cgroup_create(&f.h, f.path, &f.r, &f.cg, &f.e);
+	if (r == 0)
+		is_str(value(&f, CG_MEMORY, "memory.kmem.limit_in_bytes", ""), "67108864");
+	else
+		has_str(f.e.msg, "memory.kernel: ");
+	teardown(&f);
+	setup(&f);
+	f.r.memory_kernel = -1;
+	create(&f);
+	teardown(&f);
+}
+
 TEST(impossible_limits_name_their_flag_and_leave_nothing)
 {
 	struct fixture f;

@@ -52,6 +52,9 @@ int cgroup_attach_self(const struct cgroup *cg, struct err *e);
 /* v2: directory fd for clone3(CLONE_INTO_CGROUP); -1 on v1. Owned by cg. */
 int cgroup_clone_fd(const struct cgroup *cg);
 int cgroup_update(struct cgroup *cg, const struct spec_resources *r, struct err *e);
+/* Before cgroup_update of a cgroup from cgroup_open: makes what r needs and the container did without so far, and moves its
+ * processes there. */
+int cgroup_grow(const struct host *h, struct cgroup *cg, const struct spec_resources *r, struct err *e);
 int cgroup_freeze(struct cgroup *cg, bool frozen, struct err *e);
 bool cgroup_is_frozen(const struct cgroup *cg);
 int cgroup_kill(struct cgroup *cg, struct err *e); /* thaws, kills all, waits until empty (bounded) */

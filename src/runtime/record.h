@@ -3,6 +3,7 @@
  *   lock         whoever writes holds a POSIX lock on it, which a child never inherits and a killed holder loses
  *   state.json   struct record (docs/FORMATS.md); replaced as a whole
  *   config.json  the bundle's, as it was at create
+ *   resources.json  linux.resources as `update` left them; missing before the first one
  *   start.sock   where the first process waits to be started (container_start_listen) */
 #pragma once
 
