@@ -5,10 +5,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/sched.h>
 #include <linux/tiocl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,17 +74,32 @@ struct tally {
 	long seen, refused, traced, opened, other;
 };
 
+/* Its binary can be named, and is not the program's: in the middle of an exec the name is the old one for a moment still, when
+ * the binary and the rights are the new ones already. */
+static bool shows_binary(const char *pid, const char *program)
+{
+	char path[300], target[PATH_MAX], own[PATH_MAX];
+	ssize_t len;
+
+	snprintf(path, sizeof path, "/proc/%s/exe", pid);
+	len = readlink(path, target, sizeof target - 1);
+	if (len < 0)
+		return false;
+	target[len] = 0;
+	snprintf(path, sizeof path, "/bin/%s", program);
+	return !realpath(path, own) || strcmp(target, own) != 0;
+}
+
 static void attack_one(const char *pid, const char *program, struct tally *t)
 {
-	char path[300], target[300];
+	char path[300];
 	pid_t n = (pid_t)atoi(pid);
 	int fd, status;
 
 	t->seen++;
 	snprintf(path, sizeof path, "/proc/%s/mem", pid);
 	fd = open(path, O_RDWR);
-	snprintf(path, sizeof path, "/proc/%s/exe", pid);
-	if ((fd >= 0 || readlink(path, target, sizeof target) >= 0) && is_joiner(pid, program))
+	if ((fd >= 0 || shows_binary(pid, program)) && is_joiner(pid, program))
 		t->opened++;
 	if (fd >= 0)
 		close(fd);
