@@ -17,9 +17,9 @@ TEST(a_guests_disk_has_the_size_that_was_asked_for)
 	uint64_t n = 0;
 
 	is_int(guest_disk_size(NULL, &n, &e), 0);
-	is_int(n, 10ll << 30);
+	is_int(n, 10LL << 30);
 	is_int(size_of("size=1g", &n), 0);
-	is_int(n, 1ll << 30);
+	is_int(n, 1LL << 30);
 	is_int(size_of("size=64m", &n), 0);
 	is_int(n, 64 << 20);
 	is_int(size_of("size=100000001", &n), 0);
