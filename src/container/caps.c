@@ -60,6 +60,28 @@ static int wanted_caps(const struct setup *s, struct spec_caps *ret, struct err 
 	return 0;
 }
 
+/* config.md: what "cannot be granted otherwise MUST be logged as a warning", and is no reason to fail. By the parent, whose
+ * standard error is not yet the container's. */
+int caps_check(struct setup *s, struct err *e)
+{
+	const struct spec_caps *w = &s->process->caps;
+	uint64_t have = 0, missing;
+	int r = get_permitted(&have);
+
+	if (r < 0)
+		return err_set(e, -r, "capget: %s", strerror(-r));
+	/* A user namespace of its own gives all that the kernel has. */
+	if (!s->process->has_caps || s->spec->ns.wanted[NS_USER])
+		return 0;
+	missing = (w->bounding | w->permitted | w->effective | w->inheritable | w->ambient) & ~have;
+	for (unsigned cap = 0; cap < 64; cap++)
+		if (missing & (UINT64_C(1) << cap))
+			log_warn("capabilities",
+				 "%s: %s can't be granted: this process has it not, or the kernel knows none such", s->c->id,
+				 cap_name(cap) ? cap_name(cap) : "a capability");
+	return 0;
+}
+
 static int drop_bounding(uint64_t keep, struct err *e)
 {
 	for (unsigned cap = 0; cap < 64; cap++) {

@@ -402,6 +402,8 @@ void container_destroy(struct container *c)
 	end_process(c);
 	if (c->cgroup && cgroup_remove(TAKE_PTR(c->cgroup), &e) < 0)
 		log_debug("container", "%s: %s", c->id, e.msg);
+	if (has_lived && container_rdt_remove(c->args.spec, c->id, &e) < 0)
+		log_debug("container", "%s: resctrl: %s", c->id, e.msg);
 	if (has_lived && hooks_run(&c->args, HOOK_POSTSTOP, "stopped", 0, &e) < 0)
 		log_debug("container", "%s: %s", c->id, e.msg);
 	container_free(c);

@@ -136,6 +136,8 @@ void container_free(struct container *c); /* closes only: the container goes on 
 DEFINE_CLEANUP(struct container *, container_free)
 /* Runs the host's hooks of one kind, with the state as JSON on their stdin. status: OCI's word, pid: 0 = none. */
 int hooks_run(const struct container_args *a, enum spec_hook_kind kind, const char *status, pid_t pid, struct err *e);
+/* The groups of resctrl that were made for a container (intelRdt); container_destroy does it too. 0 where there are none. */
+int container_rdt_remove(const struct spec *s, const char *id, struct err *e);
 pid_t container_pid(const struct container *c);
 int container_pidfd(const struct container *c);  /* owned by c */
 int container_take_console(struct container *c); /* pty master, -1 without terminal; ownership moves to the caller */

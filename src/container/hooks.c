@@ -103,9 +103,18 @@ int hooks_run(const struct container_args *a, enum spec_hook_kind kind, const ch
 	if (!state)
 		return err_set(e, ENOMEM, "hooks: out of memory");
 	for (size_t i = 0; i < a->spec->hooks.n[kind] && r == 0; i++) {
-		r = run_one(&a->spec->hooks.list[kind][i], state, e);
+		struct err why = { 0 };
+
+		r = run_one(&a->spec->hooks.list[kind][i], state, &why);
 		if (r < 0)
-			err_push(e, r, "%s hook %zu", kind_names[kind], i);
+			err_push(&why, r, "%s hook %zu", kind_names[kind], i);
+		/* runtime.md §lifecycle, 13: the others run "as if the hook had succeeded". */
+		if (r < 0 && kind == HOOK_POSTSTOP) {
+			log_warn("container", "%s: %s", a->id, why.msg);
+			r = 0;
+		}
+		if (r < 0 && e)
+			*e = why;
 	}
 	return r;
 }
@@ -129,11 +138,12 @@ int hooks_wait(struct setup *s, struct err *e)
 	if (r < 0)
 		return err_set(e, -r, "%s", strerror(-r));
 	r = sync_wait(s, SYNC_HOOKED, e);
-	return r < 0 ? r : hooks_run(s->args, HOOK_CREATE_CONTAINER, "creating", s->own_pid, e);
+	/* runtime.md §state: hooks in the container's namespaces get "the pid as seen by the container". */
+	return r < 0 ? r : hooks_run(s->args, HOOK_CREATE_CONTAINER, "creating", getpid(), e);
 }
 
 /* Child, inside the root: by the specification these paths are the container's, and run with the process's own rights. */
 int hooks_start_container(struct setup *s, struct err *e)
 {
-	return hooks_run(s->args, HOOK_START_CONTAINER, "created", s->own_pid, e);
+	return hooks_run(s->args, HOOK_START_CONTAINER, "created", getpid(), e);
 }

@@ -29,6 +29,9 @@ const enum spec_ns ns_join_order[NS_COUNT] = { NS_USER, NS_PID, NS_NET, NS_IPC, 
 
 bool ns_is_new(const struct spec *s, enum spec_ns n) { return s->ns.wanted[n] && !s->ns.path[n]; }
 
+/* The parent moves devices into it, and so must find it. */
+static bool is_net_born(const struct spec *s) { return ns_is_new(s, NS_NET) && s->n_net_devices > 0; }
+
 uint64_t ns_clone_flags(const struct spec *s)
 {
 	uint64_t flags = 0;
@@ -38,6 +41,8 @@ uint64_t ns_clone_flags(const struct spec *s)
 	for (int n = 0; n < NS_COUNT; n++)
 		if (ns_is_new(s, n) && n != NS_CGROUP && n != NS_NET && !(n == NS_TIME && spec_has_time_offsets(s)))
 			flags |= ns_table[n].clone_flag;
+	if (is_net_born(s))
+		flags |= CLONE_NEWNET;
 	return flags;
 }
 
@@ -133,7 +138,7 @@ int ns_cgroup(struct setup *s, struct err *e)
  * makes the cgroups. */
 int ns_net(struct setup *s, struct err *e)
 {
-	if (ns_is_new(s->spec, NS_NET) && unshare(CLONE_NEWNET) < 0)
+	if (ns_is_new(s->spec, NS_NET) && !is_net_born(s->spec) && unshare(CLONE_NEWNET) < 0)
 		return err_set(e, errno, "new network namespace: %s", strerror(errno));
 	return 0;
 }

@@ -357,7 +357,7 @@ TEST(hooks_run_in_their_order_and_get_the_state)
 	fixture_done(&f);
 }
 
-TEST(the_state_holds_the_pid_as_the_host_knows_it)
+TEST(the_state_holds_the_pid_as_the_hooks_namespace_knows_it)
 {
 	struct fixture f;
 	struct container *c;
@@ -369,11 +369,38 @@ TEST(the_state_holds_the_pid_as_the_host_knows_it)
 	add_hook(&f, HOOK_CREATE_RUNTIME, script);
 	add_hook(&f, HOOK_CREATE_CONTAINER, script);
 	is_int(container_create(&f.args, &c, &f.err), 0);
-	snprintf(want, sizeof(want), "\"pid\":%d\n\"pid\":%d\n", (int)container_pid(c), (int)container_pid(c));
+	snprintf(want, sizeof(want), "\"pid\":%d\n\"pid\":1\n", (int)container_pid(c));
 	ok(file_read(AT_FDCWD, log, 65536, &text, NULL) == 0);
 	is_str(text, want);
 	free(text);
 	container_destroy(c);
+	fixture_done(&f);
+}
+
+TEST(a_failed_poststop_hook_stops_no_other)
+{
+	struct spec_hook two[2];
+	struct fixture f;
+	char log[96], script[160];
+	int status;
+
+	fixture_init(&f);
+	snprintf(log, sizeof(log), "%s/tmp/log", f.dir);
+	snprintf(script, sizeof(script), "echo second >> %s", log);
+	add_hook(&f, HOOK_POSTSTOP, script);
+	two[0] = (struct spec_hook){ .path = (char[]){ "/bin/false" }, .timeout_s = SPEC_UNSET };
+	two[1] = f.spec.hooks.list[HOOK_POSTSTOP][0];
+	struct spec_hook *own = f.spec.hooks.list[HOOK_POSTSTOP];
+	f.spec.hooks.list[HOOK_POSTSTOP] = two;
+	f.spec.hooks.n[HOOK_POSTSTOP] = 2;
+	/* Also where the container was never started, since it had been made. */
+	is_int(fixture_run(&f, &status), 0);
+	ok(access(log, F_OK) == 0 && unlink(log) == 0);
+	add_hook(&f, HOOK_CREATE_RUNTIME, "exit 3");
+	has_str(refused(&f), "createRuntime hook 0: /bin/sh: ended with status 3");
+	ok(access(log, F_OK) == 0);
+	f.spec.hooks.list[HOOK_POSTSTOP] = own;
+	f.spec.hooks.n[HOOK_POSTSTOP] = 1;
 	fixture_done(&f);
 }
 

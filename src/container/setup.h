@@ -111,6 +111,7 @@ void steps_trace(const struct setup *s, const struct sync_report *rep, enum wher
 enum sync_kind {
 	SYNC_MAPPED = 1, /* parent: uid and gid maps are written */
 	SYNC_CGROUP,     /* parent: the cgroups are made */
+	SYNC_DEVICES,    /* parent: the network devices are there */
 	SYNC_ROOT,       /* parent: the root is mounted, here it is */
 	SYNC_HOOKED,     /* parent: hooks of the runtime have run */
 	SYNC_KEPT,       /* parent: your pid is recorded, live on without me */
@@ -275,8 +276,16 @@ int readonly_apply(struct setup *s, struct err *e);
 int mask_apply_late(struct setup *s, struct err *e);
 int sysctl_apply(struct setup *s, struct err *e); /* sysctl.c */
 bool sysctl_is_allowed(const struct spec *s, const char *key);
-int uts_apply(struct setup *s, struct err *e);    /* uts.c */
-int net_apply(struct setup *s, struct err *e);    /* net.c */
+int uts_apply(struct setup *s, struct err *e);        /* uts.c */
+int net_apply(struct setup *s, struct err *e);        /* net.c */
+int net_devices_move(struct setup *s, struct err *e); /* net_device.c, parent; then SYNC_DEVICES */
+int net_devices_wait(struct setup *s, struct err *e); /* child */
+int rdt_apply(struct setup *s, struct err *e);        /* rdt.c, parent: groups of resctrl, and the process in them */
+int rdt_join(struct setup *s, struct err *e);         /* an exec's process */
+/* Of the container's own groups; basefd: a resctrl. Apart for its tests. */
+int rdt_make(int basefd, const struct spec_rdt *r, const char *id, pid_t pid, struct err *e);
+int rdt_remove(int basefd, const struct spec_rdt *r, const char *id, struct err *e);
+int caps_check(struct setup *s, struct err *e);   /* caps.c, parent: warns of what can't be granted */
 int user_resolve(struct setup *s, struct err *e); /* user.c: spec's user -> s->user, HOME */
 int user_become(struct setup *s, struct err *e);  /* caps.c: bounding set, groups, uid, ambient; SYS_ADMIN kept for seccomp */
 int caps_final(struct setup *s, struct err *e);

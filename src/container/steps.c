@@ -6,6 +6,7 @@
 const struct step create_steps[] = {
 	{ "check", STEP_BEFORE, check_spec },
 	{ "security modules", STEP_BEFORE, lsm_check },
+	{ "capabilities", STEP_BEFORE, caps_check },
 	{ "namespaces to join", STEP_BEFORE, ns_open },
 	{ "mapped binds", STEP_BEFORE, mounts_open_mapped }, /* the child may have no right to */
 	{ "cgroup", STEP_BEFORE, cgroup_make_early },
@@ -13,6 +14,8 @@ const struct step create_steps[] = {
 	{ "root", STEP_BESIDE, rootfs_make },
 	{ "cgroup", STEP_BESIDE, cgroup_make_beside },
 	{ "id maps", STEP_BESIDE, userns_write_maps },
+	{ "network devices", STEP_BESIDE, net_devices_move },
+	{ "resctrl", STEP_BESIDE, rdt_apply },
 	{ "oom score", STEP_BESIDE, oom_score_apply },
 
 	{ "session", STEP_CHILD, child_session },
@@ -24,6 +27,7 @@ const struct step create_steps[] = {
 	{ "procfs", STEP_CHILD, procfs_open },
 	{ "hostname", STEP_CHILD, uts_apply },
 	{ "network", STEP_CHILD, net_apply },
+	{ "network devices", STEP_CHILD, net_devices_wait }, /* before their sysctls */
 	{ "sysctl", STEP_CHILD, sysctl_apply },
 	{ "shared binds", STEP_CHILD, mounts_open_shared }, /* while they still are in the host's peer groups */
 	{ "private", STEP_CHILD, mounts_private },
@@ -65,6 +69,7 @@ _Static_assert(ARRAY_SIZE(create_steps) <= STEP_MAX, "sync_report has room for e
 const struct step exec_steps[] = {
 	{ "security modules", STEP_BEFORE, lsm_check },
 	{ "oom score", STEP_BESIDE, oom_score_apply },
+	{ "resctrl", STEP_BESIDE, rdt_join },
 
 	{ "session", STEP_CHILD, child_session },
 	{ "CPU affinity", STEP_CHILD, affinity_final },

@@ -13,33 +13,38 @@
 
 #include "spec_rows.h"
 
+static bool is_empty(struct json_object *v)
+{
+	switch (json_object_get_type(v)) {
+	case json_type_boolean: return !json_object_get_boolean(v);
+	case json_type_string: return json_object_get_string_len(v) == 0;
+	case json_type_array: return json_object_array_length(v) == 0;
+	case json_type_object: return json_object_object_length(v) == 0;
+	case json_type_int: return json_object_get_int64(v) == 0;
+	default: return false;
+	}
+}
+
 int spec_refuse(struct json_object *v, void *member, const char *path, struct err *e)
 {
 	(void)member;
-	switch (json_object_get_type(v)) {
-	case json_type_boolean:
-		if (!json_object_get_boolean(v))
-			return 0;
-		break;
-	case json_type_string:
-		if (json_object_get_string_len(v) == 0)
-			return 0;
-		break;
-	case json_type_array:
-		if (json_object_array_length(v) == 0)
-			return 0;
-		break;
-	case json_type_object:
-		if (json_object_object_length(v) == 0)
-			return 0;
-		break;
-	case json_type_int:
-		if (json_object_get_int64(v) == 0)
-			return 0;
-		break;
-	default: break;
-	}
-	return err_set(e, ENOTSUP, "%s: not supported by this build; leave it out", path);
+	return is_empty(v) ? 0 : err_set(e, ENOTSUP, "%s: not supported by this build; leave it out", path);
+}
+
+int spec_refuse_foreign(struct json_object *v, void *member, const char *path, struct err *e)
+{
+	(void)member;
+	return is_empty(v) ? 0 : err_set(e, ENOTSUP, "%s: is for another system, and this is Linux; leave it out", path);
+}
+
+int spec_refuse_vm(struct json_object *v, void *member, const char *path, struct err *e)
+{
+	(void)member;
+	return is_empty(v)
+		       ? 0
+		       : err_set(e, ENOTSUP,
+				 "%s: not supported: machine, kernel and disks are Berth's choice (--isolation vm); leave it out",
+				 path);
 }
 
 int spec_check_absolute(const char *value, struct err *e, const char *path_fmt, ...)
@@ -91,9 +96,10 @@ static const struct field linux_fields[] = {
 	SPEC_ROW("readonlyPaths", FIELD_STRV, spec, readonly_paths),
 	SPEC_ROW("sysctl", FIELD_MAP, spec, sysctl, FIELD_OMIT_EMPTY),
 	SPEC_ROW("mountLabel", FIELD_STRING, spec, mount_label),
-	SPEC_REFUSED("intelRdt"),
+	SPEC_ROW("intelRdt", FIELD_OBJECT_PTR, spec, rdt, 0, spec_rdt_fields, sizeof(struct spec_rdt)),
 	SPEC_ROW("personality", FIELD_OBJECT_PTR, spec, personality, 0, spec_personality_fields, sizeof(struct spec_personality)),
-	SPEC_REFUSED("netDevices"),
+	{ "netDevices", FIELD_CUSTOM, 0, .parse = spec_net_devices_read, .print = spec_net_devices_print,
+	  .free = spec_net_devices_free },
 	SPEC_ROW("memoryPolicy", FIELD_OBJECT_PTR, spec, memory_policy, 0, spec_memory_policy_fields,
 		 sizeof(struct spec_memory_policy)),
 	{ NULL },
@@ -108,10 +114,11 @@ static const struct field spec_fields[] = {
 	SPEC_ROW("hooks", FIELD_OBJECT, spec, hooks, FIELD_OMIT_EMPTY, spec_hooks_fields),
 	SPEC_ROW("annotations", FIELD_MAP, spec, annotations, FIELD_OMIT_EMPTY),
 	{ "linux", FIELD_OBJECT, 0, FIELD_OMIT_EMPTY, linux_fields },
-	SPEC_REFUSED("windows"),
-	SPEC_REFUSED("solaris"),
-	SPEC_REFUSED("zos"),
-	SPEC_REFUSED("vm"),
+	{ "windows", FIELD_CUSTOM, 0, .parse = spec_refuse_foreign },
+	{ "solaris", FIELD_CUSTOM, 0, .parse = spec_refuse_foreign },
+	{ "freebsd", FIELD_CUSTOM, 0, .parse = spec_refuse_foreign },
+	{ "zos", FIELD_CUSTOM, 0, .parse = spec_refuse_foreign },
+	{ "vm", FIELD_CUSTOM, 0, .parse = spec_refuse_vm },
 	{ NULL },
 };
 
@@ -135,6 +142,8 @@ static int check_spec(const struct spec *s, struct err *e)
 		r = spec_check_mounts(s, e);
 	if (r == 0)
 		r = spec_check_linux(s, e);
+	if (r == 0)
+		r = spec_check_host(s, e);
 	if (r == 0)
 		r = spec_check_resources(&s->resources, e);
 	if (r == 0 && s->seccomp)

@@ -58,6 +58,9 @@ struct spec_process {
 	struct spec_scheduler *scheduler;     /* NULL = as the runtime's */
 	struct spec_io_priority *io_priority; /* NULL = as the runtime's */
 	struct spec_affinity exec_affinity;   /* of exec'd processes, never of the first */
+	/* What was read but can't be given, a sentence each, for whoever reads the document to print: the specification wants
+	 * warnings for capabilities without a meaning here, not errors. Never written. */
+	char **warnings;
 };
 /* config.json's id mapping. */
 struct spec_idmap {
@@ -79,6 +82,14 @@ enum spec_clock { SPEC_MONOTONIC, SPEC_BOOTTIME, SPEC_CLOCK_COUNT };
 struct spec_time_offset {
 	int64_t secs;
 	uint32_t nanosecs;
+};
+struct spec_net_device {
+	char *host_name, *name; /* name inside, may hold one %d; NULL = the same */
+};
+struct spec_rdt {
+	char *clos_id, *l3_schema, *mb_schema;
+	char **schemata;
+	bool monitoring, cmt, mbm; /* any of them asks for a monitoring group */
 };
 struct spec_device {
 	char *path;
@@ -202,6 +213,9 @@ struct spec {
 	char *mount_label; /* SELinux context of the files of new filesystems */
 	char **masked_paths, **readonly_paths;
 	struct string_map sysctl, annotations;
+	struct spec_net_device *net_devices;
+	size_t n_net_devices;
+	struct spec_rdt *rdt;                     /* intelRdt; NULL = left alone */
 	struct spec_memory_policy *memory_policy; /* NULL = as the runtime's */
 	struct spec_personality *personality;     /* NULL = as the runtime's */
 	struct spec_hooks hooks;
@@ -226,6 +240,7 @@ int spec_resources_merge(struct spec_resources *into, const struct spec_resource
 void spec_resources_init(struct spec_resources *r);
 void spec_resources_done(struct spec_resources *r);
 
+const char *spec_net_device_name(const struct spec_net_device *d); /* inside the container */
 bool spec_has_time_offsets(const struct spec *s);
 /* "0-3,7" as a bit set of n_bits bits (a multiple of 64); "" is the empty one. -EINVAL for anything else. */
 enum { SPEC_LIST_BITS = 8192 };

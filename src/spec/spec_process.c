@@ -58,20 +58,35 @@ static const struct cap_set {
 	{ "ambient", offsetof(struct spec_caps, ambient) },
 };
 
-static int read_cap_set(struct json_object *v, uint64_t *ret_set, const char *path, struct err *e)
+/* config.md: a value without a meaning here "MUST be logged as a warning", and the runtime "SHOULD NOT fail". */
+static int warn_cap(struct spec_process *p, const char *path, size_t i, const char *name, struct err *e)
+{
+	char *text = str_fmt("%s[%zu]: \"%.40s\" is no capability that this build knows, and is left out", path, i, name);
+
+	return strv_push_take(&p->warnings, text) < 0 ? err_set(e, ENOMEM, "%s: out of memory", path) : 0;
+}
+
+static int read_cap_set(struct json_object *v, struct spec_process *p, uint64_t *ret_set, const char *path, struct err *e)
 {
 	uint64_t set = 0;
+	int r;
 
 	if (!json_object_is_type(v, json_type_array))
 		return json_expected(v, path, "an array of capability names", e);
 	for (size_t i = 0; i < json_object_array_length(v); i++) {
 		struct json_object *item = json_object_array_get_idx(v, i);
-		const char *name = json_object_is_type(item, json_type_string) ? json_object_get_string(item) : "";
+		const char *name = json_object_is_type(item, json_type_string) ? json_object_get_string(item) : NULL;
 		uint64_t mask;
-		/* The specification knows full names only: "ALL" and short forms are the command line's. */
-		if (!str_after(name, "CAP_") || cap_parse(name, &mask) < 0 || (mask & (mask - 1))) {
+		if (!name) {
 			json_expected(item, "", "a capability such as \"CAP_CHOWN\"", e);
 			return err_push(e, -EINVAL, "%s[%zu]", path, i);
+		}
+		/* The specification knows full names only: "ALL" and short forms are the command line's. */
+		if (!str_after(name, "CAP_") || cap_parse(name, &mask) < 0 || (mask & (mask - 1))) {
+			r = warn_cap(p, path, i, name, e);
+			if (r < 0)
+				return r;
+			continue;
 		}
 		set |= mask;
 	}
@@ -92,7 +107,7 @@ static int read_caps(struct json_object *v, void *member, const char *path, stru
 		if (!list)
 			continue;
 		snprintf(sub, sizeof sub, "%s.%s", path, cap_sets[i].name);
-		int r = read_cap_set(list, (uint64_t *)(void *)((char *)&p->caps + cap_sets[i].offset), sub, e);
+		int r = read_cap_set(list, p, (uint64_t *)(void *)((char *)&p->caps + cap_sets[i].offset), sub, e);
 		if (r < 0)
 			return r;
 	}
@@ -133,6 +148,17 @@ static void free_caps(void *member)
 
 	p->has_caps = false;
 	p->caps = (struct spec_caps){};
+	strv_free(p->warnings);
+	p->warnings = NULL;
+}
+
+/* Windows' form of args, and no Linux process is made of it. */
+static int refuse_command_line(struct json_object *v, void *member, const char *path, struct err *e)
+{
+	(void)member;
+	if (json_object_is_type(v, json_type_string) && json_object_get_string_len(v) == 0)
+		return 0;
+	return err_set(e, ENOTSUP, "%s: is for Windows: give the words as args", path);
 }
 
 /* ---- tables ---- */
@@ -169,7 +195,7 @@ const struct field spec_process_fields[] = {
 	SPEC_ROW("oomScoreAdj", FIELD_I64, spec_process, oom_score_adj),
 	SPEC_ROW("apparmorProfile", FIELD_STRING, spec_process, apparmor_profile),
 	SPEC_ROW("selinuxLabel", FIELD_STRING, spec_process, selinux_label),
-	SPEC_REFUSED("commandLine"),
+	{ "commandLine", FIELD_CUSTOM, 0, .parse = refuse_command_line },
 	SPEC_ROW("scheduler", FIELD_OBJECT_PTR, spec_process, scheduler, 0, spec_scheduler_fields, sizeof(struct spec_scheduler)),
 	SPEC_ROW("ioPriority", FIELD_OBJECT_PTR, spec_process, io_priority, 0, spec_io_priority_fields,
 		 sizeof(struct spec_io_priority)),

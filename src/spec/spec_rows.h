@@ -20,6 +20,9 @@
 		json_name, FIELD_CUSTOM, 0, .parse = spec_refuse \
 	}
 int spec_refuse(struct json_object *v, void *member, const char *path, struct err *e);
+/* The same for what belongs to another system. */
+int spec_refuse_foreign(struct json_object *v, void *member, const char *path, struct err *e);
+int spec_refuse_vm(struct json_object *v, void *member, const char *path, struct err *e);
 
 /* Words that stand for values; a table ends with .name NULL. */
 struct spec_word {
@@ -41,7 +44,7 @@ extern const struct field spec_resources_fields[]; /* of struct spec_resources *
 extern const struct field spec_seccomp_fields[];   /* of struct spec_seccomp */
 extern const struct field spec_hooks_fields[];     /* of struct spec_hooks */
 extern const struct field spec_scheduler_fields[], spec_io_priority_fields[], spec_affinity_fields[], spec_memory_policy_fields[],
-	spec_personality_fields[]; /* of the structs of their names */
+	spec_rdt_fields[], spec_personality_fields[]; /* of the structs of their names */
 
 /* linux.namespaces; member is struct spec_namespaces. */
 int spec_ns_read(struct json_object *v, void *member, const char *path, struct err *e);
@@ -56,6 +59,11 @@ int spec_check_linux(const struct spec *s, struct err *e);
 int spec_check_resources(const struct spec_resources *r, struct err *e);
 int spec_check_seccomp(const struct spec_seccomp *s, struct err *e);
 int spec_check_hooks(const struct spec_hooks *h, struct err *e);
+/* linux.netDevices; member is struct spec. */
+int spec_net_devices_read(struct json_object *v, void *member, const char *path, struct err *e);
+struct json_object *spec_net_devices_print(const void *member);
+void spec_net_devices_free(void *member);
+int spec_check_host(const struct spec *s, struct err *e);
 int spec_check_sched(const struct spec_process *p, const char *path, struct err *e);
 int spec_check_idmaps(const struct spec_idmap *m, size_t n, const char *path, struct err *e);
 int spec_check_memory_policy(const struct spec_memory_policy *m, struct err *e);
