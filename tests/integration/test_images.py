@@ -127,18 +127,22 @@ def test_I11_a_flipped_bit_is_found(berth, layout, tmp_path):
     made = images.Layout(tmp_path / "l")
     made.add("bitrot:1", [[images.entry("etc/rot", b"sound")]], below=layout)
     berth.ok("load", "-i", made.path)
-    victim = berth.root / "oci/blobs/sha256" / made.manifests[0]["digest"].split(":")[1]
-    mode, data = victim.stat().st_mode, bytearray(victim.read_bytes())
-    data[10] ^= 1
-    victim.chmod(0o600)
-    victim.write_bytes(bytes(data))
-    victim.chmod(mode)
-    r = berth("system", "check")
-    assert r.code != 0 and victim.name in r.out + r.err, r
-    # A load puts it right.
-    berth.ok("load", "-i", made.path)
-    assert hashlib.sha256(victim.read_bytes()).hexdigest() == victim.name
-    assert berth("system", "check").code == 0
+    blobs = berth.root / "oci/blobs/sha256"
+    manifest = blobs / made.manifests[0]["digest"].split(":")[1]
+    parts = json.loads(manifest.read_bytes())
+    # The documents and a layer, which nothing reads once it is unpacked.
+    for victim in (manifest, *(blobs / d["digest"].split(":")[1] for d in (parts["config"], parts["layers"][-1]))):
+        mode, data = victim.stat().st_mode, bytearray(victim.read_bytes())
+        data[10] ^= 1
+        victim.chmod(0o600)
+        victim.write_bytes(bytes(data))
+        victim.chmod(mode)
+        r = berth("system", "check")
+        assert r.code != 0 and victim.name in r.out + r.err, r
+        # A load puts it right.
+        berth.ok("load", "-i", made.path)
+        assert hashlib.sha256(victim.read_bytes()).hexdigest() == victim.name
+        assert berth("system", "check").code == 0
     berth.ok("rmi", "bitrot:1")
 
 
