@@ -77,6 +77,16 @@ int program_find(struct setup *s, struct err *e)
 		      : not_found(e, name, " in $PATH");
 }
 
+/* Where create and start are two commands, a program that is missing fails the first, as engines expect of a runtime. What it is
+ * is asked again at the start: hooks may have changed it. */
+int program_find_early(struct setup *s, struct err *e)
+{
+	int r = s->args->start_fd > 0 ? program_find(s, e) : 0;
+
+	free_ptr(&s->program);
+	return r;
+}
+
 /* berth-init: executed from a read-only detached mount, so that nothing need be in the image and /proc/1/exe can't be
  * written to from inside (CVE-2019-5736). Opened by the child while it still sees the host's tree. */
 int init_open(struct setup *s, struct err *e)

@@ -303,7 +303,8 @@ int cwd_enter(struct setup *s, struct err *e);
 int privs_apply(struct setup *s, struct err *e); /* umask, no_new_privs, death signal */
 int lsm_check(struct setup *s, struct err *e);   /* lsm.c, parent */
 int lsm_apply(struct setup *s, struct err *e);
-int program_find(struct setup *s, struct err *e); /* program.c */
+int program_find_early(struct setup *s, struct err *e); /* program.c */
+int program_find(struct setup *s, struct err *e);
 int program_exec(struct setup *s, struct err *e); /* last step: seccomp, capabilities, execve */
 /* state.c */
 const char *state_version(const struct container_args *a);
