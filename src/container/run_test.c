@@ -374,19 +374,38 @@ TEST(the_starter_is_told_why_the_exec_failed)
 	struct fixture f;
 	struct left_over l;
 	struct container *c;
+	char path[128];
 	int status;
 
 	fixture_init(&f);
-	ARGS(&f, "none-such");
+	fixture_file(&f, "/bin/orphan", "#!/none/such\n");
+	snprintf(path, sizeof(path), "%s/bin/orphan", f.dir);
+	ok(chmod(path, 0755) == 0);
+	ARGS(&f, "orphan");
 	make_and_release(&f, &l);
 	l.rec.start_fd = container_start_connect(l.dirfd, "start.sock");
 	is_int(container_adopt(&f.args, &l.rec, &c, &f.err), 0);
 	ok(container_start(c, &f.err) < 0);
-	has_str(f.err.msg, "none-such");
+	has_str(f.err.msg, "its interpreter");
 	is_int(f.err.exit, 127);
 	container_free(c);
 	is_int(waitpid(l.rec.pid, &status, 0), l.rec.pid);
 	leave_done(&f, &l);
+}
+
+TEST(one_that_is_to_be_released_fails_at_once_where_its_program_is_missing)
+{
+	struct fixture f;
+	struct container *c;
+
+	fixture_init(&f);
+	ARGS(&f, "none-such");
+	f.args.start_fd = open("/dev/null", O_RDONLY | O_CLOEXEC); /* never comes to be used */
+	ok(container_create(&f.args, &c, &f.err) < 0);
+	has_str(f.err.msg, "none-such");
+	is_int(f.err.exit, 127);
+	close(f.args.start_fd);
+	fixture_done(&f);
 }
 
 TEST(one_that_was_never_released_ends_with_its_maker)

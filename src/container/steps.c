@@ -58,7 +58,7 @@ const struct step create_steps[] = {
 	{ "LSM", STEP_CHILD, lsm_apply },
 	{ "capabilities", STEP_CHILD, user_become }, /* from here on with the user's rights only */
 	{ "privileges", STEP_CHILD, privs_apply },
-	{ "program", STEP_CHILD, program_find_early }, /* as the user, in the root */
+	{ "look for program", STEP_CHILD, program_find_early }, /* as the user, in the root */
 	/* --- READY; START --- */
 	{ "startContainer hooks", STEP_START, hooks_start_container },
 	{ "program", STEP_START, program_find },

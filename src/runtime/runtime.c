@@ -13,6 +13,7 @@
 struct global_args {
 	char *root, *log, *log_format, *rootless, *criu;
 	bool is_debug, systemd_cgroup, wants_version;
+	bool has_log; /* the file is open */
 };
 
 #define AT(m) offsetof(struct global_args, m)
@@ -42,7 +43,7 @@ static int report(const struct runtime *rt, const struct global_args *g, const s
 	const char *msg = e->msg[0] ? e->msg : "failed without a message", *word = engines_word(e);
 
 	fflush(stdout);
-	if (g->log)
+	if (g->has_log)
 		log_error(rt->verb ? rt->verb->name : "main", "%s%s", msg, word);
 	fprintf(stderr, PROGRAM ": %s%s\n", msg, word);
 	return rt->verb && rt->verb->flags & VERB_255 ? 255 : 1;
@@ -56,7 +57,7 @@ static int print_version(void)
 
 /* ---- global options ---- */
 
-static int open_log(const struct global_args *g, struct err *e)
+static int open_log(struct global_args *g, struct err *e)
 {
 	bool json = g->log_format && streq(g->log_format, "json");
 	int fd;
@@ -70,6 +71,7 @@ static int open_log(const struct global_args *g, struct err *e)
 	if (fd < 0)
 		return err_set(e, errno, "--log %s: %s", g->log, strerror(errno));
 	log_to(fd); /* for the rest of this process's life */
+	g->has_log = true;
 	return 0;
 }
 
@@ -108,7 +110,7 @@ static int choose_root(const struct global_args *g, struct runtime *rt, struct e
 	return rt->root ? 0 : err_set(e, ENOMEM, "out of memory");
 }
 
-static int read_globals(const struct global_args *g, struct runtime *rt, struct err *e)
+static int read_globals(struct global_args *g, struct runtime *rt, struct err *e)
 {
 	int r = open_log(g, e);
 

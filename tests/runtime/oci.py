@@ -108,7 +108,8 @@ class Runtime:
         self.program = build / "src/main/berth-runtime"
         self.busybox = where / "busybox"  # the bundles' are links to it
         shutil.copy("/bin/busybox", self.busybox)
-        self.applets = [a for a in subprocess.check_output([self.busybox, "--list"], text=True).split() if a != "busybox"]
+        self.applets = """cat echo env false grep id kill ls mkdir mount ps pwd readlink rm sed seq sh sleep stat stty test touch
+            true tty wc""".split()
 
     def argv(self, *args):
         return [str(self.program), "--root", str(self.root), *map(str, args)]

@@ -1,0 +1,91 @@
+"""What is wrong is told in one line, where the callers of a runtime look for it."""
+
+import json
+import re
+
+import pytest
+
+
+def test_the_last_line_of_a_json_log_is_the_error(runtime, box, tmp_path):
+    log = tmp_path / "log.json"
+    r = runtime("--log", log, "--log-format", "json", "state", box.name())
+    line = json.loads(log.read_text().splitlines()[-1])
+    assert line["level"] == "error" and "does not exist" in line["msg"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", line["time"])
+    assert "does not exist" in r.err  # Podman reads it there
+
+
+def test_a_log_is_added_to(runtime, box, tmp_path):
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    runtime("--log", log, "state", box.name())
+    lines = log.read_text().splitlines()
+    assert lines[0] == "before" and len(lines) == 2 and "does not exist" in lines[1]
+
+
+def test_options_of_the_process_above_are_accepted(runtime, tmp_path):
+    out = runtime.ok("--debug", "--log=/dev/null", "--log-format=text", "--systemd-cgroup", "--rootless=false", "--criu", "criu", "list", "-q")
+    assert out == ""
+
+
+@pytest.mark.parametrize("argv, says", [
+    (["frobnicate"], "unknown command"),
+    (["strat"], 'did you mean "start"'),
+    (["start"], "operand is missing"),
+    (["start", "a", "b"], "unexpected operand"),
+    (["create", "--frob", "x"], "unknown option --frob"),
+    (["--log-format", "xml", "list"], "neither text nor json"),
+    (["--rootless", "maybe", "list"], "none of true, false, auto"),
+    (["--log", "/none/such/log", "list"], "--log /none/such/log"),
+    (["state", "../etc"], "invalid container id"),
+    (["state", ""], "invalid container id"),
+    (["kill", "x", "FROB"], "unknown signal"),
+    (["list", "--format", "xml"], "neither table nor json"),
+    (["create", "--bundle", "/none/such", "x"], "--bundle /none/such"),
+])
+def test_wrong_usage_is_named(runtime, argv, says):
+    runtime.fails(*argv, says=says)
+
+
+def test_a_bundle_without_config_is_named(runtime, box, tmp_path):
+    runtime.fails("create", "--bundle", tmp_path, box.name(), says="config.json not found")
+
+
+@pytest.mark.parametrize("change, says", [
+    (lambda c: c.pop("root"), ".root"),
+    (lambda c: c.pop("process"), ".process is missing"),
+    (lambda c: c.update(ociVersion="2.0.0"), ".ociVersion"),
+    (lambda c: c["root"].update(path="nowhere"), "root.path nowhere"),
+    (lambda c: c["process"].update(args=["none-such"]), "executable file not found in $PATH"),
+    (lambda c: c["process"].update(args=["/none/such"]), "no such file or directory"),
+    (lambda c: c["process"].update(args=["/etc"]), "permission denied"),
+    (lambda c: c["process"].update(cwd="relative"), ".process.cwd"),
+    (lambda c: c["linux"].update(cgroupsPath="/berth/../../x"), "cgroup path"),
+    (lambda c: c["linux"].update(cgroupsPath="/"), "cgroupsPath"),
+    (lambda c: c["linux"].update(namespaces=[{"type": "pid"}, {"type": "uts"}]), "mount namespace"),
+])
+def test_a_bad_bundle_fails_create_and_leaves_nothing(runtime, box, bundle, change, says):
+    change(bundle.config)
+    name = box.name()
+    runtime.fails("create", "--bundle", bundle.save().where, name, says=says)
+    runtime.fails("state", name, says="does not exist")
+
+
+def test_a_bundle_that_is_not_json_is_named(runtime, box, bundle):
+    (bundle.where / "config.json").write_text('{"ociVersion": ')
+    runtime.fails("create", "--bundle", bundle.where, box.name(), says="config.json")
+
+
+def test_an_id_is_taken_once(runtime, box, bundle):
+    name = box.create(bundle)
+    runtime.fails("create", "--bundle", bundle.where, name, says="already exists")
+    assert runtime.status(name) == "created"
+
+
+def test_systemd_cgroups_are_refused_with_the_remedy(runtime, box, bundle):
+    runtime.fails("--systemd-cgroup", "create", "--bundle", bundle.where, box.name(), says="cgroupfs")
+
+
+def test_preserved_descriptors_must_be_open(runtime, box, bundle):
+    runtime.fails("create", "--preserve-fds", "20", "--bundle", bundle.where, box.name(), says="--preserve-fds")
+    runtime.fails("create", "--preserve-fds", "-1", "--bundle", bundle.where, box.name(), says="--preserve-fds")

@@ -1,0 +1,98 @@
+"""Hooks: who runs them, when, with what on stdin, and what their failure means."""
+
+import json
+
+import pytest
+
+import oci
+
+ORDER = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+
+
+@pytest.fixture
+def hooked(bundle, tmp_path):
+    """hooked(kind, script): a hook of the host; it finds its state in $STATE."""
+    log = tmp_path / "log"
+    log.touch()
+
+    def add(kind, script, **more):
+        path = bundle.where / f"{kind}.sh"
+        path.write_text(f"#!/bin/sh\nSTATE=$(cat)\n{script}\n")
+        path.chmod(0o755)
+        bundle.config.setdefault("hooks", {}).setdefault(kind, []).append({"path": str(path), "env": ["PATH=/bin:/usr/bin"], **more})
+        return bundle.save()
+
+    add.log = log
+    return add
+
+
+def test_each_kind_runs_at_its_time_with_the_state(runtime, box, bundle, hooked):
+    for kind in ORDER:
+        if kind != "startContainer":
+            hooked(kind, f'echo "{kind} $STATE" >> {hooked.log}')
+    (bundle.rootfs / "hook").write_text("#!/bin/sh\nread -r STATE\necho \"startContainer $STATE\" > /tmp/log\n")
+    (bundle.rootfs / "hook").chmod(0o755)
+    bundle.config["hooks"]["startContainer"] = [{"path": "/hook", "env": ["PATH=/bin"]}]
+    bundle.config["annotations"] = {"k": "v"}
+    name = box.create(bundle.save())
+    pid = runtime.state(name)["pid"]
+    lines = lambda: [line.split(" ", 1) for line in hooked.log.read_text().splitlines()]
+    assert [kind for kind, _ in lines()] == ["prestart", "createRuntime", "createContainer"]
+    assert not (bundle.rootfs / "tmp/log").exists()
+    runtime.ok("start", name)
+    kind, state = (bundle.rootfs / "tmp/log").read_text().split(" ", 1)
+    assert kind == "startContainer" and json.loads(state)["status"] == "created"
+    runtime.ok("delete", "--force", name)
+    assert [kind for kind, _ in lines()] == ["prestart", "createRuntime", "createContainer", "poststart", "poststop"]
+    for kind, state in lines():
+        state = json.loads(state)
+        assert state["id"] == name and state["bundle"] == str(bundle.where) and state["annotations"] == {"k": "v"}
+        assert state["status"] == {"poststart": "running", "poststop": "stopped"}.get(kind, "creating")
+        assert kind == "poststop" or state["pid"] == pid
+    oci.reap(pid)
+
+
+@pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer"])
+def test_one_that_fails_before_create_is_done_fails_it_and_leaves_nothing(runtime, box, hooked, kind):
+    b = hooked(kind, "exit 3")
+    name = box.name()
+    runtime.fails("create", "--bundle", b.where, name, says=[kind, "status 3"])
+    runtime.fails("state", name, says="does not exist")
+    assert not oci.cgroups_of(f"/berth/{name}")
+
+
+def test_one_that_outlives_its_timeout_fails_create(runtime, box, hooked):
+    b = hooked("createRuntime", "sleep 1000", timeout=1)
+    runtime.fails("create", "--bundle", b.where, box.name(), says="did not end within 1 s")
+
+
+def test_a_start_container_hook_that_fails_fails_start(runtime, box, bundle):
+    bundle.config["hooks"] = {"startContainer": [{"path": "/bin/false"}]}
+    name = box.create(bundle.save())
+    pid = runtime.state(name)["pid"]
+    runtime.fails("start", name, says="startContainer hook")
+    oci.reap(pid)
+    assert runtime.status(name) == "stopped"
+
+
+def test_a_poststart_hook_that_fails_is_warned_about_only(runtime, box, hooked):
+    b = hooked("poststart", "exit 3")
+    name = box.create(b)
+    r = runtime("start", name)
+    assert r.code == 0 and "poststart" in r.err
+    assert runtime.status(name) == "running"
+
+
+def test_a_poststop_hook_that_fails_is_warned_about_only(runtime, box, hooked):
+    b = hooked("poststop", "exit 3")
+    name = box.create(b)
+    r = runtime("delete", "--force", name)
+    assert r.code == 0 and "poststop" in r.err
+    runtime.fails("state", name, says="does not exist")
+
+
+def test_a_hook_may_ask_for_the_state(runtime, box, hooked):
+    command = " ".join(runtime.argv("state"))
+    b = hooked("poststart", f'{command} $(echo "$STATE" | sed -E \'s/.*"id":"([^"]*)".*/\\1/\') > {hooked.log}')
+    name = box.start(b)
+    assert json.loads(hooked.log.read_text())["id"] == name

@@ -1,0 +1,78 @@
+"""list, ps, spec, features, version: what other programs read."""
+
+import json
+import os
+import subprocess
+
+import oci
+
+
+def test_list_shows_every_container(runtime, box, bundle):
+    a, b = box.start(bundle), box.create(box.bundle())
+    table = [line.split() for line in runtime.ok("list").splitlines()]
+    assert table[0] == ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]
+    rows = {row[0]: row for row in table[1:]}
+    assert rows[a][2] == "running" and rows[b][2] == "created" and rows[a][5] == "root"
+    as_json = {c["id"]: c for c in json.loads(runtime.ok("list", "--format", "json"))}
+    assert as_json[a] == runtime.state(a) and as_json[b] == runtime.state(b)
+    assert set(runtime.ok("list", "-q").split()) == {a, b}
+
+
+def test_list_of_a_root_that_was_never_used_is_empty(runtime, tmp_path):
+    argv = [runtime.program, "--root", tmp_path / "none", "list", "-f", "json"]
+    assert subprocess.check_output(argv) == b"[]\n"
+    assert not (tmp_path / "none").exists()
+
+
+def test_ps_shows_the_processes_as_numbers_and_as_the_hosts_ps_does(runtime, box, bundle):
+    name = box.start(bundle)
+    pid = runtime.state(name)["pid"]
+    assert json.loads(runtime.ok("ps", "--format", "json", name)) == [pid]
+    heading, row = runtime.ok("ps", name).splitlines()
+    assert "PID" in heading and str(pid) in row.split() and "sleep 1000" in row
+    heading, row = runtime.ok("ps", name, "-o", "comm,pid").splitlines()
+    assert row.split() == ["sleep", str(pid)]
+    runtime.fails("ps", name, "-o", "comm", says="PID field")
+
+
+def test_spec_writes_a_bundle_that_runs(runtime, box, bundle):
+    (bundle.where / "config.json").unlink()
+    runtime.ok("spec", cwd=bundle.where)
+    config = json.loads((bundle.where / "config.json").read_text())
+    assert config["process"]["terminal"] is True and config["process"]["args"] == ["sh"]
+    runtime.fails("spec", says="exists. Remove it first", cwd=bundle.where)
+    pid, master = oci.on_terminal(runtime.argv("run", "--bundle", bundle.where, box.name()))
+    os.write(master, b"echo $((6 * 7)); exit 3\r")
+    oci.read_until(master, b"42")
+    assert oci.reap(pid) == 3
+    os.close(master)
+
+
+def test_spec_rootless_maps_the_caller(runtime, tmp_path):
+    runtime.ok("spec", "--rootless", "--bundle", tmp_path)
+    linux = json.loads((tmp_path / "config.json").read_text())["linux"]
+    assert linux["uidMappings"] == [{"containerID": 0, "hostID": 0, "size": 1}]
+    types = {n["type"] for n in linux["namespaces"]}
+    assert "user" in types and "network" not in types
+
+
+def test_features_are_what_the_specification_asks_for(runtime):
+    f = json.loads(runtime.ok("features"))
+    assert f["ociVersionMin"] == "1.0.0" and f["ociVersionMax"] == "1.2.0"
+    assert "createRuntime" in f["hooks"] and "rbind" in f["mountOptions"]
+    linux = f["linux"]
+    assert {"user", "network", "time"} <= set(linux["namespaces"]) and "CAP_SYS_ADMIN" in linux["capabilities"]
+    assert linux["cgroup"]["v1"] and linux["cgroup"]["v2"] and not linux["cgroup"]["systemd"]
+    assert "SCMP_ACT_ERRNO" in linux["seccomp"]["actions"] and "SCMP_ARCH_X86_64" in linux["seccomp"]["archs"]
+
+
+def test_version_has_the_lines_that_engines_parse(runtime):
+    lines = runtime.ok("--version").splitlines()
+    assert lines[0].startswith("berth-runtime version ") and lines[1].startswith("commit: ") and lines[2] == "spec: 1.2.0"
+
+
+def test_help_names_every_verb(runtime):
+    text = runtime.ok("--help")
+    for verb in "create start state kill delete run exec ps list pause resume spec features".split():
+        assert f"  {verb} " in text
+        assert runtime.ok(verb, "--help").startswith(f"Usage: berth-runtime {verb}")
