@@ -87,7 +87,8 @@ TEST(R10_a_further_capability_is_never_inheritable)
 
 TEST(R11_a_user_is_an_exact_number_or_an_error)
 {
-	static const char *const bad[] = { "1:", "+1", "-1", "4294967295", "4294967296", "18446744073709551616", "root", "", ":1", "1:2:3", " 1" };
+	static const char *const bad[] = { "1:",   "+1", "-1", "4294967295", "4294967296", "18446744073709551616",
+					   "root", "",   ":1", "1:2:3",      " 1" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		_cleanup_free_ char *user = strdup(bad[i]);

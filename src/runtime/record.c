@@ -3,8 +3,8 @@
 
 #include <unistd.h>
 
-#define STATE_MAX (1u << 20)
-#define ID_LEN    1024
+#define STATE_MAX  (1u << 20)
+#define ID_MAX_LEN 1024
 
 const char *const status_names[STATUS_COUNT] = {
 	[STATUS_CREATING] = "creating", [STATUS_CREATED] = "created", [STATUS_RUNNING] = "running",
@@ -53,7 +53,7 @@ int id_check(const char *id, struct err *e)
 		if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("_+-.", c)))
 			break;
 	}
-	if (n == 0 || id[n] || n > ID_LEN || streq(id, ".") || streq(id, ".."))
+	if (n == 0 || id[n] || n > ID_MAX_LEN || streq(id, ".") || streq(id, ".."))
 		return err_set(e, EINVAL,
 			       "invalid container id format: \"%.80s\" (letters, digits, \"_\", \"+\", \"-\" and \".\")", id);
 	return 0;

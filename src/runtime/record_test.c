@@ -40,7 +40,8 @@ TEST(ids_are_runcs)
 
 	for (const char *const *id = (const char *const[]){ "a", "0", "a.b", "a_b-c+d", "_x", "...", "-a", NULL }; *id; id++)
 		is_int(id_check(*id, &e), 0);
-	for (const char *const *id = (const char *const[]){ "", ".", "..", "a/b", "../x", "a b", "a\n", "\xc3\xa4", NULL }; *id; id++)
+	for (const char *const *id = (const char *const[]){ "", ".", "..", "a/b", "../x", "a b", "a\n", "\xc3\xa4", NULL }; *id;
+	     id++)
 		is_int(id_check(*id, &e), -EINVAL);
 	has_str(e.msg, "invalid container id format");
 }
@@ -218,7 +219,8 @@ TEST(the_state_has_what_the_specification_and_runcs_callers_read)
 
 	is_int(record_claim(&rt, "x", &h, &e), 0);
 	fill(&h, "x", STATUS_RUNNING);
-	_cleanup_json_ struct json_object *running = record_json(&h.rec, STATUS_RUNNING), *stopped = record_json(&h.rec, STATUS_STOPPED);
+	_cleanup_json_ struct json_object *running = record_json(&h.rec, STATUS_RUNNING),
+					  *stopped = record_json(&h.rec, STATUS_STOPPED);
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		ok(json_object_object_get(running, keys[i]));
 	is_int(json_object_get_int(json_object_object_get(running, "pid")), getpid());
