@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "path.h"
 #include "str.h"
 
 int fd_close(int fd)
@@ -119,6 +120,30 @@ int file_replace(int dirfd, const char *name, const void *p, size_t n, mode_t mo
 			return -errno;
 	}
 	return 0;
+}
+
+/* id_new's: nobody else has the name, and after a crash the file is one of a folder for temporary files. */
+static int open_and_unlink(int dirfd, const char *name)
+{
+	char id[ID_LEN + 1];
+	int r = id_new(id);
+	_cleanup_free_ char *path = r == 0 ? str_fmt("%s/unnamed-%.16s", name, id) : NULL;
+
+	if (!path)
+		return r < 0 ? r : -ENOMEM;
+	_cleanup_fd_ int fd = openat(dirfd, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || unlinkat(dirfd, path, 0) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+int file_unnamed(int dirfd, const char *name)
+{
+	int fd = openat(dirfd, name, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd < 0 && errno == EOPNOTSUPP)
+		return open_and_unlink(dirfd, name);
+	return fd < 0 ? -errno : fd;
 }
 
 int file_write(int dirfd, const char *path, const char *s)

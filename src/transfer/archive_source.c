@@ -64,8 +64,12 @@ static int spill(struct intake *t, struct err *e)
 {
 	int r;
 
-	if (t->i->fd < 0 && (t->i->fd = openat(t->s->rootfd, "tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)) < 0)
-		return err_set(e, errno, "make a file in the store's tmp: %s", strerror(errno));
+	if (t->i->fd < 0) {
+		r = file_unnamed(t->s->rootfd, "tmp");
+		if (r < 0)
+			return err_set(e, -r, "make a file in the store's tmp: %s", strerror(-r));
+		t->i->fd = r;
+	}
 	r = fd_write_full(t->i->fd, t->small.data, t->small.len);
 	t->small.len = 0;
 	return r < 0 ? err_set(e, -r, "write to the store's tmp: %s", strerror(-r)) : 0;
@@ -349,11 +353,38 @@ int item_text(const struct item *i, const char **ret, struct err *e)
 	return 0;
 }
 
+static int copy_to(int fd, int dirfd, const char *name)
+{
+	_cleanup_fd_ int to = openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	uint8_t buf[CHUNK];
+	off_t at = 0;
+	ssize_t n;
+	int r = 0;
+
+	if (to < 0)
+		return -errno;
+	while (r == 0 && (n = pread(fd, buf, sizeof(buf), at)) != 0) {
+		r = n < 0 ? -errno : fd_write_full(to, buf, (size_t)n);
+		at += n;
+	}
+	return r;
+}
+
+/* A name for a file that has none. One whose name was removed (file_unnamed's second way) gets no other: linkat(2), ENOENT. */
+static int give_name(int fd, int dirfd, const char *name)
+{
+	char from[FD_PATH_LEN];
+
+	if (linkat(AT_FDCWD, fd_path(fd, from), dirfd, name, AT_SYMLINK_FOLLOW) == 0 || errno == EEXIST)
+		return 0;
+	return errno == ENOENT ? copy_to(fd, dirfd, name) : -errno;
+}
+
 int item_store(struct source *s, struct item *i, struct err *e)
 {
 	_cleanup_fd_ int blobs = openat(s->rootfd, "oci/blobs/sha256", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char from[FD_PATH_LEN], temp[80];
-	int r = 0;
+	char temp[80];
+	int r;
 
 	if (blobs < 0)
 		return err_set(e, errno, "open the store's blobs: %s", strerror(errno));
@@ -361,8 +392,7 @@ int item_store(struct source *s, struct item *i, struct err *e)
 		r = file_replace(blobs, digest_hex(i->digest), i->data, i->size, 0600, false);
 	} else {
 		snprintf(temp, sizeof(temp), ".%s.%d", digest_hex(i->digest), (int)getpid());
-		if (linkat(AT_FDCWD, fd_path(i->fd, from), blobs, temp, AT_SYMLINK_FOLLOW) < 0)
-			r = errno == EEXIST ? 0 : -errno;
+		r = give_name(i->fd, blobs, temp);
 		if (r == 0 && renameat(blobs, temp, blobs, digest_hex(i->digest)) < 0)
 			r = -errno;
 		/* rename(2) of two names of one file does nothing. */

@@ -28,8 +28,8 @@ class Store:
         for d in ("oci/blobs/sha256", "layers", "tmp", "erofs", "containers"):
             (self.root / d).mkdir(parents=True)
 
-    def run(self, verb, *args, **kw):
-        r = subprocess.run([BUILD / "src/main/berth-transfer", verb, "--root", self.root, *args], capture_output=True, env=ENV, timeout=60, **kw)
+    def run(self, verb, *args, under=(), **kw):
+        r = subprocess.run([*under, BUILD / "src/main/berth-transfer", verb, "--root", self.root, *args], capture_output=True, env=ENV, timeout=60, **kw)
         left = [p.name for p in (self.root / "tmp").iterdir()]
         assert left == [], f"left in tmp: {left}"
         return r
@@ -240,6 +240,13 @@ def test_I08_a_bomb_around_the_images_is_refused(store):
     out = subprocess.run("(python3 -c \"import sys,tarfile,io;t=tarfile.TarInfo('zeros');t.size=2<<30;sys.stdout.buffer.write(t.tobuf())\";"
                          " head -c 2147483648 /dev/zero; head -c 1024 /dev/zero) | gzip -1c", shell=True, capture_output=True, check=True).stdout
     store.refuses(input=out, says="100 times")
+
+
+def test_a_store_whose_file_system_lacks_unnamed_files_takes_large_archives(store):
+    """A layer of more than 8 MiB is put aside on disk until the manifest that names it has been read."""
+    archive = docker_archive(layers=[[("large", os.urandom(10 << 20))]])
+    assert store.load(input=archive, under=[BUILD / "tests/tools/no_tmpfile"])
+    assert store.blobs_are_whole()
 
 
 def test_what_is_no_image_is_refused_in_a_sentence(store, tmp_path):
