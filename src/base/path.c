@@ -64,6 +64,14 @@ static char *own_folder(void)
 	return monitor && access(monitor, X_OK) == 0 ? strdup(exe) : NULL;
 }
 
+char *paths_libexec(void)
+{
+	const char *env = secure_getenv("BERTH_LIBEXECDIR");
+	char *found = env && *env ? strdup(env) : own_folder();
+
+	return found ? found : strdup(LIBEXECDIR);
+}
+
 int paths_init(struct paths *p, const char *root, const char *run, struct err *e)
 {
 	struct paths found = { 0 };
@@ -72,10 +80,7 @@ int paths_init(struct paths *p, const char *root, const char *run, struct err *e
 	if (r == 0)
 		r = choose_dir(run, "BERTH_RUN", DEFAULT_RUN, &found.run, e);
 	if (r == 0) {
-		const char *env = secure_getenv("BERTH_LIBEXECDIR");
-		found.libexec = env && *env ? strdup(env) : own_folder();
-		if (!found.libexec)
-			found.libexec = strdup(LIBEXECDIR);
+		found.libexec = paths_libexec();
 		if (!found.libexec)
 			r = err_set(e, ENOMEM, "out of memory");
 	}

@@ -41,7 +41,7 @@ int cgroup_limit_unsupported(const char *flag, enum cgroup_ctrl c, const struct 
 
 /* shares 2..262144 -> weight 1..10000 so that both ends and the defaults (1024, 100) meet: a quadratic in log2
  * (opencontainers/cgroups, kubernetes KEP-2254; the straight line that came before gave 1024 a weight of 39). */
-static uint64_t weight_of_shares(int64_t shares)
+uint64_t cgroup_weight_of_shares(int64_t shares)
 {
 	double l;
 
@@ -103,7 +103,7 @@ static const struct cgroup_knob knobs[] = {
 	{ "--memory-swappiness (memory.swappiness)", CG_MEMORY, FIELD(memory_swappiness), "memory.swappiness", NULL, 0, 200,
 	  .is_zero_given = true },
 	{ "--cpu-shares (cpu.shares)", CG_CPU, FIELD(cpu_shares), "cpu.shares", "cpu.weight", 2, 262144,
-	  .to_v2 = weight_of_shares, .put = cgroup_put_cpu_weight },
+	  .to_v2 = cgroup_weight_of_shares, .put = cgroup_put_cpu_weight },
 	{ "--cpu-idle (cpu.idle)", CG_CPU, FIELD(cpu_idle), "cpu.idle", "cpu.idle", 0, 1, .is_zero_given = true,
 	  .put = cgroup_put_cpu_weight },
 	{ "--cpu-period (cpu.period)", CG_CPU, FIELD(cpu_period), "cpu.cfs_period_us", "cpu.max", .put = cgroup_put_cpu_time },

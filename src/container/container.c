@@ -40,7 +40,7 @@ static int cgroup_make(struct setup *s, struct err *e)
 /* Pure v2: made before the clone, which puts the child into it for nothing. Elsewhere the many directories of v1 are made
  * beside the child, and the child joins them itself: on v1 that spares the wait for an RCU grace period that a move by
  * another process costs. */
-static bool is_made_early(const struct setup *s) { return s->args->host->cgroup == CGROUP_V2; }
+static bool is_made_early(const struct setup *s) { return s->args->host->cgroup == CGROUP_V2 && !s->args->make_scope; }
 
 int cgroup_make_early(struct setup *s, struct err *e)
 {
@@ -61,7 +61,9 @@ int cgroup_make_beside(struct setup *s, struct err *e)
 
 	if (s->args->no_cgroup || is_made_early(s))
 		return 0;
-	r = cgroup_make(s, e);
+	r = s->args->make_scope ? s->args->make_scope(s->c->pid, s->args->make_scope_arg, e) : 0;
+	if (r == 0)
+		r = cgroup_make(s, e);
 	if (r < 0)
 		return r;
 	r = sync_send(s->sock, SYNC_CGROUP, s->c->pid);

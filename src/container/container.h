@@ -60,7 +60,8 @@ bool cgroup_is_frozen(const struct cgroup *cg);
 int cgroup_kill(struct cgroup *cg, struct err *e); /* thaws, kills all, waits until empty (bounded) */
 /* Kills what is left and removes the directories; 0 also when they are gone already. Frees cg. */
 int cgroup_remove(struct cgroup *cg, struct err *e);
-void cgroup_free(struct cgroup *cg); /* closes only */
+void cgroup_free(struct cgroup *cg);              /* closes only */
+uint64_t cgroup_weight_of_shares(int64_t shares); /* v1's cpu.shares 2..262144 -> v2's cpu.weight 1..10000 */
 struct cgroup_stats {
 	uint64_t mem_bytes, mem_peak_bytes, mem_limit_bytes, mem_cache_bytes, mem_inactive_file_bytes, cpu_ns, cpu_user_ns,
 		cpu_system_ns, pids, pids_limit, oom_kills, throttled_periods, throttled_ns, io_read_bytes, io_write_bytes;
@@ -96,6 +97,10 @@ struct container_args {
 	int stdio[3];          /* become 0, 1, 2; ignored when spec->process.terminal. Borrowed. */
 	const char *bundle;    /* for the state that hooks get; may be NULL */
 	bool no_cgroup;
+	/* Where not NULL: called beside the child before its cgroup is looked for, to have somebody else (a service manager)
+	 * make the directory, with the child in it. */
+	int (*make_scope)(pid_t pid, void *arg, struct err *e);
+	void *make_scope_arg;
 	bool die_with_parent; /* PR_SET_PDEATHSIG for the container's first process */
 	/* From container_start_listen: the process outlives its maker (container_release) and is started by whoever connects
 	 * (container_adopt). Borrowed; 0 = started by its maker. */

@@ -3,6 +3,7 @@
  * Order, so that one killed at any point leaves nothing that `delete --force` can't find: the directory, the record with the
  * cgroup's path ("creating"), only then cgroup and process; the process ends with its maker until its pid is recorded. */
 #include "make.h"
+#include "scope.h"
 
 #include <pwd.h>
 #include <stdio.h>
@@ -38,6 +39,7 @@ struct job {
 	char *console_socket, *pid_file, *bundle_dir;
 	struct bundle bundle;
 	struct held held;
+	struct scope scope; /* with --systemd-cgroup */
 	struct container *container;
 };
 
@@ -47,6 +49,7 @@ static void job_done(struct job *j)
 	free(j->pid_file);
 	free(j->bundle_dir);
 	bundle_done(&j->bundle);
+	scope_done(&j->scope);
 	held_done(&j->held);
 }
 
@@ -109,20 +112,41 @@ static int check_cgroup(const struct bundle *b, struct err *e)
 		 : 0;
 }
 
+static int make_scope(pid_t pid, void *arg, struct err *e)
+{
+	const struct job *j = arg;
+
+	return scope_start(&j->scope, pid, j->held.rec.id, &j->bundle.spec.resources, j->bundle.host.cgroup == CGROUP_V2, e);
+}
+
+static int choose_scope(struct job *j, struct err *e)
+{
+	struct bundle *b = &j->bundle;
+	int r;
+
+	if (j->rt->is_rootless)
+		return err_set(e, ENOTSUP,
+			       "--systemd-cgroup: only as root: set the engine's cgroup driver (manager) to cgroupfs");
+	r = scope_parse(b->spec.cgroups_path, j->held.rec.id, &j->scope, e);
+	if (r < 0)
+		return r;
+	free(b->spec.cgroups_path);
+	b->spec.cgroups_path = strdup(j->scope.path);
+	b->args.make_scope = make_scope;
+	b->args.make_scope_arg = j;
+	return b->spec.cgroups_path ? 0 : err_set(e, ENOMEM, "out of memory");
+}
+
 static int choose_cgroup(struct job *j, struct err *e)
 {
 	struct bundle *b = &j->bundle;
 	int r;
 
-	if (j->rt->systemd_cgroup)
-		return err_set(e, ENOTSUP,
-			       "--systemd-cgroup: this runtime makes cgroups itself and does not speak with systemd: "
-			       "set the engine's cgroup driver (manager) to cgroupfs");
 	/* Without root's rights over them there are none, unless one is asked for and has been delegated. */
 	b->args.no_cgroup = b->host.cgroup == CGROUP_NONE || (j->rt->is_rootless && !b->spec.cgroups_path);
 	if (b->args.no_cgroup)
 		return 0;
-	r = bundle_place_cgroup(b, j->held.rec.id, e);
+	r = j->rt->systemd_cgroup ? choose_scope(j, e) : bundle_place_cgroup(b, j->held.rec.id, e);
 	return r < 0 ? r : check_cgroup(b, e);
 }
 
@@ -164,10 +188,11 @@ static int fill_record(struct job *j, struct err *e)
 	rec->created = strdup(clock_rfc3339(clock_real_ns(), now));
 	rec->written = strdup(status_names[STATUS_CREATING]);
 	rec->cgroup_path = strdup(j->bundle.args.no_cgroup ? "" : s->cgroups_path);
+	rec->scope = strdup(j->scope.unit ? j->scope.unit : "");
 	rec->has_pid_ns = s->ns.wanted[NS_PID] && !s->ns.path[NS_PID];
 	rec->has_hooks = s->hooks.n[HOOK_POSTSTART] + s->hooks.n[HOOK_POSTSTOP] > 0;
 	if (!rec->oci_version || !rec->bundle || !rec->rootfs || !rec->owner || !rec->created || !rec->written ||
-	    !rec->cgroup_path || copy_annotations(rec, &s->annotations) < 0)
+	    !rec->cgroup_path || !rec->scope || copy_annotations(rec, &s->annotations) < 0)
 		return err_set(e, ENOMEM, "out of memory");
 	return record_set_maker(rec, e);
 }
@@ -246,6 +271,8 @@ static int make_and_publish(struct job *j, const char *id, struct made *m, struc
 	if (r == 0)
 		return 0;
 	container_destroy(TAKE_PTR(j->container));
+	if (j->held.rec.scope && *j->held.rec.scope && scope_stop(j->held.rec.scope, &ignored) < 0)
+		log_debug("create", "%s", ignored.msg);
 	m->console = fd_close(m->console);
 	m->pidfd = fd_close(m->pidfd);
 	/* The first error is the one to report. */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "make.h"
+#include "scope.h"
 
 const struct opt delete_options[] = {
 	{ "force", 'f', OPT_FLAG, offsetof(union verb_opts, delete_force), NULL,
@@ -48,6 +49,8 @@ static int remove_all(struct held *h, const struct host *host, struct err *e)
 		cgroup_free(cg);
 	else
 		r = cgroup_remove(cg, e);
+	if (r == 0 && h->rec.scope && *h->rec.scope)
+		r = scope_stop(h->rec.scope, e);
 	return r < 0 ? r : record_remove(h, e);
 }
 

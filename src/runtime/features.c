@@ -2,6 +2,7 @@
  * tables that read them. */
 #include <stdio.h>
 
+#include "scope.h"
 #include "verbs.h"
 
 const struct opt features_options[] = { { NULL } };
@@ -68,8 +69,8 @@ static struct json_object *idmap(void)
 
 static struct json_object *linux_part(void)
 {
-	static const struct flag cgroup[] = {
-		{ "v1", true }, { "v2", true }, { "systemd", false }, { "systemdUser", false }, { "rdma", false }
+	const struct flag cgroup[] = {
+		{ "v1", true }, { "v2", true }, { "systemd", scope_is_possible() }, { "systemdUser", false }, { "rdma", true }
 	};
 	static const struct flag yes[] = { { "enabled", true } }, no[] = { { "enabled", false } };
 	_cleanup_json_ struct json_object *o = json_object_new_object();

@@ -26,6 +26,7 @@ static const struct field record_fields[] = {
 	{ "makerStartTime", FIELD_U64, offsetof(struct record, maker_start_time) },
 	{ "bootId", FIELD_STRING, offsetof(struct record, boot_id), FIELD_REQUIRED },
 	{ "cgroupPath", FIELD_STRING, offsetof(struct record, cgroup_path) },
+	{ "scope", FIELD_STRING, offsetof(struct record, scope) },
 	{ "hasPidNamespace", FIELD_BOOL, offsetof(struct record, has_pid_ns) },
 	{ "hasHooks", FIELD_BOOL, offsetof(struct record, has_hooks) },
 	{ "annotations", FIELD_MAP, offsetof(struct record, annotations), FIELD_OMIT_EMPTY },

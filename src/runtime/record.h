@@ -22,6 +22,7 @@ struct record {
 	uint64_t start_time, maker_start_time; /* pid_start_time() */
 	char *boot_id;
 	char *cgroup_path; /* "" = none */
+	char *scope;       /* systemd's unit that the cgroup belongs to; NULL or "" = none */
 	bool has_pid_ns;   /* its first process's end ends all others */
 	bool has_hooks;    /* poststart or poststop ones: config.json is worth reading for them */
 	struct string_map annotations;

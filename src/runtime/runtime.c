@@ -23,7 +23,7 @@ const struct opt global_options[] = {
 	{ "log-format", 0, OPT_STRING, AT(log_format), "FORMAT", "of the log: text or json" },
 	{ "debug", 0, OPT_FLAG, AT(is_debug), NULL, "log more" },
 	{ "systemd-cgroup", 0, OPT_FLAG, AT(systemd_cgroup), NULL,
-	  "refused by create and run: cgroups are made without systemd" },
+	  "cgroups are scopes of systemd; linux.cgroupsPath is SLICE:PREFIX:NAME" },
 	{ "rootless", 0, OPT_STRING, AT(rootless), "BOOL", "true, false or auto: whether to go without root's rights" },
 	{ "criu", 0, OPT_STRING, AT(criu), "PATH", NULL },
 	{ "version", 'v', OPT_FLAG, AT(wants_version), NULL, "print the version" },

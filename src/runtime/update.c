@@ -5,6 +5,7 @@
 
 #include "rdt.h"
 #include "record.h"
+#include "scope.h"
 
 #define RESOURCES_MAX (1u << 20)
 #define SAVED         "resources.json"
@@ -193,6 +194,8 @@ static int apply(const struct held *h, const struct host *host, struct spec_reso
 		r = cgroup_grow(host, cg, given, e);
 	if (r == 0)
 		r = cgroup_update(cg, given, e);
+	if (r == 0 && h->rec.scope && *h->rec.scope)
+		r = scope_update(h->rec.scope, given, host->cgroup == CGROUP_V2, e);
 	if (r == 0)
 		r = save_current(h, &all, e);
 	cgroup_free(cg);
