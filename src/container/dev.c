@@ -142,8 +142,10 @@ int dev_make(struct setup *s, struct err *e)
 		r = make_node(s, s->devfd, strrchr(default_devices[i].path, '/') + 1, &default_devices[i], e);
 	if (r == 0)
 		r = make_links(s->devfd, e);
+	/* Docker's --privileged lists all of the host's, ptmx among them: the container's own stays, as with runc. */
 	for (size_t i = 0; i < s->spec->n_devices && r == 0; i++)
-		r = make_device(s, &s->spec->devices[i], e);
+		if (!streq0(s->spec->devices[i].path, "/dev/ptmx"))
+			r = make_device(s, &s->spec->devices[i], e);
 	return r;
 }
 

@@ -84,12 +84,13 @@ TEST(devices_of_the_spec_are_made_with_mode_and_owner)
 				     .mode = 0660,
 				     .uid = 1000,
 				     .gid = 50 },
-				   { .path = (char[]){ "/dev/null" }, .type = 'c', .major = 1, .minor = 3 } };
+				   { .path = (char[]){ "/dev/null" }, .type = 'c', .major = 1, .minor = 3 },
+				   { .path = (char[]){ "/dev/ptmx" }, .type = 'c', .major = 5, .minor = 2 } };
 
 	fixture_init(&f);
 	f.spec.devices = d;
-	f.spec.n_devices = 2;
-	is_str(sh(&f, "stat -c '%t:%T %a %u:%g' /dev/net/tun"), "a:c8 660 1000:50\n");
+	f.spec.n_devices = ARRAY_SIZE(d);
+	is_str(sh(&f, "stat -c '%t:%T %a %u:%g' /dev/net/tun; readlink /dev/ptmx"), "a:c8 660 1000:50\npts/ptmx\n");
 	f.spec.devices = NULL;
 	f.spec.n_devices = 0;
 	fixture_done(&f);
