@@ -7,6 +7,7 @@
 #include "help.h"
 #include "seal.h"
 #include "verbs.h"
+#include "words.h"
 
 #define PROGRAM "berth-runtime"
 
@@ -30,22 +31,16 @@ const struct opt global_options[] = {
 	{ NULL },
 };
 
-/* What the engines above look for when they choose the exit status of `docker run` or `podman run`. */
-static const char *engines_word(const struct err *e)
-{
-	if (e->exit == 127)
-		return strstr(e->msg, "$PATH") ? ": executable file not found in $PATH" : ": no such file or directory";
-	return e->exit == 126 && !strstr(e->msg, strerror(EACCES)) ? ": permission denied" : "";
-}
-
 static int report(const struct runtime *rt, const struct global_args *g, const struct err *e)
 {
-	const char *msg = e->msg[0] ? e->msg : "failed without a message", *word = engines_word(e);
+	struct err silent = { .msg = "failed without a message" };
+	char words[WORDS_LEN];
 
+	words_for_engines(e->msg[0] ? e : &silent, words);
 	fflush(stdout);
 	if (g->has_log)
-		log_error(rt->verb ? rt->verb->name : "main", "%s%s", msg, word);
-	fprintf(stderr, PROGRAM ": %s%s\n", msg, word);
+		log_error(rt->verb ? rt->verb->name : "main", "%s", words);
+	fprintf(stderr, PROGRAM ": %s\n", words);
 	return rt->verb && rt->verb->flags & VERB_255 ? 255 : 1;
 }
 

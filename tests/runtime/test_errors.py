@@ -56,7 +56,7 @@ def test_a_bundle_without_config_is_named(runtime, box, tmp_path):
     (lambda c: c.pop("process"), ".process is missing"),
     (lambda c: c.update(ociVersion="2.0.0"), ".ociVersion"),
     (lambda c: c["root"].update(path="nowhere"), "root.path nowhere"),
-    (lambda c: c["process"].update(args=["none-such"]), "executable file not found in $PATH"),
+    (lambda c: c["process"].update(args=["none-such"]), ': exec "none-such": executable file not found in $PATH\n'),
     (lambda c: c["process"].update(args=["/none/such"]), "no such file or directory"),
     (lambda c: c["process"].update(args=["/etc"]), "permission denied"),
     (lambda c: c["process"].update(cwd="relative"), ".process.cwd"),
