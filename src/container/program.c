@@ -77,11 +77,13 @@ int program_find(struct setup *s, struct err *e)
 		      : not_found(e, name, " in $PATH");
 }
 
-/* Where create and start are two commands, a program that is missing fails the first, as engines expect of a runtime. What it is
- * is asked again at the start: hooks may have changed it. */
+/* Where create and start are two commands, a program that is missing fails the first, as engines expect of a runtime: they clean
+ * up less well after the second. What it is is asked again at the start, and only then where a hook that runs inside may yet
+ * bring it. */
 int program_find_early(struct setup *s, struct err *e)
 {
-	int r = s->args->start_fd > 0 ? program_find(s, e) : 0;
+	bool early = s->args->start_fd > 0 && !s->spec->hooks.n[HOOK_START_CONTAINER];
+	int r = early ? program_find(s, e) : 0;
 
 	free_ptr(&s->program);
 	return r;

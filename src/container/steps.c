@@ -117,8 +117,8 @@ int steps_run(struct setup *s, enum where where, struct err *e)
 			continue;
 		r = row->apply(s, &why);
 		if (r < 0) {
-			/* The exec's own messages are whole sentences. */
-			if (row->where != STEP_START)
+			/* The exec's own messages are whole sentences, as is what chooses the command's exit status. */
+			if (row->where != STEP_START && !why.exit)
 				err_push(&why, r, "%s", row->name);
 			else if (!why.no)
 				err_set(&why, -r, "%s: %s", row->name, strerror(-r));

@@ -136,7 +136,7 @@ int target_make(int rootfd, const char *path, enum target_kind kind, bool strict
 	if (S_ISLNK(st.st_mode))
 		return err_set(e, ELOOP, "mount point %s: is a symbolic link", path);
 	if (S_ISDIR(st.st_mode) != (kind == TARGET_DIR))
-		return err_set(e, S_ISDIR(st.st_mode) ? EISDIR : ENOTDIR, "mount point %s: is %s directory, but the source is %s",
+		return err_set(e, S_ISDIR(st.st_mode) ? EISDIR : ENOTDIR, "mount point %s: %s directory, but the source is %s",
 			       path, S_ISDIR(st.st_mode) ? "a" : "not a", S_ISDIR(st.st_mode) ? "a file" : "a directory");
 	return TAKE_FD(fd);
 }

@@ -75,6 +75,16 @@ def test_a_start_container_hook_that_fails_fails_start(runtime, box, bundle):
     assert runtime.status(name) == "stopped"
 
 
+def test_a_start_container_hook_may_bring_the_program(runtime, box, bundle):
+    (bundle.rootfs / "bring").write_text("#!/bin/sh\nprintf '#!/bin/sh\\nsleep 1000\\n' > /bin/late\nchmod 755 /bin/late\n")
+    (bundle.rootfs / "bring").chmod(0o755)
+    bundle.config["hooks"] = {"startContainer": [{"path": "/bring"}]}
+    bundle.config["process"]["args"] = ["late"]
+    name = box.create(bundle.save())
+    runtime.ok("start", name)
+    assert runtime.status(name) == "running"
+
+
 def test_a_poststart_hook_that_fails_is_warned_about_only(runtime, box, hooked):
     b = hooked("poststart", "exit 3")
     name = box.create(b)
