@@ -190,7 +190,7 @@ static int fill_record(struct job *j, struct err *e)
 	rec->cgroup_path = strdup(j->bundle.args.no_cgroup ? "" : s->cgroups_path);
 	rec->scope = strdup(j->scope.unit ? j->scope.unit : "");
 	rec->has_pid_ns = s->ns.wanted[NS_PID] && !s->ns.path[NS_PID];
-	rec->has_hooks = s->hooks.n[HOOK_POSTSTART] + s->hooks.n[HOOK_POSTSTOP] > 0;
+	rec->needs_config = s->hooks.n[HOOK_POSTSTOP] > 0 || s->rdt;
 	if (!rec->oci_version || !rec->bundle || !rec->rootfs || !rec->owner || !rec->created || !rec->written ||
 	    !rec->cgroup_path || !rec->scope || copy_annotations(rec, &s->annotations) < 0)
 		return err_set(e, ENOMEM, "out of memory");

@@ -37,7 +37,7 @@ static int kill_first(const struct record *rec, struct cgroup *cg, struct err *e
 			       rec->id);
 }
 
-static int remove_all(struct held *h, const struct host *host, struct err *e)
+static int remove_all(struct held *h, const struct host *host, const struct spec *s, struct err *e)
 {
 	struct cgroup *cg = NULL;
 	int r = record_cgroup(&h->rec, host, &cg, e);
@@ -51,6 +51,8 @@ static int remove_all(struct held *h, const struct host *host, struct err *e)
 		r = cgroup_remove(cg, e);
 	if (r == 0 && h->rec.scope && *h->rec.scope)
 		r = scope_stop(h->rec.scope, e);
+	if (r == 0)
+		r = container_rdt_remove(s, h->rec.id, e);
 	return r < 0 ? r : record_remove(h, e);
 }
 
@@ -77,12 +79,10 @@ static int delete_held(struct held *h, const struct host *host, bool force, stru
 		return err_set(e, EBUSY, "cannot delete container %s that is not stopped: %s", h->rec.id, status_names[st]);
 	spec_init(&b.spec);
 	/* Before its files go. An unreadable config.json costs the hooks, not the removal. */
-	if (h->rec.has_hooks && bundle_load(h->dirfd, &b, &why) < 0) {
+	if (h->rec.needs_config && bundle_load(h->dirfd, &b, &why) < 0)
 		log_warn("delete", "poststop hooks are left out: %s", why.msg);
-		h->rec.has_hooks = false;
-	}
-	r = remove_all(h, host, e);
-	if (r == 0 && h->rec.has_hooks)
+	r = remove_all(h, host, &b.spec, e);
+	if (r == 0 && h->rec.needs_config)
 		run_poststop(h, &b);
 	bundle_done(&b);
 	return r;

@@ -28,7 +28,7 @@ static const struct field record_fields[] = {
 	{ "cgroupPath", FIELD_STRING, offsetof(struct record, cgroup_path) },
 	{ "scope", FIELD_STRING, offsetof(struct record, scope) },
 	{ "hasPidNamespace", FIELD_BOOL, offsetof(struct record, has_pid_ns) },
-	{ "hasHooks", FIELD_BOOL, offsetof(struct record, has_hooks) },
+	{ "needsConfig", FIELD_BOOL, offsetof(struct record, needs_config) },
 	{ "annotations", FIELD_MAP, offsetof(struct record, annotations), FIELD_OMIT_EMPTY },
 	{ NULL },
 };

@@ -24,7 +24,7 @@ struct record {
 	char *cgroup_path; /* "" = none */
 	char *scope;       /* systemd's unit that the cgroup belongs to; NULL or "" = none */
 	bool has_pid_ns;   /* its first process's end ends all others */
-	bool has_hooks;    /* poststart or poststop ones: config.json is worth reading for them */
+	bool needs_config; /* delete must read it: poststop hooks, or a resctrl group to remove */
 	struct string_map annotations;
 };
 void record_done(struct record *rec);

@@ -54,7 +54,7 @@ TEST(what_is_saved_is_read_again)
 
 	is_int(record_claim(&rt, "x", &h, &e), 0);
 	fill(&h, "x", STATUS_RUNNING);
-	h.rec.has_hooks = true;
+	h.rec.needs_config = true;
 	is_int(map_set(&h.rec.annotations, "key", "a \"value\""), 0);
 	is_int(record_save(&h, &e), 0);
 	is_int(record_open(&rt, "x", UNLOCKED, &g, &e), 0);
@@ -62,7 +62,7 @@ TEST(what_is_saved_is_read_again)
 	is_str(g.rec.bundle, "/b");
 	is_int(g.rec.pid, getpid());
 	is_int(g.rec.start_time, h.rec.start_time);
-	ok(g.rec.has_hooks && !g.rec.has_pid_ns);
+	ok(g.rec.needs_config && !g.rec.has_pid_ns);
 	is_str(map_get(&g.rec.annotations, "key"), "a \"value\"");
 	held_done(&h);
 	held_done(&g);

@@ -28,7 +28,7 @@ static void run_poststart(const struct held *h, struct bundle *b)
 {
 	struct err e = { 0 };
 
-	if (h->rec.has_hooks && hooks_run(&b->args, HOOK_POSTSTART, "running", (pid_t)h->rec.pid, &e) < 0)
+	if (hooks_run(&b->args, HOOK_POSTSTART, "running", (pid_t)h->rec.pid, &e) < 0)
 		log_warn("start", "%s", e.msg);
 }
 
