@@ -301,7 +301,7 @@ int container_make(struct runtime *rt, const char *id, const struct create_opts 
 
 int verb_create(struct runtime *rt, union verb_opts *opts, struct err *e)
 {
-	struct made m;
+	struct made m = { .pidfd = -1, .console = -1 };
 	int r = container_make(rt, rt->operands[0], &opts->create, true, &m, e);
 
 	if (r < 0)

@@ -128,7 +128,7 @@ static int run(struct job *j, struct err *e)
 	};
 	_cleanup_fd_ int pidfd = -1, console = -1;
 	sigset_t before;
-	pid_t pid;
+	pid_t pid = 0;
 	int status = 0, r = j->o->is_detached ? 0 : foreground_begin(&before, e);
 
 	if (r == 0)

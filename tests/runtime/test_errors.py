@@ -82,10 +82,6 @@ def test_an_id_is_taken_once(runtime, box, bundle):
     assert runtime.status(name) == "created"
 
 
-def test_systemd_cgroups_are_refused_with_the_remedy(runtime, box, bundle):
-    runtime.fails("--systemd-cgroup", "create", "--bundle", bundle.where, box.name(), says="cgroupfs")
-
-
 def test_preserved_descriptors_must_be_open(runtime, box, bundle):
     runtime.fails("create", "--preserve-fds", "20", "--bundle", bundle.where, box.name(), says="--preserve-fds")
     runtime.fails("create", "--preserve-fds", "-1", "--bundle", bundle.where, box.name(), says="--preserve-fds")
