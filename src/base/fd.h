@@ -50,15 +50,6 @@ int fd_cloexec(int fd, bool on);
 int mkdir_p(int dirfd, const char *path, mode_t mode);
 /* rm -r of dirfd/name: never follows a symlink, does not cross mounts, 0 when it isn't there. */
 int rm_rf(int dirfd, const char *name);
-/* The same with the removed folders' inodes held open, as many as there is room for: their names are gone on return, while the
- * file system gives back their blocks at rm_held_close. On ext4 with "discard" and no journal that waits for the disk, folder
- * by folder, and whoever waits for the names should not. held NULL = nothing is held. */
-struct rm_held {
-	int fds[16];
-	size_t n;
-};
-int rm_rf_holding(int dirfd, const char *name, struct rm_held *held);
-void rm_held_close(struct rm_held *held);
 
 /* Sockets: bytes plus up to 8 fds. send: 0 or -errno. recv: bytes (0 = EOF) or -errno; *n_fds in: room, out: got;
  * received fds are O_CLOEXEC. */

@@ -15,7 +15,6 @@
 struct rm {
 	int topfd;      /* the directory that is being removed */
 	unsigned moved; /* how many were moved up into it */
-	struct rm_held *held;
 };
 
 /* A directory by name, on the same mount as dirfd, or -EXDEV. */
@@ -81,21 +80,12 @@ static int remove_children(struct rm *rm, int dirfd, unsigned depth)
 	}
 }
 
-static bool holds(const struct rm *rm) { return rm->held && rm->held->n < ARRAY_SIZE(rm->held->fds); }
-
 static int remove_tree(struct rm *rm, int parentfd, const char *name, unsigned depth)
 {
 	_cleanup_fd_ int dirfd = -1;
 	int r;
 
-	/* An empty one needs to be opened only to be held. */
-	if (holds(rm))
-		dirfd = open_dir_here(parentfd, name);
-	if (rm->held && dirfd >= 0 && unlinkat(parentfd, name, AT_REMOVEDIR) == 0) {
-		rm->held->fds[rm->held->n++] = TAKE_FD(dirfd);
-		return 0;
-	}
-	if (dirfd < 0 && (unlinkat(parentfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT))
+	if (unlinkat(parentfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
 	if (depth >= DEPTH_MAX) {
 		char up[32];
@@ -108,8 +98,7 @@ static int remove_tree(struct rm *rm, int parentfd, const char *name, unsigned d
 		if (errno == EEXIST)
 			rm->moved++;
 	}
-	if (dirfd < 0)
-		dirfd = open_dir_here(parentfd, name);
+	dirfd = open_dir_here(parentfd, name);
 	if (dirfd == -EACCES && fchmodat(parentfd, name, 0700, 0) == 0) /* not as root: a folder closed to its owner */
 		dirfd = open_dir_here(parentfd, name);
 	if (dirfd < 0)
@@ -119,16 +108,12 @@ static int remove_tree(struct rm *rm, int parentfd, const char *name, unsigned d
 	r = remove_children(rm, dirfd, depth);
 	if (r < 0)
 		return r;
-	if (unlinkat(parentfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		return -errno;
-	if (holds(rm))
-		rm->held->fds[rm->held->n++] = TAKE_FD(dirfd);
-	return 0;
+	return unlinkat(parentfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-int rm_rf_holding(int dirfd, const char *name, struct rm_held *held)
+int rm_rf(int dirfd, const char *name)
 {
-	struct rm rm = { .topfd = -1, .held = held };
+	struct rm rm = { .topfd = -1 };
 	const char *last = strrchr(name, '/');
 	_cleanup_fd_ int above = -1;
 
@@ -150,12 +135,4 @@ int rm_rf_holding(int dirfd, const char *name, struct rm_held *held)
 	if (errno != EISDIR && errno != EPERM)
 		return -errno;
 	return remove_tree(&rm, dirfd, name, 0);
-}
-
-int rm_rf(int dirfd, const char *name) { return rm_rf_holding(dirfd, name, NULL); }
-
-void rm_held_close(struct rm_held *held)
-{
-	while (held->n > 0)
-		fd_close(held->fds[--held->n]);
 }

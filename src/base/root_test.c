@@ -282,29 +282,6 @@ TWICE(rm_rf_follows_no_link)
 	is_int(rm_rf(root, "never-was"), 0);
 }
 
-TWICE(rm_rf_holding_leaves_no_name_and_holds_no_more_than_it_has_room_for)
-{
-	enum { FOLDERS = 20 };
-	struct rm_held held = { .n = 0 };
-	struct stat st;
-	char name[32];
-
-	is_int(mkdirat(root, "many", 0755), 0);
-	for (int i = 0; i < FOLDERS; i++) {
-		snprintf(name, sizeof(name), "many/%d", i);
-		is_int(mkdirat(root, name, 0755), 0);
-	}
-	put(root, "many/0/file", "x");
-	is_int(rm_rf_holding(root, "many", &held), 0);
-	ok(fstatat(root, "many", &st, 0) < 0 && errno == ENOENT);
-	is_int((long)held.n, (long)ARRAY_SIZE(held.fds));
-	int first = held.fds[0];
-	ok(fstat(first, &st) == 0 && S_ISDIR(st.st_mode) && st.st_nlink == 0);
-	rm_held_close(&held);
-	is_int((long)held.n, 0);
-	ok(fstat(first, &st) < 0 && errno == EBADF);
-}
-
 TWICE(rm_rf_stops_at_mounts)
 {
 	if (geteuid() != 0)

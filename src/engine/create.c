@@ -268,7 +268,7 @@ static int write_out(struct plan *p, int cidfd, struct err *e)
 		r = put_record(p, e);
 	timeline_mark(&p->en->timeline, "recorded");
 	if (r < 0)
-		remove_files(p->en->paths, p->id, NULL, NULL); /* r says what went wrong first */
+		remove_files(p->en->paths, p->id, NULL); /* r says what went wrong first */
 	return r;
 }
 

@@ -41,7 +41,12 @@ void engine_close(struct engine *en)
 	if (!en)
 		return;
 	store_close(en->store);
-	rm_held_close(&en->held);
+	for (size_t i = 0; i < ARRAY_SIZE(en->doomed); i++) {
+		int r = en->doomed[i] ? rm_rf(AT_FDCWD, en->doomed[i]) : 0;
+		if (r < 0)
+			log_warn("rm", "%s: %s; `berth system prune` removes it", en->doomed[i], strerror(-r));
+		free(en->doomed[i]);
+	}
 	free(en);
 }
 

@@ -9,7 +9,7 @@ struct engine {
 	const struct paths *paths; /* the caller's */
 	struct store *store;
 	struct records *records; /* the store's */
-	struct rm_held held;     /* a --rm container's folders: names gone, inodes given back when the engine is closed */
+	char *doomed[2];         /* folders of a --rm container, renamed; removed when the engine is closed */
 	struct timeline timeline;
 };
 
@@ -112,5 +112,9 @@ void monitor_dismiss(struct waiting_monitor *w);
 int pull_locked(struct engine *en, const char *name, const struct pull_opts *o, char **ret_image_id, struct err *e);
 
 /* ---- remove.c ---- */
-int remove_files(const struct paths *p, const char *id, struct rm_held *held, struct err *e);
+int remove_files(const struct paths *p, const char *id, struct err *e);
+/* The same for who is waited for: on return both folders have names that nobody looks for, and engine_close removes them. A
+ * crash before that leaves them to `system prune`. */
+int remove_files_later(struct engine *en, const char *id, struct err *e);
+#define DOOMED_RUN ".rm-" /* in RUN/containers */
 char *container_dir(const struct paths *p, const char *id);

@@ -34,6 +34,6 @@ int engine_note_exit(struct engine *en, const char *id, const struct exit_status
 		r = records_container_state(en->records, id, &to, e);
 		return r == -ENOENT || (why && r == -EINVAL) ? 0 : r;
 	}
-	r = remove_files(en->paths, id, &en->held, e);
+	r = remove_files_later(en, id, e);
 	return r < 0 ? r : records_container_delete(en->records, id, e);
 }

@@ -59,7 +59,7 @@ static int finish(struct engine *en, struct container_record *c, const struct co
 
 	if (!c->auto_remove)
 		return set_state(en, c, to, e);
-	r = remove_files(en->paths, c->id, NULL, e);
+	r = remove_files(en->paths, c->id, e);
 	if (r >= 0)
 		r = records_container_delete(en->records, c->id, e);
 	if (r >= 0)
@@ -121,7 +121,7 @@ static int finish_removal(struct engine *en, struct container_record *c, bool *r
 	int r = sweep(en, c, e);
 
 	if (r >= 0)
-		r = remove_files(en->paths, c->id, NULL, e);
+		r = remove_files(en->paths, c->id, e);
 	if (r >= 0)
 		r = records_container_delete(en->records, c->id, e);
 	if (r >= 0)

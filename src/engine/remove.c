@@ -9,18 +9,36 @@
 #define LAST_FRAMES_MS  2000
 #define RETRY_MS        5
 
-int remove_files(const struct paths *p, const char *id, struct rm_held *held, struct err *e)
+static char *run_dir(const struct paths *p, const char *id) { return str_fmt("%s/containers/%s", p->run, id); }
+
+int remove_files(const struct paths *p, const char *id, struct err *e)
 {
-	_cleanup_free_ char *store = container_dir(p, id), *run = str_fmt("%s/containers/%s", p->run, id);
+	_cleanup_free_ char *store = container_dir(p, id), *run = run_dir(p, id);
 	int r, k;
 
 	if (!store || !run)
 		return OUT_OF_MEMORY(e);
-	r = rm_rf_holding(AT_FDCWD, store, held);
-	k = rm_rf_holding(AT_FDCWD, run, held);
+	r = rm_rf(AT_FDCWD, store);
+	k = rm_rf(AT_FDCWD, run);
 	if (r < 0)
 		return err_set(e, -r, "remove %s: %s", store, strerror(-r));
 	return k < 0 ? err_set(e, -k, "remove %s: %s", run, strerror(-k)) : 0;
+}
+
+int remove_files_later(struct engine *en, const char *id, struct err *e)
+{
+	_cleanup_free_ char *store = container_dir(en->paths, id), *run = run_dir(en->paths, id);
+	const char *const now[] = { store, run };
+	bool moved = store && run;
+
+	free_ptr(&en->doomed[0]);
+	free_ptr(&en->doomed[1]);
+	en->doomed[0] = str_fmt("%s/tmp/rm-%s", en->paths->root, id);
+	en->doomed[1] = str_fmt("%s/containers/" DOOMED_RUN "%s", en->paths->run, id);
+	for (size_t i = 0; moved && i < ARRAY_SIZE(now); i++)
+		moved = en->doomed[i] && (rename(now[i], en->doomed[i]) == 0 || errno == ENOENT);
+	/* Say, on another mount than its neighbours. */
+	return moved ? 0 : remove_files(en->paths, id, e);
 }
 
 static bool ends_within(int pidfd, int timeout_ms)
@@ -93,7 +111,7 @@ static int remove_ended(struct engine *en, const struct container_record *c, str
 		return 0; /* --rm: its monitor was faster */
 	if (r < 0)
 		return r;
-	r = remove_files(en->paths, c->id, NULL, e);
+	r = remove_files(en->paths, c->id, e);
 	return r < 0 ? r : records_container_delete(en->records, c->id, e);
 }
 

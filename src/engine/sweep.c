@@ -32,6 +32,11 @@ static int sweep_dir(struct engine *en, const char *parent, struct err *e)
 		return errno == ENOENT ? 0 : err_set(e, errno, "%s: %s", path, strerror(errno));
 	for (struct dirent *ent; (ent = readdir(d));) {
 		struct container_record c;
+		if (str_after(ent->d_name, DOOMED_RUN)) {
+			int gone = rm_rf(dirfd(d), ent->d_name);
+			if (gone < 0)
+				return err_set(e, -gone, "remove %s/%s: %s", path, ent->d_name, strerror(-gone));
+		}
 		if (!is_id(ent->d_name))
 			continue;
 		int r = records_container_get(en->records, ent->d_name, &c, NULL);
@@ -48,7 +53,7 @@ static int sweep_dir(struct engine *en, const char *parent, struct err *e)
 			if (r < 0)
 				return r;
 		}
-		r = remove_files(en->paths, ent->d_name, NULL, e);
+		r = remove_files(en->paths, ent->d_name, e);
 		if (r < 0)
 			return r;
 	}
