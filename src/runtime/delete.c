@@ -37,6 +37,15 @@ static int kill_first(const struct record *rec, struct cgroup *cg, struct err *e
 			       rec->id);
 }
 
+/* systemd drops an empty scope of its own accord, so that one that can't be reached is no reason to keep the container. */
+static void stop_scope(const struct held *h)
+{
+	struct err e = { 0 };
+
+	if (h->rec.scope && *h->rec.scope && scope_stop(h->rec.scope, &e) < 0)
+		log_warn("delete", "%s", e.msg);
+}
+
 static int remove_all(struct held *h, const struct host *host, const struct spec *s, struct err *e)
 {
 	struct cgroup *cg = NULL;
@@ -49,8 +58,8 @@ static int remove_all(struct held *h, const struct host *host, const struct spec
 		cgroup_free(cg);
 	else
 		r = cgroup_remove(cg, e);
-	if (r == 0 && h->rec.scope && *h->rec.scope)
-		r = scope_stop(h->rec.scope, e);
+	if (r == 0)
+		stop_scope(h);
 	if (r == 0)
 		r = container_rdt_remove(s, h->rec.id, e);
 	return r < 0 ? r : record_remove(h, e);
