@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "make.h"
+#include "rdt.h"
 #include "scope.h"
 
 const struct opt delete_options[] = {
@@ -58,10 +59,12 @@ static int remove_all(struct held *h, const struct host *host, const struct spec
 		cgroup_free(cg);
 	else
 		r = cgroup_remove(cg, e);
-	if (r == 0)
+	if (r == 0) {
 		stop_scope(h);
-	if (r == 0)
 		r = container_rdt_remove(s, h->rec.id, e);
+	}
+	if (r == 0 && faccessat(h->dirfd, RDT_MARK, F_OK, 0) == 0)
+		r = rdt_group_remove(RDT_ROOT, h->rec.id, e);
 	return r < 0 ? r : record_remove(h, e);
 }
 

@@ -43,10 +43,10 @@ static int add_threads(int group, pid_t pid, struct err *e)
 	return r < 0 ? err_set(e, -r, "resctrl: move process %d into its group: %s", (int)pid, strerror(-r)) : 0;
 }
 
-int rdt_update(const char *root, const char *id, pid_t pid, const char *l3_schema, const char *bw_schema, struct err *e)
+int rdt_group_update(const char *root, const char *name, pid_t pid, const char *l3_schema, const char *bw_schema, struct err *e)
 {
 	const char *const schemas[] = { l3_schema, bw_schema };
-	_cleanup_free_ char *dir = str_fmt("%s/%s", root, id);
+	_cleanup_free_ char *dir = str_fmt("%s/%s", root, name);
 	_cleanup_fd_ int group = -1;
 	int r = dir ? 0 : err_set(e, ENOMEM, "out of memory");
 
@@ -69,4 +69,13 @@ int rdt_update(const char *root, const char *id, pid_t pid, const char *l3_schem
 				    schemas[i], strerror(-x), root);
 	}
 	return r;
+}
+
+int rdt_group_remove(const char *root, const char *name, struct err *e)
+{
+	_cleanup_free_ char *dir = str_fmt("%s/%s", root, name);
+
+	if (!dir)
+		return err_set(e, ENOMEM, "out of memory");
+	return rmdir(dir) < 0 && errno != ENOENT ? err_set(e, errno, "resctrl: remove group %s: %s", dir, strerror(errno)) : 0;
 }

@@ -128,6 +128,15 @@ static int read_file(const char *path, struct spec_resources *r, struct err *e)
 
 /* ---- what the container has ---- */
 
+static int load_config(const struct held *h, struct spec *ret, struct err *e)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = file_read(h->dirfd, "config.json", 1u << 24, &text, &len);
+
+	return r < 0 ? err_set(e, -r, "config.json: %s", strerror(-r)) : spec_parse(text, len, ret, e);
+}
+
 static int load_current(const struct held *h, struct spec_resources *ret, struct err *e)
 {
 	_cleanup_free_ char *text = NULL;
@@ -139,10 +148,7 @@ static int load_current(const struct held *h, struct spec_resources *ret, struct
 		return parse_resources(text, len, SAVED, ret, e);
 	if (r != -ENOENT)
 		return err_set(e, -r, SAVED ": %s", strerror(-r));
-	r = file_read(h->dirfd, "config.json", 1u << 24, &text, &len);
-	if (r < 0)
-		return err_set(e, -r, "config.json: %s", strerror(-r));
-	r = spec_parse(text, len, &s, e);
+	r = load_config(h, &s, e);
 	if (r < 0)
 		return r;
 	*ret = s.resources;
@@ -203,6 +209,24 @@ static int apply(const struct held *h, const struct host *host, struct spec_reso
 	return r;
 }
 
+/* The group that the container is in, else one of its id, which delete then removes (RDT_MARK). */
+static int apply_rdt(const struct held *h, const struct update_opts *o, struct err *e)
+{
+	struct spec s;
+	const char *name = h->rec.id;
+	int r = load_config(h, &s, e);
+
+	if (r < 0)
+		return r;
+	if (s.rdt && s.rdt->clos_id && *s.rdt->clos_id)
+		name = streq(s.rdt->clos_id, "/") ? "." : s.rdt->clos_id;
+	r = rdt_group_update(RDT_ROOT, name, (pid_t)h->rec.pid, o->l3_schema, o->bw_schema, e);
+	if (r == 0 && !s.rdt && (r = file_replace(h->dirfd, RDT_MARK, "", 0, 0600, false)) < 0)
+		err_set(e, -r, "note the group of resctrl: %s", strerror(-r));
+	spec_done(&s);
+	return r;
+}
+
 static int update(const struct held *h, const struct host *host, const struct update_opts *o, struct err *e)
 {
 	struct spec_resources given;
@@ -216,7 +240,7 @@ static int update(const struct held *h, const struct host *host, const struct up
 	if (r == 0)
 		r = apply(h, host, &given, e);
 	if (r == 0 && (o->l3_schema || o->bw_schema))
-		r = rdt_update(RDT_ROOT, h->rec.id, (pid_t)h->rec.pid, o->l3_schema, o->bw_schema, e);
+		r = apply_rdt(h, o, e);
 	spec_resources_done(&given);
 	return r;
 }
