@@ -12,13 +12,41 @@ enum { KILL_WAIT_MS = 500, KILL_GIVE_UP_MS = 10000 };
 
 /* ---- steps BEFORE and BESIDE that belong to no other file ---- */
 
+/* In another's mount namespace the process enters root.path as it is there: whatever were mounted would be the other's from then
+ * on, and stay. */
+static int check_joined_mounts(struct setup *s, struct err *e)
+{
+	const struct spec *p = s->spec;
+	const char *what = p->n_mounts > 0                                   ? "mounts"
+			   : p->n_devices > 0                                ? "linux.devices"
+			   : strv_len(p->masked_paths) > 0                   ? "linux.maskedPaths"
+			   : strv_len(p->readonly_paths) > 0                 ? "linux.readonlyPaths"
+			   : p->root_readonly                                ? "root.readonly"
+			   : p->rootfs_propagation && *p->rootfs_propagation ? "linux.rootfsPropagation"
+			   : s->args->n_files > 0                            ? "files"
+			   : s->args->rootfd >= 0 || s->args->make_root      ? "a root of its own"
+									     : NULL;
+
+	return what ? err_set(e, EINVAL,
+			      "%s: can't be had in the mount namespace of another, whose mounts it would change: leave it out, "
+			      "or ask "
+			      "for a new mount namespace",
+			      what)
+		    : 0;
+}
+
 int check_spec(struct setup *s, struct err *e)
 {
 	const struct spec *p = s->spec;
 
-	if (!ns_is_new(p, NS_MOUNT))
-		return err_set(e, EINVAL,
-			       "linux.namespaces: a new mount namespace is needed, else the host's mounts would change");
+	if (!p->ns.wanted[NS_MOUNT])
+		return err_set(e, EINVAL, "linux.namespaces: a mount namespace is needed, else the host's mounts would change");
+	if (ns_mount_is_joined(s)) {
+		int r = check_joined_mounts(s, e);
+
+		if (r < 0)
+			return r;
+	}
 	if (!p->process.args || !p->process.args[0])
 		return err_set_exit(e, 125, EINVAL, "no command given, and the image has none");
 	if (s->args->rootfd < 0 && !s->args->make_root && !p->root_path)

@@ -6,9 +6,20 @@
 
 #include "setup.h"
 
+static int open_root(pid_t pid, struct err *e)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_set(e, errno, "%s: %s", path, strerror(errno)) : fd;
+}
+
 /* Stage. It is not dumpable since its first instruction, so nobody inside can trace it or read its memory on the way in. */
 int exec_join(struct setup *s, struct err *e)
 {
+	_cleanup_fd_ int root = -1;
 	int flags = 0, r = affinity_initial(s, e);
 
 	if (r < 0)
@@ -20,9 +31,15 @@ int exec_join(struct setup *s, struct err *e)
 	for (int n = 0; n < NS_COUNT; n++)
 		if (s->spec->ns.wanted[n])
 			flags |= (int)ns_table[n].clone_flag;
+	root = ns_mount_is_joined(s) ? open_root(s->c->pid, e) : -1;
+	if (ns_mount_is_joined(s) && root < 0)
+		return root;
 	if (setns(s->c->pidfd, flags) < 0)
 		return err_set(e, errno, "enter container %s: %s", s->c->id,
 			       errno == ESRCH ? "it is not running" : strerror(errno));
+	/* A mount namespace is entered at its own root, which is not the container's where that is another's. */
+	if (root >= 0 && (fchdir(root) < 0 || chroot(".") < 0))
+		return err_set(e, errno, "enter the root of container %s: %s", s->c->id, strerror(errno));
 	return 0;
 }
 

@@ -302,7 +302,8 @@ int mounts_open_shared(struct setup *s, struct err *e)
 
 int mounts_private(struct setup *s, struct err *e)
 {
-	(void)s;
+	if (ns_mount_is_joined(s))
+		return 0;
 	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0
 		       ? err_set(e, errno, "private mount tree: %s", strerror(errno))
 		       : 0;

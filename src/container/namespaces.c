@@ -52,6 +52,8 @@ bool ns_needs_stage(const struct setup *s)
 	return s->ns_fd[NS_USER] >= 0 || s->ns_fd[NS_PID] >= 0 || s->ns_fd[NS_TIME] >= 0 || spec_has_time_offsets(s->spec);
 }
 
+bool ns_mount_is_joined(const struct setup *s) { return s->spec->ns.wanted[NS_MOUNT] && s->spec->ns.path[NS_MOUNT]; }
+
 int ns_open(struct setup *s, struct err *e)
 {
 	for (int n = 0; n < NS_COUNT; n++) {

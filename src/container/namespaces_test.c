@@ -226,6 +226,103 @@ TEST(the_hosts_namespaces_are_kept_where_none_is_wanted)
 	fixture_done(&f);
 }
 
+/* A process that stays in new namespaces of all eight kinds until it is killed. In its mount namespace, and nowhere else, there is a
+ * mount at DIR/tmp. */
+static pid_t hold_namespaces(const char *dir)
+{
+	char text[1], path[80];
+	int ready[2];
+	pid_t pid;
+
+	ok(pipe2(ready, O_CLOEXEC) == 0);
+	pid = fork();
+	if (pid == 0) {
+		pid_t inner;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* also when the test fails */
+		snprintf(path, sizeof(path), "%s/tmp", dir);
+		if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | 0x80) <
+			    0 ||
+		    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("tmpfs", path, "tmpfs", 0, "size=64k") < 0 ||
+		    sethostname("theirs", 6) < 0)
+			_exit(1);
+		/* Its child is PID 1 and the first in the time namespace. */
+		inner = fork();
+		if (inner == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+			if (write(ready[1], &(char){ 1 }, 1) != 1)
+				_exit(1);
+			for (;;)
+				pause();
+		}
+		for (;;)
+			pause();
+	}
+	ok(pid > 0 && read(ready[0], text, 1) == 1);
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
+}
+
+TEST(namespaces_of_all_kinds_can_be_joined_by_their_paths)
+{
+	/* pid and time: of the children of the holder, which it is not in itself. */
+	static const char *const files[NS_COUNT] = { [NS_MOUNT] = "mnt",     [NS_PID] = "pid_for_children",
+						     [NS_NET] = "net",       [NS_IPC] = "ipc",
+						     [NS_UTS] = "uts",       [NS_USER] = NULL,
+						     [NS_CGROUP] = "cgroup", [NS_TIME] = "time_for_children" };
+	struct container_exec_args a = { .stdio = { 0, 1, 2 } };
+	struct container *c;
+	struct spec_process p;
+	struct fixture f;
+	int pidfd, console, status;
+	pid_t holder, pid;
+
+	fixture_init(&f);
+	holder = hold_namespaces(f.dir);
+	for (int n = 0; n < NS_COUNT; n++) {
+		f.spec.ns.wanted[n] = files[n] != NULL;
+		f.spec.ns.path[n] = files[n] ? str_fmt("/proc/%d/ns/%s", (int)holder, files[n]) : NULL;
+	}
+	has_str(refused(&f), "mounts: can't be had in the mount namespace of another");
+	while (f.spec.n_mounts > 0)
+		drop_mount(&f, f.spec.mounts[0].destination);
+	has_str(refused(&f), "linux.maskedPaths: can't be had");
+	strv_free(f.spec.masked_paths);
+	strv_free(f.spec.readonly_paths);
+	f.spec.masked_paths = f.spec.readonly_paths = NULL;
+	free_ptr(&f.spec.rootfs_propagation);
+	/* What the holder has mounted is there, and that it is the root is all that is its own. */
+	is_str(sh(&f, "hostname; touch /tmp/in-theirs; ls /tmp; ls / | wc -l"), "theirs\nin-theirs\n6\n");
+	ARGS(&f, "sleep", "100");
+	if (container_create(&f.args, &c, &f.err) < 0 || container_start(c, &f.err) < 0)
+		TAP_FAIL("%s", f.err.msg);
+	for (int n = 0; n < NS_COUNT; n++) {
+		char path[64], theirs[64] = "", own[64] = "";
+
+		if (!files[n])
+			continue;
+		ok(readlink(f.spec.ns.path[n], theirs, sizeof(theirs) - 1) > 0);
+		snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)container_pid(c), ns_table[n].proc);
+		ok(readlink(path, own, sizeof(own) - 1) > 0);
+		is_str(own, theirs);
+	}
+	spec_process_init(&p);
+	for (const char *const *w = (const char *const[]){ "test", "-e", "/tmp/in-theirs", "-a", "!", "-e", "/usr", NULL }; *w;
+	     w++)
+		ok(strv_push(&p.args, *w) == 0);
+	a.process = &p;
+	if (container_exec(c, &a, &pid, &pidfd, &console, &f.err) < 0)
+		TAP_FAIL("%s", f.err.msg);
+	ok(waitpid(pid, &status, 0) == pid);
+	is_int(status, 0);
+	spec_process_done(&p);
+	container_destroy(c);
+	kill(holder, SIGKILL);
+	ok(waitpid(holder, NULL, 0) == holder);
+	fixture_done(&f);
+}
+
 TEST(without_a_mount_namespace_nothing_is_done)
 {
 	struct fixture f;

@@ -30,6 +30,15 @@ int rootfs_make(struct setup *s, struct err *e)
 	return r == -EPIPE || r == -ECONNRESET ? 0 : r < 0 ? err_set(e, -r, "%s", strerror(-r)) : 0;
 }
 
+/* In another's mount namespace: the directory as it is there. */
+static int rootfs_find(struct setup *s, struct err *e)
+{
+	s->rootfd = open(s->spec->root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return s->rootfd < 0 ? err_set(e, errno, "root.path %s, in %s: %s", s->spec->root_path, s->spec->ns.path[NS_MOUNT],
+				       strerror(errno))
+			     : 0;
+}
+
 int rootfs_attach(struct setup *s, struct err *e)
 {
 	_cleanup_fd_ int fd = -1, old = -1;
@@ -37,6 +46,8 @@ int rootfs_attach(struct setup *s, struct err *e)
 
 	if (r < 0)
 		return r;
+	if (ns_mount_is_joined(s))
+		return rootfs_find(s, e);
 	fd = s->args->make_root ? TAKE_FD(s->rootfd) : s->args->rootfd;
 	if (fd < 0) {
 		if (!s->spec->root_path)
@@ -110,6 +121,8 @@ int rootfs_pivot(struct setup *s, struct err *e)
 		return err_set(e, -r, "read-only root: %s", strerror(-r));
 	if (fchdir(s->rootfd) < 0)
 		return err_set(e, errno, "enter the root: %s", strerror(errno));
+	if (ns_mount_is_joined(s))
+		return chroot(".") < 0 ? err_set(e, errno, "chroot: %s", strerror(errno)) : 0;
 	r = become_root_dir(s->args->no_pivot);
 	if (r < 0)
 		return err_set(e, -r, "%s: %s", s->args->no_pivot ? "chroot" : "pivot_root", strerror(-r));
