@@ -139,7 +139,8 @@ struct container_handle {
 int container_adopt(const struct container_args *a, const struct container_handle *rec, struct container **ret, struct err *e);
 void container_free(struct container *c); /* closes only: the container goes on */
 DEFINE_CLEANUP(struct container *, container_free)
-/* Runs the host's hooks of one kind, with the state as JSON on their stdin. status: OCI's word, pid: 0 = none. */
+/* Runs the host's hooks of one kind, with the state as JSON on their stdin. status: OCI's word, pid: 0 = none. One that fails
+ * ends the row; of poststart and poststop it is logged only, and never an error. */
 int hooks_run(const struct container_args *a, enum spec_hook_kind kind, const char *status, pid_t pid, struct err *e);
 /* The groups of resctrl that were made for a container (intelRdt); container_destroy does it too. 0 where there are none. */
 int container_rdt_remove(const struct spec *s, const char *id, struct err *e);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "setup.h"
@@ -92,6 +93,24 @@ static int run_one(const struct spec_hook *h, const char *state, struct err *e)
 	return r < 0 ? r : wait_hook(h, pid, pidfd, e);
 }
 
+/* The exec closes the child's socket some time before it is over. poststart hooks come "after the user-specified process is
+ * executed": the kernel gives the new program its arguments last, and until then cmdline reads as empty. One that is gone, or that
+ * a slow disk keeps, is not waited for. */
+static void wait_program(pid_t pid)
+{
+	enum { TRIES = 1000, NAP_NS = 100000 };
+	char path[64], c;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	for (int i = 0; i < TRIES; i++) {
+		_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+		if (fd < 0 || read(fd, &c, 1) != 0)
+			return;
+		nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
+	}
+}
+
 int hooks_run(const struct container_args *a, enum spec_hook_kind kind, const char *status, pid_t pid, struct err *e)
 {
 	_cleanup_free_ char *state = NULL;
@@ -102,14 +121,16 @@ int hooks_run(const struct container_args *a, enum spec_hook_kind kind, const ch
 	state = state_text(a, status, pid);
 	if (!state)
 		return err_set(e, ENOMEM, "hooks: out of memory");
+	if (kind == HOOK_POSTSTART)
+		wait_program(pid);
 	for (size_t i = 0; i < a->spec->hooks.n[kind] && r == 0; i++) {
 		struct err why = { 0 };
 
 		r = run_one(&a->spec->hooks.list[kind][i], state, &why);
 		if (r < 0)
 			err_push(&why, r, "%s hook %zu", kind_names[kind], i);
-		/* runtime.md §lifecycle, 13: the others run "as if the hook had succeeded". */
-		if (r < 0 && kind == HOOK_POSTSTOP) {
+		/* OCI 1.2 runtime, "Lifecycle", 9 and 13: the others run "as if the hook had succeeded". */
+		if (r < 0 && (kind == HOOK_POSTSTART || kind == HOOK_POSTSTOP)) {
 			log_warn("container", "%s: %s", a->id, why.msg);
 			r = 0;
 		}
@@ -119,9 +140,11 @@ int hooks_run(const struct container_args *a, enum spec_hook_kind kind, const ch
 	return r;
 }
 
+/* Who still writes the deprecated prestart hooks wrote them for OCI 1.0, where they were part of start and were told of a
+ * created container; the others are part of create, which is not over. */
 int hooks_run_runtime(struct setup *s, struct err *e)
 {
-	int r = hooks_run(s->args, HOOK_PRESTART, "creating", s->c->pid, e);
+	int r = hooks_run(s->args, HOOK_PRESTART, "created", s->c->pid, e);
 
 	return r < 0 ? r : hooks_run(s->args, HOOK_CREATE_RUNTIME, "creating", s->c->pid, e);
 }

@@ -447,7 +447,7 @@ TEST(hooks_run_in_their_order_and_get_the_state)
 	is_int(run_exit(&f), 0);
 	ok(file_read(AT_FDCWD, log, 65536, &text, NULL) == 0);
 	is_str(text,
-	       "prestart \"status\":\"creating\"\ncreateRuntime \"status\":\"creating\"\ncreateContainer "
+	       "prestart \"status\":\"created\"\ncreateRuntime \"status\":\"creating\"\ncreateContainer "
 	       "\"status\":\"creating\"\n"
 	       "startContainer \"status\":\"created\"\npoststart \"status\":\"running\"\npoststop \"status\":\"stopped\"\n");
 	free(text);

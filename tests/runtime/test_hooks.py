@@ -16,7 +16,7 @@ def hooked(bundle, tmp_path):
     log.touch()
 
     def add(kind, script, **more):
-        path = bundle.where / f"{kind}.sh"
+        path = bundle.where / f"{kind}{len(bundle.config.get('hooks', {}).get(kind, []))}.sh"
         path.write_text(f"#!/bin/sh\nSTATE=$(cat)\n{script}\n")
         path.chmod(0o755)
         bundle.config.setdefault("hooks", {}).setdefault(kind, []).append({"path": str(path), "env": ["PATH=/bin:/usr/bin"], **more})
@@ -47,7 +47,7 @@ def test_each_kind_runs_at_its_time_with_the_state(runtime, box, bundle, hooked)
     for kind, state in lines():
         state = json.loads(state)
         assert state["id"] == name and state["bundle"] == str(bundle.where) and state["annotations"] == {"k": "v"}
-        assert state["status"] == {"poststart": "running", "poststop": "stopped"}.get(kind, "creating")
+        assert state["status"] == {"prestart": "created", "poststart": "running", "poststop": "stopped"}.get(kind, "creating")
         if kind != "poststop":  # as it is called where the hook runs
             assert state["pid"] == (1 if kind == "createContainer" else pid)
     oci.reap(pid)
@@ -86,19 +86,56 @@ def test_a_start_container_hook_may_bring_the_program(runtime, box, bundle):
     assert runtime.status(name) == "running"
 
 
-def test_a_poststart_hook_that_fails_is_warned_about_only(runtime, box, hooked):
-    b = hooked("poststart", "exit 3")
+def test_a_poststart_hook_that_fails_is_warned_about_and_the_others_run(runtime, box, hooked):
+    hooked("poststart", "exit 3")
+    b = hooked("poststart", f"echo second >> {hooked.log}")
     name = box.create(b)
     r = runtime("start", name)
-    assert r.code == 0 and "poststart" in r.err
+    assert r.code == 0 and "poststart hook 0" in r.err and "status 3" in r.err
     assert runtime.status(name) == "running"
+    assert hooked.log.read_text() == "second\n"
 
 
-def test_a_poststop_hook_that_fails_is_warned_about_only(runtime, box, hooked):
-    b = hooked("poststop", "exit 3")
+def test_poststart_hooks_see_the_program_with_its_arguments(runtime, box, bundle, hooked):
+    b = hooked("poststart", f"tr '\\0' ' ' < /proc/$(echo \"$STATE\" | sed -E 's/.*\"pid\":([0-9]*).*/\\1/')/cmdline >> {hooked.log}")
+    for _ in range(5):
+        box.start(b)
+    assert hooked.log.read_text() == "sleep 1000 " * 5
+
+
+def test_a_prestart_hook_that_fails_keeps_the_later_ones_from_running(runtime, box, hooked):
+    hooked("prestart", "exit 3")
+    hooked("prestart", f"echo second >> {hooked.log}")
+    b = hooked("createRuntime", f"echo createRuntime >> {hooked.log}")
+    runtime.fails("create", "--bundle", b.where, box.name(), says=["prestart hook 0", "status 3"])
+    assert hooked.log.read_text() == ""
+
+
+def test_poststop_hooks_of_a_create_that_failed_run(runtime, box, bundle, hooked):
+    """The lifecycle goes on "at step 12": what was made is unmade, and that is told."""
+    hooked("prestart", "exit 3")
+    b = hooked("poststop", f'echo "$STATE" >> {hooked.log}')
+    name = box.name()
+    runtime.fails("create", "--bundle", b.where, name, says="prestart")
+    state = json.loads(hooked.log.read_text())
+    assert state["id"] == name and state["status"] == "stopped"
+
+
+def test_hooks_of_one_kind_run_in_their_order_with_their_arguments_and_environment(runtime, box, hooked):
+    for i in range(3):
+        b = hooked("createRuntime", f'echo "$0 $1 $N" >> {hooked.log}')
+        b.config["hooks"]["createRuntime"][-1].update(args=["ignored-name", f"arg{i}"], env=["PATH=/bin:/usr/bin", f"N={i}"])
+    box.create(b.save())
+    assert [line.split(" ", 1)[1] for line in hooked.log.read_text().splitlines()] == ["arg0 0", "arg1 1", "arg2 2"]
+
+
+def test_a_poststop_hook_that_fails_is_warned_about_and_the_others_run(runtime, box, hooked):
+    hooked("poststop", "exit 3")
+    b = hooked("poststop", f"echo second >> {hooked.log}")
     name = box.create(b)
     r = runtime("delete", "--force", name)
-    assert r.code == 0 and "poststop" in r.err
+    assert r.code == 0 and "poststop hook 0" in r.err
+    assert hooked.log.read_text() == "second\n"
     runtime.fails("state", name, says="does not exist")
 
 
