@@ -1,6 +1,7 @@
 /* Mounts, devices, masks and files as a container sees them, and what an image may not do about them. */
 #include "fixture.h"
 
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
 #include "no_openat2.h"
@@ -54,10 +55,26 @@ TEST(device_nodes_of_the_image_do_not_work)
 	fixture_init(&f);
 	snprintf(path, sizeof(path), "%s/tmp/zero", f.dir);
 	ok(mknod(path, S_IFCHR | 0666, makedev(1, 5)) == 0);
+	f.args.rootfd = mount_clone(AT_FDCWD, f.dir, false);
 	ARGS(&f, "head", "-c", "1", "/tmp/zero");
 	is_int(run_exit(&f), 1);
 	has_str(f.out, "Permission denied");
+	f.args.rootfd = mount_clone(AT_FDCWD, f.dir, false);
 	is_str(sh(&f, "head -c 3 /dev/zero | wc -c"), "3\n");
+	fixture_done(&f);
+}
+
+/* What an engine has mounted there is its own affair: its containers may make and use nodes of devices that they are allowed. */
+TEST(a_root_path_keeps_the_flags_of_its_mount)
+{
+	struct fixture f;
+	struct statvfs host;
+
+	fixture_init(&f);
+	ok(statvfs(f.dir, &host) == 0);
+	ARGS(&f, "grep", "-c", "^[^ ]* / .*[ ,]nodev", "/proc/self/mounts");
+	is_int(run_exit(&f), host.f_flag & ST_NODEV ? 0 : 1);
+	is_str(f.out, host.f_flag & ST_NODEV ? "1\n" : "0\n");
 	fixture_done(&f);
 }
 

@@ -6,13 +6,19 @@
 
 #include "setup.h"
 
-/* Device nodes that came with the image must not work; but where no mount covers /dev, Berth's own nodes lie on the root. */
 static bool dev_is_mounted(const struct spec *s)
 {
 	for (size_t i = 0; i < s->n_mounts; i++)
 		if (path_is_under("/dev", s->mounts[i].destination))
 			return true;
 	return false;
+}
+
+/* Device nodes that came with the image must not work; but where no mount covers /dev, Berth's own nodes lie on the root. A
+ * root.path is another engine's, and so are its mount's flags: what runs there may well make and use nodes (debootstrap, say). */
+static uint64_t root_attrs(const struct setup *s, bool is_ours)
+{
+	return is_ours && dev_is_mounted(s->spec) ? MOUNT_ATTR_NODEV : 0;
 }
 
 int rootfs_make(struct setup *s, struct err *e)
@@ -42,6 +48,7 @@ static int rootfs_find(struct setup *s, struct err *e)
 int rootfs_attach(struct setup *s, struct err *e)
 {
 	_cleanup_fd_ int fd = -1, old = -1;
+	bool is_ours;
 	int r = s->args->make_root ? sync_wait(s, SYNC_ROOT, e) : 0;
 
 	if (r < 0)
@@ -49,14 +56,15 @@ int rootfs_attach(struct setup *s, struct err *e)
 	if (ns_mount_is_joined(s))
 		return rootfs_find(s, e);
 	fd = s->args->make_root ? TAKE_FD(s->rootfd) : s->args->rootfd;
-	if (fd < 0) {
+	is_ours = fd >= 0;
+	if (!is_ours) {
 		if (!s->spec->root_path)
 			return err_set(e, EINVAL, "root.path is missing");
 		fd = mount_clone(AT_FDCWD, s->spec->root_path, true);
 		if (fd < 0)
 			return err_set(e, -fd, "root.path %s: %s", s->spec->root_path, strerror(-fd));
 	}
-	r = mount_attrs(fd, false, dev_is_mounted(s->spec) ? MOUNT_ATTR_NODEV : 0, 0, MS_PRIVATE);
+	r = mount_attrs(fd, false, root_attrs(s, is_ours), 0, MS_PRIVATE);
 	if (r < 0)
 		return err_set(e, -r, "attributes of the root: %s", strerror(-r));
 	old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
