@@ -78,6 +78,8 @@ static int read_bundle(struct job *j, struct err *e)
 		return r;
 	if (!b->spec.process.cwd)
 		return err_set(e, EINVAL, "config.json: .process is missing");
+	for (char *const *w = b->spec.process.warnings; w && *w; w++)
+		log_warn("config.json", "%s", *w);
 	r = console_check(&b->spec.process, j->console_socket, j->is_detached, e);
 	if (r == 0)
 		r = preserve_fds(j->o->preserve_fds, &b->spec.process.env, &b->args.n_preserve_fds, e);

@@ -67,18 +67,29 @@ static struct json_object *idmap(void)
 	return json_add(o, "idmap", flags((const struct flag[]){ { "enabled", true } }, 1)) < 0 ? NULL : TAKE_PTR(o);
 }
 
+static struct json_object *memory_policy(void)
+{
+	_cleanup_json_ struct json_object *o = json_object_new_object();
+
+	if (json_add(o, "modes", words(spec_memory_mode_word)) < 0 || json_add(o, "flags", words(spec_memory_flag_word)) < 0)
+		return NULL;
+	return TAKE_PTR(o);
+}
+
 static struct json_object *linux_part(void)
 {
+	static const struct flag rdt[] = { { "enabled", true }, { "schemata", true }, { "monitoring", true } };
 	const struct flag cgroup[] = {
 		{ "v1", true }, { "v2", true }, { "systemd", scope_is_possible() }, { "systemdUser", false }, { "rdma", true }
 	};
-	static const struct flag yes[] = { { "enabled", true } }, no[] = { { "enabled", false } };
+	static const struct flag yes[] = { { "enabled", true } };
 	_cleanup_json_ struct json_object *o = json_object_new_object();
 
 	if (json_add(o, "namespaces", words(ns_word)) < 0 || json_add(o, "capabilities", words(cap_word)) < 0 ||
 	    json_add(o, "cgroup", flags(cgroup, ARRAY_SIZE(cgroup))) < 0 || json_add(o, "seccomp", seccomp()) < 0 ||
 	    json_add(o, "apparmor", flags(yes, 1)) < 0 || json_add(o, "selinux", flags(yes, 1)) < 0 ||
-	    json_add(o, "intelRdt", flags(no, 1)) < 0 || json_add(o, "mountExtensions", idmap()) < 0)
+	    json_add(o, "intelRdt", flags(rdt, ARRAY_SIZE(rdt))) < 0 || json_add(o, "netDevices", flags(yes, 1)) < 0 ||
+	    json_add(o, "memoryPolicy", memory_policy()) < 0 || json_add(o, "mountExtensions", idmap()) < 0)
 		return NULL;
 	return TAKE_PTR(o);
 }

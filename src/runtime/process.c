@@ -14,7 +14,11 @@ static int read_file(const char *path, struct spec_process *ret, struct err *e)
 	if (r < 0)
 		return err_set(e, -r, "--process %s: %s", path, strerror(-r));
 	r = json_parse(text, len, path, &o, e);
-	return r < 0 ? r : spec_process_parse(o, ret, e);
+	if (r == 0)
+		r = spec_process_parse(o, ret, e);
+	for (char *const *w = r == 0 ? ret->warnings : NULL; w && *w; w++)
+		log_warn("exec", "%s", *w);
+	return r;
 }
 
 /* Through JSON: the one place that knows all members. */

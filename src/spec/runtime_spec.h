@@ -241,6 +241,9 @@ void spec_resources_init(struct spec_resources *r);
 void spec_resources_done(struct spec_resources *r);
 
 const char *spec_net_device_name(const struct spec_net_device *d); /* inside the container */
+/* The words of linux.memoryPolicy, in turn; NULL behind the last. */
+const char *spec_memory_mode_word(size_t i);
+const char *spec_memory_flag_word(size_t i);
 bool spec_has_time_offsets(const struct spec *s);
 /* "0-3,7" as a bit set of n_bits bits (a multiple of 64); "" is the empty one. -EINVAL for anything else. */
 enum { SPEC_LIST_BITS = 8192 };

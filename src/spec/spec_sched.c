@@ -107,6 +107,9 @@ const struct field spec_personality_fields[] = {
 	{ NULL },
 };
 
+const char *spec_memory_mode_word(size_t i) { return i < ARRAY_SIZE(memory_modes) ? memory_modes[i].name : NULL; }
+const char *spec_memory_flag_word(size_t i) { return i < ARRAY_SIZE(memory_flags) ? memory_flags[i].name : NULL; }
+
 /* ---- checks ---- */
 
 static int check_scheduler(const struct spec_scheduler *s, const char *path, struct err *e)
