@@ -279,6 +279,7 @@ int container_adopt(const struct container_args *a, const struct container_handl
 		if (r < 0)
 			return r;
 	}
+	c->args.no_cgroup = !c->cgroup; /* else an exec would wait to be told of one */
 	*ret = TAKE_PTR(c);
 	return 0;
 }

@@ -440,6 +440,32 @@ TEST(one_that_was_never_released_ends_with_its_maker)
 	fixture_done(&f);
 }
 
+TEST(an_adopted_one_without_a_cgroup_can_be_execd_into)
+{
+	struct fixture f;
+	struct left_over l;
+	struct container *c;
+	pid_t pid;
+	int status, pidfd, console;
+
+	fixture_init(&f);
+	ARGS(&f, "sleep", "100");
+	make_and_release(&f, &l);
+	f.args.no_cgroup = false; /* as the record, not the caller, says */
+	is_int(container_adopt(&f.args, &l.rec, &c, &f.err), 0);
+	ARGS(&f, "sh", "-c", "exit 9");
+	struct container_exec_args x = { .process = &f.spec.process, .stdio = { 0, 1, 2 } };
+	alarm(30);
+	is_int(container_exec(c, &x, &pid, &pidfd, &console, &f.err), 0);
+	is_int(waitpid(pid, &status, 0), pid);
+	is_int(status_to_exit(status), 9);
+	kill(l.rec.pid, SIGKILL);
+	is_int(waitpid(l.rec.pid, &status, 0), l.rec.pid);
+	close(pidfd);
+	container_free(c);
+	leave_done(&f, &l);
+}
+
 TEST(a_record_of_a_pid_that_is_now_another_process_is_refused)
 {
 	struct fixture f;
