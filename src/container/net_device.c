@@ -39,7 +39,7 @@ static uint32_t flags_of(const struct ifaddrmsg *m, const struct rtattr *a, size
 
 static int keep_address(const struct nlmsghdr *h, void *arg)
 {
-	const struct ifaddrmsg *m = NLMSG_DATA(h);
+	const struct ifaddrmsg *m = nl_body(h);
 	struct move *mv = arg;
 	struct ifaddrmsg body;
 	struct nl_request *q;
@@ -78,7 +78,7 @@ static int collect_addresses(const struct sides *s, struct move *mv, struct err 
 
 static int note_index(const struct nlmsghdr *h, void *arg)
 {
-	const struct ifinfomsg *m = NLMSG_DATA(h);
+	const struct ifinfomsg *m = nl_body(h);
 
 	if (h->nlmsg_type == RTM_NEWLINK && h->nlmsg_len >= NLMSG_LENGTH(sizeof(*m)))
 		*(int *)arg = m->ifi_index;

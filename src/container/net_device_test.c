@@ -25,7 +25,7 @@ static void add_veth(const char *name, const char *peer)
 	ifname = (struct rtattr *)(void *)((char *)RTA_DATA(of_peer) + NLMSG_ALIGN(sizeof(body)));
 	ifname->rta_type = IFLA_IFNAME;
 	ifname->rta_len = (unsigned short)RTA_LENGTH(strlen(peer) + 1);
-	strcpy(RTA_DATA(ifname), peer);
+	memcpy(RTA_DATA(ifname), peer, strlen(peer) + 1);
 	of_peer->rta_type = VETH_INFO_PEER;
 	of_peer->rta_len = (unsigned short)(RTA_LENGTH(sizeof(body)) + RTA_ALIGN(ifname->rta_len));
 	data->rta_type = IFLA_INFO_DATA;

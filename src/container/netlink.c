@@ -65,7 +65,7 @@ static int nl_send(int fd, struct nl_request *q)
 /* 0 or the kernel's -errno in an NLMSG_ERROR. */
 static int error_of(const struct nlmsghdr *h)
 {
-	const struct nlmsgerr *err = NLMSG_DATA(h);
+	const struct nlmsgerr *err = nl_body(h);
 
 	return h->nlmsg_len < NLMSG_LENGTH(sizeof(*err)) ? -EBADMSG : err->error > 0 ? -EBADMSG : err->error;
 }

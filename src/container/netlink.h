@@ -12,6 +12,9 @@ struct nl_request {
 	char space[1024];
 	bool overflow;
 };
+/* What lies behind the header of a message that was received; the library's NLMSG_DATA takes the const away. */
+static inline const void *nl_body(const struct nlmsghdr *h) { return (const char *)h + NLMSG_HDRLEN; }
+
 int nl_open(void); /* a route socket of the network namespace that the caller is in; -errno */
 /* body: the fixed part behind the header, struct ifinfomsg or the like. flags besides NLM_F_REQUEST. */
 void nl_begin(struct nl_request *q, uint16_t type, uint16_t flags, const void *body, size_t n);

@@ -47,7 +47,7 @@ static void agent_start(struct agent *a)
 	strcpy(a->dir, "/tmp/berth-agent.XXXXXX");
 	ok(sock >= 0 && mkdtemp(a->dir) != NULL);
 	snprintf(a->path, sizeof(a->path), "%s/sock", a->dir);
-	strcpy(addr.sun_path, a->path);
+	memcpy(addr.sun_path, a->path, strlen(a->path) + 1);
 	ok(bind(sock, (const struct sockaddr *)&addr, sizeof(addr)) == 0 && listen(sock, 8) == 0);
 	a->pid = fork();
 	if (a->pid == 0)

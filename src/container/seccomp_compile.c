@@ -270,7 +270,7 @@ int seccomp_compile(const struct spec_seccomp *p, struct seccomp_prog *ret, stru
 	_cleanup_(compiler_done) struct compiler c = { .profile = p };
 	const struct seccomp_abi *abis[16];
 	struct seccomp_code code = { 0 };
-	unsigned flags;
+	unsigned flags = 0;
 	size_t n = 0;
 	int r = parse_profile(&c, e);
 

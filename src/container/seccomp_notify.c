@@ -57,7 +57,7 @@ static int connect_agent(const char *path, struct err *e)
 	if (strlen(path) >= sizeof(addr.sun_path))
 		return err_set(e, ENAMETOOLONG, "seccomp listener %s: a socket's path has at most %zu bytes", path,
 			       sizeof(addr.sun_path) - 1);
-	strcpy(addr.sun_path, path);
+	memcpy(addr.sun_path, path, strlen(path) + 1);
 	/* An agent with a full backlog, or that reads nothing, must not hold the start for good. */
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
 		return err_set(e, errno, "seccomp listener: %s", strerror(errno));
