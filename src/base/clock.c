@@ -1,5 +1,5 @@
-/* Clocks and their texts. Dates are always UTC; the calendar arithmetic is timegm's and gmtime_r's, which read no files for
- * UTC and so work in static programs and after chroot. */
+/* Clocks and their texts. Dates are always UTC. glibc's gmtime_r reads /etc/localtime the first time, whatever it is called for:
+ * 30 us, and a file of somebody else's root after a chroot. So the calendar is computed here. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -23,14 +23,31 @@ uint64_t clock_real_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+static bool is_leap(unsigned year) { return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0); }
+
+/* The date that is `days` after 1970-01-01; month and day from 1. */
+static void civil(unsigned days, unsigned *ret_year, unsigned *ret_month, unsigned *ret_day)
+{
+	static const unsigned char lengths[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	unsigned year = 1970, month = 0;
+
+	for (; days >= 365u + is_leap(year); year++)
+		days -= 365u + is_leap(year);
+	for (unsigned n; days >= (n = lengths[month] + (month == 1 && is_leap(year))); month++)
+		days -= n;
+	*ret_year = year;
+	*ret_month = month + 1;
+	*ret_day = days + 1;
+}
+
 char *clock_rfc3339(uint64_t real_ns, char buf[RFC3339_LEN])
 {
-	time_t sec = (time_t)(real_ns / 1000000000);
-	struct tm tm;
+	uint64_t sec = real_ns / 1000000000;
+	unsigned of_day = (unsigned)(sec % 86400), year, month, day;
 
-	gmtime_r(&sec, &tm);
-	size_t n = strftime(buf, RFC3339_LEN, "%Y-%m-%dT%H:%M:%S", &tm); /* a uint64_t of ns ends in the year 2554 */
-	snprintf(buf + n, RFC3339_LEN - n, ".%09uZ", (unsigned)(real_ns % 1000000000));
+	civil((unsigned)(sec / 86400), &year, &month, &day); /* a uint64_t of ns ends in the year 2554 */
+	snprintf(buf, RFC3339_LEN, "%04u-%02u-%02uT%02u:%02u:%02u.%09uZ", year, month, day, of_day / 3600, of_day / 60 % 60,
+		 of_day % 60, (unsigned)(real_ns % 1000000000));
 	return buf;
 }
 

@@ -232,6 +232,11 @@ TEST(dates_survive_the_way_to_text_and_back)
 		ok(v == times[i]);
 	}
 	is_str(clock_rfc3339(1767323045123456789ull, buf), "2026-01-02T03:04:05.123456789Z");
+	is_str(clock_rfc3339(951782400ull * 1000000000, buf), "2000-02-29T00:00:00.000000000Z");
+	bool agree = true; /* the calendar with libc's, day by day for 400 years */
+	for (uint64_t day = 0; day < 146097; day++)
+		agree &= clock_parse(clock_rfc3339(day * 86400 * 1000000000, buf), &v) == 0 && v == day * 86400 * 1000000000;
+	ok(agree);
 	clock_rfc3339(UINT64_MAX, buf);
 	ok(strlen(buf) < RFC3339_LEN);
 }

@@ -311,6 +311,7 @@ static int wait_exec(struct container *c, struct err *e)
 
 int container_start(struct container *c, struct err *e)
 {
+	struct err why = { 0 };
 	int r;
 
 	if (c->state != STATE_CREATED)
@@ -330,7 +331,10 @@ int container_start(struct container *c, struct err *e)
 	if (c->args.trace)
 		c->args.trace("started", (clock_mono_us() - c->began_us) * 1000, c->args.trace_arg);
 	c->state = STATE_RUNNING;
-	return c->is_adopted ? 0 : hooks_run(&c->args, HOOK_POSTSTART, "running", c->pid, e);
+	/* OCI 1.2 runtime, "Lifecycle": a poststart hook that fails is warned about, and nothing else changes. */
+	if (!c->is_adopted && hooks_run(&c->args, HOOK_POSTSTART, "running", c->pid, &why) < 0)
+		log_warn("start", "%s", why.msg);
+	return 0;
 }
 
 /* ---- a running one ---- */

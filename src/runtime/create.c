@@ -35,7 +35,7 @@ static char *absolute(const char *path)
 struct job {
 	struct runtime *rt;
 	const struct create_opts *o;
-	bool is_detached;
+	bool is_detached, starts;
 	char *console_socket, *pid_file, *bundle_dir;
 	struct bundle bundle;
 	struct held held;
@@ -202,7 +202,9 @@ static int fill_record(struct job *j, struct err *e)
 /* The bundle may change or go before exec and delete need it. */
 static int save_config(struct job *j, struct err *e)
 {
-	int r = file_replace(j->held.dirfd, "config.json", j->bundle.text, j->bundle.len, 0600, false);
+	/* Nobody looks for it before state.json is there. */
+	_cleanup_fd_ int fd = openat(j->held.dirfd, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int r = fd < 0 ? -errno : fd_write_full(fd, j->bundle.text, j->bundle.len);
 
 	return r < 0 ? err_set(e, -r, "save config.json: %s", strerror(-r)) : 0;
 }
@@ -221,22 +223,38 @@ static int make(struct job *j, struct err *e)
 		r = record_save(&j->held, e);
 	if (r < 0)
 		return r;
-	sock = container_start_listen(j->held.dirfd, "start.sock");
-	if (sock < 0)
-		return err_set(e, -sock, "start.sock: %s", strerror(-sock));
 	a->id = j->held.rec.id;
-	a->start_fd = sock;
+	if (!j->starts) {
+		sock = container_start_listen(j->held.dirfd, "start.sock");
+		if (sock < 0)
+			return err_set(e, -sock, "start.sock: %s", strerror(-sock));
+		a->start_fd = sock;
+	}
 	return container_create(a, &j->container, e);
 }
 
-/* The process is there: say so, hand over its terminal, and let it live on. */
+/* The last of it: whoever starts it may come, or it starts now. */
+static int let_go(struct job *j, struct err *e)
+{
+	int r = j->starts ? container_start(j->container, e) : container_release(j->container, e);
+
+	if (r < 0)
+		return r;
+	if (j->starts)
+		container_free(j->container);
+	j->container = NULL;
+	return 0;
+}
+
+/* The process is there: say so, hand over its terminal, and let it live on. One that starts at once is "running" in the only
+ * record of it: it ends with this process until it has been told to start. */
 static int publish(struct job *j, struct made *m, struct err *e)
 {
 	struct record *rec = &j->held.rec;
 	int r = record_set_process(rec, container_pid(j->container), e);
 
 	free(rec->written);
-	rec->written = strdup(status_names[STATUS_CREATED]);
+	rec->written = strdup(status_names[j->starts ? STATUS_RUNNING : STATUS_CREATED]);
 	if (r == 0 && !rec->written)
 		r = err_set(e, ENOMEM, "out of memory");
 	if (r == 0)
@@ -250,11 +268,7 @@ static int publish(struct job *j, struct made *m, struct err *e)
 		r = console_send(j->console_socket, TAKE_FD(m->console), e);
 	if (r == 0)
 		r = pid_file_write(j->pid_file, m->pid, e);
-	if (r == 0)
-		r = container_release(j->container, e);
-	if (r == 0)
-		j->container = NULL;
-	return r;
+	return r == 0 ? let_go(j, e) : r;
 }
 
 static int make_and_publish(struct job *j, const char *id, struct made *m, struct err *e)
@@ -283,10 +297,12 @@ static int make_and_publish(struct job *j, const char *id, struct made *m, struc
 	return r;
 }
 
-int container_make(struct runtime *rt, const char *id, const struct create_opts *o, bool is_detached, struct made *ret,
+int container_make(struct runtime *rt, const char *id, const struct create_opts *o, enum make how, struct made *ret,
 		   struct err *e)
 {
-	struct job j = { .rt = rt, .o = o, .is_detached = is_detached, .held = HELD_NONE };
+	struct job j = {
+		.rt = rt, .o = o, .is_detached = how != MAKE_ATTACHED, .starts = how != MAKE_CREATED, .held = HELD_NONE
+	};
 	struct made m = { .pidfd = -1, .console = -1 };
 	int r = id_check(id, e);
 
@@ -304,7 +320,7 @@ int container_make(struct runtime *rt, const char *id, const struct create_opts 
 int verb_create(struct runtime *rt, union verb_opts *opts, struct err *e)
 {
 	struct made m = { .pidfd = -1, .console = -1 };
-	int r = container_make(rt, rt->operands[0], &opts->create, true, &m, e);
+	int r = container_make(rt, rt->operands[0], &opts->create, MAKE_CREATED, &m, e);
 
 	if (r < 0)
 		return r;

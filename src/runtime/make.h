@@ -8,10 +8,13 @@ struct made {
 	int pidfd;   /* of its first process, a child of the caller */
 	int console; /* pty master where it has a terminal and no console socket, else -1 */
 };
-/* is_detached: nobody here will serve a terminal. On failure nothing of it is left. */
-int container_make(struct runtime *rt, const char *id, const struct create_opts *o, bool is_detached, struct made *ret,
+enum make {
+	MAKE_CREATED,  /* waits on its start socket */
+	MAKE_DETACHED, /* runs on return */
+	MAKE_ATTACHED, /* the same, and the caller serves its terminal */
+};
+/* On failure nothing of it is left. */
+int container_make(struct runtime *rt, const char *id, const struct create_opts *o, enum make how, struct made *ret,
 		   struct err *e);
-/* Starts a created container: the lock is taken meanwhile. */
-int container_begin(struct runtime *rt, const char *id, struct err *e);
 /* Removes a container: kills what is left where `force`, else refuses one that runs. */
 int container_delete(struct runtime *rt, const char *id, bool force, struct err *e);

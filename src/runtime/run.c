@@ -55,13 +55,10 @@ int verb_run(struct runtime *rt, union verb_opts *opts, struct err *e)
 	if (r == 0 && !o->is_detached && !o->no_subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		r = err_set(e, errno, "PR_SET_CHILD_SUBREAPER: %s", strerror(errno));
 	if (r == 0)
-		r = container_make(rt, id, &o->create, o->is_detached, &m, e);
+		r = container_make(rt, id, &o->create, o->is_detached ? MAKE_DETACHED : MAKE_ATTACHED, &m, e);
 	if (r < 0)
 		return r;
-	r = container_begin(rt, id, e);
-	if (r < 0)
-		abandon(rt, id);
-	else if (!o->is_detached)
+	if (!o->is_detached)
 		r = wait_and_delete(rt, o, &m, &before, e);
 	fd_close(m.pidfd);
 	fd_close(m.console);

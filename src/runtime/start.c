@@ -52,12 +52,13 @@ static int start(struct held *h, struct bundle *b, struct err *e)
 	return r;
 }
 
-int container_begin(struct runtime *rt, const char *id, struct err *e)
+int verb_start(struct runtime *rt, union verb_opts *opts, struct err *e)
 {
 	_cleanup_held_ struct held h = HELD_NONE;
 	struct bundle b = { 0 };
-	int r = record_open(rt, id, LOCKED, &h, e);
+	int r = record_open(rt, rt->operands[0], LOCKED, &h, e);
 
+	(void)opts;
 	if (r < 0)
 		return r;
 	r = bundle_load(h.dirfd, &b, e);
@@ -65,10 +66,4 @@ int container_begin(struct runtime *rt, const char *id, struct err *e)
 		r = start(&h, &b, e);
 	bundle_done(&b);
 	return r;
-}
-
-int verb_start(struct runtime *rt, union verb_opts *opts, struct err *e)
-{
-	(void)opts;
-	return container_begin(rt, rt->operands[0], e);
 }
