@@ -127,7 +127,7 @@ TEST(the_cgroup_namespace_is_never_made_by_clone)
 	is_int(ns_clone_flags(&s) & CLONE_NEWIPC, 0);
 }
 
-TEST(only_sysctls_of_a_new_namespace_are_allowed)
+TEST(only_sysctls_of_namespaces_other_than_the_hosts_are_allowed)
 {
 	static const char *const never[] = { "kernel.core_pattern",
 					     "kernel.hostname",
@@ -139,10 +139,11 @@ TEST(only_sysctls_of_a_new_namespace_are_allowed)
 					     "kernel.shm",
 					     "",
 					     "fs.mqueue." };
-	struct spec s = { 0 };
+	struct spec spec = { 0 };
+	struct setup s = { .spec = &spec };
 
-	s.ns.wanted[NS_IPC] = true;
-	s.ns.wanted[NS_NET] = true;
+	spec.ns.wanted[NS_IPC] = true;
+	spec.ns.wanted[NS_NET] = true;
 	ok(sysctl_is_allowed(&s, "kernel.shmmax"));
 	ok(sysctl_is_allowed(&s, "fs.mqueue.msg_max"));
 	ok(sysctl_is_allowed(&s, "net.ipv4.ip_forward"));
@@ -150,9 +151,11 @@ TEST(only_sysctls_of_a_new_namespace_are_allowed)
 	for (size_t i = 0; i < ARRAY_SIZE(never); i++)
 		if (sysctl_is_allowed(&s, never[i]))
 			TAP_FAIL("%s is allowed", never[i]);
-	s.ns.path[NS_NET] = (char[]){ "/run/netns/x" };
+	spec.ns.path[NS_NET] = (char[]){ "/run/netns/x" };
+	ok(sysctl_is_allowed(&s, "net.ipv4.ip_forward"));
+	s.ns_is_callers[NS_NET] = true;
 	ok(!sysctl_is_allowed(&s, "net.ipv4.ip_forward"));
-	s.ns.wanted[NS_IPC] = false;
+	spec.ns.wanted[NS_IPC] = false;
 	ok(!sysctl_is_allowed(&s, "kernel.shmmax"));
 }
 

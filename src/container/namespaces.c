@@ -54,6 +54,17 @@ bool ns_needs_stage(const struct setup *s)
 
 bool ns_mount_is_joined(const struct setup *s) { return s->spec->ns.wanted[NS_MOUNT] && s->spec->ns.path[NS_MOUNT]; }
 
+static bool is_callers(const struct setup *s, enum spec_ns n)
+{
+	char path[32];
+	struct stat theirs, ours;
+
+	snprintf(path, sizeof(path), "/proc/self/ns/%s", ns_table[n].proc);
+	/* What can't be told apart is taken for the caller's. */
+	return fstat(s->ns_fd[n], &theirs) < 0 || stat(path, &ours) < 0 ||
+	       (theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino);
+}
+
 int ns_open(struct setup *s, struct err *e)
 {
 	for (int n = 0; n < NS_COUNT; n++) {
@@ -67,6 +78,7 @@ int ns_open(struct setup *s, struct err *e)
 			return err_set(e, errno, "%s namespace %s: %s", ns_table[n].oci, path, strerror(errno));
 		if (fstatfs(s->ns_fd[n], &fs) < 0 || (unsigned long)fs.f_type != NSFS_MAGIC)
 			return err_set(e, EINVAL, "%s namespace %s: is not a namespace file", ns_table[n].oci, path);
+		s->ns_is_callers[n] = is_callers(s, n);
 	}
 	return 0;
 }

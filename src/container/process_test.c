@@ -332,6 +332,38 @@ TEST(sysctls_of_its_own_namespaces_are_set_and_others_refused)
 	fixture_done(&f);
 }
 
+/* Joined by its path, a namespace may be the host's after all. */
+TEST(sysctls_of_a_joined_namespace_are_set_unless_it_is_the_hosts)
+{
+	struct fixture f;
+	char path[64];
+	int fds[2];
+	pid_t pid;
+
+	fixture_init(&f);
+	ok(pipe(fds) == 0);
+	pid = fork();
+	if (pid == 0) {
+		ok(unshare(CLONE_NEWNET) == 0 && write(fds[1], "x", 1) == 1);
+		pause();
+		_exit(0);
+	}
+	ok(read(fds[0], path, 1) == 1);
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	f.spec.ns.wanted[NS_NET] = true;
+	ok(map_set(&f.spec.sysctl, "net.ipv4.ping_group_range", "5 6") == 0);
+	f.spec.ns.path[NS_NET] = strdup(path);
+	is_str(sh(&f, "cat /proc/sys/net/ipv4/ping_group_range"), "5\t6\n");
+	free(f.spec.ns.path[NS_NET]);
+	f.spec.ns.path[NS_NET] = strdup("/proc/self/ns/net");
+	refused(&f);
+	has_str(f.err.msg, "share with the host");
+	ok(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+	close(fds[0]);
+	close(fds[1]);
+	fixture_done(&f);
+}
+
 TEST(the_programs_search_is_the_containers)
 {
 	struct fixture f;

@@ -65,6 +65,7 @@ struct setup {
 	int peer;            /* the other side's, closed right after clone */
 	int birth;           /* stage: where it reports the birth of the child */
 	int ns_fd[NS_COUNT]; /* namespaces to join, -1 = none */
+	bool ns_is_callers[NS_COUNT]; /* of those: the one that the caller is in, the host's as a rule */
 	int rootfd;          /* the new root: a mount, in the child O_PATH-like */
 	int procfd;          /* a procfs of the child's pid namespace; see procfs.c */
 	int devfd;           /* the container's /dev, -1 where it has none of Berth's making */
@@ -276,7 +277,7 @@ int mask_apply(struct setup *s, struct err *e); /* mask.c */
 int readonly_apply(struct setup *s, struct err *e);
 int mask_apply_late(struct setup *s, struct err *e);
 int sysctl_apply(struct setup *s, struct err *e); /* sysctl.c */
-bool sysctl_is_allowed(const struct spec *s, const char *key);
+bool sysctl_is_allowed(const struct setup *s, const char *key);
 int uts_apply(struct setup *s, struct err *e);        /* uts.c */
 int net_apply(struct setup *s, struct err *e);        /* net.c */
 int net_devices_move(struct setup *s, struct err *e); /* net_device.c, parent; then SYNC_DEVICES */

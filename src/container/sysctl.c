@@ -1,6 +1,6 @@
-/* sysctl: kernel parameters of the container's own namespaces. Only those that the kernel keeps per namespace, and only when
- * the container has that namespace new: any other would change the host. Called as step `sysctl`, before the container's
- * /proc has any read-only part. */
+/* sysctl: kernel parameters of the container's namespaces. Only those that the kernel keeps per namespace, and only when that
+ * is new or, joined, not the caller's own: any other would change the host. (Podman makes the network namespace itself, and a
+ * pod's first container those of the others.) Called as step `sysctl`, before the container's /proc has any read-only part. */
 #include <unistd.h>
 
 #include "setup.h"
@@ -26,11 +26,11 @@ static bool key_matches(const char *row, const char *key)
 	return row[n - 1] == '.' ? strncmp(row, key, n) == 0 && key[n] : streq(row, key);
 }
 
-bool sysctl_is_allowed(const struct spec *s, const char *key)
+bool sysctl_is_allowed(const struct setup *s, const char *key)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(sysctl_table); i++)
 		if (key_matches(sysctl_table[i].key, key))
-			return ns_is_new(s, sysctl_table[i].ns);
+			return s->spec->ns.wanted[sysctl_table[i].ns] && !s->ns_is_callers[sysctl_table[i].ns];
 	return false;
 }
 
@@ -64,9 +64,9 @@ static int set_one(struct setup *s, const char *key, const char *value, struct e
 
 	if (r < 0)
 		return err_set(e, -r, "\"%s\" is not the name of a sysctl", key);
-	if (!sysctl_is_allowed(s->spec, key))
+	if (!sysctl_is_allowed(s, key))
 		return err_set(e, EPERM,
-			       "%s is not the container's own: only sysctls of a namespace that is new with it can be set", key);
+			       "%s is not the container's own: only sysctls of namespaces that it does not share with the host can be set", key);
 	r = procfs_write(s, path, value);
 	return r < 0 ? err_set(e, -r, "%s = \"%s\": %s", key, value, strerror(-r)) : 0;
 }
