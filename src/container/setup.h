@@ -60,18 +60,18 @@ struct setup {
 	bool no_new_keyring;
 	const struct step *table; /* the ordered steps, see steps.c */
 
-	int sock;            /* this side's end */
-	unsigned heard;      /* child: 1 << sync_kind of what the parent has said */
-	int peer;            /* the other side's, closed right after clone */
-	int birth;           /* stage: where it reports the birth of the child */
-	int ns_fd[NS_COUNT]; /* namespaces to join, -1 = none */
+	int sock;                     /* this side's end */
+	unsigned heard;               /* child: 1 << sync_kind of what the parent has said */
+	int peer;                     /* the other side's, closed right after clone */
+	int birth;                    /* stage: where it reports the birth of the child */
+	int ns_fd[NS_COUNT];          /* namespaces to join, -1 = none */
 	bool ns_is_callers[NS_COUNT]; /* of those: the one that the caller is in, the host's as a rule */
-	int rootfd;          /* the new root: a mount, in the child O_PATH-like */
-	int procfd;          /* a procfs of the child's pid namespace; see procfs.c */
-	int devfd;           /* the container's /dev, -1 where it has none of Berth's making */
-	int *file_fd;        /* per args->files: a detached mount of it */
-	int initfd;          /* args->init_path, a read-only detached mount of it */
-	int *bind_fd;        /* per spec mount: source opened early for propagation, or -1; NULL = none */
+	int rootfd;                   /* the new root: a mount, in the child O_PATH-like */
+	int procfd;                   /* a procfs of the child's pid namespace; see procfs.c */
+	int devfd;                    /* the container's /dev, -1 where it has none of Berth's making */
+	int *file_fd;                 /* per args->files: a detached mount of it */
+	int initfd;                   /* args->init_path, a read-only detached mount of it */
+	int *bind_fd;                 /* per spec mount: source opened early for propagation, or -1; NULL = none */
 	int console_master, console_slave;
 
 	struct spec_user user; /* as resolved; see user.c */

@@ -66,7 +66,9 @@ static int set_one(struct setup *s, const char *key, const char *value, struct e
 		return err_set(e, -r, "\"%s\" is not the name of a sysctl", key);
 	if (!sysctl_is_allowed(s, key))
 		return err_set(e, EPERM,
-			       "%s is not the container's own: only sysctls of namespaces that it does not share with the host can be set", key);
+			       "%s is not the container's own: only sysctls of namespaces that it does not share with the host "
+			       "can be set",
+			       key);
 	r = procfs_write(s, path, value);
 	return r < 0 ? err_set(e, -r, "%s = \"%s\": %s", key, value, strerror(-r)) : 0;
 }

@@ -1,5 +1,9 @@
 /* start: the word on the start socket, then the record, then the poststart hooks. */
+#include <poll.h>
+
 #include "make.h"
+
+enum { END_MS = 5000 };
 
 const struct opt start_options[] = { { NULL } };
 
@@ -32,6 +36,19 @@ static void run_poststart(const struct held *h, struct bundle *b)
 		log_warn("start", "%s", e.msg);
 }
 
+/* Engines ask for the container's end at once, and theirs is the process to reap: so it has ended when the error is told. */
+static void wait_end(const struct container *c)
+{
+	struct pollfd p = { .fd = container_pidfd(c), .events = POLLIN };
+	int r;
+
+	do
+		r = poll(&p, 1, END_MS);
+	while (r < 0 && errno == EINTR);
+	if (r == 0)
+		log_warn("start", "process %d has failed and does not end", (int)container_pid(c));
+}
+
 static int start(struct held *h, struct bundle *b, struct err *e)
 {
 	_cleanup_(container_free_ptr) struct container *c = NULL;
@@ -43,8 +60,8 @@ static int start(struct held *h, struct bundle *b, struct err *e)
 	if (sock < 0)
 		return err_set(e, -sock, "start.sock of %s: %s", h->rec.id, strerror(-sock));
 	r = bundle_adopt(h, b, sock, &c, e);
-	if (r == 0)
-		r = container_start(c, e);
+	if (r == 0 && (r = container_start(c, e)) < 0)
+		wait_end(c);
 	if (r == 0)
 		r = note_running(h, e);
 	if (r == 0)

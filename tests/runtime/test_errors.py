@@ -2,7 +2,9 @@
 
 import json
 import re
+from pathlib import Path
 
+import oci
 import pytest
 
 
@@ -69,6 +71,19 @@ def test_a_bad_bundle_fails_create_and_leaves_nothing(runtime, box, bundle, chan
     name = box.name()
     runtime.fails("create", "--bundle", bundle.save().where, name, says=says)
     runtime.fails("state", name, says="does not exist")
+
+
+def test_where_start_fails_the_process_has_ended_by_then(runtime, box, bundle):
+    """An engine that is told of the failure asks for the end at once."""
+    (bundle.rootfs / "script").write_text("#!/none/such\n")
+    (bundle.rootfs / "script").chmod(0o755)
+    for _ in range(10):
+        name = box.create(bundle.args("/script"))
+        pid = runtime.state(name)["pid"]
+        runtime.fails("start", name, says='exec "/script": its interpreter')
+        assert Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        oci.reap(pid)
+        runtime.ok("delete", name)
 
 
 def test_a_bundle_that_is_not_json_is_named(runtime, box, bundle):
