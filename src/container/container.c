@@ -12,13 +12,13 @@ enum { KILL_WAIT_MS = 500, KILL_GIVE_UP_MS = 10000 };
 
 /* ---- steps BEFORE and BESIDE that belong to no other file ---- */
 
-/* In another's mount namespace the process enters root.path as it is there: whatever were mounted would be the other's from then
- * on, and stay. */
-static int check_joined_mounts(struct setup *s, struct err *e)
+/* In another's mount namespace (a joined one, or the runtime's own where config.json asks for none) the process enters root.path
+ * as it is there: whatever were mounted would be the other's from then on, and stay. Mounts are left out, since generators list
+ * the usual ones whether or not they fit; what would confine is not. */
+static int check_mounts_of_another(struct setup *s, struct err *e)
 {
 	const struct spec *p = s->spec;
-	const char *what = p->n_mounts > 0                                   ? "mounts"
-			   : p->n_devices > 0                                ? "linux.devices"
+	const char *what = p->n_devices > 0                                  ? "linux.devices"
 			   : strv_len(p->masked_paths) > 0                   ? "linux.maskedPaths"
 			   : strv_len(p->readonly_paths) > 0                 ? "linux.readonlyPaths"
 			   : p->root_readonly                                ? "root.readonly"
@@ -27,27 +27,28 @@ static int check_joined_mounts(struct setup *s, struct err *e)
 			   : s->args->rootfd >= 0 || s->args->make_root      ? "a root of its own"
 									     : NULL;
 
-	return what ? err_set(e, EINVAL,
-			      "%s: can't be had in the mount namespace of another, whose mounts it would change: leave it out, "
-			      "or ask "
-			      "for a new mount namespace",
-			      what)
-		    : 0;
+	if (what)
+		return err_set(e, EINVAL,
+			       "%s: can't be had in the mount namespace of another, whose mounts it would change: leave it out, "
+			       "or ask for a new mount namespace",
+			       what);
+	if (p->n_mounts > 0)
+		log_warn("mounts", "%s: linux.namespaces has no new mount namespace: all %zu mounts are left out", s->c->id,
+			 p->n_mounts);
+	return 0;
 }
 
 int check_spec(struct setup *s, struct err *e)
 {
 	const struct spec *p = s->spec;
 
-	if (!p->ns.wanted[NS_MOUNT])
-		return err_set(e, EINVAL, "linux.namespaces: a mount namespace is needed, else the host's mounts would change");
-	if (ns_mount_is_joined(s)) {
-		int r = check_joined_mounts(s, e);
+	if (ns_mount_is_anothers(s)) {
+		int r = check_mounts_of_another(s, e);
 
 		if (r < 0)
 			return r;
 	}
-	if (!p->process.args || !p->process.args[0])
+	if ((!p->process.args || !p->process.args[0]) && s->args->start_fd <= 0)
 		return err_set_exit(e, 125, EINVAL, "no command given, and the image has none");
 	if (s->args->rootfd < 0 && !s->args->make_root && !p->root_path)
 		return err_set(e, EINVAL, "root.path is missing");

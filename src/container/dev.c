@@ -130,7 +130,7 @@ int dev_make(struct setup *s, struct err *e)
 {
 	int r = 0;
 
-	if (ns_mount_is_joined(s))
+	if (ns_mount_is_anothers(s))
 		return 0;
 	if (s->devfd < 0 && dev_is_bound(s->spec))
 		return 0;

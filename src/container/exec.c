@@ -31,12 +31,13 @@ int exec_join(struct setup *s, struct err *e)
 	for (int n = 0; n < NS_COUNT; n++)
 		if (s->spec->ns.wanted[n])
 			flags |= (int)ns_table[n].clone_flag;
-	root = ns_mount_is_joined(s) ? open_root(s->c->pid, e) : -1;
-	if (ns_mount_is_joined(s) && root < 0)
+	root = ns_mount_is_anothers(s) ? open_root(s->c->pid, e) : -1;
+	if (ns_mount_is_anothers(s) && root < 0)
 		return root;
-	if (setns(s->c->pidfd, flags) < 0)
-		return err_set(e, errno, "enter container %s: %s", s->c->id,
-			       errno == ESRCH ? "it is not running" : strerror(errno));
+	/* Without a namespace of its own there is none to enter, only a process to be there. */
+	r = flags == 0 ? pidfd_kill(s->c->pidfd, 0) : setns(s->c->pidfd, flags) < 0 ? -errno : 0;
+	if (r < 0)
+		return err_set(e, -r, "enter container %s: %s", s->c->id, r == -ESRCH ? "it is not running" : strerror(-r));
 	/* A mount namespace is entered at its own root, which is not the container's where that is another's. */
 	if (root >= 0 && (fchdir(root) < 0 || chroot(".") < 0))
 		return err_set(e, errno, "enter the root of container %s: %s", s->c->id, strerror(errno));

@@ -1,5 +1,6 @@
-/* lsm: what config.json asks of security modules must be there; and the AppArmor profile and SELinux label that the exec shall take on, written to the process's own attributes in the
- * private procfs (CVE-2019-16884: a faked /proc/self/attr would swallow them). Called as steps. */
+/* lsm: what config.json asks of security modules must be there; and the AppArmor profile and SELinux label that the exec shall
+ * take on, written to the process's own attributes in the private procfs (CVE-2019-16884: a faked /proc/self/attr would swallow
+ * them). mounts.c writes linux.mountLabel. Called as steps. */
 #include <unistd.h>
 
 #include "setup.h"
@@ -29,7 +30,12 @@ int lsm_check(struct setup *s, struct err *e)
 
 	if (r == 0)
 		r = check_one("process.selinuxLabel", p->selinux_label, "SELinux", has_selinux(), e);
-	return r == 0 ? check_one("linux.mountLabel", s->spec->mount_label, "SELinux", has_selinux(), e) : r;
+	s->has_selinux = has_selinux();
+	/* This one confines nobody: it lets a confined process at its files, and none can be confined here. */
+	if (r == 0 && s->spec->mount_label && *s->spec->mount_label && !s->has_selinux)
+		log_warn("security modules", "%s: linux.mountLabel \"%s\" has no effect: SELinux is not in force on this host",
+			 s->c->id, s->spec->mount_label);
+	return r;
 }
 
 static int write_attr(struct setup *s, const char *text, const char *const *paths, size_t n, struct err *e)

@@ -110,6 +110,8 @@ int mounts_open_mapped(struct setup *s, struct err *e)
 {
 	int r = mounts_alloc_binds(s, e);
 
+	if (r < 0 || ns_mount_is_anothers(s))
+		return r;
 	for (size_t i = 0; i < s->spec->n_mounts && r == 0; i++) {
 		const struct spec_mount *m = &s->spec->mounts[i];
 		_cleanup_(mount_plan_done) struct mount_plan plan = { .data = NULL };

@@ -102,10 +102,30 @@ static int check_proc(const struct spec_mount *m, int source, struct err *e)
 	return err_set(e, EPERM, "nothing may be mounted inside /proc");
 }
 
+/* An option with a value is a filesystem's own, and a bind mount has none: mount(2) ignores such data there, and engines count on
+ * that. A word that no table knows is an error, lest a misspelt "ro" be writable. */
+static const char *unknown_to_bind(const struct mount_plan *plan)
+{
+	for (size_t i = 0; i < plan->n_data; i++)
+		if (!strchr(plan->data[i], '='))
+			return plan->data[i];
+	return plan->is_copyup ? "tmpcopyup" : NULL;
+}
+
+/* /proc/self/mountinfo lists mounts by their ids since Linux 6.8, and who compares it with config.json expects its order: what was
+ * opened early is cloned once more, where the kernel clones detached mounts (6.15). */
+static int take_early(struct setup *s, size_t i, const struct mount_plan *plan)
+{
+	_cleanup_fd_ int early = TAKE_FD(s->bind_fd[i]);
+	int fd = mount_clone(early, "", plan->is_recursive);
+
+	return fd < 0 ? TAKE_FD(early) : fd;
+}
+
 static int do_bind(struct setup *s, size_t i, const struct mount_plan *plan, struct err *e)
 {
 	const struct spec_mount *m = &s->spec->mounts[i];
-	_cleanup_fd_ int fd = s->bind_fd && s->bind_fd[i] >= 0 ? TAKE_FD(s->bind_fd[i]) : mount_open_source(s, m, plan, e),
+	_cleanup_fd_ int fd = s->bind_fd && s->bind_fd[i] >= 0 ? take_early(s, i, plan) : mount_open_source(s, m, plan, e),
 			 target = -1;
 	uint64_t propagation = plan->propagation ? plan->propagation : MS_PRIVATE;
 	struct stat st;
@@ -113,9 +133,8 @@ static int do_bind(struct setup *s, size_t i, const struct mount_plan *plan, str
 
 	if (fd < 0)
 		return fd;
-	if (plan->n_data > 0 || plan->is_copyup)
-		return err_set(e, EINVAL, "option \"%s\": not one that a bind mount knows",
-			       plan->n_data > 0 ? plan->data[0] : "tmpcopyup");
+	if (unknown_to_bind(plan))
+		return err_set(e, EINVAL, "option \"%s\": not one that a bind mount knows", unknown_to_bind(plan));
 	if (fstat(fd, &st) < 0)
 		return err_set(e, errno, "source %s: %s", m->source, strerror(errno));
 	r = check_proc(m, fd, e);
@@ -163,10 +182,11 @@ static int new_fs(struct setup *s, const struct spec_mount *m, const struct moun
 {
 	_cleanup_free_ const char **data = calloc(plan->n_data + plan->n_super + 1, sizeof(*data));
 	const char *label = s->spec->mount_label;
-	_cleanup_free_ char *context = label && *label && takes_label(m->type) ? str_fmt("context=%s", label) : NULL;
+	bool labelled = label && *label && s->has_selinux && takes_label(m->type);
+	_cleanup_free_ char *context = labelled ? str_fmt("context=%s", label) : NULL;
 	size_t n = 0;
 
-	if (!data || (label && *label && takes_label(m->type) && !context))
+	if (!data || (labelled && !context))
 		return err_set(e, ENOMEM, "options: out of memory");
 	for (size_t i = 0; i < plan->n_data; i++)
 		data[n++] = plan->data[i];
@@ -246,11 +266,14 @@ static int do_mount(struct setup *s, size_t i, struct err *e)
 	return r < 0 ? err_push(e, r, "mount %s", m->destination) : 0;
 }
 
+/* In another's mount namespace none are made (container.c, check_mounts_of_another). */
+static size_t count(const struct setup *s) { return ns_mount_is_anothers(s) ? 0 : s->spec->n_mounts; }
+
 static int apply(struct setup *s, bool is_late, struct err *e)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < s->spec->n_mounts && r == 0; i++)
+	for (size_t i = 0; i < count(s) && r == 0; i++)
 		if (path_is_late(s->spec, s->spec->mounts[i].destination) == is_late)
 			r = do_mount(s, i, e);
 	return r;
@@ -295,14 +318,14 @@ int mounts_open_shared(struct setup *s, struct err *e)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < s->spec->n_mounts && r == 0; i++)
+	for (size_t i = 0; i < count(s) && r == 0; i++)
 		r = open_if_shared(s, i, e);
 	return r;
 }
 
 int mounts_private(struct setup *s, struct err *e)
 {
-	if (ns_mount_is_joined(s))
+	if (ns_mount_is_anothers(s))
 		return 0;
 	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0
 		       ? err_set(e, errno, "private mount tree: %s", strerror(errno))

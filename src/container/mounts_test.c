@@ -424,7 +424,7 @@ TEST(errors_name_the_mount_and_what_the_kernel_said)
 		{ "bind", "relative", "/x", "bind", "absolute" },
 		{ "bind", "/tmp", "relative", "bind", "absolute" },
 		{ "bind", "/tmp", "/", "bind", "root itself" },
-		{ "bind", "/tmp", "/x", "bind,size=3", "size=3" },
+		{ "bind", "/tmp", "/x", "bind,r0", "r0" },
 		{ "bind", "/tmp", "/x", "bind,idmap", "idmap" },
 		{ "bind", "/tmp", "/etc/passwd", "bind", "not a directory" },
 		{ "bind", "/etc/passwd", "/etc", "bind", "a directory" },

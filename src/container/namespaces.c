@@ -52,7 +52,7 @@ bool ns_needs_stage(const struct setup *s)
 	return s->ns_fd[NS_USER] >= 0 || s->ns_fd[NS_PID] >= 0 || s->ns_fd[NS_TIME] >= 0 || spec_has_time_offsets(s->spec);
 }
 
-bool ns_mount_is_joined(const struct setup *s) { return s->spec->ns.wanted[NS_MOUNT] && s->spec->ns.path[NS_MOUNT]; }
+bool ns_mount_is_anothers(const struct setup *s) { return !ns_is_new(s->spec, NS_MOUNT); }
 
 static bool is_callers(const struct setup *s, enum spec_ns n)
 {

@@ -82,7 +82,7 @@ int program_find(struct setup *s, struct err *e)
  * bring it. */
 int program_find_early(struct setup *s, struct err *e)
 {
-	bool early = s->args->start_fd > 0 && !s->spec->hooks.n[HOOK_START_CONTAINER];
+	bool early = s->args->start_fd > 0 && s->process->args && !s->spec->hooks.n[HOOK_START_CONTAINER];
 	int r = early ? program_find(s, e) : 0;
 
 	free_ptr(&s->program);

@@ -39,9 +39,14 @@ int rootfs_make(struct setup *s, struct err *e)
 /* In another's mount namespace: the directory as it is there. */
 static int rootfs_find(struct setup *s, struct err *e)
 {
-	s->rootfd = open(s->spec->root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return s->rootfd < 0 ? err_set(e, errno, "root.path %s, in %s: %s", s->spec->root_path, s->spec->ns.path[NS_MOUNT],
-				       strerror(errno))
+	const char *ns = s->spec->ns.path[NS_MOUNT], *path = s->spec->root_path;
+	/* Joining has left the bundle's directory for the namespace's root. */
+	_cleanup_free_ char *full = path[0] != '/' && s->args->bundle ? str_fmt("%s/%s", s->args->bundle, path) : strdup(path);
+
+	if (!full)
+		return err_set(e, ENOMEM, "root.path: out of memory");
+	s->rootfd = open(full, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return s->rootfd < 0 ? err_set(e, errno, "root.path %s%s%s: %s", full, ns ? ", in " : "", ns ? ns : "", strerror(errno))
 			     : 0;
 }
 
@@ -53,7 +58,7 @@ int rootfs_attach(struct setup *s, struct err *e)
 
 	if (r < 0)
 		return r;
-	if (ns_mount_is_joined(s))
+	if (ns_mount_is_anothers(s))
 		return rootfs_find(s, e);
 	fd = s->args->make_root ? TAKE_FD(s->rootfd) : s->args->rootfd;
 	is_ours = fd >= 0;
@@ -129,7 +134,7 @@ int rootfs_pivot(struct setup *s, struct err *e)
 		return err_set(e, -r, "read-only root: %s", strerror(-r));
 	if (fchdir(s->rootfd) < 0)
 		return err_set(e, errno, "enter the root: %s", strerror(errno));
-	if (ns_mount_is_joined(s))
+	if (ns_mount_is_anothers(s))
 		return chroot(".") < 0 ? err_set(e, errno, "chroot: %s", strerror(errno)) : 0;
 	r = become_root_dir(s->args->no_pivot);
 	if (r < 0)

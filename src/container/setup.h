@@ -80,6 +80,7 @@ struct setup {
 	char **env;            /* the process's, completed */
 	char *program;         /* path to exec, found in the container */
 	bool has_joined;       /* it is in its cgroups */
+	bool has_selinux;      /* labels mean something here */
 	bool cwd_pending;      /* cwd could not be entered as root: once more as the user */
 
 	pid_t exec_pid;             /* parent: the exec'd process */
@@ -162,7 +163,7 @@ struct ns_row {
 extern const struct ns_row ns_table[NS_COUNT];
 extern const enum spec_ns ns_join_order[NS_COUNT];
 bool ns_is_new(const struct spec *s, enum spec_ns n);
-bool ns_mount_is_joined(const struct setup *s);           /* another's: nothing is mounted, root.path is entered by chroot */
+bool ns_mount_is_anothers(const struct setup *s);         /* not new: nothing is mounted, root.path is entered by chroot */
 uint64_t ns_clone_flags(const struct spec *s);            /* for clone3: all new ones but the cgroup namespace */
 bool ns_needs_stage(const struct setup *s);               /* some must be entered before birth */
 int ns_open(struct setup *s, struct err *e);              /* opens the paths to join */

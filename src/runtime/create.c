@@ -76,8 +76,9 @@ static int read_bundle(struct job *j, struct err *e)
 		r = bundle_load(AT_FDCWD, b, e);
 	if (r < 0)
 		return r;
-	if (!b->spec.process.cwd)
-		return err_set(e, EINVAL, "config.json: .process is missing");
+	/* config.md §process: needed only "when start is called", which then is what fails. */
+	if (!b->spec.process.cwd && !(b->spec.process.cwd = strdup("/")))
+		return err_set(e, ENOMEM, "out of memory");
 	for (char *const *w = b->spec.process.warnings; w && *w; w++)
 		log_warn("config.json", "%s", *w);
 	r = console_check(&b->spec.process, j->console_socket, j->is_detached, e);

@@ -86,8 +86,8 @@ static int delete_held(struct held *h, const struct host *host, bool force, stru
 	struct err why = { 0 };
 	int r = 0;
 
-	/* One that was never started has nothing to lose, and runc's callers remove it so. */
-	if (!force && st != STATUS_STOPPED && st != STATUS_CREATED)
+	/* OCI 1.2 runtime, "Delete": one that is not stopped is left as it is; runc and crun end a created one instead. */
+	if (!force && st != STATUS_STOPPED)
 		return err_set(e, EBUSY, "cannot delete container %s that is not stopped: %s", h->rec.id, status_names[st]);
 	spec_init(&b.spec);
 	/* Before its files go. An unreadable config.json costs the hooks, not the removal. */

@@ -7,10 +7,12 @@ enum { END_MS = 5000 };
 
 const struct opt start_options[] = { { NULL } };
 
-static int check_startable(const struct held *h, const struct host *host, struct err *e)
+static int check_startable(const struct held *h, const struct host *host, bool has_process, struct err *e)
 {
 	enum status st = record_status(h, host);
 
+	if (st == STATUS_CREATED && !has_process)
+		return err_set(e, EINVAL, "config.json: .process is missing: %s has nothing to start", h->rec.id);
 	if (st == STATUS_CREATED)
 		return 0;
 	if (st == STATUS_STOPPED)
@@ -52,7 +54,7 @@ static void wait_end(const struct container *c)
 static int start(struct held *h, struct bundle *b, struct err *e)
 {
 	_cleanup_(container_free_ptr) struct container *c = NULL;
-	int r = check_startable(h, &b->host, e), sock;
+	int r = check_startable(h, &b->host, b->spec.process.cwd, e), sock;
 
 	if (r < 0)
 		return r;

@@ -143,11 +143,26 @@ def test_a_running_container_is_deleted_by_force_only(runtime, box, bundle):
     runtime.fails("state", name, says="does not exist")
 
 
-def test_a_created_container_is_deleted_without_force(runtime, box, bundle):
+def test_a_created_container_is_deleted_by_force_only(runtime, box, bundle):
+    """OCI 1.2 runtime, "Delete": of one that is not stopped it "MUST have no effect" and fail."""
     name = box.create(bundle)
     pid = runtime.state(name)["pid"]
+    runtime.fails("delete", name, says=["not stopped", "created"])
+    assert runtime.status(name) == "created"
+    runtime.ok("start", name)
+    runtime.fails("delete", name, says=["not stopped", "running"])
+    assert runtime.status(name) == "running"
+    runtime.ok("kill", name, "KILL")
+    oci.reap(pid)
     runtime.ok("delete", name)
-    assert oci.reap(pid) == 137
+    runtime.fails("state", name, says="does not exist")
+
+
+def test_a_container_without_a_process_is_created_and_can_not_be_started(runtime, box, bundle):
+    del bundle.config["process"]
+    name = box.create(bundle.save())
+    runtime.fails("start", name, says=".process is missing")
+    assert runtime.status(name) == "created"
 
 
 def test_delete_force_of_what_is_not_there_is_no_error(runtime, box):
