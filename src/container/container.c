@@ -194,8 +194,7 @@ static int create(struct setup *s, struct err *e)
 	if (r < 0)
 		return r;
 	c->state = STATE_CREATED;
-	if (s->args->trace)
-		s->args->trace("clone", (clock_mono_us() - c->began_us) * 1000, s->args->trace_arg);
+	steps_trace_stage(c, "clone");
 	r = steps_run(s, STEP_BESIDE, e);
 	if (r == 0)
 		r = wait_ready(s, e);
@@ -329,8 +328,7 @@ int container_start(struct container *c, struct err *e)
 	c->sock = fd_close(c->sock);
 	if (r < 0)
 		return r;
-	if (c->args.trace)
-		c->args.trace("started", (clock_mono_us() - c->began_us) * 1000, c->args.trace_arg);
+	steps_trace_stage(c, "started");
 	c->state = STATE_RUNNING;
 	/* OCI 1.2 runtime, "Lifecycle": a poststart hook that fails is warned about, and nothing else changes. */
 	if (!c->is_adopted && hooks_run(&c->args, HOOK_POSTSTART, "running", c->pid, &why) < 0)

@@ -63,6 +63,11 @@ static int wait_exec(struct setup *s, int *ret_console, struct err *e)
 			*ret_console = fd;
 			continue;
 		}
+		/* All of the process's times: it reports READY only with a terminal to hand over. */
+		if (rep.kind == SYNC_EXEC) {
+			steps_trace(s, &rep, STEP_CHILD);
+			steps_trace(s, &rep, STEP_START);
+		}
 		if (rep.kind == SYNC_SECCOMP)
 			r = seccomp_listener_pass(s->c, s->exec_pid, s->sock, fd, e);
 		fd_close(fd);
@@ -112,6 +117,7 @@ int container_exec(struct container *c, const struct container_exec_args *a, pid
 		r = child_clone(&s, &pid, &pidfd, e);
 	if (r == 0) {
 		s.exec_pid = pid;
+		steps_trace_stage(c, "clone");
 		r = steps_run(&s, STEP_BESIDE, e);
 		if (r == 0)
 			r = wait_exec(&s, &console, e);

@@ -106,6 +106,8 @@ extern const struct step create_steps[], exec_steps[]; /* end with .name NULL */
 /* Runs the rows of `where` in order; an error is prefixed with the row's name. */
 int steps_run(struct setup *s, enum where where, struct err *e);
 struct sync_report;
+/* Parent: what is no row has been reached. */
+void steps_trace_stage(const struct container *c, const char *what);
 /* Parent: hands the times in the child's report to args->trace. */
 void steps_trace(const struct setup *s, const struct sync_report *rep, enum where where);
 

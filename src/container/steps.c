@@ -131,6 +131,12 @@ int steps_run(struct setup *s, enum where where, struct err *e)
 	return 0;
 }
 
+void steps_trace_stage(const struct container *c, const char *what)
+{
+	if (c->args.trace)
+		c->args.trace(what, (clock_mono_us() - c->began_us) * 1000, c->args.trace_arg);
+}
+
 void steps_trace(const struct setup *s, const struct sync_report *rep, enum where where)
 {
 	for (const struct step *row = s->table; s->args->trace && row->name; row++)

@@ -14,6 +14,12 @@ void bundle_done(struct bundle *b)
 	host_done(&b->host);
 }
 
+static void mark(const struct bundle *b, const char *what)
+{
+	if (b->trace)
+		trace_mark(b->trace, what);
+}
+
 int bundle_load(int dirfd, struct bundle *ret, struct err *e)
 {
 	int r = file_read(dirfd, "config.json", CONFIG_MAX, &ret->text, &ret->len);
@@ -26,7 +32,11 @@ int bundle_load(int dirfd, struct bundle *ret, struct err *e)
 		return err_set(e, -r, "config.json: %s", strerror(-r));
 	r = spec_parse(ret->text, ret->len, &ret->spec, e);
 	if (r == 0)
+		mark(ret, "config.json read");
+	if (r == 0)
 		r = host_probe_cgroup(&ret->host, e);
+	if (r == 0)
+		mark(ret, "cgroups probed");
 	ret->args = (struct container_args){
 		.spec = &ret->spec, .host = &ret->host, .seccomp = &ret->seccomp, .rootfd = -1, .stdio = { 0, 1, 2 }
 	};
@@ -42,12 +52,15 @@ static char *cache_dir(const struct runtime *rt)
 int bundle_seccomp(const struct runtime *rt, struct bundle *b, struct err *e)
 {
 	_cleanup_free_ char *dir = cache_dir(rt);
+	int r;
 
 	if (!dir)
 		return err_set(e, ENOMEM, "out of memory");
 	if (!b->spec.seccomp)
 		return 0;
-	return container_seccomp_get(&b->spec, dir, &b->seccomp, e);
+	r = container_seccomp_get(&b->spec, dir, &b->seccomp, e);
+	mark(b, "seccomp filter ready");
+	return r;
 }
 
 int bundle_place_cgroup(struct bundle *b, const char *id, struct err *e)
@@ -85,6 +98,8 @@ int bundle_adopt(const struct held *h, struct bundle *b, int start_fd, struct co
 
 	b->args.id = rec->id;
 	b->args.bundle = rec->bundle;
+	if (b->trace)
+		trace_steps(b->trace, &b->args);
 	return container_adopt(&b->args, &handle, ret, e);
 }
 

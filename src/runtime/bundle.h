@@ -11,6 +11,7 @@ struct bundle {
 	struct host host;
 	struct seccomp_prog seccomp;
 	struct container_args args; /* borrows from the above */
+	struct trace *trace;        /* borrowed, set before bundle_load; NULL = none */
 };
 void bundle_done(struct bundle *b);
 /* DIRFD/config.json and this host. ret is filled by degrees: bundle_done it also after an error. */

@@ -17,6 +17,7 @@ const struct opt create_options[] = {
 	{ "no-pivot", 0, OPT_FLAG, OPT(no_pivot), NULL, "enter the root by chroot, for hosts that run from an initramfs" },
 	{ "no-new-keyring", 0, OPT_FLAG, OPT(no_new_keyring), NULL, "keep this process's session keyring" },
 	{ "preserve-fds", 0, OPT_I64, OPT(preserve_fds), "N", "pass descriptors 3 to 3+N-1 on to the process" },
+	{ "trace-startup", 0, OPT_FLAG, OPT(traces), NULL, "print how long each step of the start took" },
 	{ NULL },
 };
 
@@ -224,6 +225,7 @@ static int make(struct job *j, struct err *e)
 		r = record_save(&j->held, e);
 	if (r < 0)
 		return r;
+	trace_mark(&j->rt->trace, "recorded");
 	a->id = j->held.rec.id;
 	if (!j->starts) {
 		sock = container_start_listen(j->held.dirfd, "start.sock");
@@ -231,6 +233,7 @@ static int make(struct job *j, struct err *e)
 			return err_set(e, -sock, "start.sock: %s", strerror(-sock));
 		a->start_fd = sock;
 	}
+	trace_steps(&j->rt->trace, a);
 	return container_create(a, &j->container, e);
 }
 
@@ -241,6 +244,7 @@ static int let_go(struct job *j, struct err *e)
 
 	if (r < 0)
 		return r;
+	trace_mark(&j->rt->trace, j->starts ? "started" : "waits to be started");
 	if (j->starts)
 		container_free(j->container);
 	j->container = NULL;
@@ -269,7 +273,10 @@ static int publish(struct job *j, struct made *m, struct err *e)
 		r = console_send(j->console_socket, TAKE_FD(m->console), e);
 	if (r == 0)
 		r = pid_file_write(j->pid_file, m->pid, e);
-	return r == 0 ? let_go(j, e) : r;
+	if (r < 0)
+		return r;
+	trace_mark(&j->rt->trace, "process recorded");
+	return let_go(j, e);
 }
 
 static int make_and_publish(struct job *j, const char *id, struct made *m, struct err *e)
@@ -279,6 +286,7 @@ static int make_and_publish(struct job *j, const char *id, struct made *m, struc
 
 	if (r < 0)
 		return r;
+	trace_mark(&j->rt->trace, "record claimed");
 	j->held.rec.id = strdup(id);
 	if (!j->held.rec.id)
 		return err_set(e, ENOMEM, "out of memory");
@@ -307,6 +315,8 @@ int container_make(struct runtime *rt, const char *id, const struct create_opts 
 	struct made m = { .pidfd = -1, .console = -1 };
 	int r = id_check(id, e);
 
+	rt->trace.is_wanted = o->traces;
+	j.bundle.trace = &rt->trace;
 	spec_init(&j.bundle.spec);
 	if (r == 0)
 		r = read_bundle(&j, e);

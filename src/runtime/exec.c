@@ -24,6 +24,7 @@ const struct opt exec_options[] = {
 	{ "cgroup", 0, OPT_STRING, OPT(cgroup), "PATH", "an existing cgroup below the container's" },
 	{ "ignore-paused", 0, OPT_FLAG, OPT(ignore_paused), NULL,
 	  "also in a paused container, where it waits for the end of that" },
+	{ "trace-startup", 0, OPT_FLAG, OPT(traces), NULL, "print how long each step of the start took" },
 	{ NULL },
 };
 
@@ -85,6 +86,7 @@ static int prepare(struct job *j, struct err *e)
 	const struct exec_opts *o = j->o;
 	int r = record_open(j->rt, j->rt->operands[0], UNLOCKED, &j->held, e);
 
+	trace_mark(&j->rt->trace, "record read");
 	if (r == 0)
 		r = bundle_load(j->held.dirfd, &j->bundle, e);
 	if (r == 0)
@@ -135,10 +137,13 @@ static int run(struct job *j, struct err *e)
 		r = container_exec(j->container, &a, &pid, &pidfd, &console, e);
 	if (r < 0)
 		return r;
+	trace_mark(&j->rt->trace, "started");
 	r = publish(j->o, pid, pidfd, &console, e);
+	trace_print(&j->rt->trace);
 	if (r < 0 || j->o->is_detached)
 		return r;
 	r = foreground_wait(pid, pidfd, TAKE_FD(console), &before, &status, e);
+	trace_mark(&j->rt->trace, "ended");
 	return r < 0 ? r : status_to_exit(status);
 }
 
@@ -147,6 +152,8 @@ int verb_exec(struct runtime *rt, union verb_opts *opts, struct err *e)
 	struct job j = { .rt = rt, .o = &opts->exec, .held = HELD_NONE };
 	int r;
 
+	rt->trace.is_wanted = opts->exec.traces;
+	j.bundle.trace = &rt->trace;
 	spec_init(&j.bundle.spec);
 	spec_process_init(&j.process);
 	r = prepare(&j, e);

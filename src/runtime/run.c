@@ -18,6 +18,7 @@ const struct opt run_options[] = {
 	{ "no-pivot", 0, OPT_FLAG, CREATE(no_pivot), NULL, "enter the root by chroot, for hosts that run from an initramfs" },
 	{ "no-new-keyring", 0, OPT_FLAG, CREATE(no_new_keyring), NULL, "keep this process's session keyring" },
 	{ "preserve-fds", 0, OPT_I64, CREATE(preserve_fds), "N", "pass descriptors 3 to 3+N-1 on to the process" },
+	{ "trace-startup", 0, OPT_FLAG, CREATE(traces), NULL, "print how long each step of the start took" },
 	{ NULL },
 };
 
@@ -35,10 +36,12 @@ static int wait_and_delete(struct runtime *rt, const struct run_opts *o, struct 
 	const char *id = rt->operands[0];
 	int status = 0, r = foreground_wait(m->pid, m->pidfd, TAKE_FD(m->console), before, &status, e);
 
+	trace_mark(&rt->trace, "ended");
 	if (r < 0)
 		abandon(rt, id);
 	else if (!o->keeps)
 		r = container_delete(rt, id, true, e);
+	trace_mark(&rt->trace, "deleted");
 	return r < 0 ? r : status_to_exit(status);
 }
 
@@ -58,6 +61,7 @@ int verb_run(struct runtime *rt, union verb_opts *opts, struct err *e)
 		r = container_make(rt, id, &o->create, o->is_detached ? MAKE_DETACHED : MAKE_ATTACHED, &m, e);
 	if (r < 0)
 		return r;
+	trace_print(&rt->trace);
 	if (!o->is_detached)
 		r = wait_and_delete(rt, o, &m, &before, e);
 	fd_close(m.pidfd);

@@ -174,9 +174,12 @@ static int dispatch(struct runtime *rt, struct global_args *g, int argc, char **
 	if (!rt->verb)
 		return verb_unknown(argv[0], e);
 	if (rt->verb->flags & VERB_ENTER) {
-		r = seal_self(whole_argv, e);
+		r = trace_pass_on(&rt->trace, e);
+		if (r == 0)
+			r = seal_self(whole_argv, e);
 		if (r < 0)
 			return r;
+		trace_sealed(&rt->trace);
 	}
 	return run_verb(rt, n, argv, e);
 }
@@ -201,10 +204,12 @@ int runtime_main(int argc, char **argv)
 	_cleanup_strv_ char **whole = strv_copy(argv);
 	int r;
 
+	trace_begin(&rt.trace);
 	fill_stdio();
 	signal(SIGPIPE, SIG_IGN);
 	log_setup(PROGRAM, LOG_INFO_, false);
 	r = whole ? dispatch(&rt, &g, argc, argv, whole, &e) : err_set(&e, ENOMEM, "out of memory");
+	trace_print(&rt.trace);
 	if (r < 0)
 		r = report(&rt, &g, &e);
 	opts_done(global_options, &g);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runtime.h"
+#include "trace.h"
 
 enum {
 	VERB_STOP = 1 << 0,  /* the first operand ends the options: what follows belongs to somebody else */
@@ -34,7 +35,7 @@ enum {
 /* What the verbs' option tables fill; zero at first. */
 struct create_opts {
 	char *bundle, *console_socket, *pid_file;
-	bool no_pivot, no_new_keyring;
+	bool no_pivot, no_new_keyring, traces;
 	int64_t preserve_fds;
 };
 struct run_opts {
@@ -44,7 +45,7 @@ struct run_opts {
 struct exec_opts {
 	char *process_file, *console_socket, *pid_file, *user, *cwd, *apparmor, *label, *cgroup;
 	char **env, **caps, **gids;
-	bool is_detached, has_tty, no_new_privs, ignore_paused;
+	bool is_detached, has_tty, no_new_privs, ignore_paused, traces;
 	int64_t preserve_fds;
 };
 struct list_opts {
@@ -82,6 +83,7 @@ struct runtime {
 	const struct verb *verb;
 	char **operands;
 	int n_operands;
+	struct trace trace;
 };
 struct verb {
 	const char *name, *operands;
