@@ -6,7 +6,7 @@
 
 enum cgroup_layout { CGROUP_NONE, CGROUP_V1, CGROUP_HYBRID, CGROUP_V2 };
 
-/* v1 hierarchies, by controller. Table order = enum order; see host.c. */
+/* v1 hierarchies, by controller. Table order = enum order; see host_cgroup.c. */
 enum cgroup_ctrl {
 	CG_CPU,
 	CG_CPUACCT,
@@ -43,8 +43,10 @@ struct host {
 	char os_name[65];       /* PRETTY_NAME of /etc/os-release */
 };
 
-/* Light: two reads (/proc/self/mountinfo, /proc/self/status) and what follows from them: fit for the fast path. */
+/* Light: a few statfs where the cgroups are in their usual places, else a reading of /proc/self/mountinfo: fit for the fast path. */
 int host_probe_cgroup(struct host *h, struct err *e);
+/* The same from mountinfo in any case: what the other must agree with. */
+int host_probe_cgroup_mounts(struct host *h, struct err *e);
 /* Everything else. */
 int host_probe(struct host *h, struct err *e);
 void host_done(struct host *h);

@@ -34,6 +34,23 @@ TEST(the_layout_is_what_is_mounted)
 	ok(!h.cgroup_v2);
 }
 
+TEST(the_usual_places_and_the_list_of_mounts_agree)
+{
+	struct host quick = { 0 }, whole = { 0 };
+	struct err e = { 0 };
+
+	is_int(host_probe_cgroup(&quick, &e), 0);
+	is_int(host_probe_cgroup_mounts(&whole, &e), 0);
+	is_int(quick.cgroup, whole.cgroup);
+	ok(quick.cgroup_v2_ctrls == whole.cgroup_v2_ctrls && quick.caps_bounding == whole.caps_bounding);
+	ok(streq0(quick.cgroup_v2, whole.cgroup_v2) || (!quick.cgroup_v2 && !whole.cgroup_v2));
+	for (int c = 0; c < CG_CTRL_COUNT; c++)
+		ok(!quick.cgroup_v1[c] == !whole.cgroup_v1[c] &&
+		   (!quick.cgroup_v1[c] || streq(quick.cgroup_v1[c], whole.cgroup_v1[c])));
+	host_done(&quick);
+	host_done(&whole);
+}
+
 TEST(swap_accounting_is_what_the_files_say)
 {
 	struct host h = { 0 };
