@@ -137,6 +137,6 @@ int target_make(int rootfd, const char *path, enum target_kind kind, bool strict
 		return err_set(e, ELOOP, "mount point %s: is a symbolic link", path);
 	if (S_ISDIR(st.st_mode) != (kind == TARGET_DIR))
 		return err_set(e, S_ISDIR(st.st_mode) ? EISDIR : ENOTDIR, "mount point %s: %s directory, but the source is %s",
-			       path, S_ISDIR(st.st_mode) ? "a" : "not a", S_ISDIR(st.st_mode) ? "a file" : "a directory");
+			       path, S_ISDIR(st.st_mode) ? "a" : "not a", S_ISDIR(st.st_mode) ? "none" : "one");
 	return TAKE_FD(fd);
 }
