@@ -252,6 +252,9 @@ int spec_check_process(const struct spec_process *p, const char *path, struct er
 	/* (uid_t)-1 means "leave it as it is" to setresuid(2). */
 	if (p->user.uid == UINT32_MAX || p->user.gid == UINT32_MAX)
 		return err_set(e, EINVAL, "%s.user: 4294967295 is not a user or group id", path);
+	for (size_t i = 0; i < p->user.n_additional_gids; i++)
+		if (p->user.additional_gids[i] == UINT32_MAX)
+			return err_set(e, EINVAL, "%s.user.additionalGids[%zu]: 4294967295 is not a group id", path, i);
 	/* proc(5): /proc/PID/oom_score_adj. */
 	if (p->oom_score_adj != SPEC_UNSET && (p->oom_score_adj < -1000 || p->oom_score_adj > 1000))
 		return err_set(e, EINVAL, "%s.oomScoreAdj: expected -1000 to 1000, found %lld", path,

@@ -106,13 +106,14 @@ class Runtime:
     def __init__(self, build: Path, where: Path):
         self.build, self.root = build, where / "root"
         self.program = build / "src/main/berth-runtime"
+        self.under = []  # a program that runs it, and its arguments
         self.busybox = where / "busybox"  # the bundles' are links to it
         shutil.copy("/bin/busybox", self.busybox)
         self.applets = """cat echo env false grep id kill ls mkdir mount ps pwd readlink rm sed seq sh sleep stat stty test touch
             true tty wc""".split()
 
     def argv(self, *args):
-        return [str(self.program), "--root", str(self.root), *map(str, args)]
+        return [*map(str, self.under), str(self.program), "--root", str(self.root), *map(str, args)]
 
     def popen(self, *args, **kw):
         kw = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **kw}
