@@ -35,13 +35,14 @@ enum {
 	FIELD_OMIT_EMPTY = 2, /* zero, false, empty lists, maps and objects are not written */
 	FIELD_HAS = 4,        /* scalars: .count_offset is that of a `bool has_x`, set by reading, asked by writing */
 	FIELD_STRICT = 8,     /* in the last row (.name = NULL): keys without a row are errors */
+	FIELD_NAMED = 16,     /* FIELD_CUSTOM with .table: an object of names, and the table is of each value */
 };
 struct field {
 	const char *name;
 	enum field_type type;
 	size_t offset;
 	unsigned flags;
-	const struct field *table; /* ends with .name = NULL */
+	const struct field *table; /* ends with .name = NULL; of a FIELD_CUSTOM only json_unknown asks */
 	size_t size, count_offset;
 	/* FIELD_CUSTOM. member is at .offset, so a row with offset 0 is given the whole struct. Either may be NULL. */
 	int (*parse)(struct json_object *v, void *member, const char *path, struct err *e);
@@ -56,6 +57,9 @@ int json_read(struct json_object *o, const struct field *table, void *obj, const
 /* Strings and lists that are NULL or have no items (FIELD_REQUIRED lists are then []), and FIELD_I64 of INT64_MIN, are
  * left out. NULL on ENOMEM. */
 struct json_object *json_write(const struct field *table, const void *obj);
+/* After json_read: appends the paths of keys without a row to *list, `max` at most. *ret_n: how many there are. 0 or -ENOMEM. A
+ * FIELD_CUSTOM is looked into where it has a table: of the object, or of each item of a list. */
+int json_unknown(struct json_object *o, const struct field *table, const char *path, size_t max, char ***list, size_t *ret_n);
 void json_free_fields(const struct field *table, void *obj);
 
 struct string_map {

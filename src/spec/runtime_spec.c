@@ -2,7 +2,7 @@
  *
  * The parts are spec_process.c, spec_mounts.c, spec_linux.c, spec_resources.c and spec_seccomp.c. Each part is a table
  * (which key fills which member) and a check (what a table can't say). Keys that no table has are ignored, as the
- * specification's section on extensibility demands; keys that the specification has and this build can't honour stand in
+ * specification's section on extensibility demands, with a warning; keys that the specification has and this build can't honour stand in
  * the tables as refused, because ignoring them would run something else than was asked for.
  *
  * Called by the monitor, the guest's init and the engine. */
@@ -83,7 +83,8 @@ static const struct field root_fields[] = {
 };
 /* Nested objects whose members are those of struct spec itself stand at offset 0. */
 static const struct field linux_fields[] = {
-	SPEC_ROW("namespaces", FIELD_CUSTOM, spec, ns, .parse = spec_ns_read, .print = spec_ns_print, .free = spec_ns_free),
+	SPEC_ROW("namespaces", FIELD_CUSTOM, spec, ns, 0, spec_ns_fields, .parse = spec_ns_read, .print = spec_ns_print,
+		 .free = spec_ns_free),
 	{ "timeOffsets", FIELD_OBJECT, 0, FIELD_OMIT_EMPTY, spec_time_fields },
 	SPEC_ARRAY("uidMappings", spec, uid_mappings, spec_idmap, spec_idmap_fields),
 	SPEC_ARRAY("gidMappings", spec, gid_mappings, spec_idmap, spec_idmap_fields),
@@ -98,15 +99,16 @@ static const struct field linux_fields[] = {
 	SPEC_ROW("mountLabel", FIELD_STRING, spec, mount_label),
 	SPEC_ROW("intelRdt", FIELD_OBJECT_PTR, spec, rdt, 0, spec_rdt_fields, sizeof(struct spec_rdt)),
 	SPEC_ROW("personality", FIELD_OBJECT_PTR, spec, personality, 0, spec_personality_fields, sizeof(struct spec_personality)),
-	{ "netDevices", FIELD_CUSTOM, 0, .parse = spec_net_devices_read, .print = spec_net_devices_print,
-	  .free = spec_net_devices_free },
+	{ "netDevices", FIELD_CUSTOM, 0, FIELD_NAMED, spec_net_device_fields, .parse = spec_net_devices_read,
+	  .print = spec_net_devices_print, .free = spec_net_devices_free },
 	SPEC_ROW("memoryPolicy", FIELD_OBJECT_PTR, spec, memory_policy, 0, spec_memory_policy_fields,
 		 sizeof(struct spec_memory_policy)),
 	{ NULL },
 };
 static const struct field spec_fields[] = {
 	SPEC_ROW("ociVersion", FIELD_STRING, spec, oci_version, FIELD_REQUIRED),
-	SPEC_ROW("process", FIELD_CUSTOM, spec, process, .parse = read_process, .print = print_process, .free = free_process),
+	SPEC_ROW("process", FIELD_CUSTOM, spec, process, 0, spec_process_fields, .parse = read_process, .print = print_process,
+		 .free = free_process),
 	{ "root", FIELD_OBJECT, 0, FIELD_REQUIRED, root_fields },
 	SPEC_ROW("hostname", FIELD_STRING, spec, hostname),
 	SPEC_ROW("domainname", FIELD_STRING, spec, domainname),
@@ -177,6 +179,8 @@ int spec_parse(const char *text, size_t len, struct spec *ret, struct err *e)
 		r = spec_mounts_from_root(&s, e);
 	if (r == 0)
 		r = check_spec(&s, e);
+	if (r == 0)
+		r = spec_warn_unknown(o, spec_fields, &s.process, e);
 	if (r < 0)
 		return err_push(e, r, "config.json");
 	*ret = s;

@@ -59,7 +59,8 @@ struct spec_process {
 	struct spec_io_priority *io_priority; /* NULL = as the runtime's */
 	struct spec_affinity exec_affinity;   /* of exec'd processes, never of the first */
 	/* What was read but can't be given, a sentence each, for whoever reads the document to print: the specification wants
-	 * warnings for capabilities without a meaning here, not errors. Never written. */
+	 * warnings for capabilities without a meaning here, not errors; and of properties that it does not have, anywhere in
+	 * the document. Never written. */
 	char **warnings;
 };
 /* config.json's id mapping. */

@@ -316,6 +316,68 @@ TEST(a_capability_without_a_meaning_is_a_warning)
 	spec_done(&s);
 }
 
+TEST(an_unknown_property_is_ignored_with_a_warning_that_names_its_path)
+{
+	static const char *const rows[][2] = {
+		{ TOP("\"foo\":{\"bar\":1}"), ".foo" },
+		{ TOP("\"annotations\":{\"foo\":\"1\"},\"hostnam\":null"), ".hostnam" },
+		{ TOP("\"linux\":{\"foo\":1}"), ".linux.foo" },
+		{ TOP("\"mounts\":[{\"destination\":\"/a\"},{\"destination\":\"/b\",\"opt\":[]}]"), ".mounts[1].opt" },
+		{ TOP("\"linux\":{\"namespaces\":[{\"type\":\"network\",\"foo\":1}]}"), ".linux.namespaces[0].foo" },
+		{ TOP("\"linux\":{\"namespaces\":[{\"type\":\"network\"}],\"netDevices\":{\"eth0\":{\"names\":\"x\"}}}"),
+		  ".linux.netDevices[\"eth0\"].names" },
+		{ TOP("\"linux\":{\"resources\":{\"rdma\":{\"mlx5\":{\"hca\":1}}}}"), ".linux.resources.rdma[\"mlx5\"].hca" },
+		{ TOP("\"linux\":{\"resources\":{\"memory\":{\"limits\":1}}}"), ".linux.resources.memory.limits" },
+		{ SECCOMP("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"comment\":\"\",\"names\":[\"a\"],\"action\":"
+			  "\"SCMP_ACT_LOG\"}]"),
+		  ".linux.seccomp.syscalls[0].comment" },
+		{ PROC("\"capabilities\":{\"bound\":[]}"), ".process.capabilities.bound" },
+		{ PROC("\"user\":{\"uid\":1,\"name\":\"x\"}"), ".process.user.name" },
+	};
+	_cleanup_free_ char *wanted = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct spec s;
+
+		is_int(parse(rows[i][0], &s), 0);
+		is_int(strv_len(s.process.warnings), 1);
+		free(wanted);
+		wanted = str_fmt("%s: unknown property, ignored", rows[i][1]);
+		is_str(s.process.warnings[0], wanted);
+		spec_done(&s);
+	}
+}
+
+TEST(many_unknown_properties_are_counted_not_listed)
+{
+	_cleanup_buf_ struct buf text = { 0 };
+	struct spec s;
+
+	buf_str(&text, "{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"rootfs\"}");
+	for (int i = 0; i < 1000; i++)
+		buf_fmt(&text, ",\"x%d\":0", i);
+	buf_str(&text, "}");
+	is_int(parse(text.data, &s), 0);
+	is_int(strv_len(s.process.warnings), 17);
+	is_str(s.process.warnings[15], ".x15: unknown property, ignored");
+	is_str(s.process.warnings[16], "984 more unknown properties, ignored");
+	spec_done(&s);
+}
+
+TEST(what_this_build_writes_has_no_property_unknown_to_it)
+{
+	struct spec s, again;
+	_cleanup_json_ struct json_object *o = NULL;
+
+	is_int(parse(FULL, &s), 0);
+	is_int(strv_len(s.process.warnings), 0);
+	o = spec_json(&s);
+	is_int(parse(json_object_to_json_string(o), &again), 0);
+	is_int(strv_len(again.process.warnings), 0);
+	spec_done(&s);
+	spec_done(&again);
+}
+
 TEST(a_relative_destination_is_below_the_root)
 {
 	struct spec s;

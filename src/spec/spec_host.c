@@ -7,7 +7,7 @@
 
 /* ---- netDevices: an object whose keys are the names of the host's devices ---- */
 
-static const struct field device_fields[] = {
+const struct field spec_net_device_fields[] = {
 	SPEC_ROW("name", FIELD_STRING, spec_net_device, name),
 	{ NULL },
 };
@@ -34,7 +34,7 @@ int spec_net_devices_read(struct json_object *v, void *member, const char *path,
 		char sub[96];
 
 		snprintf(sub, sizeof sub, "%s[\"%.40s\"]", path, key);
-		r = json_read(value, device_fields, d, sub, e);
+		r = json_read(value, spec_net_device_fields, d, sub, e);
 		if (r == 0 && !(d->host_name = strdup(key)))
 			r = err_set(e, ENOMEM, "%s: out of memory", path);
 		if (r < 0) {
@@ -52,7 +52,7 @@ struct json_object *spec_net_devices_print(const void *member)
 	struct json_object *o = s->n_net_devices > 0 ? json_object_new_object() : NULL;
 
 	for (size_t i = 0; o && i < s->n_net_devices; i++)
-		if (json_add(o, s->net_devices[i].host_name, json_write(device_fields, &s->net_devices[i])) < 0) {
+		if (json_add(o, s->net_devices[i].host_name, json_write(spec_net_device_fields, &s->net_devices[i])) < 0) {
 			json_object_put(o);
 			errno = ENOMEM;
 			return NULL;

@@ -12,7 +12,7 @@ static const char *const ns_names[NS_COUNT] = {
 struct ns_row {
 	char *type, *path;
 };
-static const struct field ns_fields[] = {
+const struct field spec_ns_fields[] = {
 	SPEC_ROW("type", FIELD_STRING, ns_row, type, FIELD_REQUIRED),
 	SPEC_ROW("path", FIELD_STRING, ns_row, path),
 	{ NULL },
@@ -21,7 +21,7 @@ static const struct field ns_fields[] = {
 static int read_one_ns(struct json_object *v, struct spec_namespaces *ns, struct ns_row *row, const char *path, struct err *e)
 {
 	size_t k = 0;
-	int r = json_read(v, ns_fields, row, path, e);
+	int r = json_read(v, spec_ns_fields, row, path, e);
 
 	if (r < 0)
 		return r;
@@ -52,7 +52,7 @@ int spec_ns_read(struct json_object *v, void *member, const char *path, struct e
 		char sub[96];
 		snprintf(sub, sizeof sub, "%s[%zu]", path, i);
 		int r = read_one_ns(json_object_array_get_idx(v, i), member, &row, sub, e);
-		json_free_fields(ns_fields, &row);
+		json_free_fields(spec_ns_fields, &row);
 		if (r < 0)
 			return r;
 	}

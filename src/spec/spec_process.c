@@ -142,6 +142,7 @@ static struct json_object *print_caps(const void *member)
 	return o;
 }
 
+/* The warnings too, though others than of capabilities come there later. */
 static void free_caps(void *member)
 {
 	struct spec_process *p = member;
@@ -163,6 +164,12 @@ static int refuse_command_line(struct json_object *v, void *member, const char *
 
 /* ---- tables ---- */
 
+static const struct field cap_fields[] = {
+	/* for json_unknown; read_caps reads them */
+	{ "bounding", FIELD_CUSTOM },  { "effective", FIELD_CUSTOM }, { "inheritable", FIELD_CUSTOM },
+	{ "permitted", FIELD_CUSTOM }, { "ambient", FIELD_CUSTOM },   { NULL },
+};
+_Static_assert(ARRAY_SIZE(cap_fields) == ARRAY_SIZE(cap_sets) + 1, "a row for each set");
 static const struct field console_fields[] = {
 	SPEC_ROW("height", FIELD_U32, spec_process, console_rows, FIELD_OMIT_EMPTY),
 	SPEC_ROW("width", FIELD_U32, spec_process, console_cols, FIELD_OMIT_EMPTY),
@@ -189,7 +196,7 @@ const struct field spec_process_fields[] = {
 	SPEC_ROW("args", FIELD_STRV, spec_process, args),
 	SPEC_ROW("env", FIELD_STRV, spec_process, env),
 	SPEC_ROW("cwd", FIELD_STRING, spec_process, cwd, FIELD_REQUIRED),
-	{ "capabilities", FIELD_CUSTOM, 0, .parse = read_caps, .print = print_caps, .free = free_caps },
+	{ "capabilities", FIELD_CUSTOM, 0, 0, cap_fields, .parse = read_caps, .print = print_caps, .free = free_caps },
 	SPEC_ARRAY("rlimits", spec_process, rlimits, spec_rlimit, rlimit_fields),
 	SPEC_ROW("noNewPrivileges", FIELD_BOOL, spec_process, no_new_privs, FIELD_OMIT_EMPTY),
 	SPEC_ROW("oomScoreAdj", FIELD_I64, spec_process, oom_score_adj),
@@ -262,6 +269,23 @@ int spec_check_process(const struct spec_process *p, const char *path, struct er
 	return spec_check_sched(p, path, e);
 }
 
+/* ---- what is ignored ---- */
+
+enum { UNKNOWN_MAX = 16 }; /* a document full of them must not fill a log */
+
+int spec_warn_unknown(struct json_object *o, const struct field *table, struct spec_process *p, struct err *e)
+{
+	_cleanup_strv_ char **paths = NULL;
+	size_t n;
+	int r = json_unknown(o, table, "", UNKNOWN_MAX, &paths, &n);
+
+	for (char **path = paths; path && *path && r == 0; path++)
+		r = strv_push_take(&p->warnings, str_fmt("%s: unknown property, ignored", *path));
+	if (r == 0 && n > UNKNOWN_MAX)
+		r = strv_push_take(&p->warnings, str_fmt("%zu more unknown properties, ignored", n - UNKNOWN_MAX));
+	return r < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
+}
+
 /* ---- alone ---- */
 
 void spec_process_init(struct spec_process *p) { *p = (struct spec_process){ .oom_score_adj = SPEC_UNSET }; }
@@ -277,6 +301,8 @@ int spec_process_parse(struct json_object *o, struct spec_process *ret, struct e
 	r = json_read(o, spec_process_fields, &p, "", e);
 	if (r == 0)
 		r = spec_check_process(&p, "", e);
+	if (r == 0)
+		r = spec_warn_unknown(o, spec_process_fields, &p, e);
 	if (r < 0)
 		return err_push(e, r, "process");
 	*ret = p;

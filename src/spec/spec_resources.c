@@ -197,7 +197,7 @@ const struct field spec_resources_fields[] = {
 	{ "blockIO", FIELD_OBJECT, 0, FIELD_OMIT_EMPTY, blkio_fields },
 	SPEC_ARRAY("hugepageLimits", spec_resources, hugepages, spec_hugepage, hugepage_fields),
 	{ "network", FIELD_OBJECT, 0, FIELD_OMIT_EMPTY, network_fields },
-	{ "rdma", FIELD_CUSTOM, 0, .parse = rdma_read, .print = rdma_print, .free = rdma_free },
+	{ "rdma", FIELD_CUSTOM, 0, FIELD_NAMED, rdma_fields, .parse = rdma_read, .print = rdma_print, .free = rdma_free },
 	SPEC_ROW("unified", FIELD_MAP, spec_resources, unified, FIELD_OMIT_EMPTY),
 	{ NULL },
 };

@@ -35,6 +35,8 @@ int spec_words_read(struct json_object *v, const struct spec_word *words, uint64
 struct json_object *spec_word_print(const struct spec_word *words, uint64_t value);
 struct json_object *spec_words_print(const struct spec_word *words, uint64_t value);
 
+extern const struct field spec_ns_fields[]; /* of an entry of linux.namespaces */
+extern const struct field spec_net_device_fields[];
 extern const struct field spec_process_fields[];   /* of struct spec_process */
 extern const struct field spec_idmap_fields[];     /* of struct spec_idmap */
 extern const struct field spec_mount_fields[];     /* of struct spec_mount */
@@ -68,5 +70,8 @@ int spec_check_sched(const struct spec_process *p, const char *path, struct err 
 int spec_check_idmaps(const struct spec_idmap *m, size_t n, const char *path, struct err *e);
 int spec_check_memory_policy(const struct spec_memory_policy *m, struct err *e);
 int spec_check_list(const char *list, const char *path, struct err *e); /* NULL is fine */
+/* A warning in p for each key of o, read by `table`, that has no row: "properties unknown to the runtime must be ignored"
+ * (config.md, Extensibility), but not in silence. */
+int spec_warn_unknown(struct json_object *o, const struct field *table, struct spec_process *p, struct err *e);
 /* Absolute path, or "PATH: expected an absolute path, found "x"". */
 int spec_check_absolute(const char *value, struct err *e, const char *path_fmt, ...) _printf_(3, 4);

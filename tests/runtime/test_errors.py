@@ -99,3 +99,18 @@ def test_an_id_is_taken_once(runtime, box, bundle):
 def test_preserved_descriptors_must_be_open(runtime, box, bundle):
     runtime.fails("create", "--preserve-fds", "20", "--bundle", bundle.where, box.name(), says="--preserve-fds")
     runtime.fails("create", "--preserve-fds", "-1", "--bundle", bundle.where, box.name(), says="--preserve-fds")
+
+
+def test_an_unknown_property_is_ignored_and_told(runtime, box, bundle, tmp_path):
+    bundle.config["linux"]["foo"] = {"bar": 1}
+    bundle.config["process"]["usr"] = 0
+    r = runtime("run", "--bundle", bundle.args("echo", "ran").where, box.name())
+    assert r.code == 0 and r.out == "ran\n"
+    told = [line.split("config.json: ", 1)[1] for line in r.err.splitlines()]
+    assert told == [f"warning: {p}: unknown property, ignored" for p in (".process.usr", ".linux.foo")], r
+    r = runtime("--log", tmp_path / "log", "run", "--bundle", bundle.where, box.name())
+    assert r.code == 0 and r.err == "" and ".linux.foo: unknown property" in (tmp_path / "log").read_text()
+    name = box.start(bundle.args("sleep", "1000"))
+    (tmp_path / "process.json").write_text('{"args": ["true"], "cwd": "/", "usr": 0}')
+    r = runtime("exec", "--process", tmp_path / "process.json", name)
+    assert r.code == 0 and "exec: warning: .usr: unknown property, ignored" in r.err
