@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 
 #define KILL_TIMEOUT_MS 10000
 #define LAST_FRAMES_MS  2000
