@@ -146,6 +146,27 @@ int file_unnamed(int dirfd, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+int file_replace_clean(int dirfd, const char *name, const void *p, size_t n, mode_t mode)
+{
+	_cleanup_fd_ int fd = openat(dirfd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	char path[FD_PATH_LEN];
+	int r;
+
+	/* Some file systems have no such files (overlayfs over a shared folder): a temporary one may then be left. */
+	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
+		return file_replace(dirfd, name, p, n, mode, false);
+	if (fd < 0)
+		return -errno;
+	r = fd_write_full(fd, p, n);
+	if (r == 0 && fchmod(fd, mode) < 0)
+		r = -errno;
+	/* A link can't replace. Who else makes the same name meanwhile is overtaken. */
+	while (r == 0 && linkat(AT_FDCWD, fd_path(fd, path), dirfd, name, AT_SYMLINK_FOLLOW) < 0)
+		if (errno != EEXIST || (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT))
+			r = -errno;
+	return r;
+}
+
 int file_write(int dirfd, const char *path, const char *s)
 {
 	_cleanup_fd_ int fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC);

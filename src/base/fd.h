@@ -39,6 +39,9 @@ int fd_read_all(int fd, size_t max, char **ret_data, size_t *ret_len);
 int file_read(int dirfd, const char *path, size_t max, char **ret_data, size_t *ret_len);
 /* Whole-file replacement that readers never see half: temp + (fsync where durable) + rename (+ fsync of dirfd). */
 int file_replace(int dirfd, const char *name, const void *p, size_t n, mode_t mode, bool durable);
+/* The same, with nothing left behind even where the caller is killed on the way: the file has no name until it is whole. Where
+ * there is one of that name already, readers may find none for a moment. Not durable. */
+int file_replace_clean(int dirfd, const char *name, const void *p, size_t n, mode_t mode);
 /* A file (0600, read and write) in the directory name of dirfd that no name leads to: O_TMPFILE, or where the file system has none
  * (overlayfs over a shared folder), one whose name is removed at once. -> fd or -errno. */
 int file_unnamed(int dirfd, const char *name);

@@ -18,9 +18,14 @@ int pidfd_open_(pid_t pid)
 
 int pidfd_kill(int pidfd, int sig) { return syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0) < 0 ? -errno : 0; }
 
-int pid_start_time(pid_t pid, uint64_t *ret_ticks)
+enum { STAT_MAX = 1024, FIELD_FLAGS = 9, FIELD_START = 22 };
+#define PF_FORKNOEXEC 0x40 /* include/linux/sched.h: forked, and no exec since */
+
+/* /proc/PID/stat from its third field on, the state: field 2, the name, may hold spaces and parentheses; everything behind its
+ * last ')' is numbers. proc_pid_stat(5) */
+static int read_stat(pid_t pid, char buf[STAT_MAX], char **ret_state)
 {
-	char path[32], stat[1024];
+	char path[32], *p;
 
 	if (pid <= 0)
 		return -EINVAL;
@@ -28,24 +33,52 @@ int pid_start_time(pid_t pid, uint64_t *ret_ticks)
 	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
-	ssize_t n = fd_read_full(fd, stat, sizeof(stat) - 1);
+	ssize_t n = fd_read_full(fd, buf, STAT_MAX - 1);
 	if (n < 0)
 		return (int)n;
-	stat[n] = '\0';
-	/* Field 2, the name, may hold spaces and parentheses; everything behind its last ')' is numbers. proc_pid_stat(5) */
-	char *p = strrchr(stat, ')');
-	if (!p)
+	buf[n] = '\0';
+	p = strrchr(buf, ')');
+	if (!p || p[1] != ' ')
 		return -EIO;
-	if (p[1] == ' ' && (p[2] == 'Z' || p[2] == 'X')) /* ended, merely not yet collected by its parent */
-		return -ESRCH;
-	for (int field = 2; field < 22; field++) {
-		p = strchr(p + 1, ' ');
+	*ret_state = p + 2;
+	return 0;
+}
+
+static int stat_number(char *state, int field, uint64_t *ret)
+{
+	char *p = state, *end;
+
+	for (int at = 3; at < field; at++, p++) {
+		p = strchr(p, ' ');
 		if (!p)
 			return -EIO;
 	}
-	char *end = strchr(++p, ' ');
+	end = strchr(p, ' ');
 	if (!end)
 		return -EIO;
 	*end = '\0';
-	return str_to_u64(p, ret_ticks);
+	return str_to_u64(p, ret);
+}
+
+int pid_start_time(pid_t pid, uint64_t *ret_ticks)
+{
+	char stat[STAT_MAX], *state;
+	int r = read_stat(pid, stat, &state);
+
+	if (r < 0)
+		return r;
+	if (*state == 'Z' || *state == 'X') /* ended, merely not yet collected by its parent */
+		return -ESRCH;
+	return stat_number(state, FIELD_START, ret_ticks);
+}
+
+int pid_has_execed(pid_t pid)
+{
+	char stat[STAT_MAX], *state;
+	uint64_t flags;
+	int r = read_stat(pid, stat, &state);
+
+	if (r == 0)
+		r = stat_number(state, FIELD_FLAGS, &flags);
+	return r < 0 ? r : !(flags & PF_FORKNOEXEC);
 }

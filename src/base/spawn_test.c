@@ -263,6 +263,27 @@ TEST(start_times_differ_between_processes_and_are_stable)
 	is_int(pid_start_time(1 << 30, &a), -ESRCH);
 }
 
+TEST(whether_a_program_was_executed_is_known_of_the_ended_too)
+{
+	pid_t forked = fork(), executed;
+	siginfo_t si;
+
+	if (forked == 0)
+		_exit(0);
+	executed = fork();
+	if (executed == 0) {
+		execl("/bin/true", "true", NULL);
+		_exit(127);
+	}
+	is_int(waitid(P_PID, (id_t)forked, &si, WEXITED | WNOWAIT), 0);
+	is_int(waitid(P_PID, (id_t)executed, &si, WEXITED | WNOWAIT), 0);
+	is_int(pid_has_execed(forked), 0);
+	is_int(pid_has_execed(executed), 1);
+	waitpid(forked, NULL, 0);
+	waitpid(executed, NULL, 0);
+	is_int(pid_has_execed(executed), -ESRCH);
+}
+
 TEST(signals_by_name_and_number)
 {
 	static const struct {
