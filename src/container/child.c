@@ -241,9 +241,11 @@ int child_session(struct setup *s, struct err *e)
 		return err_set(e, errno, "PR_SET_PDEATHSIG: %s", strerror(errno));
 	/* An ignored signal would stay ignored through exec. SIGKILL, SIGSTOP and glibc's own two answer EINVAL: fine. */
 	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
+		if (signal(sig, SIG_DFL) == SIG_ERR && errno != EINVAL)
+			return err_set(e, errno, "signal %d: %s", sig, strerror(errno));
 	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+		return err_set(e, errno, "unblock signals: %s", strerror(errno));
 	if (setsid() < 0)
 		return err_set(e, errno, "setsid: %s", strerror(errno));
 	umask(0);

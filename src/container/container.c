@@ -234,10 +234,20 @@ int container_create(const struct container_args *a, struct container **ret, str
 
 int container_release(struct container *c, struct err *e)
 {
-	int r = sync_send(c->sock, SYNC_KEPT, c->pid);
+	struct sync_report rep;
+	int fd, r = sync_send(c->sock, SYNC_KEPT, c->pid);
 
 	if (r < 0)
 		return died_early(c, e);
+	/* It may have died since it was ready: only its answer tells that it waits to be started. */
+	r = sync_next(c->sock, &rep, &fd, e);
+	if (r == 0)
+		return died_early(c, e);
+	if (r < 0)
+		return r;
+	fd_close(fd);
+	if (rep.kind != SYNC_WAITS)
+		return err_set(e, EPROTO, "report %u of the new process was not expected", rep.kind);
 	container_free(c);
 	return 0;
 }
@@ -286,7 +296,17 @@ int container_adopt(const struct container_args *a, const struct container_handl
 
 /* ---- start ---- */
 
-/* End of file means that exec has closed the child's end. */
+static int died_waiting(struct container *c, struct err *e)
+{
+	return c->is_adopted ? err_set(e, ESRCH,
+				       "container %s: its first process ended, or could not read the order, before it executed "
+				       "the program",
+				       c->id)
+			     : died_early(c, e);
+}
+
+/* End of file means that exec has closed the child's end, or else that the child is no more. Of one that somebody has collected
+ * already, nothing can be told: a program that ends at once is by far the likelier. */
 static int wait_exec(struct container *c, struct err *e)
 {
 	struct setup s = { .c = c, .args = &c->args, .table = create_steps };
@@ -306,7 +326,7 @@ static int wait_exec(struct container *c, struct err *e)
 		}
 		steps_trace(&s, &rep, STEP_START);
 	}
-	return r;
+	return r < 0 || pid_has_execed(c->pid) != 0 ? r : died_waiting(c, e);
 }
 
 int container_start(struct container *c, struct err *e)

@@ -79,6 +79,9 @@ static int wait_exec(struct setup *s, int *ret_console, struct err *e)
 			return -(rep.err.no > 0 ? rep.err.no : EIO);
 		}
 	}
+	/* The end of file may also be the child's: see container.c. */
+	if (r == 0 && pid_has_execed(s->exec_pid) == 0)
+		r = err_set(e, ECHILD, "exec: the new process was killed before it could execute the program");
 	return r;
 }
 

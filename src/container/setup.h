@@ -12,8 +12,8 @@
  *   container_start: START ------------------>   steps START: find the program, seccomp, execve
  *   <---- end of file (exec closed the socket) or FAILED + struct err
  *
- * With args.start_fd the caller says KEPT once it has recorded the pid (container_release) and may end; the child then accepts
- * on that socket, and the one who connects and says START (container_adopt, container_start) takes the caller's place.
+ * With args.start_fd the caller says KEPT once it has recorded the pid (container_release) and may end when the child has answered
+ * WAITS; the child then accepts on that socket, and the one who connects and says START (container_adopt, container_start) takes the caller's place.
  *
  * A namespace that must be entered before the first process is born in it (a joined pid, user or mount namespace, time offsets)
  * puts a short-lived stage process between the two, which clones the child as the caller's own (CLONE_PARENT).
@@ -124,6 +124,7 @@ enum sync_kind {
 	SYNC_BORN,       /* stage: pid of the child */
 	SYNC_HOOKS,      /* child: asks for the hooks of the runtime */
 	SYNC_READY,      /* child: all but START is done */
+	SYNC_WAITS,      /* child: the answer to KEPT */
 	SYNC_SECCOMP,    /* child: the filter is loaded; comes with the listener */
 	SYNC_EXEC,       /* child: about to exec; sent only for the times in it */
 	SYNC_FAILED,     /* child: err says why; it exits now */

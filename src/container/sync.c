@@ -2,6 +2,7 @@
  * message is whole or absent and the end of either side is seen as end of file. The parent sends struct sync_word, the child
  * struct sync_report. Called by container.c, exec.c and the steps. */
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "setup.h"
@@ -84,7 +85,7 @@ int sync_wait(struct setup *s, enum sync_kind kind, struct err *e)
 	return r;
 }
 
-enum { START_WORD_S = 10 };
+enum { START_WORD_S = 10, START_NAP_MS = 5, START_TRIES = 1000 };
 
 /* One who has connected: 1 = it said START, and is the other side from now on; 0 = it said nothing of use. */
 static int take_start(struct setup *s, int conn)
@@ -107,15 +108,26 @@ static int take_start(struct setup *s, int conn)
 	return 1;
 }
 
+/* The host may be short of memory or descriptors for a moment: nobody would learn of a failure here, so it takes its time. */
+static bool is_passing(int no)
+{
+	return no == EINTR || no == ECONNABORTED || no == ENOMEM || no == ENOBUFS || no == ENFILE || no == EMFILE || no == EPERM;
+}
+
 int sync_wait_start(struct setup *s, struct err *e)
 {
-	int r = sync_wait(s, SYNC_KEPT, e);
+	const struct timespec nap = { .tv_nsec = START_NAP_MS * 1000L * 1000 };
+	int tries = 0, r = sync_wait(s, SYNC_KEPT, e);
 
+	if (r == 0)
+		r = sync_report(s, s->sock, SYNC_WAITS, 0, NULL, -1);
 	while (r == 0) {
 		int conn = accept4(s->args->start_fd, NULL, NULL, SOCK_CLOEXEC);
 
-		if (conn < 0 && (errno == EINTR || errno == ECONNABORTED))
+		if (conn < 0 && is_passing(errno) && tries++ < START_TRIES) {
+			nanosleep(&nap, NULL);
 			continue;
+		}
 		if (conn < 0)
 			return err_set(e, errno, "waiting to be started: %s", strerror(errno));
 		if (take_start(s, conn))
