@@ -194,6 +194,10 @@ int cgroup_create(const struct host *h, const char *path, const struct spec_reso
 		x = cgroup_apply_devices(cg, r, true, e);
 	if (x < 0) {
 		struct err ignored = { 0 }; /* the first error is the one to report */
+		/* Made, and then could not be opened: cgroup_remove takes such a place for one that is not there. */
+		for (size_t i = 0; i < cg->n_places; i++)
+			if (cg->places[i].fd < 0)
+				rmdir(cg->places[i].dir);
 		(void)cgroup_remove(cg, &ignored);
 		return x;
 	}

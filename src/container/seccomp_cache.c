@@ -159,7 +159,7 @@ static int cache_write(int dirfd, const char *key, const struct seccomp_prog *p)
 	checksum(p->filters, n, h.sha256);
 	buf_add(&b, &h, sizeof h);
 	buf_add(&b, p->filters, n);
-	return b.failed ? -ENOMEM : file_replace(dirfd, key, b.data, b.len, 0600, false);
+	return b.failed ? -ENOMEM : file_replace_clean(dirfd, key, b.data, b.len, 0600);
 }
 
 static int cache_open(const char *dir, int *ret_fd, struct err *e)

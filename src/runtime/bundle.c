@@ -69,7 +69,7 @@ int bundle_place_cgroup(struct bundle *b, const char *id, struct err *e)
 	_cleanup_buf_ struct buf path = { 0 };
 
 	if (!given || !*given) {
-		buf_fmt(&path, "/berth/%s", id);
+		buf_fmt(&path, "/berth-%s", id); /* no parent of its own: nobody could tell when to remove it */
 	} else {
 		/* "a//b" is "a/b"; ".." is left in, for cgroup_create to refuse. */
 		for (const char *p = given; *p;) {
@@ -146,7 +146,7 @@ static int replace_at(const char *path, const char *text)
 	if (!dir)
 		return -ENOMEM;
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : file_replace(fd, slash ? slash + 1 : path, text, strlen(text), 0644, false);
+	return fd < 0 ? -errno : file_replace_clean(fd, slash ? slash + 1 : path, text, strlen(text), 0644);
 }
 
 int pid_file_write(const char *path, pid_t pid, struct err *e)

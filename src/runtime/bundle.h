@@ -17,14 +17,14 @@ void bundle_done(struct bundle *b);
 /* DIRFD/config.json and this host. ret is filled by degrees: bundle_done it also after an error. */
 int bundle_load(int dirfd, struct bundle *ret, struct err *e);
 int bundle_seccomp(const struct runtime *rt, struct bundle *b, struct err *e);
-/* Where the container's cgroup is to be: config.json's linux.cgroupsPath made absolute, or /berth/ID. */
+/* Where the container's cgroup is to be: config.json's linux.cgroupsPath made absolute, or /berth-ID. */
 int bundle_place_cgroup(struct bundle *b, const char *id, struct err *e);
 /* A recorded container as container/ sees it: its saved config.json, its process. start_fd: see container_handle. */
 int bundle_adopt(const struct held *h, struct bundle *b, int start_fd, struct container **ret, struct err *e);
 /* The caller's 3 .. 3+n-1 are there and meant to be inherited. n: --preserve-fds; with what systemd's socket activation
  * ($LISTEN_FDS) passes, for which env gets its variables. *ret_n: the sum. */
 int preserve_fds(int64_t n, char ***env, unsigned *ret_n, struct err *e);
-/* Replaced as a whole, so that a reader finds the number or nothing. path NULL = none is wanted. */
+/* Made as a whole, so that a reader finds the number or nothing, and who is killed on the way leaves nothing else. path NULL = none is wanted. */
 int pid_file_write(const char *path, pid_t pid, struct err *e);
 /* Sends the master to whoever listens at path, with its name as the message, as runc's callers expect. Closes it. */
 int console_send(const char *path, int master, struct err *e);
