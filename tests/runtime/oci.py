@@ -198,7 +198,7 @@ class Box:
                 assert p.returncode == 0, p.stderr.read()
             reap_any(pids)
             assert not (self.rt.root / name).exists(), f"{name} left its record"
-            assert not cgroups_of(f"/berth/{name}"), f"{name} left its cgroup"
+            assert not cgroups_of(f"/berth-{name}"), f"{name} left its cgroup"
 
 
 class ConsoleSocket:

@@ -254,7 +254,7 @@ def test_the_cgroup_is_where_the_bundle_says_and_goes_with_the_container(runtime
 def test_a_cgroup_with_somebody_elses_processes_is_refused(runtime, box, bundle):
     first = box.start(bundle)
     other = box.bundle()
-    other.config["linux"]["cgroupsPath"] = f"/berth/{first}"
+    other.config["linux"]["cgroupsPath"] = f"/berth-{first}"
     runtime.fails("create", "--bundle", other.save().where, box.name(), says="cgroup is not empty")
     assert runtime.status(first) == "running"
 

@@ -1,0 +1,249 @@
+"""The commands of berth-runtime under faults: what each needs beforehand, what may be said of it once it says that it has
+succeeded, and how it is cleaned up after."""
+
+import json
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+import sandbox
+
+STATUS = re.compile(r"^(Uid|Gid|Groups|NoNewPrivs|Seccomp|Cap\w+|Sig(Blk|Ign)|Umask|Threads):.*$", re.M)
+KNOBS = """memory.limit_in_bytes memory.max pids.max cpu.shares cpu.weight devices.list cgroup.procs""".split()
+FILES = ["mountinfo", "limits", "status", "cgroup", "oom_score_adj"]
+SECCOMP = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+           "syscalls": [{"names": ["personality", "acct"], "action": "SCMP_ACT_ERRNO"}]}
+
+
+class Unready(Exception):
+    """What has to be there before the fault could not be made: a matter of the test, or of a fault before that."""
+
+
+class Oci:
+    """One worker's berth-runtime, bundles and containers."""
+
+    program_name = "berth-runtime"
+
+    def __init__(self, build: Path, box: sandbox.Sandbox):
+        self.program, self.box, self.n = str(build / "src/main/berth-runtime"), box, 0
+        self.root = box.where / "root"
+        self.baseline = {}
+
+    def argv(self, *args):
+        return [self.program, "--root", str(self.root), *args]
+
+    def run(self, *args, **kw):
+        return sandbox.run(self.argv(*args), **kw)
+
+    def ok(self, *args):
+        done = self.run(*args)
+        if done.code != 0:
+            raise Unready(str(done))
+        return done.out
+
+    def make(self):
+        self.root.mkdir()
+        os.makedirs("/run/berth/seccomp", exist_ok=True)
+        self.hold, self.show = self.bundle("hold", ["sleep", "1000"]), self.bundle("show", ["cat", *[f"/proc/self/{f}" for f in FILES]])
+
+    def bundle(self, name, args):
+        where = self.box.where / name
+        for d in ("bin", "etc", "proc", "sys", "dev", "tmp"):
+            (where / "rootfs" / d).mkdir(parents=True)
+        shutil.copy("/bin/busybox", where / "rootfs/bin/busybox")
+        for applet in ("cat", "sleep", "true"):
+            (where / "rootfs/bin" / applet).symlink_to("busybox")
+        (where / "rootfs/etc/passwd").write_text("root:x:0:0:root:/:/bin/sh\n")
+        self.ok("spec", "--bundle", str(where))
+        config = json.loads((where / "config.json").read_text())
+        config["process"].update(terminal=False, args=args, noNewPrivileges=True)
+        config["root"]["readonly"] = False
+        config["linux"]["resources"].update(memory={"limit": 64 << 20}, pids={"limit": 50}, cpu={"shares": 512})
+        config["linux"]["seccomp"] = SECCOMP
+        (where / "config.json").write_text(json.dumps(config))
+        return str(where)
+
+    # One point: a new id, so that what the last one left is not taken for this one's.
+    def begin(self):
+        self.n += 1
+        self.id = f"f{self.n}"
+        for f in Path("/run/berth/seccomp").iterdir():
+            f.unlink()
+
+    def clean(self):
+        """The commands that have to put everything right."""
+        done = self.run("delete", "--force", self.id)
+        return [] if done.code == 0 else [f"delete --force fails: {done}"]
+
+    @staticmethod
+    def may_stay(path):
+        """A compiled filter, kept for the next container: whole or not there."""
+        return re.fullmatch("/run/berth/seccomp/[0-9a-f]+", path)
+
+    def state(self):
+        done = self.run("state", self.id)
+        return json.loads(done.out) if done.code == 0 else {"status": "none", "pid": 0}
+
+    def has_failed_well(self, done):
+        """Complaints about a command that did not succeed."""
+        if done.code is None:
+            return ["hangs"]
+        if done.code < 0 or 128 < done.code < 160:
+            return [] if done.code in (-9, 137) else [f"crashed: {done}"]
+        last = done.err.strip().split("\n")[-1].removeprefix(self.program_name + ": ")
+        return [] if re.search(r"\w+\W+\w+", last) and last != "out of memory" else [f"says nothing of use: {done}"]
+
+    # ---- looking at a container ----
+
+    def tidy(self, text):
+        kept = []
+        for line in text.replace(self.id, "ID").splitlines():
+            if " - " in line and line[0].isdigit():
+                left, right = line.split(" - ")
+                if left.split()[3:5] == ["/" + left.split()[4].removeprefix("/dev/")] + left.split()[4:5] or left.split()[3] == "/null":
+                    continue  # where no device can be made the host's is bound, which is as good
+                kept.append(" ".join(left.split()[3:6]) + " " + right)
+            elif not re.match(r"^\w+:\t", line) or STATUS.match(line):
+                kept.append(re.sub(r"^(Max pending signals|Max processes).*", r"\1", line))
+        return kept
+
+    def knobs(self):
+        found = {}
+        for point, _, _ in self.box.cgroups:
+            d = point / f"berth-{self.id}"
+            for f in KNOBS:
+                if (d / f).exists():
+                    text = (d / f).read_text()
+                    found[f"{point.name}/{f}"] = len(text.split()) if f == "cgroup.procs" else text
+        return found
+
+    def look(self):
+        """Everything about the running container that a fault might have left out."""
+        pid = self.state()["pid"]
+        for _ in range(400):
+            if os.readlink(f"/proc/{pid}/exe").endswith("busybox"):
+                break
+            time.sleep(0.005)
+        text = "".join(Path(f"/proc/{pid}/{f}").read_text() for f in FILES)
+        return {"proc": self.tidy(text), "knobs": self.knobs(), "dev": sorted(os.listdir(f"/proc/{pid}/root/dev"))}
+
+    def same(self, kind, now):
+        was = self.baseline.setdefault(kind, now)
+        if was == now:
+            return []
+        return [f"not as asked: {key}: {sorted(map(str, ours(was[key], now[key])))[:6]}" for key in was if was[key] != now[key]]
+
+
+def ours(a, b):
+    if isinstance(a, dict):
+        return {k: (a.get(k), b.get(k)) for k in {*a, *b} if a.get(k) != b.get(k)}.items()
+    return [f"-{x}" for x in a if x not in b] + [f"+{x}" for x in b if x not in a]
+
+
+class Create:
+    name = "create"
+    # Points at which all that the command has to see to is done, though it may not have ended: here the process waits to be started.
+    beyond = ("0.1:accept4:1:kill",)
+
+
+    def before(self, o):
+        pass
+
+    def argv(self, o):
+        return o.argv("create", "--bundle", o.hold, "--pid-file", str(o.box.where / "pid"), o.id)
+
+    def check(self, o, done):
+        st = o.state()
+        if st["status"] != "created":
+            return [f"exit 0, but it is {st['status']}"]
+        if (o.box.where / "pid").read_text() != str(st["pid"]):
+            return ["the pid file is wrong"]
+        begun = o.run("start", o.id)
+        if begun.code != 0:
+            return [f"exit 0, but it can't be started: {begun}"]
+        return o.same("hold", o.look())
+
+    def after(self, o):
+        (o.box.where / "pid").unlink(missing_ok=True)
+
+
+class Start(Create):
+    name, beyond = "start", ()
+
+    def before(self, o):
+        o.ok("create", "--bundle", o.hold, o.id)
+
+    def argv(self, o):
+        return o.argv("start", o.id)
+
+    def check(self, o, done):
+        st = o.state()["status"]
+        return o.same("hold", o.look()) if st == "running" else [f"exit 0, but it is {st}"]
+
+
+class Exec(Create):
+    name, beyond = "exec", ()
+
+    def before(self, o):
+        o.ok("run", "--detach", "--bundle", o.hold, o.id)
+
+    def argv(self, o):
+        return o.argv("exec", o.id, "cat", *[f"/proc/self/{f}" for f in FILES])
+
+    def check(self, o, done):
+        st = o.state()["status"]
+        return o.same("exec", {"out": o.tidy(done.out)}) if st == "running" else [f"exit 0, but the container is {st}"]
+
+
+class ExecDetached(Exec):
+    name = "exec-detach"
+
+    def argv(self, o):
+        return o.argv("exec", "--detach", "--pid-file", str(o.box.where / "pid"), o.id, "sleep", "1000")
+
+    def check(self, o, done):
+        pid = (o.box.where / "pid").read_text()
+        procs = "".join((p / f"berth-{o.id}" / "cgroup.procs").read_text() for p, _, _ in o.box.cgroups
+                        if (p / f"berth-{o.id}").is_dir()).split()
+        return [] if pid in procs else ["exit 0, but the process is not there"]
+
+
+class Delete(Create):
+    name, beyond = "delete", ()
+
+    def before(self, o):
+        o.ok("run", "--detach", "--bundle", o.hold, o.id)
+
+    def argv(self, o):
+        return o.argv("delete", "--force", o.id)
+
+    def check(self, o, done):
+        left = o.left()
+        return [f"exit 0, but there is left: {left}"] if left else []
+
+
+class Run(Create):
+    name, beyond = "run", ()
+
+    def argv(self, o):
+        return o.argv("run", "--bundle", o.show, o.id)
+
+    def check(self, o, done):
+        left = o.left()
+        if left:
+            return [f"exit 0, but there is left: {left}"]
+        return o.same("run", {"out": o.tidy(done.out)})
+
+
+class RunDetached(Create):
+    name, beyond = "run-detach", ()
+
+    def argv(self, o):
+        return o.argv("run", "--detach", "--bundle", o.hold, "--pid-file", str(o.box.where / "pid"), o.id)
+
+    check = Start.check
+
+
+COMMANDS = [Create(), Start(), Exec(), ExecDetached(), Delete(), Run(), RunDetached()]

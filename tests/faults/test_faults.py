@@ -1,0 +1,38 @@
+"""What withstands which fault, as claims; each names the points that show it. The last ones try points of all commands by chance:
+`sweep` does all of them, by hand."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+SAMPLE = {"create": 350, "start": 150, "exec": 250, "exec-detach": 250, "delete": 150, "run": 350, "run-detach": 350}
+
+
+def sweep(*args):
+    done = subprocess.run([sys.executable, str(HERE / "sweep"), *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True)
+    assert done.returncode == 0, f"{' '.join(map(str, args))}\n{done.stdout[-6000:]}"
+
+
+def test_F01_who_is_killed_while_it_writes_a_file_leaves_no_half_one():
+    sweep("--command", "create", "--pick", "^0:(openat|write|fchmod|linkat|renameat):.*:kill$")
+
+
+def test_F15_a_cgroup_that_was_made_but_can_not_be_opened_is_removed():
+    sweep("--command", "create", "--pick", "^0:(mkdir|openat):.*:EMFILE$")
+
+
+def test_F01_a_process_killed_before_its_program_runs_is_no_success():
+    sweep("--command", "exec-detach", "--pick", r"^0\.1\.1:.*:kill$")
+
+
+def test_F01_F15_create_succeeds_only_when_somebody_waits_to_be_started():
+    sweep("--command", "create", "--pick", r"^0\.1:(recvmsg|sendmsg|accept4):")
+
+
+@pytest.mark.parametrize("command", SAMPLE)
+def test_F01_F08_no_fault_leaves_anything_behind_or_passes_for_success(command):
+    sweep("--command", command, "--sample", SAMPLE[command])
