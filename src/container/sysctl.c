@@ -34,12 +34,24 @@ bool sysctl_is_allowed(const struct setup *s, const char *key)
 	return false;
 }
 
+/* sysctl(8) takes "net/ipv4/conf/eth0.1/forwarding" too: where the first separator is a slash the two have changed places. */
+static char *with_dots(const char *key)
+{
+	char *s = strdup(key), *sep = s ? strpbrk(s, "./") : NULL;
+
+	if (!sep || *sep == '.')
+		return s;
+	for (; *sep; sep++)
+		if (*sep == '.' || *sep == '/')
+			*sep = *sep == '.' ? '/' : '.';
+	return s;
+}
+
 /* "net.ipv4.ip_forward" -> "sys/net/ipv4/ip_forward"; a '/' in the key stands for a '.' in a name (an interface "eth0.1"),
  * as sysctl(8) has it. A key is letters, digits and "_-:" between separators: no "..", no empty part. */
 static int key_to_path(const char *key, char *path, size_t n)
 {
 	size_t len = (size_t)snprintf(path, n, "sys/%s", key);
-	bool first_slash = strchr(key, '/') && (!strchr(key, '.') || strchr(key, '/') < strchr(key, '.'));
 
 	if (len >= n)
 		return -ENAMETOOLONG;
@@ -51,7 +63,7 @@ static int key_to_path(const char *key, char *path, size_t n)
 		if (!is_sep && !(*p >= 'a' && *p <= 'z') && !(*p >= 'A' && *p <= 'Z') && !(*p >= '0' && *p <= '9') &&
 		    !strchr("_-:", *p))
 			return -EINVAL;
-		if (is_sep && !first_slash)
+		if (is_sep)
 			*p = *p == '.' ? '/' : '.';
 	}
 	return strstr(path, "/../") || strstr(path, "/./") || strstr(path, "//") ? -EINVAL : 0;
@@ -59,12 +71,13 @@ static int key_to_path(const char *key, char *path, size_t n)
 
 static int set_one(struct setup *s, const char *key, const char *value, struct err *e)
 {
+	_cleanup_free_ char *dotted = with_dots(key);
 	char path[256];
-	int r = key_to_path(key, path, sizeof(path));
+	int r = dotted ? key_to_path(dotted, path, sizeof(path)) : -ENOMEM;
 
 	if (r < 0)
 		return err_set(e, -r, "\"%s\" is not the name of a sysctl", key);
-	if (!sysctl_is_allowed(s, key))
+	if (!sysctl_is_allowed(s, dotted))
 		return err_set(e, EPERM,
 			       "%s is not the container's own: only sysctls of namespaces that it does not share with the host "
 			       "can be set",
