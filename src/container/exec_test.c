@@ -63,6 +63,57 @@ static int do_exec(struct running *r)
 	return status_to_exit(status);
 }
 
+static long count_mounts(void)
+{
+	_cleanup_free_ char *text = NULL;
+	long n = 0;
+
+	is_int(file_read(AT_FDCWD, "/proc/self/mountinfo", 1u << 20, &text, NULL), 0);
+	for (const char *p = text; *p; p++)
+		n += *p == '\n';
+	return n;
+}
+
+/* Makes dir show all of the host's tree, and goes there. */
+static void enter_chroot(const char *dir)
+{
+	ok(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0);
+	ok(mount("/", dir, NULL, MS_BIND | MS_REC, NULL) == 0 && chroot(dir) == 0 && chdir("/") == 0);
+}
+
+TEST(exec_enters_the_container_also_where_its_maker_is_in_a_chroot)
+{
+	struct running r = { .c = NULL };
+	char dir[] = "/tmp/berth-chroot.XXXXXX";
+	long mounts = count_mounts();
+	int status;
+	pid_t pid;
+
+	fixture_init(&r.f); /* skips where this can't be done */
+	fixture_done(&r.f);
+	ok(mkdtemp(dir) != NULL);
+	pid = fork();
+	if (pid == 0) {
+		enter_chroot(dir);
+		fixture_init(&r.f);
+		up(&r);
+		is_int(EXEC(&r, "sh", "-c", "ls -A / | wc -l; ls -A /.. | wc -l; cd /; ls -A .. | wc -l"), 0);
+		is_str(r.out, "6\n6\n6\n");
+		/* Nothing of the host's tree is left in the namespace. */
+		is_int(EXEC(&r, "sh", "-c",
+			    "cd /proc/self; grep -c '^[0-9]* [0-9]* [0-9:]* [^ ]* / ' mountinfo; grep -c /berth-chroot "
+			    "mountinfo"),
+		       1);
+		is_str(r.out, "1\n0\n");
+		down(&r);
+		_exit(0);
+	}
+	ok(waitpid(pid, &status, 0) == pid);
+	is_int(status, 0);
+	is_int(count_mounts(), mounts);
+	is_int(rmdir(dir), 0);
+}
+
 TEST(exec_runs_in_the_containers_namespaces)
 {
 	struct running r = { .c = NULL };

@@ -82,16 +82,6 @@ int rootfs_attach(struct setup *s, struct err *e)
 	return 0;
 }
 
-static int mount_id(int fd, uint64_t *ret)
-{
-	struct statx st;
-
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
-		return -errno;
-	*ret = st.stx_mnt_id;
-	return 0;
-}
-
 /* After pivot_root(".", ".") the old root lies on top of the new one, with whatever lay on top of that. "/" does not see it,
  * but ".." from a directory of the root does: it would be the way out. So what lies there is detached until "/.." is the new
  * root itself. */
@@ -99,12 +89,12 @@ static int detach_old(struct setup *s, struct err *e)
 {
 	enum { STACKED_MAX = 64 };
 	uint64_t root = 0, top = 0;
-	int r = mount_id(s->rootfd, &root);
+	int r = mount_id(s->rootfd, "", &root);
 
 	for (int i = 0; r == 0 && i < STACKED_MAX; i++) {
 		_cleanup_fd_ int fd = open("/..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-		r = fd < 0 ? -errno : mount_id(fd, &top);
+		r = fd < 0 ? -errno : mount_id(fd, "", &top);
 		if (r == 0 && top == root)
 			return 0;
 		if (r == 0 && umount2("/..", MNT_DETACH) < 0)
@@ -132,6 +122,9 @@ int rootfs_pivot(struct setup *s, struct err *e)
 	r = s->spec->root_readonly ? mount_attrs(s->rootfd, false, MOUNT_ATTR_RDONLY, 0, 0) : 0;
 	if (r < 0)
 		return err_set(e, -r, "read-only root: %s", strerror(-r));
+	r = chroot_leave(s, e);
+	if (r < 0)
+		return r;
 	if (fchdir(s->rootfd) < 0)
 		return err_set(e, errno, "enter the root: %s", strerror(errno));
 	if (ns_mount_is_anothers(s))

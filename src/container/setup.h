@@ -76,12 +76,13 @@ struct setup {
 
 	struct spec_user user; /* as resolved; see user.c */
 	char *home;
-	struct spec_caps caps; /* the final sets */
-	char **env;            /* the process's, completed */
-	char *program;         /* path to exec, found in the container */
-	bool has_joined;       /* it is in its cgroups */
-	bool has_selinux;      /* labels mean something here */
-	bool cwd_pending;      /* cwd could not be entered as root: once more as the user */
+	struct spec_caps caps;             /* the final sets */
+	char **env;                        /* the process's, completed */
+	char *program;                     /* path to exec, found in the container */
+	bool has_joined;                   /* it is in its cgroups */
+	bool may_be_chrooted, is_chrooted; /* see chroot.c */
+	bool has_selinux;                  /* labels mean something here */
+	bool cwd_pending;                  /* cwd could not be entered as root: once more as the user */
 
 	pid_t exec_pid;             /* parent: the exec'd process */
 	pid_t own_pid;              /* child: what the parent calls it */
@@ -201,6 +202,13 @@ int procfs_write(const struct setup *s, const char *path, const char *text);
 /* Parent: /proc/PID/name of this process's own /proc, verified to be a procfs. */
 int procfs_write_pid(pid_t pid, const char *name, const char *text);
 bool fd_is_procfs(int fd);
+
+/* ---- chroot.c ---- */
+int chroot_suspect(struct setup *s, struct err *e); /* parent */
+int chroot_find(struct setup *s, struct err *e);
+int chroot_leave(struct setup *s, struct err *e);
+/* Of the mount at dirfd/path; path "" = dirfd's own. */
+int mount_id(int dirfd, const char *path, uint64_t *ret);
 
 /* ---- rootfs.c ---- */
 int rootfs_make(struct setup *s, struct err *e); /* parent */

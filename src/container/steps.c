@@ -8,6 +8,7 @@ const struct step create_steps[] = {
 	{ "security modules", STEP_BEFORE, lsm_check },
 	{ "capabilities", STEP_BEFORE, caps_check },
 	{ "namespaces to join", STEP_BEFORE, ns_open },
+	{ "chroot", STEP_BEFORE, chroot_suspect },
 	{ "mapped binds", STEP_BEFORE, mounts_open_mapped }, /* the child may have no right to */
 	{ "cgroup", STEP_BEFORE, cgroup_make_early },
 	/* --- clone3: from here on parent and child work side by side --- */
@@ -30,6 +31,7 @@ const struct step create_steps[] = {
 	{ "network devices", STEP_CHILD, net_devices_wait }, /* before their sysctls */
 	{ "sysctl", STEP_CHILD, sysctl_apply },
 	{ "shared binds", STEP_CHILD, mounts_open_shared }, /* while they still are in the host's peer groups */
+	{ "chroot", STEP_CHILD, chroot_find },              /* before anything is mounted that must keep its propagation */
 	{ "private", STEP_CHILD, mounts_private },
 	{ "file store", STEP_CHILD, files_store }, /* before the new root covers the old one */
 	{ "root", STEP_CHILD, rootfs_attach },
