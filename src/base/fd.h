@@ -61,6 +61,7 @@ ssize_t sock_recv_fds(int sock, void *p, size_t n, int *ret_fds, size_t *n_fds);
 /* unix stream sockets by dirfd + name (goes through /proc/self/fd, so the 108-byte limit never bites). */
 int sock_unix_listen(int dirfd, const char *name, mode_t mode);
 int sock_unix_connect(int dirfd, const char *name);
-/* The same for another type: SOCK_SEQPACKET, whose messages are whole or absent. */
+/* The same for another type: SOCK_SEQPACKET, whose messages are whole or absent; SOCK_DGRAM, which is bound and has nothing to
+ * accept. */
 int sock_unix_listen_as(int type, int dirfd, const char *name, mode_t mode);
 int sock_unix_connect_as(int type, int dirfd, const char *name);

@@ -119,7 +119,7 @@ int sock_unix_listen_as(int type, int dirfd, const char *name, mode_t mode)
 	/* Before bind, fchmod sets the mode that the file is born with (less the umask): there is no moment of a wider one. */
 	if (fchmod(fd, mode) < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
 		return -errno;
-	if (listen(fd, 64) < 0) {
+	if (type != SOCK_DGRAM && listen(fd, 64) < 0) {
 		r = -errno;
 		unlinkat(dirfd, name, 0);
 		return r;

@@ -114,10 +114,20 @@ static unsigned listen_fds(void)
 	return (unsigned)count;
 }
 
+/* The process is the container's first, whatever it is called outside. */
+static int pass_listen_env(unsigned n, char ***env)
+{
+	const char *names = getenv("LISTEN_FDNAMES");
+	_cleanup_free_ char *count = str_fmt("LISTEN_FDS=%u", n), *named = names ? str_fmt("LISTEN_FDNAMES=%s", names) : NULL;
+
+	if (!count || (names && !named) || env_set(env, count) < 0 || (named && env_set(env, named) < 0))
+		return -ENOMEM;
+	return env_set(env, "LISTEN_PID=1");
+}
+
 int preserve_fds(int64_t n, char ***env, unsigned *ret_n, struct err *e)
 {
 	unsigned listening = listen_fds();
-	char row[32];
 
 	if (n < 0 || n > 1024)
 		return err_set(e, EINVAL, "--preserve-fds: %lld is not a number from 0 to 1024", (long long)n);
@@ -128,11 +138,8 @@ int preserve_fds(int64_t n, char ***env, unsigned *ret_n, struct err *e)
 		if (flags < 0 || flags & FD_CLOEXEC)
 			return err_set(e, EBADF, "--preserve-fds: descriptor %d is not open: pass it, or ask for fewer", fd);
 	}
-	if (listening) {
-		snprintf(row, sizeof(row), "LISTEN_FDS=%u", listening);
-		if (env_set(env, row) < 0 || env_set(env, "LISTEN_PID=1") < 0)
-			return err_set(e, ENOMEM, "out of memory");
-	}
+	if (listening && pass_listen_env(listening, env) < 0)
+		return err_set(e, ENOMEM, "out of memory");
 	*ret_n = listening + (unsigned)n;
 	return 0;
 }

@@ -3,6 +3,7 @@
  * Order, so that one killed at any point leaves nothing that `delete --force` can't find: the directory, the record with the
  * cgroup's path ("creating"), only then cgroup and process; the process ends with its maker until its pid is recorded. */
 #include "make.h"
+#include "notify.h"
 #include "scope.h"
 
 #include <pwd.h>
@@ -211,7 +212,16 @@ static int save_config(struct job *j, struct err *e)
 	return r < 0 ? err_set(e, -r, "save config.json: %s", strerror(-r)) : 0;
 }
 
-static int make(struct job *j, struct err *e)
+/* The socket only where the process starts at once: else `start` listens. */
+static int make_notify(struct job *j, struct made *m, struct err *e)
+{
+	bool passed = false;
+	int r = notify_prepare(j->rt, &j->held, &j->bundle, &passed, e);
+
+	return r == 0 && passed && j->starts ? notify_listen(&j->held, &m->notify, e) : r;
+}
+
+static int make(struct job *j, struct made *m, struct err *e)
 {
 	_cleanup_fd_ int sock = -1;
 	struct container_args *a = &j->bundle.args;
@@ -223,6 +233,8 @@ static int make(struct job *j, struct err *e)
 		r = save_config(j, e);
 	if (r == 0)
 		r = record_save(&j->held, e);
+	if (r == 0)
+		r = make_notify(j, m, e);
 	if (r < 0)
 		return r;
 	trace_mark(&j->rt->trace, "recorded");
@@ -290,7 +302,7 @@ static int make_and_publish(struct job *j, const char *id, struct made *m, struc
 	j->held.rec.id = strdup(id);
 	if (!j->held.rec.id)
 		return err_set(e, ENOMEM, "out of memory");
-	r = make(j, e);
+	r = make(j, m, e);
 	if (r == 0)
 		r = publish(j, m, e);
 	if (r == 0)
@@ -298,12 +310,19 @@ static int make_and_publish(struct job *j, const char *id, struct made *m, struc
 	container_destroy(TAKE_PTR(j->container));
 	if (j->held.rec.scope && *j->held.rec.scope && scope_stop(j->held.rec.scope, &ignored) < 0)
 		log_debug("create", "%s", ignored.msg);
-	m->console = fd_close(m->console);
-	m->pidfd = fd_close(m->pidfd);
+	made_done(m);
 	/* The first error is the one to report. */
 	if (record_remove(&j->held, &ignored) < 0)
 		log_warn("create", "%s", ignored.msg);
 	return r;
+}
+
+void made_done(struct made *m)
+{
+	fd_close(m->pidfd);
+	fd_close(m->notify);
+	fd_close(m->console);
+	*m = MADE_NONE;
 }
 
 int container_make(struct runtime *rt, const char *id, const struct create_opts *o, enum make how, struct made *ret,
@@ -312,7 +331,7 @@ int container_make(struct runtime *rt, const char *id, const struct create_opts 
 	struct job j = {
 		.rt = rt, .o = o, .is_detached = how != MAKE_ATTACHED, .starts = how != MAKE_CREATED, .held = HELD_NONE
 	};
-	struct made m = { .pidfd = -1, .console = -1 };
+	struct made m = MADE_NONE;
 	int r = id_check(id, e);
 
 	rt->trace.is_wanted = o->traces;
@@ -330,12 +349,11 @@ int container_make(struct runtime *rt, const char *id, const struct create_opts 
 
 int verb_create(struct runtime *rt, union verb_opts *opts, struct err *e)
 {
-	struct made m = { .pidfd = -1, .console = -1 };
+	struct made m = MADE_NONE;
 	int r = container_make(rt, rt->operands[0], &opts->create, MAKE_CREATED, &m, e);
 
 	if (r < 0)
 		return r;
-	fd_close(m.pidfd);
-	fd_close(m.console);
+	made_done(&m);
 	return 0;
 }

@@ -129,6 +129,7 @@ static int run(struct job *j, struct err *e)
 		.n_preserve_fds = j->n_preserve_fds,
 	};
 	_cleanup_fd_ int pidfd = -1, console = -1;
+	struct attended attended;
 	sigset_t before;
 	pid_t pid = 0;
 	int status = 0, r = j->o->is_detached ? 0 : foreground_begin(&before, e);
@@ -142,7 +143,8 @@ static int run(struct job *j, struct err *e)
 	trace_print(&j->rt->trace);
 	if (r < 0 || j->o->is_detached)
 		return r;
-	r = foreground_wait(pid, pidfd, TAKE_FD(console), &before, &status, e);
+	attended = (struct attended){ .pid = pid, .pidfd = pidfd, .notify = -1, .console = TAKE_FD(console) };
+	r = foreground_wait(&attended, &before, &status, e);
 	trace_mark(&j->rt->trace, "ended");
 	return r < 0 ? r : status_to_exit(status);
 }

@@ -1,6 +1,7 @@
 /* foreground: see foreground.h. One loop: signals to the process, bytes both ways, and its end. The terminal is a raw one while
  * this lasts and set right on every way out. */
 #include "foreground.h"
+#include "notify.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -15,8 +16,8 @@ static const int kept[] = { SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, S
 
 struct foreground {
 	pid_t pid;
-	int pidfd, console, signals;
-	bool is_raw, has_ended, reads_input;
+	int pidfd, notify, console, signals;
+	bool is_raw, is_ready, has_ended, reads_input;
 	struct termios before;
 	int status;
 };
@@ -94,14 +95,22 @@ static bool pump(int from, int to)
 	return n > 0 && fd_write_full(to, bytes, (size_t)n) == 0;
 }
 
+/* It goes on being read, lest who writes there be kept waiting. The main process of the service is this one. */
+static void on_notify(struct foreground *f)
+{
+	if (!notify_heard_ready(f->notify) || f->is_ready)
+		return;
+	f->is_ready = true;
+	notify_host(getpid(), false);
+}
+
 static int wait_all(struct foreground *f, struct err *e)
 {
 	while (!f->has_ended || f->console >= 0) {
 		struct pollfd p[] = {
-			{ .fd = f->signals, .events = POLLIN },
-			{ .fd = f->has_ended ? -1 : f->pidfd, .events = POLLIN },
-			{ .fd = f->console, .events = POLLIN },
-			{ .fd = f->reads_input ? STDIN_FILENO : -1, .events = POLLIN },
+			{ .fd = f->signals, .events = POLLIN }, { .fd = f->has_ended ? -1 : f->pidfd, .events = POLLIN },
+			{ .fd = f->console, .events = POLLIN }, { .fd = f->reads_input ? STDIN_FILENO : -1, .events = POLLIN },
+			{ .fd = f->notify, .events = POLLIN },
 		};
 
 		/* After its end only what is still in the pty counts, not what others in the container may yet write. */
@@ -118,14 +127,18 @@ static int wait_all(struct foreground *f, struct err *e)
 			f->console = fd_close(f->console);
 		if (p[3].revents && f->console >= 0)
 			f->reads_input = pump(STDIN_FILENO, f->console);
+		if (p[4].revents)
+			on_notify(f);
 		reap(f);
 	}
 	return 0;
 }
 
-int foreground_wait(pid_t pid, int pidfd, int console, const sigset_t *before, int *ret_status, struct err *e)
+int foreground_wait(const struct attended *a, const sigset_t *before, int *ret_status, struct err *e)
 {
-	struct foreground f = { .pid = pid, .pidfd = pidfd, .console = console, .reads_input = console >= 0 };
+	struct foreground f = {
+		.pid = a->pid, .pidfd = a->pidfd, .notify = a->notify, .console = a->console, .reads_input = a->console >= 0
+	};
 	sigset_t set;
 	int r;
 

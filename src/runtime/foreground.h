@@ -5,6 +5,11 @@
 
 /* Blocks the signals that foreground_wait passes on, from before there is a process. */
 int foreground_begin(sigset_t *ret_before, struct err *e);
-/* Passes signals on to pidfd and, where console >= 0 (owned), pumps between it and our 0 and 1, which is in raw mode meanwhile.
- * pid is a child of ours. *ret_status as from waitpid. */
-int foreground_wait(pid_t pid, int pidfd, int console, const sigset_t *before, int *ret_status, struct err *e);
+struct attended {
+	pid_t pid; /* a child of ours */
+	int pidfd;
+	int notify;  /* from notify_listen: its readiness is told on; -1 = none */
+	int console; /* owned: pumped to and from our 0 and 1, in raw mode meanwhile; -1 = none */
+};
+/* Passes signals on to it until it has ended. *ret_status as from waitpid. */
+int foreground_wait(const struct attended *a, const sigset_t *before, int *ret_status, struct err *e);

@@ -6,8 +6,11 @@
 struct made {
 	pid_t pid;
 	int pidfd;   /* of its first process, a child of the caller */
+	int notify;  /* where it says that it is ready, with $NOTIFY_SOCKET, else -1 */
 	int console; /* pty master where it has a terminal and no console socket, else -1 */
 };
+#define MADE_NONE ((struct made){ .pidfd = -1, .notify = -1, .console = -1 })
+void made_done(struct made *m);
 enum make {
 	MAKE_CREATED,  /* waits on its start socket */
 	MAKE_DETACHED, /* runs on return */

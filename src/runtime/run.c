@@ -5,6 +5,7 @@
 
 #include "foreground.h"
 #include "make.h"
+#include "notify.h"
 
 #define CREATE(m) offsetof(union verb_opts, run.create.m)
 #define RUN(m)    offsetof(union verb_opts, run.m)
@@ -34,7 +35,8 @@ static void abandon(struct runtime *rt, const char *id)
 static int wait_and_delete(struct runtime *rt, const struct run_opts *o, struct made *m, const sigset_t *before, struct err *e)
 {
 	const char *id = rt->operands[0];
-	int status = 0, r = foreground_wait(m->pid, m->pidfd, TAKE_FD(m->console), before, &status, e);
+	const struct attended a = { .pid = m->pid, .pidfd = m->pidfd, .notify = m->notify, .console = TAKE_FD(m->console) };
+	int status = 0, r = foreground_wait(&a, before, &status, e);
 
 	trace_mark(&rt->trace, "ended");
 	if (r < 0)
@@ -49,7 +51,7 @@ int verb_run(struct runtime *rt, union verb_opts *opts, struct err *e)
 {
 	const struct run_opts *o = &opts->run;
 	const char *id = rt->operands[0];
-	struct made m = { .pidfd = -1, .console = -1 };
+	struct made m = MADE_NONE;
 	sigset_t before;
 	int r = 0;
 
@@ -64,7 +66,8 @@ int verb_run(struct runtime *rt, union verb_opts *opts, struct err *e)
 	trace_print(&rt->trace);
 	if (!o->is_detached)
 		r = wait_and_delete(rt, o, &m, &before, e);
-	fd_close(m.pidfd);
-	fd_close(m.console);
+	else if (m.notify >= 0)
+		r = notify_wait(m.notify, m.pidfd, m.pid, e);
+	made_done(&m);
 	return r;
 }

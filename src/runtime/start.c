@@ -1,7 +1,9 @@
 /* start: the word on the start socket, then the record, then the poststart hooks. */
 #include <poll.h>
+#include <unistd.h>
 
 #include "make.h"
+#include "notify.h"
 
 enum { END_MS = 5000 };
 
@@ -51,7 +53,31 @@ static void wait_end(const struct container *c)
 		log_warn("start", "process %d has failed and does not end", (int)container_pid(c));
 }
 
-static int start(struct held *h, struct bundle *b, struct err *e)
+/* What is waited for once the record is let go: others may stop or delete the container meanwhile. */
+struct awaited {
+	int notify, pidfd;
+	pid_t pid;
+};
+
+/* A container that can't say that it is ready is started all the same. */
+static int await(const struct held *h, const struct container *c, struct awaited *w, struct err *e)
+{
+	struct err why = { 0 };
+	int r;
+
+	if (!notify_is_wanted())
+		return 0;
+	r = notify_listen(h, &w->notify, &why);
+	if (r < 0) {
+		log_warn("start", "%s", why.msg);
+		return 0;
+	}
+	w->pid = container_pid(c);
+	w->pidfd = fcntl(container_pidfd(c), F_DUPFD_CLOEXEC, 3);
+	return w->pidfd < 0 ? err_set(e, errno, "pidfd: %s", strerror(errno)) : 0;
+}
+
+static int start(struct held *h, struct bundle *b, struct awaited *w, struct err *e)
 {
 	_cleanup_(container_free_ptr) struct container *c = NULL;
 	int r = check_startable(h, &b->host, b->spec.process.cwd, e), sock;
@@ -62,6 +88,8 @@ static int start(struct held *h, struct bundle *b, struct err *e)
 	if (sock < 0)
 		return err_set(e, -sock, "start.sock of %s: %s", h->rec.id, strerror(-sock));
 	r = bundle_adopt(h, b, sock, &c, e);
+	if (r == 0)
+		r = await(h, c, w, e);
 	if (r == 0 && (r = container_start(c, e)) < 0)
 		wait_end(c);
 	if (r == 0)
@@ -73,7 +101,8 @@ static int start(struct held *h, struct bundle *b, struct err *e)
 
 int verb_start(struct runtime *rt, union verb_opts *opts, struct err *e)
 {
-	_cleanup_held_ struct held h = HELD_NONE;
+	struct awaited w = { .notify = -1, .pidfd = -1 };
+	struct held h = HELD_NONE;
 	struct bundle b = { 0 };
 	int r = record_open(rt, rt->operands[0], LOCKED, &h, e);
 
@@ -82,7 +111,12 @@ int verb_start(struct runtime *rt, union verb_opts *opts, struct err *e)
 		return r;
 	r = bundle_load(h.dirfd, &b, e);
 	if (r == 0)
-		r = start(&h, &b, e);
+		r = start(&h, &b, &w, e);
 	bundle_done(&b);
+	held_done(&h);
+	if (r == 0 && w.notify >= 0)
+		r = notify_wait(w.notify, w.pidfd, w.pid, e);
+	fd_close(w.notify);
+	fd_close(w.pidfd);
 	return r;
 }

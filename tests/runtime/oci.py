@@ -94,6 +94,17 @@ class Bundle:
         self.config["process"]["args"] = list(argv)
         return self.save()
 
+    def python(self, script: str, *argv):
+        """By the host's own interpreter: for what busybox can't do."""
+        for name in ("usr", "lib", "lib64"):
+            host, here = Path("/") / name, self.rootfs / name
+            if host.is_symlink():
+                here.symlink_to(os.readlink(host))
+            elif host.is_dir():
+                self.config["mounts"].append({"destination": f"/{name}", "source": str(host), "type": "bind",
+                                              "options": ["rbind", "ro"]})
+        return self.args("/usr/bin/python3", "-I", "-c", script, *map(str, argv))
+
     def sh(self, script: str):
         return self.args("sh", "-c", script)
 
