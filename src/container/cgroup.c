@@ -173,12 +173,13 @@ static const char *base_of(const struct host *h, const struct cgroup_place *p)
 	return h->cgroup_v2;
 }
 
-int cgroup_create(const struct host *h, const char *path, const struct spec_resources *r, struct cgroup **ret, struct err *e)
+static int create(const struct host *h, const char *path, const struct spec_resources *r, uint32_t wanted, struct cgroup **ret,
+		  struct err *e)
 {
-	uint32_t wanted = ALWAYS | cgroup_wanted_ctrls(r);
 	struct cgroup *cg = NULL;
 	int x;
 
+	wanted |= ALWAYS | cgroup_wanted_ctrls(r);
 	if (h->cgroup == CGROUP_V2)
 		wanted |= ALWAYS_V2;
 	x = cgroup_new(h, path, wanted, &cg, e);
@@ -203,6 +204,21 @@ int cgroup_create(const struct host *h, const char *path, const struct spec_reso
 	}
 	*ret = cg;
 	return 0;
+}
+
+int cgroup_create(const struct host *h, const char *path, const struct spec_resources *r, struct cgroup **ret, struct err *e)
+{
+	return create(h, path, r, 0, ret, e);
+}
+
+int cgroup_create_everywhere(const struct host *h, const char *path, const struct spec_resources *r, struct cgroup **ret,
+			     struct err *e)
+{
+	uint32_t v1 = 0;
+
+	for (unsigned c = 0; c < CG_CTRL_COUNT; c++)
+		v1 |= h->cgroup_v1[c] ? 1u << c : 0;
+	return create(h, path, r, v1, ret, e);
 }
 
 int cgroup_open(const struct host *h, const char *path, struct cgroup **ret, struct err *e)

@@ -118,6 +118,19 @@ TEST(R15_paths_out_of_the_hierarchy_are_refused)
 	teardown(&f);
 }
 
+TEST(everywhere_is_every_v1_hierarchy_of_the_host)
+{
+	struct fixture f;
+
+	setup(&f);
+	is_int(cgroup_create_everywhere(&f.h, f.path, &f.r, &f.cg, &f.e), 0);
+	for (unsigned c = 0; c < CG_CTRL_COUNT; c++)
+		if (f.h.cgroup_v1[c] && !cgroup_place_of(f.cg, (enum cgroup_ctrl)c))
+			TAP_FAIL("%s: no cgroup", cgroup_ctrl_name((enum cgroup_ctrl)c));
+	ok(cgroup_place_of(f.cg, CG_MEMORY) != NULL);
+	teardown(&f);
+}
+
 TEST(limits_are_what_the_kernel_reads_back)
 {
 	struct fixture f;

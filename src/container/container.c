@@ -63,7 +63,8 @@ static int cgroup_make(struct setup *s, struct err *e)
 {
 	struct container *c = s->c;
 
-	return cgroup_create(s->args->host, c->cgroup_path, &s->spec->resources, &c->cgroup, e);
+	return (s->args->cgroup_everywhere ? cgroup_create_everywhere : cgroup_create)(s->args->host, c->cgroup_path,
+										       &s->spec->resources, &c->cgroup, e);
 }
 
 /* Pure v2: made before the clone, which puts the child into it for nothing. Elsewhere the many directories of v1 are made

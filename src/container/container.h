@@ -42,6 +42,9 @@ struct cgroup;
 /* path: relative to the hierarchies' mount points, "/berth/ID". Makes it and writes every limit; a limit that this host
  * can't set is an error that names the flag and the missing file. */
 int cgroup_create(const struct host *h, const char *path, const struct spec_resources *r, struct cgroup **ret, struct err *e);
+/* Same, in every v1 hierarchy that the host has, needed or not: other engines read statistics where /proc/PID/cgroup says. */
+int cgroup_create_everywhere(const struct host *h, const char *path, const struct spec_resources *r, struct cgroup **ret,
+			     struct err *e);
 /* Existing one, for another process than its maker. */
 int cgroup_open(const struct host *h, const char *path, struct cgroup **ret, struct err *e);
 int cgroup_attach(struct cgroup *cg, pid_t pid, struct err *e); /* into every hierarchy */
@@ -97,6 +100,7 @@ struct container_args {
 	int stdio[3];          /* become 0, 1, 2; ignored when spec->process.terminal. Borrowed. */
 	const char *bundle;    /* for the state that hooks get; may be NULL */
 	bool no_cgroup;
+	bool cgroup_everywhere; /* cgroup_create_everywhere() */
 	/* Where not NULL: called beside the child before its cgroup is looked for, to have somebody else (a service manager)
 	 * make the directory, with the child in it. */
 	int (*make_scope)(pid_t pid, void *arg, struct err *e);

@@ -148,6 +148,7 @@ static int choose_cgroup(struct job *j, struct err *e)
 	int r;
 
 	/* Without root's rights over them there are none, unless one is asked for and has been delegated. */
+	b->args.cgroup_everywhere = !j->rt->is_rootless;
 	b->args.no_cgroup = b->host.cgroup == CGROUP_NONE || (j->rt->is_rootless && !b->spec.cgroups_path);
 	if (b->args.no_cgroup)
 		return 0;

@@ -40,6 +40,18 @@ def test_limits_are_those_of_the_cgroup(docker, box):
     assert limit(p, "cpuset", "cpuset.cpus", "cpuset.cpus") == "0"
 
 
+def test_every_controller_s_cgroup_is_its_own(docker, box):
+    """Else docker stats would show another's block I/O, and at worst the whole machine's."""
+    name = box.start()
+    with open(f"/proc/{pid(docker, name)}/cgroup") as f:
+        rows = [line.strip().split(":", 2) for line in f]
+    own = f"/{docker.host.name}/{docker.inspect(name, '.Id')}"
+    unified = [r for r in rows if not r[1]]
+    v1 = [r for r in rows if r[1] and not r[1].startswith("name=")]
+    assert v1 or unified
+    assert {path for _, _, path in v1 or unified} == {own}
+
+
 def test_they_can_be_changed_while_it_runs(docker, box):
     name = box.start(opts=("--memory", "64m", "--memory-swap", "64m"))
     docker.ok("update", "--memory", "96m", "--memory-swap", "96m", "--cpus", "0.25", "--pids-limit", "44", name)
