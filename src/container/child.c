@@ -27,6 +27,7 @@ void setup_init(struct setup *s, struct container *c)
 		.initfd = -1,
 		.console_master = -1,
 		.console_slave = -1,
+		.by_root = geteuid() == 0, /* asked here: in a new user namespace the child is nobody at first */
 	};
 	for (int n = 0; n < NS_COUNT; n++)
 		s->ns_fd[n] = -1;
@@ -234,8 +235,10 @@ int child_session(struct setup *s, struct err *e)
 {
 	sigset_t none;
 
-	/* Not traceable, and /proc/PID/exe out of reach, until the exec of the user's program (CVE-2016-9962, CVE-2019-5736). */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	/* Not traceable, and /proc/PID/exe out of reach, until the exec of the user's program (CVE-2016-9962, CVE-2019-5736). The
+	 * files of /proc/PID are root's from then on: so not before a parent without root's rights has written the id maps
+	 * (userns_enter), and until then nobody else is in its new user namespace. */
+	if (!userns_is_mapped_by_user(s) && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_set(e, errno, "PR_SET_DUMPABLE: %s", strerror(errno));
 	if (s->args->die_with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return err_set(e, errno, "PR_SET_PDEATHSIG: %s", strerror(errno));

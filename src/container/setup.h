@@ -82,6 +82,7 @@ struct setup {
 	bool has_joined;                   /* it is in its cgroups */
 	bool may_be_chrooted, is_chrooted; /* see chroot.c */
 	bool has_selinux;                  /* labels mean something here */
+	bool by_root;              /* the parent is root, in whatever user namespace */
 	bool cwd_pending;                  /* cwd could not be entered as root: once more as the user */
 
 	pid_t exec_pid;             /* parent: the exec'd process */
@@ -179,6 +180,7 @@ int ns_net(struct setup *s, struct err *e);               /* child: the network 
 
 /* ---- userns.c ---- */
 int userns_write_maps(struct setup *s, struct err *e); /* parent; then SYNC_MAPPED */
+bool userns_is_mapped_by_user(const struct setup *s);  /* who may write to /proc/PID only while the child is dumpable */
 /* file: "uid_map" or "gid_map" of the process, which is in a new user namespace. */
 int userns_write_map(pid_t pid, const char *file, const struct spec_idmap *m, size_t n, struct err *e);
 int userns_enter(struct setup *s, struct err *e); /* child: waits for the maps, becomes root of it */

@@ -14,10 +14,10 @@ const struct step create_steps[] = {
 	/* --- clone3: from here on parent and child work side by side --- */
 	{ "root", STEP_BESIDE, rootfs_make },
 	{ "cgroup", STEP_BESIDE, cgroup_make_beside },
+	{ "oom score", STEP_BESIDE, oom_score_apply }, /* by a user: only until the child, mapped, is no longer dumpable */
 	{ "id maps", STEP_BESIDE, userns_write_maps },
 	{ "network devices", STEP_BESIDE, net_devices_move },
 	{ "resctrl", STEP_BESIDE, rdt_apply },
-	{ "oom score", STEP_BESIDE, oom_score_apply },
 
 	{ "session", STEP_CHILD, child_session },
 	{ "cgroup join", STEP_CHILD, cgroup_join_early }, /* before a user namespace takes the right to */

@@ -2,6 +2,7 @@
  * child waits for them and becomes root inside before it makes anything (a file made earlier would have no owner).
  * Called as steps; exec.c uses exec_userns_root. */
 #include <grp.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -34,6 +35,8 @@ int userns_write_map(pid_t pid, const char *file, const struct spec_idmap *m, si
 	return r < 0 ? err_set(e, -r, "%s (%zu ranges): %s", file, n, strerror(-r)) : 0;
 }
 
+bool userns_is_mapped_by_user(const struct setup *s) { return !s->is_exec && ns_is_new(s->spec, NS_USER) && !s->by_root; }
+
 int userns_write_maps(struct setup *s, struct err *e)
 {
 	const struct spec *spec = s->spec;
@@ -44,7 +47,7 @@ int userns_write_maps(struct setup *s, struct err *e)
 		return 0;
 	/* Without privilege over the parent namespace a gid map may only be written once setgroups is off, lest dropping a
 	 * group open what the group was denied (CVE-2014-8989). */
-	if (geteuid() != 0) {
+	if (!s->by_root) {
 		r = procfs_write_pid(pid, "setgroups", "deny");
 		if (r < 0)
 			return err_set(e, -r, "setgroups: %s", strerror(-r));
@@ -83,6 +86,8 @@ int userns_enter(struct setup *s, struct err *e)
 		r = sync_wait(s, SYNC_MAPPED, e);
 		if (r < 0)
 			return r;
+		if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+			return err_set(e, errno, "PR_SET_DUMPABLE: %s", strerror(errno));
 	}
 	return become_root(e);
 }

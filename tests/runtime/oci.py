@@ -2,6 +2,7 @@
 shim is, so that their exit codes are known."""
 
 import ctypes
+import errno
 import json
 import os
 import pty
@@ -73,6 +74,16 @@ def cgroups_of(path: str) -> list:
     return found
 
 
+def link_or_copy(source: Path, target: Path):
+    """A link is spared a copy; between file systems there is none."""
+    try:
+        os.link(source, target)
+    except OSError as e:
+        if e.errno != errno.EXDEV:
+            raise
+        shutil.copy(source, target)
+
+
 class Bundle:
     """A bundle of busybox, and its config.json as a dict: changed by the test, written by save()."""
 
@@ -80,7 +91,7 @@ class Bundle:
         self.where, self.rootfs = where, where / "rootfs"
         for d in ("bin", "etc", "proc", "sys", "dev", "tmp"):
             (self.rootfs / d).mkdir(parents=True)
-        os.link(runtime.busybox, self.rootfs / "bin/busybox")
+        link_or_copy(runtime.busybox, self.rootfs / "bin/busybox")
         for applet in runtime.applets:
             (self.rootfs / "bin" / applet).symlink_to("busybox")
         (self.rootfs / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n10:x:0:0::/:/bin/sh\n")

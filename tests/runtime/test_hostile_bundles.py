@@ -3,7 +3,9 @@ time with openat2(2) answering ENOSYS."""
 
 import ctypes
 import errno
+import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -30,6 +32,15 @@ def host(tmp_path):
     d.mkdir()
     yield d
     assert list(d.iterdir()) == [], "something was made on the host"
+
+
+@pytest.fixture(scope="session")
+def probe(runtime):
+    """Static; of the integration tests."""
+    out = runtime.busybox.with_name("probe")
+    source = runtime.build.parent / "tests/integration/helpers/probe.c"
+    subprocess.run(["gcc", "-D_GNU_SOURCE", "-O1", "-static", source, "-o", out], check=True)
+    return out
 
 
 def climbing(path):
@@ -237,7 +248,8 @@ def test_R10_capabilities_are_never_inheritable(runtime, box, bundle):
     assert sets["CapInh:"] == sets["CapAmb:"] == "0" * 16
     assert sets["CapPrm:"] == sets["CapEff:"] == sets["CapBnd:"] == f"{1 << 0 | 1 << 5 | 1 << 10:016x}"
     name = box.start(bundle.args("sleep", "1000"))
-    sets = dict(line.split() for line in runtime.ok("exec", "--cap", "CAP_SYS_CHROOT", name, "grep", "^Cap", "/proc/self/status").splitlines())
+    out = runtime.ok("exec", "--cap", "CAP_SYS_CHROOT", name, "grep", "^Cap", "/proc/self/status")
+    sets = dict(line.split() for line in out.splitlines())
     assert sets["CapInh:"] == sets["CapAmb:"] == "0" * 16
 
 
@@ -326,16 +338,43 @@ def test_R26_helpers_are_the_hosts(runtime, box, bundle, tmp_path):
     assert "POISONED" not in runtime.ok("ps", name)
 
 
+def test_R22_the_session_keyring_is_the_containers(runtime, box, bundle, probe):
+    oci.link_or_copy(probe, bundle.rootfs / "bin/probe")
+    name = box.start(bundle.args("sleep", "1000"))
+    key = f"theirs-{os.getpid()}"
+    if runtime.ok("exec", name, "probe", "key", "add", key).strip() == "EPERM":
+        pytest.skip("keys can't be added here")
+    # Neither a further process, with a keyring of its own, nor the caller finds it.
+    assert runtime.ok("exec", name, "probe", "key", "request", key).strip() == "ENOKEY"
+    assert subprocess.run([probe, "key", "request", key], stdout=subprocess.PIPE).stdout.strip() == b"ENOKEY"
+
+
+def test_R23_without_roots_rights_groups_can_not_be_dropped(runtime, bundle):
+    """A process that could drop a group would gain what that group is denied."""
+    nobody = 65534
+    subprocess.run(["chown", "-R", f"{nobody}:{nobody}", bundle.where], check=True)
+    for parent in bundle.where.parents:
+        if not parent.stat().st_mode & 0o001:
+            parent.chmod(parent.stat().st_mode | 0o001)
+    program, state = bundle.where / "berth-runtime", bundle.where / "state"
+    shutil.copy(runtime.program, program)
+    state.mkdir()
+    os.chown(state, nobody, nobody)
+    (bundle.where / "config.json").unlink()
+    user = ["setpriv", f"--reuid={nobody}", f"--regid={nobody}", "--clear-groups", program, "--root", state]
+    subprocess.run([*user, "spec", "--rootless", "--bundle", bundle.where], check=True)
+    bundle.config = json.loads((bundle.where / "config.json").read_text())
+    bundle.config["process"]["terminal"] = False
+    bundle.args("cat", "/proc/self/setgroups", "/proc/self/gid_map")
+    for _ in range(10):  # the first process must not close its /proc/PID before the maps are written
+        r = subprocess.run([*user, "run", "--bundle", bundle.where, "rootless"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        if r.returncode and b"clone3" in r.stderr:
+            pytest.skip("users may not make user namespaces here")
+        assert r.returncode == 0 and r.stdout.split() == [b"deny", b"0", b"65534", b"1"], r
+    assert list(state.iterdir()) == []
+
+
 # ---- the runtime's own binary ----
-
-@pytest.fixture(scope="session")
-def probe(runtime):
-    """Static; of the integration tests."""
-    out = runtime.busybox.with_name("probe")
-    source = runtime.build.parent / "tests/integration/helpers/probe.c"
-    subprocess.run(["gcc", "-D_GNU_SOURCE", "-O1", "-static", source, "-o", out], check=True)
-    return out
-
 
 def sha256(path):
     return subprocess.run(["sha256sum", path], stdout=subprocess.PIPE, check=True).stdout.split()[0]
@@ -344,7 +383,7 @@ def sha256(path):
 def test_R01_the_binary_in_hand_can_not_be_written_to(runtime, box, bundle, probe):
     """The exec's program is a script whose interpreter is the runtime: it then runs inside, where a watcher takes hold of it."""
     before = sha256(runtime.program)
-    os.link(probe, bundle.rootfs / "bin/probe")
+    oci.link_or_copy(probe, bundle.rootfs / "bin/probe")
     (bundle.rootfs / "bin/evil").write_text("#!/proc/self/exe\n")
     (bundle.rootfs / "bin/evil").chmod(0o755)
     # The watcher looks for binaries of other file systems than its own.
