@@ -82,7 +82,7 @@ struct setup {
 	bool has_joined;                   /* it is in its cgroups */
 	bool may_be_chrooted, is_chrooted; /* see chroot.c */
 	bool has_selinux;                  /* labels mean something here */
-	bool by_root;              /* the parent is root, in whatever user namespace */
+	bool by_root;                      /* the parent is root, in whatever user namespace */
 	bool cwd_pending;                  /* cwd could not be entered as root: once more as the user */
 
 	pid_t exec_pid;             /* parent: the exec'd process */

@@ -32,7 +32,7 @@ def value(dirs, controller, v1, v2):
 
 ROWS = [  # resources, controller, v1 file, its value, v2 file, its value
     ({"memory": {"limit": 64 * MIB}}, "memory", "memory.limit_in_bytes", str(64 * MIB), "memory.max", str(64 * MIB)),
-    ({"memory": {"limit": 64 * MIB, "reservation": 32 * MIB}}, "memory", "memory.soft_limit_in_bytes", str(32 * MIB), "memory.low", str(32 * MIB)),
+    ({"memory": {"reservation": 32 * MIB}}, "memory", "memory.soft_limit_in_bytes", str(32 * MIB), "memory.low", str(32 * MIB)),
     ({"memory": {"limit": -1}}, "memory", "memory.limit_in_bytes", "9223372036854771712", "memory.max", "max"),
     ({"cpu": {"shares": 1024}}, "cpu", "cpu.shares", "1024", "cpu.weight", "100"),
     ({"cpu": {"shares": 2}}, "cpu", "cpu.shares", "2", "cpu.weight", "1"),
