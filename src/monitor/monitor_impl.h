@@ -103,10 +103,21 @@ struct monitor {
 /* run.c */
 /* monitor_run, with the walls and the patience given. */
 int monitor_run_with(const struct monitor_config *cfg, find_isolation find, uint64_t stall_ms, struct err *e);
-void monitor_main_done(struct monitor *m);
-void monitor_maybe_leave(struct monitor *m); /* after a client or an exec'd process went */
+void monitor_mark(struct monitor *m, const char *what); /* a stage reached, for --trace-startup */
 /* A signal for the main process; before it runs, one that ends a program gives the start up. */
 int monitor_signal_main(struct monitor *m, int sig, struct err *e);
+
+/* listen.c */
+int monitor_listen(struct monitor *m, struct err *e);
+
+/* start.c */
+int monitor_load(struct monitor *m, struct err *e);
+int monitor_adopt_first_client(struct monitor *m, struct err *e);
+int monitor_start(struct monitor *m, struct err *e);
+
+/* end.c */
+void monitor_main_done(struct monitor *m);
+void monitor_maybe_leave(struct monitor *m); /* after a client or an exec'd process went */
 
 /* proc.c */
 struct proc *proc_new(struct monitor *m);

@@ -1,0 +1,136 @@
+/* From the bundle to a running process: load and start of run.c's diagram. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "monitor_impl.h"
+
+#define CONFIG_MAX (8u << 20)
+
+int monitor_load(struct monitor *m, struct err *e)
+{
+	const struct paths *p = m->cfg->paths;
+	_cleanup_free_ char *dir = str_fmt("%s/containers/%s", p->root, m->cfg->id), *config = NULL, *launch = NULL;
+	size_t config_len, launch_len;
+
+	if (!dir)
+		return err_set(e, ENOMEM, "out of memory");
+	_cleanup_fd_ int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, errno, "%s: %s", dir, strerror(errno));
+	int r = file_read(fd, "config.json", CONFIG_MAX, &config, &config_len);
+	if (r < 0)
+		return err_set(e, -r, "%s/config.json: %s", dir, strerror(-r));
+	r = file_read(fd, "launch.json", CONFIG_MAX, &launch, &launch_len);
+	if (r < 0)
+		return err_set(e, -r, "%s/launch.json: %s", dir, strerror(-r));
+	r = spec_parse(config, config_len, &m->spec, e);
+	if (r < 0)
+		return err_push(e, r, "%s/config.json", dir);
+	r = launch_parse(launch, launch_len, &m->launch, e);
+	if (r < 0)
+		return err_push(e, r, "%s/launch.json", dir);
+	m->lifefd = life_hold(fd);
+	if (m->lifefd < 0)
+		return err_set(e, -m->lifefd, "%s/launch.json: lock: %s", dir, strerror(-m->lifefd));
+	if (m->launch.log_path)
+		return log_file_open(m->launch.log_path, m->launch.log_max_bytes, m->launch.log_max_files, &m->log, e);
+	return 0;
+}
+
+int monitor_adopt_first_client(struct monitor *m, struct err *e)
+{
+	struct client *c;
+
+	if (m->cfg->client_fd < 0)
+		return 0;
+	int r = fd_cloexec(m->cfg->client_fd, true);
+	if (r < 0)
+		return err_set(e, -r, "inherited connection %d: %s", m->cfg->client_fd, strerror(-r));
+	r = client_add(m, m->cfg->client_fd, &c, e);
+	if (r < 0)
+		return r;
+	struct link *l = link_new(m->main, c, 0);
+	if (!l)
+		return err_set(e, ENOMEM, "out of memory");
+	l->wants_in = m->launch.open_stdin;
+	l->wants[0] = l->wants[1] = true;
+	return 0;
+}
+
+static void tell_started(struct monitor *m)
+{
+	for (struct client *c = m->clients; c; c = c->next) {
+		if (c->is_closing)
+			continue;
+		frame_put_u32(&c->out, FRAME_STARTED, 0, (uint32_t)m->ops->pid(m->instance));
+		client_flush(c);
+	}
+}
+
+static void on_started(void *arg, const struct err *start_error)
+{
+	struct monitor *m = arg;
+	struct err e = { 0 };
+
+	if (start_error) {
+		m->start_error = *start_error;
+		monitor_main_done(m);
+		return;
+	}
+	m->is_started = m->main->is_started = true;
+	if (state_write_started(m->rundirfd, m->ops->pid(m->instance), &e) < 0)
+		log_error("state", "%s", e.msg); /* others see it as starting; its end will be right */
+	if (m->cfg->on_started)
+		m->cfg->on_started(m->cfg->arg);
+	tell_started(m);
+	proc_feed(m->main);
+}
+
+static void on_lost(void *arg, const struct err *e)
+{
+	struct monitor *m = arg;
+
+	m->lost_error = *e;
+	log_error("monitor", "%s", e->msg);
+}
+
+static void on_trace(const char *step, uint64_t us, void *arg)
+{
+	const struct monitor *m = arg;
+
+	timeline_line(us, m->launch.trace_began_us, "container", step, STDERR_FILENO);
+}
+
+int monitor_start(struct monitor *m, struct err *e)
+{
+	const struct instance_config cfg = {
+		.spec = &m->spec,
+		.launch = &m->launch,
+		.host = &m->host,
+		.paths = m->cfg->paths,
+		.loop = m->loop,
+		.rundirfd = m->rundirfd,
+		.rundir = m->rundir,
+		.tty_rows = (uint16_t)MIN(m->spec.process.console_rows, UINT16_MAX),
+		.tty_cols = (uint16_t)MIN(m->spec.process.console_cols, UINT16_MAX),
+		.on_started = on_started,
+		.on_lost = on_lost,
+		.trace = m->launch.trace_began_us ? on_trace : NULL,
+		.arg = m,
+	};
+	int r = m->find(m->launch.isolation, &m->ops, e);
+
+	if (r == 0)
+		r = m->ops->new (&cfg, &m->instance, e);
+	if (r < 0)
+		return r;
+	m->main->task.has_tty = m->spec.process.terminal;
+	m->main->keep_stdin = m->launch.open_stdin && !m->launch.stdin_once;
+	r = m->ops->start(m->instance, &m->main->task, e);
+	if (r == 0)
+		r = proc_watch(m->main, e);
+	if (r == 0)
+		proc_feed(m->main);
+	return r;
+}
