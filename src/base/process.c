@@ -82,3 +82,14 @@ int pid_has_execed(pid_t pid)
 		r = stat_number(state, FIELD_FLAGS, &flags);
 	return r < 0 ? r : !(flags & PF_FORKNOEXEC);
 }
+
+/* The first one maps every id to itself (user_namespaces(7)). Where the file can't be read there are none. */
+bool in_user_namespace(void)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned inside, outside, count;
+
+	if (file_read(AT_FDCWD, "/proc/self/uid_map", 8192, &text, NULL) < 0)
+		return false;
+	return sscanf(text, "%u %u %u", &inside, &outside, &count) != 3 || inside != 0 || outside != 0 || count != UINT32_MAX;
+}

@@ -40,6 +40,8 @@ int pidfd_kill(int pidfd, int sig); /* 0 or -errno */
 int pid_start_time(pid_t pid, uint64_t *ret_ticks);
 /* Whether it has executed a program since it was forked: 1 or 0, also of one that has ended and is not yet collected. -ESRCH: gone. */
 int pid_has_execed(pid_t pid);
+/* This process is in a user namespace that somebody has made: its root is not the host's. */
+bool in_user_namespace(void);
 /* "SIGTERM", "TERM", "15", "RTMIN+3" -> number, or -EINVAL. name: "TERM" without SIG, or NULL. */
 int signal_parse(const char *s);
 const char *signal_name(int sig);

@@ -35,6 +35,16 @@ static int get_permitted(uint64_t *ret)
 	return 0;
 }
 
+bool caps_are_effective(uint64_t caps)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct d[2] = { 0 };
+
+	if (syscall(SYS_capget, &h, d) < 0)
+		return false;
+	return !(caps & ~(d[0].effective | (uint64_t)d[1].effective << 32));
+}
+
 static bool filter_needs_admin(const struct setup *s)
 {
 	return s->seccomp && s->seccomp->n_filters > 0 && !s->process->no_new_privs;
@@ -103,7 +113,11 @@ static int set_ids(const struct spec_user *u, bool in_userns, struct err *e)
 {
 	if (syscall(SYS_setgroups, u->n_additional_gids, u->additional_gids) < 0 &&
 	    !(errno == EPERM && in_userns && u->n_additional_gids == 0))
-		return err_set(e, errno, "%zu supplementary groups: %s", u->n_additional_gids, strerror(errno));
+		return err_set(e, errno, "%zu supplementary groups: %s", u->n_additional_gids,
+			       errno == EPERM && in_userns
+				       ? "this user namespace, made without root's rights, has setgroups denied: "
+					 "leave out user.additionalGids"
+				       : strerror(errno));
 	if (syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0)
 		return err_set(e, errno, "group %u: %s", u->gid,
 			       errno == EINVAL ? "not in this user namespace" : strerror(errno));
@@ -135,7 +149,7 @@ int user_become(struct setup *s, struct err *e)
 	s->caps = c;
 	r = drop_bounding(c.bounding, e);
 	if (r == 0)
-		r = set_ids(&s->user, s->c->in_userns, e);
+		r = set_ids(&s->user, s->c->in_userns || s->in_foreign_userns, e);
 	if (r < 0)
 		return r;
 	extra = filter_needs_admin(s) ? UINT64_C(1) << CAP_SYS_ADMIN : 0;

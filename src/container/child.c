@@ -1,5 +1,6 @@
 /* child: the birth of a process, directly or through a stage, and the first things that it does to itself. See setup.h for the
  * whole play. Called by container.c and exec.c. */
+#include <linux/capability.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #include "setup.h"
+
+#define BIT(cap) (UINT64_C(1) << (cap))
 
 void setup_init(struct setup *s, struct container *c)
 {
@@ -27,7 +30,8 @@ void setup_init(struct setup *s, struct container *c)
 		.initfd = -1,
 		.console_master = -1,
 		.console_slave = -1,
-		.by_root = geteuid() == 0, /* asked here: in a new user namespace the child is nobody at first */
+		.in_foreign_userns = !c->args.spec->ns.wanted[NS_USER] && in_user_namespace(),
+		.is_privileged = caps_are_effective(BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_SYS_ADMIN)),
 	};
 	for (int n = 0; n < NS_COUNT; n++)
 		s->ns_fd[n] = -1;
@@ -105,9 +109,11 @@ _noreturn_ static void stage_main(struct setup *s, uint64_t flags)
 	pid_t pid;
 	int r;
 
+	r = oom_score_own(s, &e);
 	/* From inside a joined pid or user namespace nobody may trace this, still the runtime's process. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	r = s->is_exec ? exec_join(s, &e) : ns_join_for_children(s, &e);
+	if (r == 0)
+		r = s->is_exec ? exec_join(s, &e) : ns_join_for_children(s, &e);
 	if (r == 0 && !s->is_exec)
 		r = ns_time_offsets(s, &e);
 	if (r == 0) {
@@ -129,7 +135,11 @@ static int clone_error(struct err *e, int r, uint64_t flags)
 	if (r == -ENOSPC || r == -EUSERS)
 		hint = " (too many namespaces: see /proc/sys/user/max_*_namespaces)";
 	else if (r == -EPERM && (flags & CLONE_NEWUSER) == 0)
-		hint = " (new namespaces need root)";
+		hint = " (new namespaces need root, or a user namespace)";
+	else if (r == -EPERM)
+		hint = " (are user namespaces off for users without root's rights? See the sysctls "
+		       "kernel.unprivileged_userns_clone "
+		       "and kernel.apparmor_restrict_unprivileged_userns)";
 	else if (r == -EAGAIN)
 		hint = " (process limit reached)";
 	return err_set(e, -r, "new process: clone3: %s%s", strerror(-r), hint);
@@ -235,10 +245,8 @@ int child_session(struct setup *s, struct err *e)
 {
 	sigset_t none;
 
-	/* Not traceable, and /proc/PID/exe out of reach, until the exec of the user's program (CVE-2016-9962, CVE-2019-5736). The
-	 * files of /proc/PID are root's from then on: so not before a parent without root's rights has written the id maps
-	 * (userns_enter), and until then nobody else is in its new user namespace. */
-	if (!userns_is_mapped_by_user(s) && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	/* Not traceable, and /proc/PID/exe out of reach, until the exec of the user's program (CVE-2016-9962, CVE-2019-5736). */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_set(e, errno, "PR_SET_DUMPABLE: %s", strerror(errno));
 	if (s->args->die_with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return err_set(e, errno, "PR_SET_PDEATHSIG: %s", strerror(errno));

@@ -48,6 +48,10 @@ int check_spec(struct setup *s, struct err *e)
 		if (r < 0)
 			return r;
 	}
+	if (!s->is_privileged && !p->ns.wanted[NS_USER])
+		return err_set(e, EPERM,
+			       "linux.namespaces: without root's rights a user namespace is needed (`spec --rootless` writes a "
+			       "config.json that has one)");
 	if ((!p->process.args || !p->process.args[0]) && s->args->start_fd <= 0)
 		return err_set_exit(e, 125, EINVAL, "no command given, and the image has none");
 	if (s->args->rootfd < 0 && !s->args->make_root && !p->root_path)
@@ -127,7 +131,7 @@ int cgroup_join(struct setup *s, struct err *e)
 {
 	struct container *c = s->c;
 
-	if (s->args->no_cgroup || s->has_joined)
+	if (s->args->no_cgroup || s->has_joined || (s->is_exec && !c->cgroup))
 		return 0;
 	/* An exec's stage has them open; with a clone fd it was born there. */
 	if (c->cgroup)

@@ -63,8 +63,9 @@ bool cgroup_is_frozen(const struct cgroup *cg);
 int cgroup_kill(struct cgroup *cg, struct err *e); /* thaws, kills all, waits until empty (bounded) */
 /* Kills what is left and removes the directories; 0 also when they are gone already. Frees cg. */
 int cgroup_remove(struct cgroup *cg, struct err *e);
-void cgroup_free(struct cgroup *cg);              /* closes only */
-uint64_t cgroup_weight_of_shares(int64_t shares); /* v1's cpu.shares 2..262144 -> v2's cpu.weight 1..10000 */
+void cgroup_free(struct cgroup *cg);                     /* closes only */
+bool cgroup_asks_limits(const struct spec_resources *r); /* anything but rules for devices */
+uint64_t cgroup_weight_of_shares(int64_t shares);        /* v1's cpu.shares 2..262144 -> v2's cpu.weight 1..10000 */
 struct cgroup_stats {
 	uint64_t mem_bytes, mem_peak_bytes, mem_limit_bytes, mem_cache_bytes, mem_inactive_file_bytes, cpu_ns, cpu_user_ns,
 		cpu_system_ns, pids, pids_limit, oom_kills, throttled_periods, throttled_ns, io_read_bytes, io_write_bytes;

@@ -140,7 +140,10 @@ static int do_bind(struct setup *s, size_t i, const struct mount_plan *plan, str
 	r = check_proc(m, fd, e);
 	if (r < 0)
 		return r;
-	if (plan->attrs || plan->has_atime)
+	/* The cgroups of a user are below, and are writable for whom they are delegated to (CVE-2023-25809). */
+	if (plan->attrs & MOUNT_ATTR_RDONLY && path_is_under(m->destination, "/sys"))
+		r = mount_attrs(fd, true, MOUNT_ATTR_RDONLY, 0, 0);
+	if (r == 0 && (plan->attrs || plan->has_atime))
 		r = mount_attrs(fd, false, plan->attrs | plan->atime, plan->has_atime ? MOUNT_ATTR__ATIME : 0, 0);
 	if (r == 0 && (plan->rec_attrs || plan->has_rec_atime))
 		r = mount_attrs(fd, true, plan->rec_attrs | plan->rec_atime, plan->has_rec_atime ? MOUNT_ATTR__ATIME : 0, 0);
@@ -177,6 +180,19 @@ static int proc_mount(struct setup *s, const struct mount_plan *plan, uint64_t a
 /* Labels are for the files that the filesystem is given; those of the kernel's own views are the kernel's. */
 static bool takes_label(const char *type) { return !streq(type, "proc") && !streq(type, "sysfs"); }
 
+static bool drop_gid(const char **data, size_t *n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < *n; i++)
+		if (!str_after(data[i], "gid="))
+			data[kept++] = data[i];
+	if (kept == *n)
+		return false;
+	*n = kept;
+	return true;
+}
+
 /* A new instance: what is left of the options, those of whole filesystems, the label. */
 static int new_fs(struct setup *s, const struct spec_mount *m, const struct mount_plan *plan, uint64_t attrs, struct err *e)
 {
@@ -184,7 +200,9 @@ static int new_fs(struct setup *s, const struct spec_mount *m, const struct moun
 	const char *label = s->spec->mount_label;
 	bool labelled = label && *label && s->has_selinux && takes_label(m->type);
 	_cleanup_free_ char *context = labelled ? str_fmt("context=%s", label) : NULL;
+	const char *source = m->source && *m->source ? m->source : m->type;
 	size_t n = 0;
+	int r;
 
 	if (!data || (labelled && !context))
 		return err_set(e, ENOMEM, "options: out of memory");
@@ -194,7 +212,11 @@ static int new_fs(struct setup *s, const struct spec_mount *m, const struct moun
 		data[n++] = plan->super[i];
 	if (context)
 		data[n++] = context;
-	return fs_mount(m->type, m->source && *m->source ? m->source : m->type, data, n, attrs, e);
+	r = fs_mount(m->type, source, data, n, attrs, e);
+	/* The usual gid=5 is no group of a user namespace that maps one id only: the terminals stay with their user's. */
+	if (r == -EINVAL && streq(m->type, "devpts") && in_user_namespace() && drop_gid(data, &n))
+		r = fs_mount(m->type, source, data, n, attrs, e);
+	return r;
 }
 
 static bool has_data(const struct mount_plan *plan, const char *key)
@@ -240,6 +262,8 @@ static int do_new(struct setup *s, size_t i, const struct mount_plan *plan, stru
 	fd = streq(m->type, "proc") ? proc_mount(s, plan, attrs, e)
 	     : plan->is_copyup      ? new_copy(s, m, plan, attrs, target, e)
 				    : new_fs(s, m, plan, attrs, e);
+	if (fd == -EPERM)
+		fd = mount_lend(s, m, attrs, e);
 	if (fd < 0)
 		return fd;
 	r = mount_attach(fd, target);

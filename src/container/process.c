@@ -52,8 +52,7 @@ int rlimits_apply(struct setup *s, struct err *e)
 	return r;
 }
 
-/* By the parent: the child is not dumpable, so that in a user namespace its own /proc/self belongs to someone else. */
-int oom_score_apply(struct setup *s, struct err *e)
+static int write_oom_score(const struct setup *s, pid_t pid, struct err *e)
 {
 	int64_t v = s->process->oom_score_adj;
 	char text[24];
@@ -62,10 +61,25 @@ int oom_score_apply(struct setup *s, struct err *e)
 	if (v == SPEC_UNSET)
 		return 0;
 	snprintf(text, sizeof(text), "%lld", (long long)v);
-	r = procfs_write_pid(s->is_exec ? s->exec_pid : s->c->pid, "oom_score_adj", text);
+	r = procfs_write_pid(pid, "oom_score_adj", text);
 	return r < 0 ? err_set(e, -r, "oom_score_adj %s: %s", text,
 			       r == -EACCES ? "lowering it below this process's own needs CAP_SYS_RESOURCE" : strerror(-r))
 		     : 0;
+}
+
+/* By the parent: the child is not dumpable, so that in a user namespace its own /proc/self belongs to someone else. */
+int oom_score_apply(struct setup *s, struct err *e)
+{
+	return s->is_privileged ? write_oom_score(s, s->is_exec ? s->exec_pid : s->c->pid, e) : 0;
+}
+
+/* Without privilege what is not dumpable is out of reach for the parent too. */
+int oom_score_own(struct setup *s, struct err *e)
+{
+	int r = s->is_privileged || s->has_oom_score ? 0 : write_oom_score(s, 0, e);
+
+	s->has_oom_score = r == 0;
+	return r;
 }
 
 /* A session keyring of its own: the inherited one would be shared with the host. ENOSYS: no keyrings in this kernel. */

@@ -35,7 +35,11 @@ int procfs_open(struct setup *s, struct err *e)
 	if (fd == -EPERM && !ns_is_new(s->spec, NS_PID))
 		fd = host_procfs(&why);
 	if (fd < 0)
-		return err_set(e, -fd, "%s", why.msg);
+		return err_set(
+			e, -fd, "%s%s", why.msg,
+			fd == -EPERM && in_user_namespace()
+				? " (parts of this host's /proc are covered, so that no user namespace may have a whole one)"
+				: "");
 	if (!fd_is_procfs(fd)) {
 		fd_close(fd);
 		return err_set(e, EINVAL, "the new procfs is none");
@@ -69,7 +73,10 @@ int procfs_write_pid(pid_t pid, const char *name, const char *text)
 	_cleanup_fd_ int fd = -1;
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	if (pid == 0)
+		snprintf(path, sizeof(path), "/proc/thread-self/%s", name);
+	else
+		snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
 	fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW);
 	return fd < 0 ? -errno : write_once(fd, text);
 }

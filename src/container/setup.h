@@ -56,6 +56,8 @@ struct setup {
 	const struct seccomp_prog *seccomp;
 	const int *stdio;
 	bool is_exec;
+	bool in_foreign_userns; /* without one of its own it is in one that somebody else has made */
+	bool is_privileged;     /* may map any id and enter any namespace of its own user namespace */
 	unsigned n_preserve_fds;
 	bool no_new_keyring;
 	const struct step *table; /* the ordered steps, see steps.c */
@@ -82,7 +84,7 @@ struct setup {
 	bool has_joined;                   /* it is in its cgroups */
 	bool may_be_chrooted, is_chrooted; /* see chroot.c */
 	bool has_selinux;                  /* labels mean something here */
-	bool by_root;                      /* the parent is root, in whatever user namespace */
+	bool has_oom_score;                /* it has given itself its oom_score_adj */
 	bool cwd_pending;                  /* cwd could not be entered as root: once more as the user */
 
 	pid_t exec_pid;             /* parent: the exec'd process */
@@ -180,11 +182,14 @@ int ns_net(struct setup *s, struct err *e);               /* child: the network 
 
 /* ---- userns.c ---- */
 int userns_write_maps(struct setup *s, struct err *e); /* parent; then SYNC_MAPPED */
-bool userns_is_mapped_by_user(const struct setup *s);  /* who may write to /proc/PID only while the child is dumpable */
 /* file: "uid_map" or "gid_map" of the process, which is in a new user namespace. */
 int userns_write_map(pid_t pid, const char *file, const struct spec_idmap *m, size_t n, struct err *e);
-int userns_enter(struct setup *s, struct err *e); /* child: waits for the maps, becomes root of it */
+int userns_wait_maps(struct setup *s, struct err *e); /* child without privilege: while /proc lets its parent write them */
+int userns_enter(struct setup *s, struct err *e);     /* child: waits for the maps, becomes root of it */
 int exec_userns_root(struct setup *s, struct err *e);
+/* userns_own.c: both maps as a user without privilege may write them: its own id itself, any other through newuidmap and
+ * newgidmap. */
+int userns_write_own_maps(const struct spec *spec, pid_t pid, struct err *e);
 
 /* ---- exec.c ---- */
 int exec_join(struct setup *s, struct err *e); /* stage of an exec: into the container's namespaces */
@@ -201,7 +206,7 @@ int cgroup_join(struct setup *s, struct err *e);       /* child */
 int procfs_open(struct setup *s, struct err *e);
 /* One write to path ("self/attr/exec", "sys/net/...") below the child's procfs. */
 int procfs_write(const struct setup *s, const char *path, const char *text);
-/* Parent: /proc/PID/name of this process's own /proc, verified to be a procfs. */
+/* /proc/PID/name of this process's own /proc, verified to be a procfs; pid 0 = the caller itself, before it has another tree. */
 int procfs_write_pid(pid_t pid, const char *name, const char *text);
 bool fd_is_procfs(int fd);
 
@@ -268,6 +273,9 @@ bool mount_is_bind(const struct spec_mount *m);
 /* A detached clone of a bind's source; relative ones begin at the bundle. */
 int mount_open_source(struct setup *s, const struct spec_mount *m, const struct mount_plan *plan, struct err *e);
 int mount_remount(struct setup *s, const struct spec_mount *m, const struct mount_plan *plan, struct err *e);
+/* A detached bind of the host's own sysfs, mqueue or procfs, where a user namespace may have no new one: -EPERM and e untouched
+ * where that is not the case. */
+int mount_lend(const struct setup *s, const struct spec_mount *m, uint64_t attrs, struct err *e);
 /* Copies what the directory `target` holds into the mount's root, and its owner, mode and times unless keep_mode. */
 int copyup(int target, int mountfd, bool keep_mode, struct err *e);
 int mounts_open_shared(struct setup *s, struct err *e);
@@ -302,11 +310,13 @@ int rdt_join(struct setup *s, struct err *e);         /* an exec's process */
 int rdt_make(int basefd, const struct spec_rdt *r, const char *id, pid_t pid, struct err *e);
 int rdt_remove(int basefd, const struct spec_rdt *r, const char *id, struct err *e);
 int caps_check(struct setup *s, struct err *e);   /* caps.c, parent: warns of what can't be granted */
+bool caps_are_effective(uint64_t caps);           /* all of them, in this process */
 int user_resolve(struct setup *s, struct err *e); /* user.c: spec's user -> s->user, HOME */
 int user_become(struct setup *s, struct err *e);  /* caps.c: bounding set, groups, uid, ambient; SYS_ADMIN kept for seccomp */
 int caps_final(struct setup *s, struct err *e);
 int rlimits_apply(struct setup *s, struct err *e);   /* process.c */
 int oom_score_apply(struct setup *s, struct err *e); /* parent */
+int oom_score_own(struct setup *s, struct err *e);   /* child or stage without privilege, while it still may */
 int keyring_apply(struct setup *s, struct err *e);
 int scheduler_apply(struct setup *s, struct err *e); /* sched.c */
 int io_priority_apply(struct setup *s, struct err *e);

@@ -14,11 +14,13 @@ const struct step create_steps[] = {
 	/* --- clone3: from here on parent and child work side by side --- */
 	{ "root", STEP_BESIDE, rootfs_make },
 	{ "cgroup", STEP_BESIDE, cgroup_make_beside },
-	{ "oom score", STEP_BESIDE, oom_score_apply }, /* by a user: only until the child, mapped, is no longer dumpable */
+	{ "oom score", STEP_BESIDE, oom_score_apply },
 	{ "id maps", STEP_BESIDE, userns_write_maps },
 	{ "network devices", STEP_BESIDE, net_devices_move },
 	{ "resctrl", STEP_BESIDE, rdt_apply },
 
+	{ "oom score", STEP_CHILD, oom_score_own }, /* before "session" takes /proc/self away from a user without privilege */
+	{ "id maps", STEP_CHILD, userns_wait_maps },
 	{ "session", STEP_CHILD, child_session },
 	{ "cgroup join", STEP_CHILD, cgroup_join_early }, /* before a user namespace takes the right to */
 	{ "join namespaces", STEP_CHILD, ns_join },

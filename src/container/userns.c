@@ -2,7 +2,6 @@
  * child waits for them and becomes root inside before it makes anything (a file made earlier would have no owner).
  * Called as steps; exec.c uses exec_userns_root. */
 #include <grp.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -32,10 +31,11 @@ int userns_write_map(pid_t pid, const char *file, const struct spec_idmap *m, si
 		return err_set(e, E2BIG, "%s: %zu ranges are %zu bytes of text, and the kernel takes less than a page: use fewer",
 			       file, n, b.len);
 	r = procfs_write_pid(pid, file, b.data);
-	return r < 0 ? err_set(e, -r, "%s (%zu ranges): %s", file, n, strerror(-r)) : 0;
+	return r < 0 ? err_set(e, -r, "%s (%zu ranges): %s", file, n,
+			       r == -EPERM ? "may not be given away: they must be ids of this process's own user namespace"
+					   : strerror(-r))
+		     : 0;
 }
-
-bool userns_is_mapped_by_user(const struct setup *s) { return !s->is_exec && ns_is_new(s->spec, NS_USER) && !s->by_root; }
 
 int userns_write_maps(struct setup *s, struct err *e)
 {
@@ -45,20 +45,24 @@ int userns_write_maps(struct setup *s, struct err *e)
 
 	if (!ns_is_new(spec, NS_USER))
 		return 0;
-	/* Without privilege over the parent namespace a gid map may only be written once setgroups is off, lest dropping a
-	 * group open what the group was denied (CVE-2014-8989). */
-	if (!s->by_root) {
-		r = procfs_write_pid(pid, "setgroups", "deny");
-		if (r < 0)
-			return err_set(e, -r, "setgroups: %s", strerror(-r));
+	if (s->is_privileged) {
+		r = userns_write_map(pid, "uid_map", spec->uid_mappings, spec->n_uid_mappings, e);
+		if (r == 0)
+			r = userns_write_map(pid, "gid_map", spec->gid_mappings, spec->n_gid_mappings, e);
+	} else {
+		r = userns_write_own_maps(spec, pid, e);
 	}
-	r = userns_write_map(pid, "uid_map", spec->uid_mappings, spec->n_uid_mappings, e);
-	if (r == 0)
-		r = userns_write_map(pid, "gid_map", spec->gid_mappings, spec->n_gid_mappings, e);
 	if (r < 0)
 		return r;
 	r = sync_send(s->sock, SYNC_MAPPED, pid);
 	return r < 0 ? err_set(e, -r, "the new process is gone") : 0;
+}
+
+/* The files of a process that is not dumpable belong to root: so without privilege this comes before it ceases to be. That is
+ * safe, as nobody else is in its namespaces: those of others it could join only by joining their user namespace too. */
+int userns_wait_maps(struct setup *s, struct err *e)
+{
+	return !s->is_privileged && ns_is_new(s->spec, NS_USER) ? sync_wait(s, SYNC_MAPPED, e) : 0;
 }
 
 /* Raw calls: glibc's broadcast to threads, of which there are none. */
@@ -86,8 +90,6 @@ int userns_enter(struct setup *s, struct err *e)
 		r = sync_wait(s, SYNC_MAPPED, e);
 		if (r < 0)
 			return r;
-		if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-			return err_set(e, errno, "PR_SET_DUMPABLE: %s", strerror(errno));
 	}
 	return become_root(e);
 }
