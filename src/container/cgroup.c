@@ -79,6 +79,11 @@ static int check_path(const char *path, struct err *e)
 	return 0;
 }
 
+const char *cgroup_refusal(int no)
+{
+	return no == EACCES || no == EPERM || no == EROFS ? " (only what is delegated to this user may be used)" : "";
+}
+
 int cgroup_mkdir(const char *dir, const char *base, int (*each)(const char *parent, void *arg, struct err *e), void *arg,
 		 struct err *e)
 {
@@ -92,7 +97,7 @@ int cgroup_mkdir(const char *dir, const char *base, int (*each)(const char *pare
 	while (at < len) {
 		part[at] = '\0';
 		if (at > strlen(base) && mkdir(part, 0755) < 0 && errno != EEXIST)
-			return err_set(e, errno, "make cgroup %s: %s", part, strerror(errno));
+			return err_set(e, errno, "make cgroup %s: %s%s", part, strerror(errno), cgroup_refusal(errno));
 		if (each && (r = each(part, arg, e)) < 0)
 			return r;
 		part[at] = '/';
@@ -100,7 +105,7 @@ int cgroup_mkdir(const char *dir, const char *base, int (*each)(const char *pare
 		at += strcspn(part + at, "/");
 	}
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
-		return err_set(e, errno, "make cgroup %s: %s", dir, strerror(errno));
+		return err_set(e, errno, "make cgroup %s: %s%s", dir, strerror(errno), cgroup_refusal(errno));
 	return 0;
 }
 

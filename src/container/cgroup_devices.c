@@ -234,7 +234,11 @@ int cgroup_apply_devices(struct cgroup *cg, const struct spec_resources *r, bool
 		return pol.default_allow && pol.n == 0
 			       ? 0
 			       : err_set(e, ENOENT, "device rules: this host has neither a devices cgroup (v1) nor cgroup v2");
-	if (p->is_v2)
-		return is_new && pol.default_allow && pol.n == 0 ? 0 : device_bpf_attach(p->fd, &pol, e);
-	return apply_v1(p, &pol, is_new, e);
+	if (p->is_v2 && is_new && pol.default_allow && pol.n == 0)
+		return 0;
+	/* Such rules are root's alone to set. Without its rights nobody can make a device either, and may open those that
+	 * their modes let it. */
+	if (geteuid() != 0 || in_user_namespace())
+		return 0;
+	return p->is_v2 ? device_bpf_attach(p->fd, &pol, e) : apply_v1(p, &pol, is_new, e);
 }

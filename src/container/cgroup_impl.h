@@ -34,6 +34,9 @@ int cgroup_v2_make(struct cgroup_place *p, const char *base, struct err *e);
 int cgroup_mkdir(const char *dir, const char *base, int (*each)(const char *parent, void *arg, struct err *e), void *arg,
 		 struct err *e);
 
+/* What to add to an error of mkdir in a hierarchy: "" or why it was refused. */
+const char *cgroup_refusal(int no);
+
 /* Of the place and all below it. Caller frees. */
 int cgroup_place_pids(const struct cgroup_place *p, pid_t **ret_pids, size_t *ret_n);
 

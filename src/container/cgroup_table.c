@@ -17,7 +17,8 @@ int cgroup_limit_error(const struct cgroup_limit *l, const char *value, int r, s
 		return err_set(e, ENOENT, "%s: this kernel has no swap accounting (%s/%s is missing; boot with swapaccount=1)",
 			       l->flag, l->place->dir, l->file);
 	if (r == -ENOENT)
-		return err_set(e, ENOENT, "%s: this kernel can't set it (%s/%s is missing)", l->flag, l->place->dir, l->file);
+		return err_set(e, ENOENT, "%s: this kernel can't set it%s (%s/%s is missing)", l->flag,
+			       l->place->is_v2 ? ", or its controller is not delegated" : "", l->place->dir, l->file);
 	if (r == -EBUSY && strstr(l->file, "memory"))
 		return err_set(e, EBUSY, "%s: the container uses more than %s bytes and the kernel could not take it back",
 			       l->flag, value);
@@ -159,6 +160,11 @@ uint32_t cgroup_wanted_ctrls(const struct spec_resources *r)
 		if (is_wanted(&knobs[i], r))
 			want |= 1u << knobs[i].ctrl;
 	return want;
+}
+
+bool cgroup_asks_limits(const struct spec_resources *r)
+{
+	return cgroup_wanted_ctrls(r) != 0 || (r->unified.keys && r->unified.keys[0]);
 }
 
 int cgroup_apply(struct cgroup *cg, const struct spec_resources *r, struct err *e)

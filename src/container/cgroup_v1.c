@@ -53,8 +53,9 @@ int cgroup_v1_make(struct cgroup_place *p, const char *base, struct err *e)
 			r = copy_cpuset(p->dir, walk.above, e);
 	} else if (mkdir(p->dir, 0755) < 0) {
 		/* Usually only the last part is missing, or all of it on the first run. */
-		r = errno == ENOENT || errno == EEXIST ? cgroup_mkdir(p->dir, base, NULL, NULL, e)
-						       : err_set(e, errno, "make cgroup %s: %s", p->dir, strerror(errno));
+		r = errno == ENOENT || errno == EEXIST
+			    ? cgroup_mkdir(p->dir, base, NULL, NULL, e)
+			    : err_set(e, errno, "make cgroup %s: %s%s", p->dir, strerror(errno), cgroup_refusal(errno));
 	}
 	if (r < 0)
 		return r;

@@ -47,6 +47,10 @@ static int enable(const char *dir, void *arg, struct err *e)
 				       "enable %s in %s/cgroup.subtree_control: processes live in that cgroup itself; "
 				       "move them into a child of it",
 				       names[i].name, dir);
+		/* Above what is delegated nothing may be written, and not everything is delegated: a limit that then lacks its file
+		 * is refused by name. */
+		if (r == -EACCES || r == -EPERM || r == -ENOENT)
+			continue;
 		if (r < 0)
 			return err_set(e, -r, "enable %s in %s/cgroup.subtree_control: %s", names[i].name, dir, strerror(-r));
 	}
@@ -69,7 +73,7 @@ static bool is_ready(const struct cgroup_place *p)
 int cgroup_v2_make(struct cgroup_place *p, const char *base, struct err *e)
 {
 	if (mkdir(p->dir, 0755) < 0 && errno != EEXIST && errno != ENOENT)
-		return err_set(e, errno, "make cgroup %s: %s", p->dir, strerror(errno));
+		return err_set(e, errno, "make cgroup %s: %s%s", p->dir, strerror(errno), cgroup_refusal(errno));
 	p->fd = open(p->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (p->fd < 0 || !is_ready(p)) {
 		int r = cgroup_mkdir(p->dir, base, enable, &p->ctrls, e);
