@@ -3,6 +3,7 @@
  * Order, so that one killed at any point leaves nothing that `delete --force` can't find: the directory, the record with the
  * cgroup's path ("creating"), only then cgroup and process; the process ends with its maker until its pid is recorded. */
 #include "make.h"
+#include "delegate.h"
 #include "notify.h"
 #include "scope.h"
 
@@ -142,16 +143,38 @@ static int choose_scope(struct job *j, struct err *e)
 	return b->spec.cgroups_path ? 0 : err_set(e, ENOMEM, "out of memory");
 }
 
-static int choose_cgroup(struct job *j, struct err *e)
+/* Without root's rights only what has been delegated, and without any of that none; but a limit is never silently left out. */
+static int choose_delegated(struct job *j, struct err *e)
 {
 	struct bundle *b = &j->bundle;
 	int r;
 
-	/* Without root's rights over them there are none, unless one is asked for and has been delegated. */
+	free_ptr(&b->spec.cgroups_path);
+	r = delegated_cgroup(&b->host, j->held.rec.id, &b->spec.cgroups_path, e);
+	if (r < 0 || b->spec.cgroups_path)
+		return r;
+	if (cgroup_asks_limits(&b->spec.resources))
+		return err_set(
+			e, EPERM,
+			"linux.resources: limits need a cgroup, and none is delegated to this user: leave them out, or have "
+			"a cgroup of v2 delegated (systemd: Delegate=yes of user@%u.service)",
+			(unsigned)geteuid());
+	b->args.no_cgroup = true;
+	return 0;
+}
+
+static int choose_cgroup(struct job *j, struct err *e)
+{
+	struct bundle *b = &j->bundle;
+	bool is_given = b->spec.cgroups_path && *b->spec.cgroups_path;
+	int r = 0;
+
 	b->args.cgroup_everywhere = !j->rt->is_rootless;
-	b->args.no_cgroup = b->host.cgroup == CGROUP_NONE || (j->rt->is_rootless && !b->spec.cgroups_path);
-	if (b->args.no_cgroup)
-		return 0;
+	b->args.no_cgroup = b->host.cgroup == CGROUP_NONE;
+	if (!b->args.no_cgroup && j->rt->is_rootless && !is_given && !j->rt->systemd_cgroup)
+		r = choose_delegated(j, e);
+	if (r < 0 || b->args.no_cgroup)
+		return r;
 	r = j->rt->systemd_cgroup ? choose_scope(j, e) : bundle_place_cgroup(b, j->held.rec.id, e);
 	return r < 0 ? r : check_cgroup(b, e);
 }
@@ -306,8 +329,12 @@ static int make_and_publish(struct job *j, const char *id, struct made *m, struc
 	r = make(j, m, e);
 	if (r == 0)
 		r = publish(j, m, e);
-	if (r == 0)
+	if (r == 0) {
+		/* Where it fails the error is the one line. */
+		if (j->bundle.args.no_cgroup && j->bundle.host.cgroup != CGROUP_NONE)
+			log_warn(j->rt->verb->name, "%s runs without a cgroup: none is delegated to this user", id);
 		return 0;
+	}
 	container_destroy(TAKE_PTR(j->container));
 	if (j->held.rec.scope && *j->held.rec.scope && scope_stop(j->held.rec.scope, &ignored) < 0)
 		log_debug("create", "%s", ignored.msg);

@@ -17,12 +17,14 @@ static int read_signal(const char *s, struct err *e)
 	return sig < 0 ? err_set(e, EINVAL, "unknown signal \"%.40s\"", s) : sig;
 }
 
-static int kill_all(struct cgroup *cg, int sig, struct err *e)
+static int kill_all(const struct record *rec, const struct host *host, int sig, struct err *e)
 {
 	_cleanup_free_ pid_t *pids = NULL;
 	size_t n = 0;
-	int r = cgroup_pids(cg, &pids, &n);
+	int r = record_pids(rec, host, &pids, &n, e);
 
+	if (r < 0)
+		return r;
 	for (size_t i = 0; r == 0 && i < n; i++)
 		if (kill(pids[i], sig) < 0 && errno != ESRCH)
 			r = -errno;
@@ -47,8 +49,8 @@ static int send_signal(const struct held *h, const struct host *host, int sig, b
 	int r;
 
 	/* Where they share somebody's pid namespace the others outlive the first: SIGKILL means the container. */
-	if (has_cgroup && (all || (sig == SIGKILL && !h->rec.has_pid_ns)))
-		r = kill_all(cg, sig, e);
+	if ((all && (has_cgroup || h->rec.has_pid_ns)) || (has_cgroup && sig == SIGKILL && !h->rec.has_pid_ns))
+		r = kill_all(&h->rec, host, sig, e);
 	else
 		r = kill_first(&h->rec, sig, e);
 	/* On v1 a frozen process dies only once it is thawed. */

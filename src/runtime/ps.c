@@ -1,4 +1,4 @@
-/* ps: the processes of a container's cgroup, as numbers or as the host's ps(1) shows them. */
+/* ps: the processes of a container, as numbers or as the host's ps(1) shows them. */
 #include <stdio.h>
 
 #include "record.h"
@@ -14,29 +14,6 @@ struct pids {
 	pid_t *v;
 	size_t n;
 };
-
-static int collect(const struct record *rec, const struct host *host, struct pids *ret, struct err *e)
-{
-	struct cgroup *cg = NULL;
-	pid_t first;
-	int r = record_cgroup(rec, host, &cg, e);
-
-	if (r == 0) {
-		r = cgroup_pids(cg, &ret->v, &ret->n);
-		cgroup_free(cg);
-		return r < 0 ? err_set(e, -r, "processes of %s: %s", rec->id, strerror(-r)) : 0;
-	}
-	if (r != -ENOENT)
-		return r;
-	/* Without a cgroup only the first one is known to be the container's. */
-	first = record_live_pid(rec);
-	ret->v = first ? calloc(1, sizeof(*ret->v)) : NULL;
-	if (first && !ret->v)
-		return err_set(e, ENOMEM, "out of memory");
-	if (first)
-		ret->v[ret->n++] = first;
-	return 0;
-}
 
 static void print_json(const struct pids *p)
 {
@@ -125,7 +102,7 @@ int verb_ps(struct runtime *rt, union verb_opts *opts, struct err *e)
 	if (r == 0)
 		r = host_probe_cgroup(&host, e);
 	if (r == 0)
-		r = collect(&h.rec, &host, &p, e);
+		r = record_pids(&h.rec, &host, &p.v, &p.n, e);
 	if (r == 0 && streq(format, "json"))
 		print_json(&p);
 	else if (r == 0)

@@ -65,7 +65,10 @@ int root_dir_open(const struct runtime *rt, bool make, struct err *e)
 	int r = make ? mkdir_p(AT_FDCWD, rt->root, 0700) : 0, fd;
 
 	if (r < 0)
-		return err_set(e, -r, "--root %s: can't be made: %s", rt->root, strerror(-r));
+		return err_set(e, -r, "--root %s: can't be made: %s%s", rt->root, strerror(-r),
+			       r == -EACCES || r == -EPERM
+				       ? " (give another --root, or set XDG_RUNTIME_DIR to a directory of yours)"
+				       : "");
 	fd = open(rt->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? err_set(e, errno, "--root %s: %s", rt->root, strerror(errno)) : fd;
 }

@@ -60,5 +60,7 @@ enum status record_status(const struct held *h, const struct host *host);
 pid_t record_live_pid(const struct record *rec);
 /* The state of the OCI specification with runc's additions; NULL on ENOMEM. */
 struct json_object *record_json(const struct record *rec, enum status status);
+/* The processes of its cgroup; without one those of its own pid namespace, else only the first. Caller frees. */
+int record_pids(const struct record *rec, const struct host *host, pid_t **ret, size_t *ret_n, struct err *e);
 /* -ENOENT where its cgroup is gone or it has none. */
 int record_cgroup(const struct record *rec, const struct host *host, struct cgroup **ret, struct err *e);

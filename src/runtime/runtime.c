@@ -75,12 +75,23 @@ static int choose_rootless(const struct global_args *g, struct runtime *rt, stru
 	const char *v = g->rootless ? g->rootless : "auto";
 
 	if (streq(v, "auto"))
-		rt->is_rootless = geteuid() != 0;
+		rt->is_rootless = geteuid() != 0 || in_user_namespace();
 	else if (streq(v, "true") || streq(v, "false"))
 		rt->is_rootless = streq(v, "true");
 	else
 		return err_set(e, EINVAL, "--rootless: \"%s\" is none of true, false, auto", v);
 	return 0;
+}
+
+/* Root of somebody's user namespace has the session's directory too, unless it plays root in a system container, as runc tells
+ * the two apart. */
+static bool is_sessions(const char *run)
+{
+	const char *user = getenv("USER");
+
+	if (geteuid() != 0)
+		return true;
+	return run && *run && in_user_namespace() && !(user && streq(user, "root"));
 }
 
 /* Absolute, since create changes into the bundle. */
@@ -94,7 +105,7 @@ static int choose_root(const struct global_args *g, struct runtime *rt, struct e
 	} else if (g->root && *g->root) {
 		cwd = get_current_dir_name();
 		rt->root = cwd ? str_fmt("%s/%s", cwd, g->root) : NULL;
-	} else if (!rt->is_rootless) {
+	} else if (!is_sessions(run)) {
 		rt->root = strdup("/run/berth-runtime");
 	} else if (run && run[0] == '/') {
 		rt->root = str_fmt("%s/berth-runtime", run);
