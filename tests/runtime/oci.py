@@ -95,11 +95,14 @@ class Bundle:
         for applet in runtime.applets:
             (self.rootfs / "bin" / applet).symlink_to("busybox")
         (self.rootfs / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n10:x:0:0::/:/bin/sh\n")
-        runtime.ok("spec", "--bundle", where)
+        self.write_spec(runtime)
         self.config = json.loads((where / "config.json").read_text())
         self.config["process"]["terminal"] = False
         self.config["root"]["readonly"] = False
         self.args("sleep", "1000")
+
+    def write_spec(self, runtime):
+        runtime.ok("spec", "--bundle", self.where)
 
     def args(self, *argv):
         self.config["process"]["args"] = list(argv)
