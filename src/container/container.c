@@ -189,6 +189,23 @@ static int wait_ready(struct setup *s, struct err *e)
 	}
 }
 
+/* What the parent can't do to the child may be so because that has failed already: then its word is the better one. */
+static int prefer_childs_word(struct setup *s, int r, struct err *e)
+{
+	struct pollfd p = { .fd = s->sock, .events = POLLIN };
+	struct sync_report rep;
+	int fd;
+
+	if (poll(&p, 1, 0) <= 0 || sync_next(s->sock, &rep, &fd, NULL) <= 0)
+		return r;
+	fd_close(fd);
+	if (rep.kind != SYNC_FAILED)
+		return r;
+	if (e)
+		*e = rep.err;
+	return -(rep.err.no > 0 ? rep.err.no : EIO);
+}
+
 static int create(struct setup *s, struct err *e)
 {
 	struct container *c = s->c;
@@ -201,8 +218,7 @@ static int create(struct setup *s, struct err *e)
 	c->state = STATE_CREATED;
 	steps_trace_stage(c, "clone");
 	r = steps_run(s, STEP_BESIDE, e);
-	if (r == 0)
-		r = wait_ready(s, e);
+	r = r < 0 ? prefer_childs_word(s, r, e) : wait_ready(s, e);
 	if (r == 0)
 		c->sock = TAKE_FD(s->sock);
 	return r;
