@@ -27,7 +27,8 @@ int verb_unknown(const char *word, struct err *e)
 		if (!(verbs[i].flags & VERB_HIDDEN))
 			names[n++] = verbs[i].name;
 	if (is_criu(word))
-		return err_set(e, ENOTSUP, "%s: not supported: this runtime neither saves nor restores the processes of a container", word);
+		return err_set(e, ENOTSUP,
+			       "%s: not supported: this runtime neither saves nor restores the processes of a container", word);
 	near = nearest_word(word, names, n);
 	return near ? err_set(e, EINVAL, "unknown command \"%s\"; did you mean \"%s\"?", word, near)
 		    : err_set(e, EINVAL, "unknown command \"%s\"; --help lists the known ones", word);

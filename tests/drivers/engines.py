@@ -18,8 +18,8 @@ class Engine:
 
     env: dict = {}
 
-    def __call__(self, *args, **kw) -> Result:
-        return execute(self.argv(*args), env=self.env, **kw)
+    def __call__(self, *args, env=None, **kw) -> Result:
+        return execute(self.argv(*args), env=env or self.env, **kw)
 
     def ok(self, *args, **kw) -> str:
         r = self(*args, **kw)

@@ -73,6 +73,20 @@ def test_init_is_process_1_and_reaps(docker):
     assert not [r for r in rows if r[-1].startswith("Z")]
 
 
+def test_the_legacy_builder_s_steps_are_containers_of_this_runtime(docker):
+    context = docker.host.dir / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text("FROM base\nUSER web\nRUN id -un > /tmp/who\nCMD cat /tmp/who\n")
+    docker.ok("build", "-q", "-t", "built", context, env={**docker.env, "DOCKER_BUILDKIT": "0"})
+    try:
+        assert docker.ok("run", "--rm", "built") == "web"
+    finally:
+        docker.ok("rmi", "built")
+    (context / "Dockerfile").write_text('FROM base\nRUN ["none-such"]\n')
+    docker.fails("build", "-q", "--force-rm", context, env={**docker.env, "DOCKER_BUILDKIT": "0"}, code=1,
+                 says='exec "none-such": executable file not found in $PATH')
+
+
 def test_users_and_groups(docker):
     assert run(docker, "id", opts=("-u", "web")) == "uid=1000(web) gid=1000(web) groups=1000(web),1001(www),1002(extra)"
     assert run(docker, "id", opts=("-u", "77:88", "--group-add", "99")) == "uid=77 gid=88 groups=88,99"
