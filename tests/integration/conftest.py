@@ -17,6 +17,7 @@ import exemptions
 import images
 import leaks
 from harness import Berth, Box
+from transfer_tools import certificates, real, transfer  # noqa: F401  fixtures of test_transfer*.py
 
 ISOLATIONS = ("container", "vm")
 KERNELS = images.CACHE / "kernels"
