@@ -54,6 +54,9 @@ int cgroup_attach(struct cgroup *cg, pid_t pid, struct err *e); /* into every hi
 int cgroup_attach_self(const struct cgroup *cg, struct err *e);
 /* v2: directory fd for clone3(CLONE_INTO_CGROUP); -1 on v1. Owned by cg. */
 int cgroup_clone_fd(const struct cgroup *cg);
+/* From here on cg is one below it, for who joins: wanted is one "PATH", or v1's "CONTROLLER[,CONTROLLER...]:PATH" any number of
+ * times, which leaves it where it is in the other hierarchies. -ENOENT: it is not there; none is made. */
+int cgroup_descend(struct cgroup *cg, char *const *wanted, struct err *e);
 int cgroup_update(struct cgroup *cg, const struct spec_resources *r, struct err *e);
 /* Before cgroup_update of a cgroup from cgroup_open: makes what r needs and the container did without so far, and moves its
  * processes there. */

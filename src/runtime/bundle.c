@@ -31,12 +31,11 @@ int bundle_load(int dirfd, struct bundle *ret, struct err *e)
 	if (r < 0)
 		return err_set(e, -r, "config.json: %s", strerror(-r));
 	r = spec_parse(ret->text, ret->len, &ret->spec, e);
-	if (r == 0)
-		mark(ret, "config.json read");
-	if (r == 0)
+	mark(ret, "config.json read");
+	if (r == 0) {
 		r = host_probe_cgroup(&ret->host, e);
-	if (r == 0)
 		mark(ret, "cgroups probed");
+	}
 	ret->args = (struct container_args){
 		.spec = &ret->spec, .host = &ret->host, .seccomp = &ret->seccomp, .rootfd = -1, .stdio = { 0, 1, 2 }
 	};

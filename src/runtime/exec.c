@@ -21,7 +21,7 @@ const struct opt exec_options[] = {
 	{ "no-new-privs", 0, OPT_FLAG, OPT(no_new_privs), NULL, "no more rights by setuid programs" },
 	{ "cap", 'c', OPT_LIST, OPT(caps), "CAPABILITY", "a further capability" },
 	{ "preserve-fds", 0, OPT_I64, OPT(preserve_fds), "N", "pass descriptors 3 to 3+N-1 on to the process" },
-	{ "cgroup", 0, OPT_STRING, OPT(cgroup), "PATH", "an existing cgroup below the container's" },
+	{ "cgroup", 0, OPT_LIST, OPT(cgroups), "[CONTROLLER,...:]PATH", "an existing cgroup below the container's" },
 	{ "ignore-paused", 0, OPT_FLAG, OPT(ignore_paused), NULL,
 	  "also in a paused container, where it waits for the end of that" },
 	{ "trace-startup", 0, OPT_FLAG, OPT(traces), NULL, "print how long each step of the start took" },
@@ -35,7 +35,6 @@ struct job {
 	struct bundle bundle;
 	struct spec_process process;
 	struct container *container;
-	char *cgroup_path;
 	unsigned n_preserve_fds;
 };
 
@@ -45,7 +44,6 @@ static void job_done(struct job *j)
 	spec_process_done(&j->process);
 	bundle_done(&j->bundle);
 	held_done(&j->held);
-	free(j->cgroup_path);
 }
 
 static int check_status(const struct job *j, struct err *e)
@@ -60,25 +58,17 @@ static int check_status(const struct job *j, struct err *e)
 	return st == STATUS_CREATING ? err_set(e, EBUSY, "container %s is being created", j->held.rec.id) : 0;
 }
 
-/* "CONTROLLERS:PATH" is v1's form; one path for all hierarchies is what there is here. */
 static int choose_cgroup(struct job *j, struct err *e)
 {
-	const char *below = j->o->cgroup, *own = j->held.rec.cgroup_path;
+	struct cgroup *cg = container_cgroup(j->container);
+	int r;
 
-	if (!below || !*below)
+	if (!j->o->cgroups)
 		return 0;
-	if (strchr(below, ':'))
-		return err_set(e, ENOTSUP, "--cgroup \"%.80s\": a path for single controllers is not supported; give PATH alone",
-			       below);
-	if (!own || !*own)
+	if (!cg)
 		return err_set(e, ENOENT, "--cgroup: container %s has no cgroup", j->held.rec.id);
-	below += strspn(below, "/");
-	j->cgroup_path = str_fmt("%s%s%s", own, *below ? "/" : "", below);
-	if (!j->cgroup_path)
-		return err_set(e, ENOMEM, "out of memory");
-	free(j->held.rec.cgroup_path);
-	j->held.rec.cgroup_path = strdup(j->cgroup_path);
-	return j->held.rec.cgroup_path ? 0 : err_set(e, ENOMEM, "out of memory");
+	r = cgroup_descend(cg, j->o->cgroups, e);
+	return r < 0 ? err_push(e, r, "--cgroup") : 0;
 }
 
 static int prepare(struct job *j, struct err *e)
@@ -100,8 +90,8 @@ static int prepare(struct job *j, struct err *e)
 	if (r == 0)
 		r = bundle_seccomp(j->rt, &j->bundle, e);
 	if (r == 0)
-		r = choose_cgroup(j, e);
-	return r < 0 ? r : bundle_adopt(&j->held, &j->bundle, -1, &j->container, e);
+		r = bundle_adopt(&j->held, &j->bundle, -1, &j->container, e);
+	return r < 0 ? r : choose_cgroup(j, e);
 }
 
 /* Hands over terminal and pid; what can't be handed over is not left running. */

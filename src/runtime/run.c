@@ -35,9 +35,11 @@ static void abandon(struct runtime *rt, const char *id)
 static int wait_and_delete(struct runtime *rt, const struct run_opts *o, struct made *m, const sigset_t *before, struct err *e)
 {
 	const char *id = rt->operands[0];
-	const struct attended a = { .pid = m->pid, .pidfd = m->pidfd, .notify = m->notify, .console = TAKE_FD(m->console) };
-	int status = 0, r = foreground_wait(&a, before, &status, e);
+	struct attended a = { .pid = m->pid, .pidfd = m->pidfd, .notify = m->notify, .console = m->console };
+	int status = 0, r;
 
+	m->console = -1;
+	r = foreground_wait(&a, before, &status, e);
 	trace_mark(&rt->trace, "ended");
 	if (r < 0)
 		abandon(rt, id);

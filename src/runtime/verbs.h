@@ -43,8 +43,8 @@ struct run_opts {
 	bool is_detached, keeps, no_subreaper;
 };
 struct exec_opts {
-	char *process_file, *console_socket, *pid_file, *user, *cwd, *apparmor, *label, *cgroup;
-	char **env, **caps, **gids;
+	char *process_file, *console_socket, *pid_file, *user, *cwd, *apparmor, *label;
+	char **env, **caps, **gids, **cgroups;
 	bool is_detached, has_tty, no_new_privs, ignore_paused, traces;
 	int64_t preserve_fds;
 };

@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -113,13 +114,72 @@ def test_the_containers_filter_is_the_execs_too(runtime, box, bundle):
 
 def test_it_runs_in_the_containers_cgroup_or_one_below(runtime, name):
     inside = runtime.ok("exec", name, "cat", "/proc/self/cgroup")
-    assert f"berth/{name}" not in inside  # its own cgroup namespace: it sees the root
+    assert name not in inside  # its own cgroup namespace: it sees the root
     pid = runtime.state(name)["pid"]
     runtime.ok("exec", "-d", name, "sleep", "1000")
     pids = json.loads(runtime.ok("ps", "-f", "json", name))
     assert len(pids) == 2 and pid in pids
-    runtime.fails("exec", "--cgroup", "none", name, "true", code=255, says="cgroup")
-    runtime.fails("exec", "--cgroup", "../other", name, "true", code=255, says="cgroup")
+
+
+def cgroups(name) -> list:
+    """A hierarchy may have several names."""
+    return sorted({d.resolve() for d in oci.cgroups_of(f"/berth-{name}")})
+
+
+def below(name, *controllers) -> list:
+    """Makes the cgroup `part` in the container's, of these controllers or all, for the container's end to remove."""
+    made = [d / "part" for d in cgroups(name) if not controllers or set(d.parent.name.split(",")) & set(controllers)]
+    for d in made:
+        d.mkdir()
+        for file in ("cpuset.cpus", "cpuset.mems"):  # on v1 nobody may enter without
+            if (d / file).exists() and not (d / file).read_text().strip():
+                (d / file).write_text((d.parent / file).read_text())
+    return made
+
+
+def is_v1(name) -> bool:
+    return len(cgroups(name)) > 1
+
+
+def in_part(pid) -> set:
+    """The controllers whose hierarchy has the process in `part`."""
+    lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+    return {c for _, names, path in lines if path.endswith("/part") for c in names.split(",")}
+
+
+def test_cgroup_is_one_below_the_containers_in_every_hierarchy(runtime, name, tmp_path):
+    made = below(name)
+    runtime.ok("exec", "-d", "--cgroup", "/part", "--pid-file", tmp_path / "pid", name, "sleep", "1000")
+    pid = (tmp_path / "pid").read_text()
+    for d in made:
+        assert pid in (d / "cgroup.procs").read_text().split(), d
+
+
+def test_cgroup_of_single_controllers_leaves_it_at_the_containers_in_the_others(runtime, name, tmp_path):
+    if not is_v1(name):
+        runtime.fails("exec", "--cgroup", "pids:part", name, "true", code=255, says=["--cgroup", "no v1 hierarchy"])
+        return
+    below(name, "pids", "memory", "freezer")
+    runtime.ok("exec", "-d", "--cgroup", "pids,memory:part", "--cgroup", "freezer:/part", "--pid-file", tmp_path / "pid", name,
+               "sleep", "1000")
+    pid = int((tmp_path / "pid").read_text())
+    assert in_part(pid) == {"pids", "memory", "freezer"}
+    own = [d for d in cgroups(name) if set(d.parent.name.split(",")) & {"cpu", "devices"}]
+    assert own and all(str(pid) in (d / "cgroup.procs").read_text().split() for d in own)
+
+
+@pytest.mark.parametrize("wrong, says", [
+    (["none"], "No such file"), (["../other"], "not below"), (["a/.."], "not below"), (["fly:x"], "fly"), ([":x"], "no v1 hierarchy"),
+    (["pids:../x"], ""), (["pids:x", "y"], "CONTROLLER: is missing"), (["pids:x", "pids:y"], "")])
+def test_a_cgroup_that_is_not_there_or_not_below_is_refused(runtime, name, wrong, says):
+    runtime.fails("exec", *[w for path in wrong for w in ("--cgroup", path)], name, "true", code=255, says=["--cgroup", says])
+
+
+def test_a_cgroup_that_lacks_a_hierarchy_is_refused_lest_the_process_have_no_limits_there(runtime, name):
+    if not is_v1(name):
+        return
+    below(name, "pids")
+    runtime.fails("exec", "--cgroup", "part", name, "true", code=255, says=["--cgroup", "No such file"])
 
 
 def test_a_signal_to_the_command_reaches_the_process(runtime, name):
