@@ -74,6 +74,11 @@ def cgroups_of(path: str) -> list:
     return found
 
 
+def default_cgroups(name: str) -> list:
+    """Those of a container whose config.json names none."""
+    return cgroups_of(f"/berth-{name}")
+
+
 def link_or_copy(source: Path, target: Path):
     """A link is spared a copy; between file systems there is none."""
     try:
@@ -223,7 +228,7 @@ class Box:
                 assert p.returncode == 0, p.stderr.read()
             reap_any(pids)
             assert not (self.rt.root / name).exists(), f"{name} left its record"
-            assert not cgroups_of(f"/berth-{name}"), f"{name} left its cgroup"
+            assert not default_cgroups(name), f"{name} left its cgroup"
 
 
 class ConsoleSocket:

@@ -68,7 +68,7 @@ def test_a_resource_that_can_not_be_is_refused_by_name_and_leaves_no_cgroup(runt
     bundle.config["linux"]["resources"] = resources
     name = box.name()
     runtime.fails("create", "--bundle", bundle.save().where, name, says=says)
-    assert not oci.cgroups_of(f"/berth/{name}")
+    assert not oci.default_cgroups(name)
 
 
 @pytest.fixture

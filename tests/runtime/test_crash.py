@@ -34,7 +34,7 @@ def gone(runtime, name, bundle):
         return True
 
     oci.until(nobody, f"the end of all processes of {name}")
-    assert not oci.cgroups_of(f"/berth-{name}")
+    assert not oci.default_cgroups(name)
     assert not (runtime.root / name).exists()
 
 

@@ -123,7 +123,7 @@ def test_it_runs_in_the_containers_cgroup_or_one_below(runtime, name):
 
 def cgroups(name) -> list:
     """A hierarchy may have several names."""
-    return sorted({d.resolve() for d in oci.cgroups_of(f"/berth-{name}")})
+    return sorted({d.resolve() for d in oci.default_cgroups(name)})
 
 
 def below(name, *controllers) -> list:

@@ -59,7 +59,7 @@ def test_one_that_fails_before_create_is_done_fails_it_and_leaves_nothing(runtim
     name = box.name()
     runtime.fails("create", "--bundle", b.where, name, says=[kind, "status 3"])
     runtime.fails("state", name, says="does not exist")
-    assert not oci.cgroups_of(f"/berth-{name}")
+    assert not oci.default_cgroups(name)
 
 
 def test_one_that_outlives_its_timeout_fails_create(runtime, box, hooked):

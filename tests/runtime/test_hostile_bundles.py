@@ -51,7 +51,7 @@ def refused(runtime, box, bundle, says=""):
     name = box.name()
     err = runtime.fails("create", "--bundle", bundle.save().where, name, says=says)
     runtime.fails("state", name, says="does not exist")
-    assert not oci.cgroups_of(f"/berth/{name}")
+    assert not oci.default_cgroups(name)
     return err
 
 
@@ -289,7 +289,7 @@ def test_R15_a_cgroup_out_of_the_hierarchy_is_refused(runtime, box, bundle, path
         refused(runtime, box, bundle, says="group")
     else:  # config-linux.md: not specified, so the runtime chooses
         name = box.create(bundle.save())
-        assert oci.cgroups_of(f"/berth/{name}")
+        assert oci.default_cgroups(name)
 
 
 @pytest.mark.parametrize("key, value", [
@@ -311,6 +311,28 @@ def test_R17_a_sysctl_needs_the_namespace_that_it_belongs_to(runtime, box, bundl
         bundle.config["linux"]["namespaces"] = [n for n in namespaces if n["type"] != kind]
         bundle.config["linux"]["sysctl"] = {key: "1"}
         refused(runtime, box, bundle, says=[key, "namespaces"])
+
+
+def test_R17_nothing_of_proc_sys_can_be_written(runtime, box, bundle):
+    """As root with every capability but SYS_ADMIN's right to mount: each file is opened for writing, which changes nothing."""
+    capabilities = ["CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_DAC_OVERRIDE", "CAP_SYS_RESOURCE"]
+    bundle.config["process"]["capabilities"] = {k: capabilities for k in ("bounding", "effective", "permitted")}
+    bundle.python("""
+import errno, os
+seen, opened = 0, []
+for top, _, files in os.walk("/proc/sys"):
+    for name in files:
+        try:
+            os.close(os.open(f"{top}/{name}", os.O_WRONLY))
+            opened.append(f"{top}/{name}")
+        except OSError as e:
+            assert e.errno in (errno.EROFS, errno.EACCES, errno.EPERM), (top, name, e)
+            seen += e.errno == errno.EROFS
+assert not opened, opened
+print(seen)
+""")
+    r = runtime("run", "--bundle", bundle.where, box.name())
+    assert r.code == 0 and int(r.out) > 300, r
 
 
 def test_R24_a_map_of_70_kilobytes_is_refused_whole(runtime, box, bundle):

@@ -59,10 +59,14 @@ def test_devices_have_their_type_number_mode_and_owner(runtime, box, bundle):
         {"path": "/dev/sub/test2", "type": "b", "major": 8, "minor": 666, "fileMode": 0o600},
         {"path": "/pipes/test3", "type": "p"},
         {"path": "/dev/test4", "type": "u", "major": 10, "minor": 229},
+        {"path": "/pipes/test5", "type": "p", "fileMode": 0o620, "uid": 7, "gid": 8},
+        {"path": "/dev/sub/test6", "type": "p", "fileMode": 0o600, "uid": 4294967294},
     ]
-    out = box.output(bundle, "stat -c '%F %t:%T %a %u:%g' /dev/test1 /dev/sub/test2 /pipes/test3 /dev/test4")
+    out = box.output(bundle, "umask 077; stat -c '%F %t:%T %a %u:%g' /dev/test1 /dev/sub/test2 /pipes/test3 /dev/test4"
+                             " /pipes/test5 /dev/sub/test6; (echo through >/pipes/test5 &) ; cat /pipes/test5")
     assert out.splitlines() == ["character special file a:e5 640 3:4", "block special file 8:29a 600 0:0", "fifo 0:0 666 0:0",
-                                "character special file a:e5 666 0:0"]
+                                "character special file a:e5 666 0:0", "fifo 0:0 620 7:8", "fifo 0:0 600 4294967294:0",
+                                "through"]
 
 
 @pytest.mark.parametrize("path, kind, says", [

@@ -51,7 +51,7 @@ def test_a_console_socket_that_nobody_serves_fails_create_and_leaves_nothing(run
     name = box.name()
     runtime.fails("create", "--bundle", bundle.save().where, "--console-socket", tmp_path / "none", name, says="--console-socket")
     runtime.fails("state", name, says="does not exist")
-    assert not oci.cgroups_of(f"/berth-{name}")
+    assert not oci.default_cgroups(name)
 
 
 def test_run_serves_the_terminal_itself(runtime, box, bundle):
