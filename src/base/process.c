@@ -62,7 +62,7 @@ static int stat_number(char *state, int field, uint64_t *ret)
 
 int pid_start_time(pid_t pid, uint64_t *ret_ticks)
 {
-	char stat[STAT_MAX], *state;
+	char stat[STAT_MAX] = "", *state = stat;
 	int r = read_stat(pid, stat, &state);
 
 	if (r < 0)
@@ -74,8 +74,8 @@ int pid_start_time(pid_t pid, uint64_t *ret_ticks)
 
 int pid_has_execed(pid_t pid)
 {
-	char stat[STAT_MAX], *state;
-	uint64_t flags;
+	char stat[STAT_MAX] = "", *state = stat;
+	uint64_t flags = 0;
 	int r = read_stat(pid, stat, &state);
 
 	if (r == 0)
