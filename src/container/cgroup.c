@@ -13,6 +13,8 @@
 /* Of the controllers in cgroup.controllers these are enabled without being asked for; io only for its statistics. */
 #define ALWAYS_V2 ((1u << CG_MEMORY) | (1u << CG_CPU) | (1u << CG_PIDS) | (1u << CG_BLKIO))
 
+enum { MKDIR_TRIES = 20 };
+
 const struct cgroup_place *cgroup_v2_place(const struct cgroup *cg)
 {
 	for (size_t i = 0; i < cg->n_places; i++)
@@ -84,8 +86,8 @@ const char *cgroup_refusal(int no)
 	return no == EACCES || no == EPERM || no == EROFS ? " (only what is delegated to this user may be used)" : "";
 }
 
-int cgroup_mkdir(const char *dir, const char *base, int (*each)(const char *parent, void *arg, struct err *e), void *arg,
-		 struct err *e)
+static int mkdir_all(const char *dir, const char *base, int (*each)(const char *parent, void *arg, struct err *e), void *arg,
+		     struct err *e)
 {
 	char part[CGROUP_PATH_MAX];
 	size_t at = strlen(base), len = strlen(dir);
@@ -107,6 +109,17 @@ int cgroup_mkdir(const char *dir, const char *base, int (*each)(const char *pare
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
 		return err_set(e, errno, "make cgroup %s: %s%s", dir, strerror(errno), cgroup_refusal(errno));
 	return 0;
+}
+
+/* A parent that has no other child may be removed (cgroup_remove_empty) between its making and its child's. */
+int cgroup_mkdir(const char *dir, const char *base, int (*each)(const char *parent, void *arg, struct err *e), void *arg,
+		 struct err *e)
+{
+	int r = -ENOENT;
+
+	for (int tries = 0; r == -ENOENT && tries < MKDIR_TRIES; tries++)
+		r = mkdir_all(dir, base, each, arg, e);
+	return r;
 }
 
 static struct cgroup_place *place_add(struct cgroup *cg, const char *base, bool is_v2, uint32_t ctrls)
@@ -249,6 +262,17 @@ int cgroup_open(const struct host *h, const char *path, struct cgroup **ret, str
 	}
 	*ret = cg;
 	return 0;
+}
+
+void cgroup_remove_empty(const struct host *h, const char *path)
+{
+	struct cgroup *cg = NULL;
+
+	if (cgroup_new(h, path, UINT32_MAX >> (32 - CG_CTRL_COUNT), &cg, NULL) < 0)
+		return;
+	for (size_t i = 0; i < cg->n_places; i++)
+		rmdir(cg->places[i].dir); /* EBUSY: it is in use */
+	cgroup_free(cg);
 }
 
 void cgroup_free(struct cgroup *cg)

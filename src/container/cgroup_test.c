@@ -105,6 +105,27 @@ static void wait_joined(struct fixture *f, size_t want)
 	TAP_FAIL("%zu processes did not come to be in the cgroup", want);
 }
 
+TEST(a_parent_goes_only_when_the_last_child_has_left_and_comes_back_with_the_next)
+{
+	struct cgroup *parent;
+	struct fixture f;
+	char above[64];
+
+	setup(&f);
+	snprintf(above, sizeof above, "/berth-parent-%d", (int)getpid());
+	snprintf(f.path, sizeof f.path, "%s/child", above);
+	for (int round = 0; round < 2; round++) {
+		create(&f);
+		cgroup_remove_empty(&f.h, above);
+		is_int(cgroup_open(&f.h, above, &parent, &f.e), 0);
+		cgroup_free(parent);
+		is_int(cgroup_remove(TAKE_PTR(f.cg), &f.e), 0);
+		cgroup_remove_empty(&f.h, above);
+		is_int(cgroup_open(&f.h, above, &parent, &f.e), -ENOENT);
+	}
+	teardown(&f);
+}
+
 TEST(R15_paths_out_of_the_hierarchy_are_refused)
 {
 	static const char *const bad[] = { "", "berth/x", "/", "/berth/../x", "/..", "/berth/.", "/berth//x", "/berth/x/" };

@@ -3,6 +3,7 @@
 #include "engine_impl.h"
 
 #include <dirent.h>
+#include <signal.h>
 
 static void closedir_ptr(DIR **d)
 {
@@ -20,6 +21,15 @@ static bool is_being_made(struct engine *en, const char *id)
 
 static bool is_id(const char *s) { return strlen(s) == 64 && s[strspn(s, "0123456789abcdef")] == 0; }
 
+/* ".ID.PID": what a monitor makes before it is a run directory (monitor/state.c), where it was killed in between. */
+static bool is_lost_claim(const char *s)
+{
+	uint64_t pid;
+
+	return s[0] == '.' && strspn(s + 1, "0123456789abcdef") == 64 && s[65] == '.' && str_to_u64(s + 66, &pid) == 0 &&
+	       pid <= INT_MAX && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
 /* Nobody can be making these now: the caller holds the store's lock exclusively, and engine_create holds it shared. */
 static int sweep_dir(struct engine *en, const char *parent, struct err *e)
 {
@@ -32,7 +42,7 @@ static int sweep_dir(struct engine *en, const char *parent, struct err *e)
 		return errno == ENOENT ? 0 : err_set(e, errno, "%s: %s", path, strerror(errno));
 	for (struct dirent *ent; (ent = readdir(d));) {
 		struct container_record c;
-		if (str_after(ent->d_name, DOOMED_RUN)) {
+		if (str_after(ent->d_name, DOOMED_RUN) || is_lost_claim(ent->d_name)) {
 			int gone = rm_rf(dirfd(d), ent->d_name);
 			if (gone < 0)
 				return err_set(e, -gone, "remove %s/%s: %s", path, ent->d_name, strerror(-gone));
@@ -60,6 +70,18 @@ static int sweep_dir(struct engine *en, const char *parent, struct err *e)
 	return 0;
 }
 
+/* The parent of all containers' cgroups, where it has none any more; the next start makes it again. */
+static int sweep_cgroups(struct err *e)
+{
+	struct host h = { 0 };
+	int r = host_probe_cgroup(&h, e);
+
+	if (r >= 0)
+		cgroup_remove_empty(&h, "/berth");
+	host_done(&h);
+	return MIN(r, 0);
+}
+
 int engine_sweep(struct engine *en, struct err *e)
 {
 	int r = store_lock(en->store, STORE_EXCLUSIVE, e);
@@ -73,6 +95,8 @@ int engine_sweep(struct engine *en, struct err *e)
 		r = sweep_dir(en, en->paths->run, e);
 	if (r >= 0)
 		r = vm_prune(en->paths, e);
+	if (r >= 0)
+		r = sweep_cgroups(e);
 	store_lock(en->store, STORE_UNLOCKED, NULL);
 	return r < 0 ? r : store_gc(en->store, e);
 }
