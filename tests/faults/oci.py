@@ -1,10 +1,13 @@
 """The commands of berth-runtime under faults: what each needs beforehand, what may be said of it once it says that it has
 succeeded, and how it is cleaned up after."""
 
+import contextlib
+import difflib
 import json
 import os
 import re
 import shutil
+import socket
 import time
 from pathlib import Path
 
@@ -19,6 +22,19 @@ SECCOMP = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_6
 
 class Unready(Exception):
     """What has to be there before the fault could not be made: a matter of the test, or of a fault before that."""
+
+
+def enrich(c):
+    """Of everything that needs steps of its own a little: user and time namespaces, hooks, a terminal, binds, sysctls, limits."""
+    one = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+    c["linux"].update(uidMappings=one, gidMappings=one, sysctl={"net.ipv4.ip_forward": "1"}, timeOffsets={"boottime": {"secs": 5}})
+    c["linux"]["namespaces"] += [{"type": "user"}, {"type": "time"}]
+    c["linux"]["resources"].pop("devices", None)
+    c["process"].update(terminal=True, rlimits=[{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200}], oomScoreAdj=100,
+                        user={"uid": 10, "gid": 20, "additionalGids": [30]})
+    c["mounts"] += [{"destination": "/mnt", "type": "tmpfs", "source": "tmpfs", "options": ["size=64k", "tmpcopyup"]},
+                    {"destination": "/etc", "type": "bind", "source": "/etc", "options": ["rbind", "ro", "nosuid"]}]
+    c["hooks"] = {kind: [{"path": "/bin/true"}] for kind in ("createRuntime", "createContainer", "poststart", "poststop")}
 
 
 class Oci:
@@ -47,10 +63,15 @@ class Oci:
         self.root.mkdir()
         os.makedirs("/run/berth/seccomp", exist_ok=True)
         self.hold, self.show = self.bundle("hold", ["sleep", "1000"]), self.bundle("show", ["cat", *[f"/proc/self/{f}" for f in FILES]])
+        self.rich = self.bundle("rich", ["sleep", "1000"], enrich)
+        self.console = socket.socket(socket.AF_UNIX)
+        self.console.bind(str(self.box.where / "console"))
+        self.console.listen()
+        self.console.setblocking(False)
 
-    def bundle(self, name, args):
+    def bundle(self, name, args, change=lambda c: None):
         where = self.box.where / name
-        for d in ("bin", "etc", "proc", "sys", "dev", "tmp"):
+        for d in ("bin", "etc", "mnt", "proc", "sys", "dev", "tmp"):
             (where / "rootfs" / d).mkdir(parents=True)
         shutil.copy("/bin/busybox", where / "rootfs/bin/busybox")
         for applet in ("cat", "sleep", "true"):
@@ -62,6 +83,7 @@ class Oci:
         config["root"]["readonly"] = False
         config["linux"]["resources"].update(memory={"limit": 64 << 20}, pids={"limit": 50}, cpu={"shares": 512})
         config["linux"]["seccomp"] = SECCOMP
+        change(config)
         (where / "config.json").write_text(json.dumps(config))
         return str(where)
 
@@ -107,7 +129,7 @@ class Oci:
                 kept.append(" ".join(left.split()[3:6]) + " " + right)
             elif not re.match(r"^\w+:\t", line) or STATUS.match(line):
                 kept.append(re.sub(r"^(Max pending signals|Max processes).*", r"\1", line))
-        return kept
+        return sorted(kept)  # mounts that are made side by side come in any order
 
     def knobs(self):
         found = {}
@@ -133,13 +155,13 @@ class Oci:
         was = self.baseline.setdefault(kind, now)
         if was == now:
             return []
-        return [f"not as asked: {key}: {sorted(map(str, ours(was[key], now[key])))[:6]}" for key in was if was[key] != now[key]]
+        return [f"not as asked: {key}: {list(map(str, ours(was[key], now[key])))[:6]}" for key in was if was[key] != now[key]]
 
 
 def ours(a, b):
     if isinstance(a, dict):
         return {k: (a.get(k), b.get(k)) for k in {*a, *b} if a.get(k) != b.get(k)}.items()
-    return [f"-{x}" for x in a if x not in b] + [f"+{x}" for x in b if x not in a]
+    return [line for line in difflib.unified_diff(a, b, lineterm="", n=0) if not line.startswith(("---", "+++", "@@"))]
 
 
 class Create:
@@ -163,10 +185,34 @@ class Create:
         begun = o.run("start", o.id)
         if begun.code != 0:
             return [f"exit 0, but it can't be started: {begun}"]
-        return o.same("hold", o.look())
+        return o.same(self.name, o.look())
 
     def after(self, o):
         (o.box.where / "pid").unlink(missing_ok=True)
+
+
+class CreateRich(Create):
+    name = "create-rich"
+
+    def argv(self, o):
+        return o.argv("create", "--bundle", o.rich, "--pid-file", str(o.box.where / "pid"), "--console-socket",
+                      str(o.box.where / "console"), o.id)
+
+    def check(self, o, done):
+        with contextlib.suppress(BlockingIOError):
+            conn, _ = o.console.accept()
+            with conn:
+                _, fds, _, _ = socket.recv_fds(conn, 4096, 1)
+            for fd in fds:
+                os.close(fd)
+            return super().check(o, done) if fds else ["exit 0, but no terminal came"]
+        return ["exit 0, but nobody came with the terminal"]
+
+    def after(self, o):
+        super().after(o)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                o.console.accept()[0].close()
 
 
 class Start(Create):
@@ -246,4 +292,4 @@ class RunDetached(Create):
     check = Start.check
 
 
-COMMANDS = [Create(), Start(), Exec(), ExecDetached(), Delete(), Run(), RunDetached()]
+COMMANDS = [Create(), CreateRich(), Start(), Exec(), ExecDetached(), Delete(), Run(), RunDetached()]

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-SAMPLE = {"create": 350, "start": 150, "exec": 250, "exec-detach": 250, "delete": 150, "run": 350, "run-detach": 350}
+SAMPLE = {"create": 300, "create-rich": 300, "start": 150, "exec": 250, "exec-detach": 250, "delete": 150, "run": 250, "run-detach": 250}
+SAMPLE_ENGINE = {"run-d": 200, "run-rm": 200, "exec": 100, "rm-f": 100}
 
 
 def sweep(*args):
+    """Fails on whatever a sweep finds, and where it finds no point to try."""
     done = subprocess.run([sys.executable, str(HERE / "sweep"), *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True)
     assert done.returncode == 0, f"{' '.join(map(str, args))}\n{done.stdout[-6000:]}"
@@ -33,6 +35,15 @@ def test_F01_F15_create_succeeds_only_when_somebody_waits_to_be_started():
     sweep("--command", "create", "--pick", r"^0\.1:(recvmsg|sendmsg|accept4):")
 
 
+def test_F01_prune_removes_what_a_monitor_had_not_yet_made_its_run_directory():
+    sweep("--set", "engine", "--command", "run-rm", "--pick", r"^0\.1:(mkdirat|getrandom|write|openat|renameat|renameat2):[1-8]:kill$")
+
+
 @pytest.mark.parametrize("command", SAMPLE)
 def test_F01_F08_no_fault_leaves_anything_behind_or_passes_for_success(command):
     sweep("--command", command, "--sample", SAMPLE[command])
+
+
+@pytest.mark.parametrize("command", SAMPLE_ENGINE)
+def test_F01_F05_F08_no_fault_leaves_what_the_next_commands_do_not_remove(command):
+    sweep("--set", "engine", "--command", command, "--sample", SAMPLE_ENGINE[command])

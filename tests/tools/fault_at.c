@@ -201,7 +201,7 @@ static pid_t begin(char **argv)
 	if (pid < 0)
 		fail("fork");
 	if (pid == 0) {
-		raise(SIGSTOP);
+		kill(getpid(), SIGSTOP);
 		execv(argv[0], argv);
 		fail(argv[0]);
 	}
