@@ -51,7 +51,7 @@ int delegated_cgroup(const struct host *h, const char *id, char **ret, struct er
 	_cleanup_free_ char *parent = h->cgroup == CGROUP_V2 ? parent_of_own() : NULL, *dir = NULL, *path = NULL;
 
 	if (are_all_ours(h)) {
-		path = str_fmt("/berth/%s", id);
+		path = str_fmt("/berth-%s", id); /* as bundle_place_cgroup's */
 	} else if (parent) {
 		dir = str_fmt("%s%s", h->cgroup_v2, parent);
 		if (dir && !is_ours(dir)) {
