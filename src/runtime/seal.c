@@ -15,7 +15,6 @@
 #include "fd.h"
 #include "str.h"
 
-#define SELF  "/proc/self/exe"
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static bool is_sealed(int self)
@@ -31,7 +30,7 @@ static bool is_sealed(int self)
 static int clone_mount(void)
 {
 	struct mount_attr ro = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV };
-	_cleanup_fd_ int fd = (int)syscall(SYS_open_tree, AT_FDCWD, SELF, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	_cleanup_fd_ int fd = (int)syscall(SYS_open_tree, AT_FDCWD, SEAL_SELF, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
 	if (fd < 0 || syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &ro, sizeof(ro)) < 0)
 		return -errno;
@@ -55,10 +54,10 @@ static int copy_to_memory(int self)
 
 int seal_self(char **argv, struct err *e)
 {
-	_cleanup_fd_ int self = open(SELF, O_RDONLY | O_CLOEXEC), fd = -1;
+	_cleanup_fd_ int self = open(SEAL_SELF, O_RDONLY | O_CLOEXEC), fd = -1;
 
 	if (self < 0)
-		return err_set(e, errno, SELF ": %s", strerror(errno));
+		return err_set(e, errno, SEAL_SELF ": %s", strerror(errno));
 	if (is_sealed(self)) {
 		prctl(PR_SET_NAME, "berth-runtime"); /* executed by descriptor, it is called by a number */
 		return 0;

@@ -3,6 +3,10 @@
 
 #include "err.h"
 
+#define SEAL_SELF "/proc/self/exe"
+/* The verbs of verbs.h with VERB_ENTER, for seal_early.c, which can't read a table. */
+#define SEAL_VERBS " create exec run "
+
 /* Executes this program again, with argv, from a place that can't be written to, unless it already runs from one. Returns 0
  * there; does not return otherwise, save with an error. */
 int seal_self(char **argv, struct err *e);
