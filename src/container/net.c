@@ -22,25 +22,45 @@ static int loopback_up(struct err *e)
 	return ioctl(fd, SIOCSIFFLAGS, &ifr) < 0 ? err_set(e, errno, "loopback: %s", strerror(errno)) : 0;
 }
 
+/* The end of the range of groups that begins with 0 in the user namespace that this process is in, whoever made that.
+ * -ENOENT where it has no group 0. */
+static int last_group(struct setup *s, unsigned long *ret_last)
+{
+	_cleanup_free_ char *map = NULL;
+	int r = file_read(s->procfd, "self/gid_map", 1 << 16, &map, NULL);
+
+	if (r < 0)
+		return r;
+	for (const char *row = map; *row; row += strcspn(row, "\n"), row += *row == '\n') {
+		char *end;
+		unsigned long inside = strtoul(row, &end, 10), count;
+
+		strtoul(end, &end, 10);
+		count = strtoul(end, NULL, 10);
+		if (inside == 0 && count > 0) {
+			*ret_last = count - 1;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
 /* ping by ICMP sockets for every group, so that CAP_NET_RAW is not needed for it (ip-sysctl, ping_group_range). The upper
- * bound must be a group that exists in the user namespace: the end of the range that holds group 0. */
+ * bound must be a group that exists in the user namespace, or it is refused (EINVAL). */
 static int allow_ping(struct setup *s, struct err *e)
 {
-	uint32_t last = 2147483647;
-	char range[40];
+	char range[40] = "0 2147483647";
+	unsigned long last;
 	int r;
 
 	if (map_get(&s->spec->sysctl, "net.ipv4.ping_group_range"))
 		return 0;
-	if (s->spec->ns.wanted[NS_USER] && s->spec->ns.path[NS_USER])
-		last = 0;
-	for (size_t i = 0; i < s->spec->n_gid_mappings; i++)
-		if (s->spec->gid_mappings[i].container_id == 0 && ns_is_new(s->spec, NS_USER) &&
-		    s->spec->gid_mappings[i].size > 0)
-			last = MIN(last, s->spec->gid_mappings[i].size - 1);
-	snprintf(range, sizeof(range), "0 %u", last);
 	r = procfs_write(s, "sys/net/ipv4/ping_group_range", range);
-	/* ENOENT: a kernel without IPv4. */
+	if (r == -EINVAL && (r = last_group(s, &last)) == 0) {
+		snprintf(range, sizeof(range), "0 %lu", last);
+		r = procfs_write(s, "sys/net/ipv4/ping_group_range", range);
+	}
+	/* ENOENT: a kernel without IPv4; a user namespace without a group 0. */
 	return r < 0 && r != -ENOENT ? err_set(e, -r, "net.ipv4.ping_group_range = \"%s\": %s", range, strerror(-r)) : 0;
 }
 
