@@ -102,7 +102,7 @@ class Podman(Engine):
     def __init__(self, host: Host, runtime: Path, archive: Path):
         super().__init__(host, runtime)
         d = host.dir
-        (d / "net").mkdir()
+        (d / "net").mkdir(exist_ok=True)
         conf = d / "containers.conf"
         # The rlimits: Podman's own defaults are above what root may raise them to on some hosts.
         conf.write_text(f"""[containers]
@@ -110,9 +110,7 @@ default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
-tmp_dir = "{d}/tmp"
-volume_path = "{d}/volumes"
-[network]
+{self.places()}[network]
 network_config_dir = "{d}/net"
 """)
         self.env = {"CONTAINERS_CONF": str(conf)}
@@ -121,6 +119,10 @@ network_config_dir = "{d}/net"
     def argv(self, *args):
         d = self.host.dir
         return self.host.argv("podman", "--root", d / "root", "--runroot", d / "runroot", "--runtime", self.runtime, *args)
+
+    def places(self) -> str:
+        """Rows of [engine]: where what has no option of its own lies."""
+        return f'tmp_dir = "{self.host.dir}/tmp"\nvolume_path = "{self.host.dir}/volumes"\n'
 
     def run(self, *args) -> list:
         return ["run", "--cgroup-parent", f"/{self.host.name}", *args]
