@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,7 +39,7 @@ def host(tmp_path):
 def probe(runtime):
     """Static; of the integration tests."""
     out = runtime.busybox.with_name("probe")
-    source = runtime.build.parent / "tests/integration/helpers/probe.c"
+    source = Path(__file__).resolve().parents[1] / "integration/helpers/probe.c"
     subprocess.run(["gcc", "-D_GNU_SOURCE", "-O1", "-static", source, "-o", out], check=True)
     return out
 
@@ -292,24 +293,26 @@ def test_R15_a_cgroup_out_of_the_hierarchy_is_refused(runtime, box, bundle, path
         assert oci.default_cgroups(name)
 
 
-@pytest.mark.parametrize("key, value", [
-    ("kernel.core_pattern", "|/x"), ("kernel.modprobe", "/x"), ("vm.swappiness", "1"), ("fs.file-max", "1"), ("kernel.sysrq", "1"),
-    ("kernel/core_pattern", "|/x"),
-    ("kernel/../kernel/core_pattern", "|/x"), ("net.ipv4.ip_forward/../../../kernel/core_pattern", "|/x"), ("kernel.hostname", "x"),
+def as_it_is(key):
+    """A sysctl's value on the host: set to it, nothing has changed even where the defence is gone."""
+    file = os.path.normpath("/proc/sys/" + (key if key.find("/") in range(key.find(".")) else key.replace(".", "/")))
+    return open(file).read().strip() if os.path.isfile(file) else "1"
+
+
+@pytest.mark.parametrize("key", [
+    "kernel.core_pattern", "kernel.modprobe", "vm.swappiness", "fs.file-max", "kernel.sysrq", "kernel.hostname", "kernel/core_pattern",
+    "kernel/../kernel/core_pattern", "net.ipv4.ip_forward/../../../kernel/core_pattern",
 ])
-def test_R17_a_sysctl_of_the_host_is_refused(runtime, box, bundle, key, value):
-    file = "/proc/sys/" + key.replace(".", "/")
-    before = open(file).read() if os.path.isfile(file) else None
-    bundle.config["linux"]["sysctl"] = {key: value}
+def test_R17_a_sysctl_of_the_host_is_refused(runtime, box, bundle, key):
+    bundle.config["linux"]["sysctl"] = {key: as_it_is(key)}
     refused(runtime, box, bundle, says=["sysctl: ", key])
-    assert before is None or open(file).read() == before
 
 
 def test_R17_a_sysctl_needs_the_namespace_that_it_belongs_to(runtime, box, bundle):
     namespaces = bundle.config["linux"]["namespaces"]
     for kind, key in (("network", "net.ipv4.ip_forward"), ("ipc", "kernel.shmmax")):
         bundle.config["linux"]["namespaces"] = [n for n in namespaces if n["type"] != kind]
-        bundle.config["linux"]["sysctl"] = {key: "1"}
+        bundle.config["linux"]["sysctl"] = {key: as_it_is(key)}
         refused(runtime, box, bundle, says=[key, "namespaces"])
 
 
@@ -404,6 +407,8 @@ def sha256(path):
 
 def test_R01_the_binary_in_hand_can_not_be_written_to(runtime, box, bundle, probe):
     """The exec's program is a script whose interpreter is the runtime: it then runs inside, where a watcher takes hold of it."""
+    if b"/ld-linux" in runtime.program.read_bytes():
+        pytest.skip("a runtime that is linked dynamically finds no loader in the bundle")
     before = sha256(runtime.program)
     oci.link_or_copy(probe, bundle.rootfs / "bin/probe")
     (bundle.rootfs / "bin/evil").write_text("#!/proc/self/exe\n")
