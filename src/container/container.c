@@ -100,7 +100,7 @@ int cgroup_make_beside(struct setup *s, struct err *e)
 		r = cgroup_make(s, e);
 	if (r < 0)
 		return r;
-	r = sync_send(s->sock, SYNC_CGROUP, s->c->pid);
+	r = sync_send(s->sock, SYNC_CGROUP);
 	/* Gone: what it reported, if anything, is the better error, and read next. */
 	return r == -EPIPE || r == -ECONNRESET ? 0 : r < 0 ? err_set(e, -r, "%s", strerror(-r)) : 0;
 }
@@ -183,7 +183,7 @@ static int wait_ready(struct setup *s, struct err *e)
 			return err_set(e, EPROTO, "report %u of the new process was not expected", rep.kind);
 		r = hooks_run_runtime(s, e);
 		if (r == 0)
-			r = sync_send(s->sock, SYNC_HOOKED, c->pid);
+			r = sync_send(s->sock, SYNC_HOOKED);
 		if (r < 0)
 			return e && e->no ? r : err_set(e, -r, "the new process is gone");
 	}
@@ -256,7 +256,7 @@ int container_create(const struct container_args *a, struct container **ret, str
 int container_release(struct container *c, struct err *e)
 {
 	struct sync_report rep;
-	int fd, r = sync_send(c->sock, SYNC_KEPT, c->pid);
+	int fd, r = sync_send(c->sock, SYNC_KEPT);
 
 	if (r < 0)
 		return died_early(c, e);
@@ -357,7 +357,7 @@ int container_start(struct container *c, struct err *e)
 
 	if (c->state != STATE_CREATED)
 		return err_set(e, EINVAL, "container %s is not waiting to be started", c->id);
-	r = sync_send(c->sock, SYNC_START, c->pid);
+	r = sync_send(c->sock, SYNC_START);
 	if (r == 0)
 		r = wait_exec(c, e);
 	else if (c->is_adopted && (r == -EPIPE || r == -ECONNRESET))

@@ -245,7 +245,7 @@ int net_devices_move(struct setup *s, struct err *e)
 		if (r < 0)
 			return r;
 	}
-	r = sync_send(s->sock, SYNC_DEVICES, s->c->pid);
+	r = sync_send(s->sock, SYNC_DEVICES);
 	/* Gone: what it reported, if anything, is the better error, and read next. */
 	return r == -EPIPE || r == -ECONNRESET ? 0 : r < 0 ? err_set(e, -r, "%s", strerror(-r)) : 0;
 }

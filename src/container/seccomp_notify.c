@@ -84,7 +84,7 @@ int seccomp_listener_pass(struct container *c, pid_t process, int sock, int list
 	r = sock_send_fds(fd, text, strlen(text), &listener, 1);
 	if (r < 0)
 		return err_set(e, -r, "seccomp listener %s: %s", p->listener_path, strerror(-r));
-	r = sync_send(sock, SYNC_AGENT, process);
+	r = sync_send(sock, SYNC_AGENT);
 	/* Gone: what it reported, if anything, is read next. */
 	return r == -EPIPE || r == -ECONNRESET ? 0 : r < 0 ? err_set(e, -r, "seccomp listener: %s", strerror(-r)) : 0;
 }

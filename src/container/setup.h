@@ -88,7 +88,6 @@ struct setup {
 	bool cwd_pending;                  /* cwd could not be entered as root: once more as the user */
 
 	pid_t exec_pid;             /* parent: the exec'd process */
-	pid_t own_pid;              /* child: what the parent calls it */
 	uint64_t step_us[STEP_MAX]; /* end of each row of table, since c->began_us; 0 = not traced */
 };
 void setup_init(struct setup *s, struct container *c);
@@ -143,10 +142,9 @@ struct sync_report {
 int sync_pair(int ret_fds[2], struct err *e);
 struct sync_word {
 	uint32_t kind;
-	int32_t pid;
-}; /* pid: the child's own, as the parent knows it */
-int sync_send(int sock, enum sync_kind kind, pid_t pid);
-int sync_send_root(int sock, pid_t pid, int rootfd);
+};
+int sync_send(int sock, enum sync_kind kind);
+int sync_send_root(int sock, int rootfd);
 /* Child: blocks until the parent has said `kind`; what it says before that is kept, the root in s->rootfd. -EPIPE when the
  * parent is gone. */
 int sync_wait(struct setup *s, enum sync_kind kind, struct err *e);

@@ -32,9 +32,9 @@ int sync_pair(int ret_fds[2], struct err *e)
 	return 0;
 }
 
-int sync_send(int sock, enum sync_kind kind, pid_t pid)
+int sync_send(int sock, enum sync_kind kind)
 {
-	struct sync_word w = { .kind = kind, .pid = pid };
+	struct sync_word w = { .kind = kind };
 	ssize_t n;
 
 	do
@@ -43,9 +43,9 @@ int sync_send(int sock, enum sync_kind kind, pid_t pid)
 	return n == sizeof(w) ? 0 : n < 0 ? -errno : -EIO;
 }
 
-int sync_send_root(int sock, pid_t pid, int rootfd)
+int sync_send_root(int sock, int rootfd)
 {
-	struct sync_word w = { .kind = SYNC_ROOT, .pid = pid };
+	struct sync_word w = { .kind = SYNC_ROOT };
 
 	return sock_send_fds(sock, &w, sizeof(w), &rootfd, 1);
 }
@@ -70,7 +70,6 @@ static int hear(struct setup *s, struct err *e)
 	if (n != sizeof(w) || w.kind == 0 || w.kind >= SYNC_KINDS || (w.kind == SYNC_ROOT) != (fd >= 0))
 		return err_set(e, EPROTO, "message %u of the maker was not expected", w.kind);
 	s->heard |= 1u << w.kind;
-	s->own_pid = w.pid;
 	if (fd >= 0)
 		s->rootfd = TAKE_FD(fd);
 	return 0;
@@ -102,7 +101,6 @@ static int take_start(struct setup *s, int conn)
 	while (n < 0 && errno == EINTR);
 	if (n != sizeof(w) || w.kind != SYNC_START)
 		return 0;
-	s->own_pid = w.pid;
 	fd_close(s->sock);
 	s->sock = conn;
 	return 1;

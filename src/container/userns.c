@@ -54,7 +54,7 @@ int userns_write_maps(struct setup *s, struct err *e)
 	}
 	if (r < 0)
 		return r;
-	r = sync_send(s->sock, SYNC_MAPPED, pid);
+	r = sync_send(s->sock, SYNC_MAPPED);
 	return r < 0 ? err_set(e, -r, "the new process is gone") : 0;
 }
 

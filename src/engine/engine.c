@@ -52,6 +52,4 @@ void engine_close(struct engine *en)
 
 struct store *engine_store(struct engine *en) { return en->store; }
 
-const struct paths *engine_paths(const struct engine *en) { return en->paths; }
-
 char *container_dir(const struct paths *p, const char *id) { return str_fmt("%s/containers/%s", p->root, id); }

@@ -13,7 +13,6 @@ int engine_new(const struct paths *p, struct engine **ret, struct err *e);
 void engine_close(struct engine *en);
 DEFINE_CLEANUP(struct engine *, engine_close)
 struct store *engine_store(struct engine *en);
-const struct paths *engine_paths(const struct engine *en);
 
 struct engine_volume {
 	char *source, *target;

@@ -21,7 +21,6 @@ int store_open(const struct paths *p, struct store **ret, struct err *e); /* mak
 void store_close(struct store *s);
 DEFINE_CLEANUP(struct store *, store_close)
 struct records *store_records(struct store *s);
-const char *store_root(const struct store *s);
 int store_rootfd(const struct store *s);
 /* ROOT/lock. Shared: taken around everything that makes something out of blobs or layers: from before image_find until the
  * container's launch.json and record are written; from before a pull until image_record is done. Waits for a collection to end.

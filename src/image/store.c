@@ -64,7 +64,6 @@ void store_close(struct store *s)
 }
 
 struct records *store_records(struct store *s) { return s->records; }
-const char *store_root(const struct store *s) { return s->root; }
 int store_rootfd(const struct store *s) { return s->rootfd; }
 
 int store_lock(struct store *s, enum store_lock how, struct err *e)
