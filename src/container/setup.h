@@ -193,8 +193,10 @@ int userns_write_own_maps(const struct spec *spec, pid_t pid, struct err *e);
 int exec_join(struct setup *s, struct err *e); /* stage of an exec: into the container's namespaces */
 int exec_procfs(struct setup *s, struct err *e);
 
-/* ---- container.c ---- */
+/* ---- check.c ---- */
 int check_spec(struct setup *s, struct err *e);
+
+/* ---- cgroup_join.c ---- */
 int cgroup_make_early(struct setup *s, struct err *e); /* parent */
 int cgroup_make_beside(struct setup *s, struct err *e);
 int cgroup_join_early(struct setup *s, struct err *e); /* child */
