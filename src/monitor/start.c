@@ -78,9 +78,13 @@ static void on_started(void *arg, const struct err *start_error)
 		monitor_main_done(m);
 		return;
 	}
+	/* Without the file nobody could signal it, enter it or tell it from one that is starting: such a one is ended. */
+	if (state_write_started(m->rundirfd, m->ops->pid(m->instance), &e) < 0) {
+		m->start_error = e;
+		monitor_main_done(m);
+		return;
+	}
 	m->is_started = m->main->is_started = true;
-	if (state_write_started(m->rundirfd, m->ops->pid(m->instance), &e) < 0)
-		log_error("state", "%s", e.msg); /* others see it as starting; its end will be right */
 	if (m->cfg->on_started)
 		m->cfg->on_started(m->cfg->arg);
 	tell_started(m);
