@@ -113,6 +113,9 @@ class RunRemoved(RunDetached):
 
     def check(self, o, done):
         left = o.left_for_now()
+        if left:  # the status is the container's; a removal that failed is the next command's
+            o.run("ps", "-a")
+            left = o.left_for_now()
         return [f"exit 0, but there is left: {left}"] if left else o.same("rm", {"out": o.tidy(done.out)})
 
 

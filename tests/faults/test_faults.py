@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-SAMPLE = {"create": 300, "create-rich": 300, "start": 150, "exec": 250, "exec-detach": 250, "delete": 150, "run": 250, "run-detach": 250}
-SAMPLE_ENGINE = {"run-d": 200, "run-rm": 200, "exec": 100, "rm-f": 100}
+SAMPLE = {"create": 200, "create-rich": 200, "start": 100, "exec": 150, "exec-detach": 150, "delete": 100, "run": 150, "run-detach": 150}
+SAMPLE_ENGINE = {"run-d": 120, "run-rm": 120, "exec": 60, "rm-f": 60}
 
 
 def sweep(*args):
@@ -37,6 +37,10 @@ def test_F01_F15_create_succeeds_only_when_somebody_waits_to_be_started():
 
 def test_F01_prune_removes_what_a_monitor_had_not_yet_made_its_run_directory():
     sweep("--set", "engine", "--command", "run-rm", "--pick", r"^0\.1:(mkdirat|getrandom|write|openat|renameat|renameat2):[1-8]:kill$")
+
+
+def test_F07_a_container_whose_run_state_can_not_be_written_is_not_started():
+    sweep("--set", "engine", "--command", "run-d", "--pick", r"^0\.1:(write|fchmod|renameat):\d+:(ENOSPC|EIO)$")
 
 
 @pytest.mark.parametrize("command", SAMPLE)
