@@ -36,7 +36,8 @@ class User(oci.Runtime):
         os.chown(self.run, UID, UID)
         where.chmod(0o755)
         self.covers = {f"/etc/{name}": etc / name for name in ("passwd", "group", "subuid", "subgid")}
-        self.env = {"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": str(self.run)}
+        sanitizers = {k: v for k, v in os.environ.items() if k in ("ASAN_OPTIONS", "UBSAN_OPTIONS")}
+        self.env = {"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": str(self.run), **sanitizers}
         self.prefix = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--inh-caps=-all"]
         self.before = ""  # what root's shell does first, in that mount namespace
         self.options = []
