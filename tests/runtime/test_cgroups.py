@@ -81,7 +81,7 @@ def parent():
         d.mkdir()
     yield path
     assert all(d.is_dir() for d in made), "it has gone with the container"
-    for d in made:
+    for d in oci.cgroups_of(path):  # also what the runtime made on the way, in the other hierarchies
         d.rmdir()
 
 
