@@ -28,7 +28,8 @@
 
 #define LEN(a) (sizeof(a) / sizeof(*(a)))
 
-static const char *const v1[] = { "cpu", "cpuacct", "memory", "devices", "freezer", "pids" };
+enum { CPU, CPUACCT, CPUSET, MEMORY, DEVICES, FREEZER, BLKIO, PIDS };
+static const char *const v1[] = { "cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids" };
 static const char *const devices[] = { "c *:* m",   "b *:* m",   "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm",
 				       "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm" };
 static const struct {
@@ -101,17 +102,34 @@ static void make_cgroups(void)
 		must(mkdir(cg[i], 0755), cg[i]);
 }
 
+/* A new cpuset is empty, and nobody may join it. */
+static void fill_cpuset(const char *name)
+{
+	char path[160], all[256];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/sys/fs/cgroup/cpuset/%s", name);
+	int fd = (int)must(open(path, O_RDONLY | O_CLOEXEC), path);
+	n = must(read(fd, all, sizeof(all) - 1), path);
+	all[n] = '\0';
+	close(fd);
+	snprintf(path, sizeof(path), "%.63s/%s", cg[CPUSET], name);
+	put(path, all);
+}
+
 static void limit_cgroups(void)
 {
 	char path[160];
 
-	snprintf(path, sizeof(path), "%s/pids.max", cg[is_v2 ? 0 : 5]);
+	snprintf(path, sizeof(path), "%s/pids.max", cg[is_v2 ? 0 : PIDS]);
 	put(path, "2048");
 	if (is_v2)
 		return; /* the device program is left out: the floor may be too low there */
-	snprintf(path, sizeof(path), "%s/devices.deny", cg[3]);
+	fill_cpuset("cpuset.cpus");
+	fill_cpuset("cpuset.mems");
+	snprintf(path, sizeof(path), "%s/devices.deny", cg[DEVICES]);
 	put(path, "a");
-	snprintf(path, sizeof(path), "%s/devices.allow", cg[3]);
+	snprintf(path, sizeof(path), "%s/devices.allow", cg[DEVICES]);
 	int fd = (int)must(open(path, O_WRONLY | O_CLOEXEC), path);
 	for (size_t i = 0; i < LEN(devices); i++)
 		must(pwrite(fd, devices[i], strlen(devices[i]), 0), devices[i]);

@@ -26,6 +26,9 @@ class Runtimes(Bench):
 
     def prepare(self, case: str, cc: str):
         self.case = case
+        self.state = Path("/dev/shm") / self.dir.name
+        self.state.mkdir(mode=0o700)
+        self.cleanups.append(lambda: shutil.rmtree(self.state))
         bundle = self.dir / "bundle"
         for folder in ("bin", "proc", "sys", "dev", "etc", "tmp"):
             (bundle / "rootfs" / folder).mkdir(parents=True)
@@ -53,7 +56,8 @@ class Runtimes(Bench):
         return lambda ident: [str(self.dir / "floor"), str(self.bundle / "rootfs"), *extra]
 
     def _oci(self, program):
-        argv = [str(program), "--root", str(self.dir / f"{Path(program).name}-state"), "run", "-b", str(self.bundle)]
+        # The state on a tmpfs, as /run is one wherever there is an init.
+        argv = [str(program), "--root", str(self.state / Path(program).name), "run", "-b", str(self.bundle)]
         return lambda ident: [*argv, ident]
 
     def berth_runtime(self):
