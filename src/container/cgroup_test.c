@@ -109,7 +109,7 @@ TEST(a_parent_goes_only_when_the_last_child_has_left_and_comes_back_with_the_nex
 {
 	struct cgroup *parent;
 	struct fixture f;
-	char above[64];
+	char above[48];
 
 	setup(&f);
 	snprintf(above, sizeof above, "/berth-parent-%d", (int)getpid());
