@@ -89,6 +89,8 @@ static int create(struct setup *s, struct err *e)
 	c->state = STATE_CREATED;
 	steps_trace_stage(c, "clone");
 	r = steps_run(s, STEP_BESIDE, e);
+	if (r == 0 && s->args->starts_at_once)
+		sync_send(s->sock, SYNC_START); /* gone: what it reported, if anything, is read next */
 	r = r < 0 ? prefer_childs_word(s, r, e) : wait_ready(s, e);
 	if (r == 0)
 		c->sock = TAKE_FD(s->sock);
@@ -228,7 +230,7 @@ int container_start(struct container *c, struct err *e)
 
 	if (c->state != STATE_CREATED)
 		return err_set(e, EINVAL, "container %s is not waiting to be started", c->id);
-	r = sync_send(c->sock, SYNC_START);
+	r = c->args.starts_at_once && !c->is_adopted ? 0 : sync_send(c->sock, SYNC_START);
 	if (r == 0)
 		r = wait_exec(c, e);
 	else if (c->is_adopted && (r == -EPIPE || r == -ECONNRESET))

@@ -112,6 +112,7 @@ struct container_args {
 	int (*make_scope)(pid_t pid, void *arg, struct err *e);
 	void *make_scope_arg;
 	bool die_with_parent; /* PR_SET_PDEATHSIG for the container's first process */
+	bool starts_at_once; /* container_start follows in any case: the process need not wait for it, only the caller for the exec */
 	/* From container_start_listen: the process outlives its maker (container_release) and is started by whoever connects
 	 * (container_adopt). Borrowed; 0 = started by its maker. */
 	int start_fd;

@@ -135,6 +135,7 @@ static int create(struct instance *i, const char *init_path, const struct task_i
 		.init_path = init_path,
 		.stdio = { io->theirs[0], io->theirs[1], io->theirs[2] },
 		.die_with_parent = true,
+		.starts_at_once = !i->cfg.spec->process.terminal, /* whose size is set in between */
 		.trace = i->cfg.trace ? on_step : NULL,
 		.trace_arg = i,
 	};

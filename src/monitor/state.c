@@ -63,14 +63,22 @@ static int read_boot_id(char ret[40])
 	return 0;
 }
 
-static int write_state(int dirfd, const char *name, const struct field *table, const void *obj, struct err *e)
+static int write_new(int dirfd, const char *name, const char *text)
+{
+	_cleanup_fd_ int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	return fd < 0 ? -errno : fd_write_full(fd, text, strlen(text));
+}
+
+/* is_unseen: nobody else knows the directory yet, so that the file needs no temporary name. */
+static int write_state(int dirfd, const char *name, const struct field *table, const void *obj, bool is_unseen, struct err *e)
 {
 	_cleanup_json_ struct json_object *o = json_write(table, obj);
 	const char *text = o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN) : NULL;
 
 	if (!text)
 		return err_set(e, ENOMEM, "%s: out of memory", name);
-	int r = file_replace(dirfd, name, text, strlen(text), 0600, false);
+	int r = is_unseen ? write_new(dirfd, name, text) : file_replace(dirfd, name, text, strlen(text), 0600, false);
 	return r < 0 ? err_set(e, -r, "%s of the run state: %s", name, strerror(-r)) : 0;
 }
 
@@ -115,7 +123,7 @@ static int write_owner(int dirfd, struct err *e)
 		r = read_boot_id(boot);
 	if (r < 0)
 		return err_set(e, -r, "read about this process in /proc: %s", strerror(-r));
-	return write_state(dirfd, "monitor.json", owner_fields, &o, e);
+	return write_state(dirfd, "monitor.json", owner_fields, &o, true, e);
 }
 
 /* Puts the prepared directory in place. Somebody's may be there: a live one wins, a dead one goes. */
@@ -168,7 +176,7 @@ int state_write_started(int rundirfd, pid_t pid, struct err *e)
 {
 	const struct started s = { .pid = pid, .started_ns = clock_real_ns() };
 
-	return write_state(rundirfd, "started.json", started_fields, &s, e);
+	return write_state(rundirfd, "started.json", started_fields, &s, false, e);
 }
 
 int state_write_exited(int rundirfd, const struct exit_status *st, const char *error, struct err *e)
@@ -182,7 +190,7 @@ int state_write_exited(int rundirfd, const struct exit_status *st, const char *e
 		.error = copy,
 	};
 
-	return write_state(rundirfd, "exited.json", exited_fields, &x, e);
+	return write_state(rundirfd, "exited.json", exited_fields, &x, false, e);
 }
 
 int state_release(const struct paths *p, const char *id, struct err *e)
