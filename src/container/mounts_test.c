@@ -73,8 +73,8 @@ TEST(a_root_path_keeps_the_flags_of_its_mount)
 	fixture_init(&f);
 	ok(statvfs(f.dir, &host) == 0);
 	ARGS(&f, "grep", "-c", "^[^ ]* / .*[ ,]nodev", "/proc/self/mounts");
-	is_int(run_exit(&f), host.f_flag & ST_NODEV ? 0 : 1);
-	is_str(f.out, host.f_flag & ST_NODEV ? "1\n" : "0\n");
+	is_int(run_exit(&f), (host.f_flag & ST_NODEV) ? 0 : 1);
+	is_str(f.out, (host.f_flag & ST_NODEV) ? "1\n" : "0\n");
 	fixture_done(&f);
 }
 
