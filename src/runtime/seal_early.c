@@ -14,6 +14,13 @@
 
 #include "seal.h"
 
+/* gcc makes calls of strlen and memset out of loops, -fno-builtin or not. */
+#ifdef __clang__
+#define KEEP_LOOPS
+#else
+#define KEEP_LOOPS __attribute__((optimize("no-tree-loop-distribute-patterns")))
+#endif
+
 long seal_early(long *stack);
 
 /* The kernel's entry: argc is where rsp points. What _start expects (rsp, rdx) is given to it as it was. */
@@ -45,7 +52,7 @@ static long call5(long n, long a, long b, long c, long d, long e)
 }
 
 /* Is `word` one of the words of `list`, each of which has a space on both sides? */
-static bool is_in(const char *list, const char *word)
+KEEP_LOOPS static bool is_in(const char *list, const char *word)
 {
 	for (const char *p = list; *p; p++) {
 		const char *a = p, *b = word;
@@ -61,7 +68,7 @@ static bool is_in(const char *list, const char *word)
 }
 
 /* An operand of that name costs a needless execution, nothing more. A trace wants the beginning of both. */
-static bool wants_sealing(char **argv)
+KEEP_LOOPS static bool wants_sealing(char **argv)
 {
 	bool found = false;
 
