@@ -82,7 +82,8 @@ struct monitor {
 	struct launch launch;
 	char *rundir;
 	int rundirfd, listenfd;
-	int lifefd; /* life_hold's: closed by the end of the process */
+	int mounts_fd; /* --rm: the process's mount namespace, see hold_mounts */
+	int lifefd;    /* life_hold's: closed by the end of the process */
 	struct loop_src *listen_src;
 	uint64_t stall_ms;
 	struct instance *instance;

@@ -156,6 +156,7 @@ static void monitor_done(struct monitor *m)
 		m->ops->destroy(m->instance);
 	log_file_close(m->log);
 	fd_close(m->listenfd);
+	fd_close(m->mounts_fd);
 	fd_close(m->rundirfd);
 	loop_free(m->loop);
 	launch_done(&m->launch);
@@ -183,7 +184,9 @@ static int live(struct monitor *m, struct err *e)
 
 int monitor_run_with(const struct monitor_config *cfg, find_isolation find, uint64_t stall_ms, struct err *e)
 {
-	struct monitor m = { .cfg = cfg, .find = find, .stall_ms = stall_ms, .rundirfd = -1, .listenfd = -1, .lifefd = -1 };
+	struct monitor m = {
+		.cfg = cfg, .find = find, .stall_ms = stall_ms, .rundirfd = -1, .listenfd = -1, .lifefd = -1, .mounts_fd = -1
+	};
 	int r;
 
 	spec_init(&m.spec);
