@@ -4,6 +4,7 @@
  * `steps` from there on, each in the same transaction; a version above it is refused, because a newer Berth may keep promises
  * that this one does not know of. docs/FORMATS.md lists the versions. */
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "records_db.h"
@@ -69,11 +70,32 @@ static int prepare_file(struct records *r, struct err *e)
 	return 0;
 }
 
+/* One process at a time makes a new database: two that turn on the write-ahead log together hold each a lock that the other one
+ * waits for, until both give up. Held until *ret_fd is closed. */
+static int lock_folder(const struct records *r, int *ret_fd, struct err *e)
+{
+	_cleanup_free_ char *dir = strndup(r->path, (size_t)(strrchr(r->path, '/') - r->path) + 1);
+	_cleanup_fd_ int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	int k = 0;
+
+	if (!dir)
+		return err_set(e, ENOMEM, "records: out of memory");
+	while (fd >= 0 && (k = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
+		;
+	if (fd < 0 || k < 0)
+		return err_set(e, errno, "lock %s: %s", dir, strerror(errno));
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
 int schema_ensure(struct records *r, struct err *e)
 {
+	_cleanup_fd_ int lock = -1;
 	int version = 0;
 	int k = read_version(r, &version, e);
 
+	if (k == 0 && version == 0 && (k = lock_folder(r, &lock, e)) == 0)
+		k = read_version(r, &version, e);
 	if (k < 0)
 		return k;
 	if (version == SCHEMA_VERSION)
