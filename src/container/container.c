@@ -77,6 +77,15 @@ static int prefer_childs_word(struct setup *s, int r, struct err *e)
 	return -(rep.err.no > 0 ? rep.err.no : EIO);
 }
 
+/* Before it has said READY: it will find the word when it comes to wait for it. */
+static int start_early(struct setup *s, struct err *e)
+{
+	int r = sync_send(s->sock, SYNC_START);
+
+	/* Gone: what it reported, if anything, is the better error, and read next. */
+	return r == 0 || r == -EPIPE || r == -ECONNRESET ? 0 : err_set(e, -r, "start: %s", strerror(-r));
+}
+
 static int create(struct setup *s, struct err *e)
 {
 	struct container *c = s->c;
@@ -90,7 +99,7 @@ static int create(struct setup *s, struct err *e)
 	steps_trace_stage(c, "clone");
 	r = steps_run(s, STEP_BESIDE, e);
 	if (r == 0 && s->args->starts_at_once)
-		sync_send(s->sock, SYNC_START); /* gone: what it reported, if anything, is read next */
+		r = start_early(s, e);
 	r = r < 0 ? prefer_childs_word(s, r, e) : wait_ready(s, e);
 	if (r == 0)
 		c->sock = TAKE_FD(s->sock);
