@@ -34,13 +34,16 @@ def test_R01_the_engines_binary_is_not_writable(box):
     for how in ((), ("--init",)):
         r = box("self-exe", opts=how)
         assert r.code not in (0, 124), r
+    # Sanitized programs are dynamic: inside they find no linker, and so are never there to be had.
+    is_static = b"__asan_init" not in programs[1].read_bytes()
     for _ in range(5):  # a race that has to be won once to prove something
         name = box.start("probe", "grab-exe", "3")
         while box.berth("exec", name, "true").code == 0:
             box.berth("exec", name, "self-exe")
         assert box.berth.ok("wait", name) == "0", box.berth("logs", name)
         seen = re.fullmatch(r"seen (\d+)", box.berth.ok("logs", name))
-        if seen and int(seen.group(1)) > 0:
+        assert seen, box.berth("logs", name)
+        if int(seen.group(1)) > 0 or not is_static:
             break
     else:
         raise AssertionError("it never had the engine's binary in hand")
