@@ -33,6 +33,14 @@ class Result:
         return f"exit {self.code}\n--- stdout\n{self.out[-4000:]}\n--- stderr\n{self.err[-4000:]}"
 
 
+def comm(pid):
+    """The name a process goes by, or nothing where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 def until(condition, what, patience=20):
     deadline = time.monotonic() + patience
     while True:

@@ -109,9 +109,14 @@ def test_term_is_the_default_signal(runtime, box, bundle):
 
 
 def test_kill_all_reaches_every_process(runtime, box, bundle):
-    name = box.start(bundle.sh("trap true USR1; for i in 1 2 3; do sleep 1000 & done; touch /tmp/ready; sleep 1000 & while :; do wait; done"))
+    name = box.start(bundle.sh("trap true USR1; for i in 1 2 3 4; do sleep 1000 & done; while :; do wait; done"))
     pid = runtime.state(name)["pid"]
-    oci.until((bundle.rootfs / "tmp/ready").exists, "the children")
+
+    def children():
+        return [p for p in json.loads(runtime.ok("ps", "-f", "json", name)) if p != pid]
+
+    # Until its exec a child is the shell once more, and the shell ignores USR1.
+    oci.until(lambda: [oci.comm(p) for p in children()] == ["sleep"] * 4, "the children")
     runtime.ok("kill", "--all", name, "USR1")
     oci.until(lambda: json.loads(runtime.ok("ps", "-f", "json", name)) == [pid], "their end")
 
