@@ -83,6 +83,50 @@ int pid_has_execed(pid_t pid)
 	return r < 0 ? r : !(flags & PF_FORKNOEXEC);
 }
 
+bool pid_is_at_work(pid_t pid)
+{
+	char stat[STAT_MAX] = "", *state = stat;
+
+	return read_stat(pid, stat, &state) == 0 && (*state == 'R' || *state == 'D');
+}
+
+/* The text of a line of /proc/PID/status, or "". */
+static const char *status_line(const char *status, const char *name)
+{
+	const char *p = strstr(status, name);
+
+	return p ? p + strlen(name) : "";
+}
+
+static bool has_signal(const char *status, const char *set, int sig)
+{
+	return strtoull(status_line(status, set), NULL, 16) >> (sig - 1) & 1;
+}
+
+/* The last of its pids, one a namespace, is its own namespace's. */
+static bool is_first_of_pids(const char *status)
+{
+	const char *pids = status_line(status, "\nNSpid:"), *end = pids + strcspn(pids, "\n");
+
+	return end - pids > 2 && end[-1] == '1' && end[-2] == '\t';
+}
+
+bool pid_is_deaf_at_work(pid_t pid, int sig)
+{
+	_cleanup_free_ char *status = NULL;
+	char path[32];
+	const char *state;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	if (sig < 1 || sig == SIGKILL || sig == SIGSTOP || file_read(AT_FDCWD, path, 16384, &status, NULL) < 0)
+		return false;
+	state = status_line(status, "\nState:\t");
+	if ((*state != 'R' && *state != 'D') || !is_first_of_pids(status))
+		return false;
+	return !has_signal(status, "\nSigCgt:", sig) && !has_signal(status, "\nSigBlk:", sig) &&
+	       !has_signal(status, "\nSigIgn:", sig);
+}
+
 /* The first one maps every id to itself (user_namespaces(7)). Where the file can't be read there are none. */
 bool in_user_namespace(void)
 {

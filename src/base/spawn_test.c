@@ -1,7 +1,9 @@
 #include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sched.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "clock.h"
 #include "fd.h"
@@ -282,6 +284,71 @@ TEST(whether_a_program_was_executed_is_known_of_the_ended_too)
 	waitpid(forked, NULL, 0);
 	waitpid(executed, NULL, 0);
 	is_int(pid_has_execed(executed), -ESRCH);
+}
+
+static void on_signal(int sig) { (void)sig; }
+
+/* The first process of a new pid namespace, once it has done what it is to do: spin, or wait for ever. */
+static pid_t first_process(void (*prepare)(void), bool spins)
+{
+	int pipe_fds[2];
+	char c;
+
+	is_int(pipe2(pipe_fds, O_CLOEXEC), 0);
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid == 0) {
+		if (prepare)
+			prepare();
+		close(pipe_fds[1]);
+		for (;;)
+			if (!spins)
+				pause();
+	}
+	close(pipe_fds[1]);
+	if (pid > 0)
+		is_int(read(pipe_fds[0], &c, 1), 0);
+	close(pipe_fds[0]);
+	return pid;
+}
+
+static void catches(void) { signal(SIGTERM, on_signal); }
+static void ignores(void) { signal(SIGTERM, SIG_IGN); }
+static void blocks(void)
+{
+	sigset_t s;
+
+	sigemptyset(&s);
+	sigaddset(&s, SIGTERM);
+	sigprocmask(SIG_BLOCK, &s, NULL);
+}
+
+TEST(a_first_process_is_deaf_to_what_it_neither_catches_ignores_nor_blocks_while_it_works)
+{
+	static const struct {
+		void (*prepare)(void);
+		bool spins, at_work, deaf;
+	} rows[] = {
+		{ NULL, true, true, true },    { catches, true, true, false }, { ignores, true, true, false },
+		{ blocks, true, true, false }, { NULL, false, false, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		pid_t pid = first_process(rows[i].prepare, rows[i].spins);
+
+		if (pid < 0)
+			skip("a pid namespace can't be made here");
+		for (int n = 0; n < 1000 && pid_is_at_work(pid) != rows[i].at_work; n++)
+			usleep(1000);
+		is_int(pid_is_at_work(pid), rows[i].at_work);
+		is_int(pid_is_deaf_at_work(pid, SIGTERM), rows[i].deaf);
+		ok(!pid_is_deaf_at_work(pid, SIGKILL));
+		ok(!pid_is_deaf_at_work(pid, 0));
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		ok(!pid_is_at_work(pid));
+		ok(!pid_is_deaf_at_work(pid, SIGTERM));
+	}
+	ok(!pid_is_deaf_at_work(getpid(), SIGUSR1)); /* it is the first of none */
 }
 
 TEST(signals_by_name_and_number)

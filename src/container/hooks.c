@@ -93,12 +93,19 @@ static int run_one(const struct spec_hook *h, const char *state, struct err *e)
 	return r < 0 ? r : wait_hook(h, pid, pidfd, e);
 }
 
+static void nap(void)
+{
+	enum { NAP_NS = 100000 };
+
+	nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
+}
+
 /* The exec closes the child's socket some time before it is over. poststart hooks come "after the user-specified process is
  * executed": the kernel gives the new program its arguments last, and until then cmdline reads as empty. One that is gone, or that
  * a slow disk keeps, is not waited for. */
-static void wait_program(pid_t pid)
+static void wait_exec_end(pid_t pid)
 {
-	enum { TRIES = 1000, NAP_NS = 100000 };
+	enum { TRIES = 1000 };
 	char path[64], c;
 
 	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
@@ -107,8 +114,19 @@ static void wait_program(pid_t pid)
 
 		if (fd < 0 || read(fd, &c, 1) != 0)
 			return;
-		nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
+		nap();
 	}
+}
+
+/* Nothing orders the program and the hooks from there on, and hooks are written for one that is up: it goes on alone until it
+ * waits for something or has ended, or for a moment. */
+static void wait_program(pid_t pid)
+{
+	enum { TRIES = 500 };
+
+	wait_exec_end(pid);
+	for (int i = 0; i < TRIES && pid_is_at_work(pid); i++)
+		nap();
 }
 
 int hooks_run(const struct container_args *a, enum spec_hook_kind kind, const char *status, pid_t pid, struct err *e)

@@ -1,5 +1,6 @@
 /* kill: a signal to the first process, or to all of a container. */
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "record.h"
@@ -31,12 +32,26 @@ static int kill_all(const struct record *rec, const struct host *host, int sig, 
 	return r < 0 ? err_set(e, -r, "signal %d to all processes: %s", sig, strerror(-r)) : 0;
 }
 
+/* A signal that follows start at once may come before the program has set its trap, and would be lost for good: as long as it
+ * works towards that without a pause it is given the time. */
+static void wait_handler(pid_t pid, int sig)
+{
+	enum { TRIES = 250, NAP_NS = 1000000 };
+
+	for (int i = 0; i < TRIES && pid_is_deaf_at_work(pid, sig); i++)
+		nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
+}
+
 /* The pidfd first, then whether the pid is still who it was: after that it can't become somebody else. */
 static int kill_first(const struct record *rec, int sig, struct err *e)
 {
 	_cleanup_fd_ int fd = rec->pid > 0 ? pidfd_open_((pid_t)rec->pid) : -ESRCH;
-	int r = fd < 0 ? fd : record_live_pid(rec) ? pidfd_kill(fd, sig) : -ESRCH;
+	int r = fd < 0 ? fd : record_live_pid(rec) ? 0 : -ESRCH;
 
+	if (r == 0) {
+		wait_handler((pid_t)rec->pid, sig);
+		r = pidfd_kill(fd, sig);
+	}
 	if (r == -ESRCH)
 		return err_set(e, ESRCH, "container not running: %s", rec->id);
 	return r < 0 ? err_set(e, -r, "signal %d to %s: %s", sig, rec->id, strerror(-r)) : 0;

@@ -103,6 +103,24 @@ def test_poststart_hooks_see_the_program_with_its_arguments(runtime, box, bundle
     assert hooked.log.read_text() == "sleep 1000 " * 5
 
 
+def test_poststart_hooks_come_after_what_the_program_does_first(runtime, box, bundle, hooked):
+    """Up to where it waits for something, within a moment. One of a few: the machine may be slow."""
+    busy = "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done"
+    bundle.sh(f"{busy}; touch /tmp/ready; sleep 1000")
+    b = hooked("poststart", f"[ ! -e {bundle.rootfs}/tmp/ready ] || echo late >> {hooked.log}")
+    for _ in range(5):
+        (bundle.rootfs / "tmp/ready").unlink(missing_ok=True)
+        box.start(b)
+        oci.until((bundle.rootfs / "tmp/ready").exists, "what it does first")
+    assert "late" in hooked.log.read_text()
+
+
+def test_poststart_hooks_do_not_wait_for_a_program_that_never_rests(runtime, box, bundle, hooked):
+    bundle.sh("while :; do :; done")
+    name = box.start(hooked("poststart", f"echo ran >> {hooked.log}"))
+    assert hooked.log.read_text() == "ran\n" and runtime.status(name) == "running"
+
+
 def test_a_prestart_hook_that_fails_keeps_the_later_ones_from_running(runtime, box, hooked):
     hooked("prestart", "exit 3")
     hooked("prestart", f"echo second >> {hooked.log}")
