@@ -1,0 +1,324 @@
+/* memory: see memory.h. */
+#include "memory.h"
+
+#include <linux/kvm.h>
+#include <linux/memfd.h>
+#include <stdatomic.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define PAGE       4096ull
+#define HUGE_PAGE  (2ull << 20)
+#define REGIONS    2
+#define WORD_PAGES 64u
+
+struct vmm_mem {
+	uint64_t bytes;
+	struct vmm_mem_region regions[REGIONS];
+	size_t n_regions;
+	uint8_t *host;
+	int fd; /* -1: private */
+	int fd_vm;
+	/* Written by this process since the log was started; NULL: no log. Readers see either. */
+	_Atomic(uint64_t) *_Atomic log;
+};
+
+/* ---- making it ---- */
+
+static int open_backing(const struct vmm_mem_config *c, struct err *e)
+{
+	_cleanup_fd_ int fd = -1;
+	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING | (c->pages == VMM_PAGES_HUGE ? MFD_HUGETLB | MFD_HUGE_2MB : 0);
+
+	if (c->file_fd >= 0) {
+		struct stat st;
+
+		if (fstat(c->file_fd, &st) < 0)
+			return err_set(e, errno, "memory file: %s", strerror(errno));
+		if (c->file_offset % PAGE || st.st_size < 0 || (uint64_t)st.st_size < c->file_offset ||
+		    (uint64_t)st.st_size - c->file_offset < c->bytes)
+			return err_set(e, EINVAL, "memory file: shorter than the guest's memory, or not page-aligned");
+		fd = fcntl(c->file_fd, F_DUPFD_CLOEXEC, 0);
+		if (fd < 0)
+			return err_set(e, errno, "memory file: %s", strerror(errno));
+		return TAKE_FD(fd);
+	}
+	fd = memfd_create("guest-ram", flags);
+	/* Sealed against shrinking, so that no page can vanish from under a mapping of it (SIGBUS). */
+	if (fd < 0 || ftruncate(fd, (off_t)c->bytes) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return err_set(e, errno, "guest memory of %llu MiB: %s", (unsigned long long)(c->bytes >> 20), strerror(errno));
+	return TAKE_FD(fd);
+}
+
+/* Aligned to 2 MiB, so that huge pages of host and guest coincide; between inaccessible pages, so that an overrun faults. */
+static uint8_t *map_aligned(uint64_t bytes, int fd, uint64_t offset, bool is_private)
+{
+	size_t room = bytes + 2 * HUGE_PAGE;
+	uint8_t *p = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *start, *got;
+
+	if (p == MAP_FAILED)
+		return NULL;
+	start = p + HUGE_PAGE - (uintptr_t)p % HUGE_PAGE;
+	got = mmap(start, bytes, PROT_READ | PROT_WRITE, MAP_FIXED | (is_private ? MAP_PRIVATE : MAP_SHARED) | MAP_NORESERVE, fd,
+		   (off_t)offset);
+	if (got == MAP_FAILED) {
+		munmap(p, room);
+		return NULL;
+	}
+	munmap(p, (size_t)(start - p)); /* what is before the start can go but for one page */
+	munmap(start + bytes + PAGE, room - (size_t)(start - p) - bytes - PAGE);
+	return start;
+}
+
+static void add_region(struct vmm_mem *m, uint64_t gpa, uint64_t bytes, uint64_t offset)
+{
+	m->regions[m->n_regions++] = (struct vmm_mem_region){ gpa, bytes, m->host + offset, offset };
+}
+
+int vmm_mem_new(const struct vmm_mem_config *c, struct vmm_mem **ret, struct err *e)
+{
+	_cleanup_fd_ int fd = -1;
+	struct vmm_mem *m;
+	uint64_t low = MIN(c->bytes, VMM_HOLE_START);
+
+	if (c->bytes == 0 || c->bytes % HUGE_PAGE || c->bytes > VMM_MEM_MAX)
+		return err_set(e, EINVAL, "guest memory: %llu bytes are not a multiple of 2 MiB within 1 TiB",
+			       (unsigned long long)c->bytes);
+	fd = open_backing(c, e);
+	if (fd < 0)
+		return fd;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return err_set(e, ENOMEM, "out of memory");
+	m->bytes = c->bytes;
+	m->fd = m->fd_vm = -1;
+	m->host = map_aligned(c->bytes, fd, c->file_fd >= 0 ? c->file_offset : 0, c->is_private);
+	if (!m->host) {
+		int no = errno;
+
+		free(m);
+		return err_set(e, no, "guest memory of %llu MiB: %s%s", (unsigned long long)(c->bytes >> 20), strerror(no),
+			       c->pages == VMM_PAGES_HUGE ? " (are that many huge pages reserved in vm.nr_hugepages?)" : "");
+	}
+	/* Advice only: a host without transparent huge pages in shared memory answers EINVAL, and all works. */
+	if (c->pages != VMM_PAGES_HUGE)
+		(void)madvise(m->host, c->bytes, c->pages == VMM_PAGES_THP ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	(void)madvise(m->host, c->bytes, MADV_DONTDUMP); /* a crash of ours does not write the guest's secrets to a core file */
+	if (!c->is_private)
+		m->fd = TAKE_FD(fd);
+	add_region(m, 0, low, 0);
+	if (c->bytes > low)
+		add_region(m, VMM_HOLE_END, c->bytes - low, low);
+	*ret = m;
+	return 0;
+}
+
+void vmm_mem_free(struct vmm_mem *m)
+{
+	if (!m)
+		return;
+	vmm_mem_log_stop(m);
+	munmap(m->host, m->bytes + PAGE);
+	fd_close(m->fd);
+	free(m);
+}
+
+size_t vmm_mem_regions(const struct vmm_mem *m, const struct vmm_mem_region **ret)
+{
+	*ret = m->regions;
+	return m->n_regions;
+}
+
+uint64_t vmm_mem_bytes(const struct vmm_mem *m) { return m->bytes; }
+int vmm_mem_fd(const struct vmm_mem *m) { return m->fd; }
+
+/* ---- the gate ---- */
+
+/* The offset of [gpa, gpa + len) in the mapping; UINT64_MAX: not all RAM. No sum here can wrap. */
+static uint64_t offset_of(const struct vmm_mem *m, uint64_t gpa, uint64_t len)
+{
+	for (size_t i = 0; i < m->n_regions; i++) {
+		const struct vmm_mem_region *r = &m->regions[i];
+
+		if (gpa >= r->gpa && gpa - r->gpa < r->bytes)
+			return len <= r->bytes - (gpa - r->gpa) ? r->file_offset + (gpa - r->gpa) : UINT64_MAX;
+	}
+	return UINT64_MAX;
+}
+
+const void *vmm_mem_at(const struct vmm_mem *m, uint64_t gpa, uint64_t len)
+{
+	uint64_t off = offset_of(m, gpa, len);
+
+	return off == UINT64_MAX ? NULL : m->host + off;
+}
+
+void *vmm_mem_at_write(struct vmm_mem *m, uint64_t gpa, uint64_t len)
+{
+	uint64_t off = offset_of(m, gpa, len);
+
+	if (off == UINT64_MAX)
+		return NULL;
+	vmm_mem_dirty(m, gpa, len);
+	return m->host + off;
+}
+
+int vmm_mem_read(const struct vmm_mem *m, uint64_t gpa, void *to, size_t len)
+{
+	const void *p = vmm_mem_at(m, gpa, len);
+
+	if (!p)
+		return -EFAULT;
+	memcpy(to, p, len);
+	return 0;
+}
+
+int vmm_mem_write(struct vmm_mem *m, uint64_t gpa, const void *from, size_t len)
+{
+	void *p = vmm_mem_at_write(m, gpa, len);
+
+	if (!p)
+		return -EFAULT;
+	memcpy(p, from, len);
+	return 0;
+}
+
+int vmm_mem_zero(struct vmm_mem *m, uint64_t gpa, uint64_t len)
+{
+	void *p = vmm_mem_at_write(m, gpa, len);
+
+	if (!p)
+		return -EFAULT;
+	memset(p, 0, len);
+	return 0;
+}
+
+int vmm_mem_pread(struct vmm_mem *m, uint64_t gpa, int fd, uint64_t offset, uint64_t len)
+{
+	uint8_t *p = vmm_mem_at_write(m, gpa, len);
+
+	if (!p)
+		return -EFAULT;
+	if (offset > INT64_MAX || len > INT64_MAX - offset)
+		return -ENODATA;
+	while (len > 0) {
+		ssize_t n = pread(fd, p, MIN(len, 1ull << 30), (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -ENODATA;
+		p += n;
+		offset += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
+int vmm_mem_discard(struct vmm_mem *m, uint64_t gpa, uint64_t len)
+{
+	uint64_t off = offset_of(m, gpa, len);
+
+	if (off == UINT64_MAX)
+		return -EFAULT;
+	if (off % PAGE || len % PAGE)
+		return -EINVAL;
+	vmm_mem_dirty(m, gpa, len);
+	if (m->fd >= 0)
+		return fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) < 0 ? -errno : 0;
+	return madvise(m->host + off, len, MADV_DONTNEED) < 0 ? -errno : 0;
+}
+
+/* ---- KVM and the dirty log ---- */
+
+static int set_slots(const struct vmm_mem *m, uint32_t flags)
+{
+	for (size_t i = 0; i < m->n_regions; i++) {
+		struct kvm_userspace_memory_region slot = { .slot = (uint32_t)i,
+							    .flags = flags,
+							    .guest_phys_addr = m->regions[i].gpa,
+							    .memory_size = m->regions[i].bytes,
+							    .userspace_addr = (uintptr_t)m->regions[i].host };
+
+		if (ioctl(m->fd_vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+int vmm_mem_attach(struct vmm_mem *m, int fd_vm, struct err *e)
+{
+	int r;
+
+	m->fd_vm = fd_vm;
+	r = set_slots(m, 0);
+	return r < 0 ? err_set(e, -r, "KVM refuses the guest's memory: %s", strerror(-r)) : 0;
+}
+
+size_t vmm_mem_log_words(const struct vmm_mem *m) { return (m->bytes / PAGE + WORD_PAGES - 1) / WORD_PAGES; }
+
+int vmm_mem_log_start(struct vmm_mem *m, struct err *e)
+{
+	_Atomic(uint64_t) *log = calloc(vmm_mem_log_words(m), sizeof(uint64_t));
+	int r = log ? 0 : -ENOMEM;
+
+	if (r >= 0 && m->fd_vm >= 0)
+		r = set_slots(m, KVM_MEM_LOG_DIRTY_PAGES);
+	if (r < 0) {
+		free(log);
+		return err_set(e, -r, "log of written pages: %s", strerror(-r));
+	}
+	free(atomic_exchange(&m->log, log));
+	return 0;
+}
+
+void vmm_mem_log_stop(struct vmm_mem *m)
+{
+	_Atomic(uint64_t) *log = atomic_exchange(&m->log, NULL);
+
+	if (!log)
+		return;
+	if (m->fd_vm >= 0)
+		(void)set_slots(m, 0);
+	free(log);
+}
+
+int vmm_mem_log_collect(struct vmm_mem *m, uint64_t *bitmap, struct err *e)
+{
+	_Atomic(uint64_t) *log = atomic_load(&m->log);
+
+	if (!log)
+		return err_set(e, EINVAL, "log of written pages: it was not started");
+	/* A region begins at a multiple of 64 pages of the file, so KVM's bitmap of a slot is a part of ours. */
+	for (size_t i = 0; m->fd_vm >= 0 && i < m->n_regions; i++) {
+		const struct vmm_mem_region *r = &m->regions[i];
+		size_t words = (r->bytes / PAGE + WORD_PAGES - 1) / WORD_PAGES, first = r->file_offset / PAGE / WORD_PAGES;
+		_cleanup_free_ uint64_t *part = calloc(words, sizeof(uint64_t));
+		struct kvm_dirty_log ask = { .slot = (uint32_t)i, .dirty_bitmap = part };
+
+		if (!part)
+			return err_set(e, ENOMEM, "out of memory");
+		if (ioctl(m->fd_vm, KVM_GET_DIRTY_LOG, &ask) < 0)
+			return err_set(e, errno, "KVM's log of written pages: %s", strerror(errno));
+		for (size_t w = 0; w < words; w++)
+			bitmap[first + w] |= part[w];
+	}
+	for (size_t w = 0; w < vmm_mem_log_words(m); w++)
+		bitmap[w] |= atomic_exchange(&log[w], 0);
+	return 0;
+}
+
+void vmm_mem_dirty(struct vmm_mem *m, uint64_t gpa, uint64_t len)
+{
+	_Atomic(uint64_t) *log = atomic_load_explicit(&m->log, memory_order_relaxed);
+	uint64_t off;
+
+	if (!log || len == 0)
+		return;
+	off = offset_of(m, gpa, len);
+	if (off == UINT64_MAX)
+		return;
+	for (uint64_t page = off / PAGE; page <= (off + len - 1) / PAGE; page++)
+		atomic_fetch_or(&log[page / WORD_PAGES], 1ull << page % WORD_PAGES);
+}

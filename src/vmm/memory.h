@@ -1,0 +1,76 @@
+/* memory: guest RAM and the one gate to it.
+ *
+ * RAM is one file (a memfd, or a snapshot's), mapped once, in at most two regions of guest-physical addresses: from 0 up to
+ * VMM_HOLE_START, and what is left from 4 GiB on. Offsets into the file have no hole:
+ *
+ *   guest-physical   0 ........ low_bytes   |  hole: devices, APIC  |  4 GiB ...... 4 GiB + high_bytes
+ *   file offset      0 ........ low_bytes                              low_bytes .. low_bytes + high_bytes
+ *
+ * Invariant: no pointer into guest RAM is made but by the functions here, and each gets an address AND a length. A range
+ * that wraps, that leaves its region, or that is empty at an address outside of RAM gives NULL or -EFAULT; nothing aborts.
+ * The guest writes to its RAM while we read it: what is decided upon is copied first (vmm_mem_read), once.
+ *
+ * Threads: a struct vmm_mem does not change after vmm_mem_new, so everything here may be called by any thread. */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "vmm.h"
+
+#define VMM_HOLE_START 0xc0000000ull
+#define VMM_HOLE_END   0x100000000ull
+
+struct vmm_mem;
+
+struct vmm_mem_config {
+	uint64_t bytes; /* a multiple of 2 MiB */
+	enum vmm_pages pages;
+	/* Where RAM comes from: -1: a new memfd. Else a file of at least `bytes` from file_offset on (page-aligned), which
+	 * stays the caller's. is_private: writes stay in this process (restore, fork): the file is never changed. */
+	int file_fd;
+	uint64_t file_offset;
+	bool is_private;
+};
+struct vmm_mem_region {
+	uint64_t gpa, bytes;
+	void *host;
+	uint64_t file_offset; /* into vmm_mem_fd */
+};
+
+int vmm_mem_new(const struct vmm_mem_config *c, struct vmm_mem **ret, struct err *e);
+void vmm_mem_free(struct vmm_mem *m);
+DEFINE_CLEANUP(struct vmm_mem *, vmm_mem_free)
+size_t vmm_mem_regions(const struct vmm_mem *m, const struct vmm_mem_region **ret); /* by address, 1 or 2 */
+uint64_t vmm_mem_bytes(const struct vmm_mem *m);
+/* The file behind RAM, for back ends in other processes (vhost-user) and for snapshots; owned by m. -1 where the mapping is
+ * private, because then the file is not what the guest sees. */
+int vmm_mem_fd(const struct vmm_mem *m);
+
+/* [gpa, gpa + len) as host memory, or NULL. vmm_mem_at is for reading; vmm_mem_at_write marks the range dirty, at once: who
+ * writes later (I/O in flight) calls vmm_mem_dirty when it is done, which vq_push does for a request's buffers. */
+const void *vmm_mem_at(const struct vmm_mem *m, uint64_t gpa, uint64_t len);
+void *vmm_mem_at_write(struct vmm_mem *m, uint64_t gpa, uint64_t len);
+/* Copies. 0 or -EFAULT (nothing is copied then). */
+int vmm_mem_read(const struct vmm_mem *m, uint64_t gpa, void *to, size_t len);
+int vmm_mem_write(struct vmm_mem *m, uint64_t gpa, const void *from, size_t len);
+int vmm_mem_zero(struct vmm_mem *m, uint64_t gpa, uint64_t len);
+/* Fills [gpa, gpa + len) from fd at offset. 0, -EFAULT, -ENODATA (the file is shorter), or -errno of pread. */
+int vmm_mem_pread(struct vmm_mem *m, uint64_t gpa, int fd, uint64_t offset, uint64_t len);
+/* Gives pages back to the host; they read as zero (or, private, as the file). For the balloon. Whole pages within only. */
+int vmm_mem_discard(struct vmm_mem *m, uint64_t gpa, uint64_t len);
+
+/* ---- dirty log: which 4 KiB pages were written since it was started ----
+ * Two writers: the guest (KVM logs; the log's fd_vm is asked on collect) and this process (vmm_mem_at_write, vmm_mem_dirty, on
+ * any thread, atomically). Bit n of the bitmap is page n of the *file* (see above). Start and stop while the VM is paused and its
+ * devices are quiesced. */
+int vmm_mem_log_start(struct vmm_mem *m, struct err *e);
+/* ORs what was written since the last collect into bitmap, of vmm_mem_log_words 64-bit words. vCPUs parked, or it is a lower
+ * bound. */
+int vmm_mem_log_collect(struct vmm_mem *m, uint64_t *bitmap, struct err *e);
+void vmm_mem_log_stop(struct vmm_mem *m);
+size_t vmm_mem_log_words(const struct vmm_mem *m);
+void vmm_mem_dirty(struct vmm_mem *m, uint64_t gpa, uint64_t len);
+
+/* Gives the regions to KVM as slots 0 and 1. Slots from VMM_SLOT_FIRST_FREE on are for devices (pmem). */
+int vmm_mem_attach(struct vmm_mem *m, int fd_vm, struct err *e);
+#define VMM_SLOT_FIRST_FREE 2u

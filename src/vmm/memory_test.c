@@ -1,0 +1,193 @@
+/* Guest RAM: the gate refuses whatever is not wholly RAM, whichever way the sum would wrap; private mappings; the dirty log. */
+#include "memory.h"
+
+#include <unistd.h>
+
+#include "tap.h"
+
+#define MIB (1ull << 20)
+
+static struct vmm_mem *ram(uint64_t bytes)
+{
+	const struct vmm_mem_config c = { .bytes = bytes, .file_fd = -1 };
+	struct vmm_mem *m = NULL;
+	struct err e = { 0 };
+
+	if (vmm_mem_new(&c, &m, &e) < 0)
+		TAP_FAIL("%s", e.msg);
+	return m;
+}
+
+TEST(small_memory_is_one_region_from_zero)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram(32 * MIB);
+	const struct vmm_mem_region *r;
+
+	is_int(vmm_mem_regions(m, &r), 1);
+	is_int(r[0].gpa, 0);
+	is_int(r[0].bytes, 32 * MIB);
+	ok(vmm_mem_fd(m) >= 0);
+}
+
+TEST(memory_beyond_the_hole_goes_on_at_4_gib)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram(VMM_HOLE_START + 64 * MIB);
+	const struct vmm_mem_region *r;
+
+	is_int(vmm_mem_regions(m, &r), 2);
+	is_int(r[1].gpa, VMM_HOLE_END);
+	is_int(r[1].bytes, 64 * MIB);
+	is_int(r[1].file_offset, VMM_HOLE_START);
+	ok(vmm_mem_at(m, VMM_HOLE_END, 64 * MIB) == (const char *)vmm_mem_at(m, 0, 1) + VMM_HOLE_START);
+}
+
+TEST(V03_a_range_that_is_not_wholly_ram_is_refused)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram(VMM_HOLE_START + 64 * MIB);
+	const struct {
+		uint64_t gpa, len;
+		bool is_ram;
+	} rows[] = {
+		{ 0, 1, true },
+		{ 0, VMM_HOLE_START, true },
+		{ 0, VMM_HOLE_START + 1, false }, /* into the hole */
+		{ VMM_HOLE_START - 1, 1, true },
+		{ VMM_HOLE_START - 1, 2, false },
+		{ VMM_HOLE_START, 0, false },
+		{ VMM_HOLE_START, 1, false },
+		{ VMM_HOLE_START - 4096, VMM_HOLE_END - VMM_HOLE_START + 8192, false }, /* from RAM over the hole to RAM */
+		{ VMM_HOLE_END - 1, 2, false },
+		{ VMM_HOLE_END, 64 * MIB, true },
+		{ VMM_HOLE_END, 64 * MIB + 1, false },
+		{ VMM_HOLE_END + 64 * MIB, 1, false },
+		{ 0, UINT64_MAX, false },
+		{ 4096, UINT64_MAX, false }, /* wraps to 4095 */
+		{ UINT64_MAX, 1, false },
+		{ UINT64_MAX, 2, false }, /* wraps to 1 */
+		{ UINT64_MAX - 4095, 8192, false },
+		{ 4096, 0xffffffff, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint8_t byte = 0;
+
+		if ((vmm_mem_at(m, rows[i].gpa, rows[i].len) != NULL) != rows[i].is_ram)
+			TAP_FAIL("row %zu", i);
+		ok((vmm_mem_at_write(m, rows[i].gpa, rows[i].len) != NULL) == rows[i].is_ram);
+		if (!rows[i].is_ram) {
+			is_int(vmm_mem_zero(m, rows[i].gpa, rows[i].len), -EFAULT);
+			is_int(vmm_mem_pread(m, rows[i].gpa, 0, 0, rows[i].len), -EFAULT);
+			is_int(vmm_mem_discard(m, rows[i].gpa, rows[i].len), -EFAULT);
+			if (rows[i].len > 1) /* one that would copy: nothing may be touched */
+				is_int(vmm_mem_write(m, rows[i].gpa, &byte, rows[i].len), -EFAULT);
+		}
+	}
+}
+
+TEST(what_is_written_is_read_back_at_both_ends_of_each_region)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram(VMM_HOLE_START + 64 * MIB);
+	const uint64_t at[] = { 0, VMM_HOLE_START - 8, VMM_HOLE_END, VMM_HOLE_END + 64 * MIB - 8 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+		uint64_t v = at[i] ^ 0x1122334455667788u, got = 0;
+
+		is_int(vmm_mem_write(m, at[i], &v, sizeof(v)), 0);
+		is_int(vmm_mem_read(m, at[i], &got, sizeof(got)), 0);
+		ok(v == got);
+	}
+}
+
+TEST(a_private_mapping_leaves_its_file_alone)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram(32 * MIB), *copy = NULL;
+	const struct vmm_mem_config c = { .bytes = 32 * MIB, .file_fd = vmm_mem_fd(m), .is_private = true };
+	char got[8] = "";
+
+	is_int(vmm_mem_write(m, 4096, "before", 7), 0);
+	is_int(vmm_mem_new(&c, &copy, NULL), 0);
+	is_int(vmm_mem_fd(copy), -1);
+	is_int(vmm_mem_read(copy, 4096, got, 7), 0);
+	is_str(got, "before");
+	is_int(vmm_mem_write(copy, 4096, "after!", 7), 0);
+	is_int(vmm_mem_read(m, 4096, got, 7), 0);
+	is_str(got, "before");
+}
+
+TEST(V14_a_memory_file_that_is_too_short_is_refused)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram(32 * MIB), *more = NULL;
+	struct vmm_mem_config c = { .bytes = 64 * MIB, .file_fd = vmm_mem_fd(m), .is_private = true };
+	struct err e = { 0 };
+
+	is_int(vmm_mem_new(&c, &more, &e), -EINVAL);
+	has_str(e.msg, "shorter");
+	c.bytes = 32 * MIB;
+	c.file_offset = 4096;
+	is_int(vmm_mem_new(&c, &more, &e), -EINVAL);
+	c.file_offset = 1;
+	is_int(vmm_mem_new(&c, &more, &e), -EINVAL);
+	ok(!more);
+}
+
+TEST(sizes_that_are_not_whole_huge_pages_are_refused)
+{
+	const uint64_t sizes[] = { 0, 4096, 33 * MIB, VMM_MEM_MAX + 2 * MIB, UINT64_MAX };
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		const struct vmm_mem_config c = { .bytes = sizes[i], .file_fd = -1 };
+		struct vmm_mem *m = NULL;
+
+		is_int(vmm_mem_new(&c, &m, NULL), -EINVAL);
+	}
+}
+
+TEST(pages_given_back_read_as_zero)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram(32 * MIB);
+	char got = 0;
+
+	is_int(vmm_mem_write(m, 8192, "x", 1), 0);
+	is_int(vmm_mem_discard(m, 8192, 4096), 0);
+	is_int(vmm_mem_read(m, 8192, &got, 1), 0);
+	is_int(got, 0);
+	is_int(vmm_mem_discard(m, 8192, 100), -EINVAL);
+}
+
+TEST(a_file_is_read_into_ram_and_its_end_is_an_error)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram(32 * MIB);
+	int fd = file_unnamed(AT_FDCWD, ".");
+
+	ok(fd >= 0);
+	is_int(write(fd, "0123456789", 10), 10);
+	is_int(vmm_mem_pread(m, 0x1000, fd, 2, 8), 0);
+	is_str(vmm_mem_at(m, 0x1000, 9), "23456789");
+	is_int(vmm_mem_pread(m, 0x1000, fd, 2, 9), -ENODATA);
+	is_int(vmm_mem_pread(m, 0x1000, fd, UINT64_MAX, 9), -ENODATA);
+	is_int(vmm_mem_pread(m, 0x1000, -1, 0, 9), -EBADF);
+	close(fd);
+}
+
+TEST(the_log_has_the_pages_that_this_process_wrote)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram(32 * MIB);
+	_cleanup_free_ uint64_t *bits = calloc(vmm_mem_log_words(m), 8);
+
+	is_int(vmm_mem_log_words(m), 32 * MIB / 4096 / 64);
+	is_int(vmm_mem_log_collect(m, bits, NULL), -EINVAL);
+	is_int(vmm_mem_log_start(m, NULL), 0);
+	ok(vmm_mem_at_write(m, 64 * 4096 - 1, 2)); /* pages 63 and 64 */
+	vmm_mem_dirty(m, 32 * MIB - 1, 1);
+	vmm_mem_dirty(m, 32 * MIB - 1, 2); /* not RAM: nothing */
+	is_int(vmm_mem_log_collect(m, bits, NULL), 0);
+	ok(bits[0] == 1ull << 63);
+	ok(bits[1] == 1);
+	ok(bits[vmm_mem_log_words(m) - 1] == 1ull << 63);
+	memset(bits, 0, vmm_mem_log_words(m) * 8);
+	is_int(vmm_mem_log_collect(m, bits, NULL), 0);
+	ok(bits[0] == 0);
+	vmm_mem_log_stop(m);
+}
+
+TAP_MAIN()

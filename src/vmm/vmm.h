@@ -1,0 +1,109 @@
+/* vmm: a small virtual machine monitor on KVM, one process a VM. Sees only base, codec and spec.
+ *
+ * A VM is made of a plan (plain struct; JSON at the program's door), built, started, and ends in exactly one of the ways
+ * that enum vmm_end names:
+ *
+ *   vmm_new    memory, interrupts, buses, devices, kernel and tables in RAM, vCPUs     BUILT
+ *   vmm_run    vCPU threads run, the calling thread is the VM's event loop             RUNNING <-> PAUSED (vmm_pause, vmm_resume)
+ *   (returns)  how it ended                                                            ENDED
+ *   vmm_free   every thread joined, every descriptor of the VM closed
+ *
+ * Threads: the one that calls vmm_run is "the vmm thread". Every function here is for that thread (and for whoever runs
+ * before or after vmm_run), except those that say otherwise. */
+#pragma once
+
+#include "codec.h"
+
+struct vmm;
+
+/* ---- the plan ---- */
+
+/* What backs guest RAM. Huge pages make a boot and a run cheaper (an exit per 2 MiB, not per 4 KiB). */
+enum vmm_pages {
+	VMM_PAGES_THP,   /* transparent huge pages where the host gives them (the default) */
+	VMM_PAGES_SMALL, /* 4 KiB only: the smallest resident size */
+	VMM_PAGES_HUGE,  /* hugetlbfs, 2 MiB, reserved by the administrator; refused where there are none */
+};
+
+/* One port of a virtio console. fd: a stream (socket, pipe, terminal), owned by the plan; -1: a port that nobody is at. */
+struct vmm_port_plan {
+	char *name; /* what the guest finds in /sys/class/virtio-ports; NULL: the console proper, hvc0 */
+	int32_t fd;
+};
+struct vmm_console_plan {
+	struct vmm_port_plan *ports;
+	size_t n_ports; /* 1..VMM_PORTS_MAX */
+};
+#define VMM_PORTS_MAX 16u
+struct vmm_rng_plan {
+	uint32_t bytes_per_second; /* 0: no limit but one buffer a kick */
+};
+
+/* A device is the one member that is set. A new device adds its plan here and its row in virtio/devices.c and plan.c. */
+struct vmm_device_plan {
+	struct vmm_rng_plan *rng;
+	struct vmm_console_plan *console;
+};
+
+struct vmm_plan {
+	int32_t kernel_fd;  /* ELF (PVH or 64-bit) or bzImage; regular file */
+	int32_t initrd_fd;  /* -1: none */
+	int32_t serial_fd;  /* where the first serial port's output goes; -1: the guest has no serial port */
+	char *cmdline;      /* the kernel's command line, whole; NULL: empty */
+	uint64_t mem_bytes; /* VMM_MEM_MIN..VMM_MEM_MAX, a multiple of 2 MiB */
+	uint32_t cpus;      /* 1..VMM_CPUS_MAX */
+	uint32_t pages;     /* enum vmm_pages; "thp", "small", "huge" */
+	/* Until the guest says that it is up (see vmm_note_started). 0: no limit. */
+	uint32_t boot_limit_ms;
+	struct vmm_device_plan *devices;
+	size_t n_devices;
+};
+#define VMM_MEM_MIN  (32ull << 20)
+#define VMM_MEM_MAX  (1ull << 40)
+#define VMM_CPUS_MAX 64u
+
+/* Reads and checks the plan's JSON (docs/FORMATS.md). Every descriptor it names must be open; they are the plan's from here
+ * on and vmm_plan_done closes them. Unknown keys are refused: a wish that nobody would heed is worse than an error. */
+int vmm_plan_parse(const char *json, size_t len, struct vmm_plan *ret, struct err *e);
+/* The checks of vmm_plan_parse alone, for plans made in C. */
+int vmm_plan_check(const struct vmm_plan *p, struct err *e);
+void vmm_plan_done(struct vmm_plan *p);
+
+/* ---- life ---- */
+
+enum vmm_end {
+	VMM_RUNNING,      /* not ended */
+	VMM_POWERED_OFF,  /* the guest switched itself off (ACPI S5) */
+	VMM_RESET,        /* the guest asked for a reset; berth-vmm never reboots a guest in place */
+	VMM_TRIPLE_FAULT, /* a vCPU shut down */
+	VMM_GUEST_PANIC,  /* the guest kernel said so on the panic port */
+	VMM_BOOT_HANG,    /* no sign of life within boot_limit_ms */
+	VMM_STOPPED,      /* vmm_stop: asked for from outside */
+	VMM_FAILED,       /* KVM or the VMM itself failed; the reason tells what */
+	VMM_ENDS,
+};
+struct vmm_result {
+	enum vmm_end end;
+	char reason[256]; /* one line, "vCPU 1: KVM_EXIT_FAIL_ENTRY 0x80000021"; empty where the end says it all */
+};
+/* The word for an end ("powered-off"), and the exit status that berth-vmm ends with for it (0 for powered off). */
+const char *vmm_end_name(enum vmm_end end);
+int vmm_end_status(enum vmm_end end);
+
+/* Everything up to the first instruction. The plan must live as long as the VM. -errno with e filled; -ENODEV: no KVM. */
+int vmm_new(const struct vmm_plan *plan, struct vmm **ret, struct err *e);
+/* Runs the VM to its end. 0 and *ret, or -errno where it never ran. */
+int vmm_run(struct vmm *vm, struct vmm_result *ret, struct err *e);
+void vmm_free(struct vmm *vm);
+DEFINE_CLEANUP(struct vmm *, vmm_free)
+
+/* Ends the VM: the first end counts, later ones are ignored. reason may be NULL. Any thread, async-signal-unsafe. */
+void vmm_end(struct vmm *vm, enum vmm_end end, const char *reason, ...) _printf_(3, 4);
+#define vmm_stop(vm) vmm_end((vm), VMM_STOPPED, NULL)
+/* The guest has shown that it is up: it wrote the start word to VMM_PORT_START, or opened a console port. Any thread. */
+void vmm_note_started(struct vmm *vm);
+/* Parks every vCPU outside of the guest, with no half-done access (vcpu.h); returns when all are. Nests. */
+int vmm_pause(struct vmm *vm, struct err *e);
+void vmm_resume(struct vmm *vm);
+/* The loop that vmm_run turns: for control sockets and timers of whoever embeds the VM. */
+struct loop *vmm_loop(struct vmm *vm);
