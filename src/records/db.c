@@ -4,6 +4,7 @@
  * no checkpoint when the last connection closes (SQLITE_FCNTL_PERSIST_WAL, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE: a close costs
  * 0.25-2 ms with one). The price is that the first connection reads the WAL back, which is why WAL_PAGES is small.
  * Called by every file of this folder; nobody else sees a sqlite3 handle. */
+#include <fcntl.h>
 #include <stdarg.h>
 #include <time.h>
 
@@ -13,6 +14,28 @@
 /* Checkpoint once the WAL holds so many pages. Reading one back costs an opener 0.7 us at most; a checkpoint costs its writer two
  * syncs, that is milliseconds on a disk, and comes about every 25th transaction. */
 #define WAL_PAGES 128
+enum { UNLOCK_NAP_MS = 1, UNLOCK_TRIES = 1000 };
+
+/* Giving a lock back can fail: the kernel may need memory to split a range (ENOLCK), or be interrupted where the file is another
+ * host's (fcntl(2)). SQLite takes an unlocking for done whatever the answer (unixShmSystemLock's callers in wal.c), so that
+ * everybody else would wait for this process to end. Hence it is tried until it is done, or can't be. */
+static int fcntl_that_unlocks(int fd, int cmd, ...)
+{
+	const struct timespec nap = { .tv_nsec = UNLOCK_NAP_MS * 1000L * 1000 };
+	va_list ap;
+	void *arg;
+	int r;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, void *); /* a flock, or a number that fits as well */
+	va_end(ap);
+	for (int i = 0; (r = fcntl(fd, cmd, arg)) < 0 && i < UNLOCK_TRIES; i++) {
+		if (cmd != F_SETLK || ((const struct flock *)arg)->l_type != F_UNLCK || errno == EBADF)
+			break;
+		nanosleep(&nap, NULL);
+	}
+	return r;
+}
 
 static const struct {
 	int rc, no;
@@ -180,10 +203,14 @@ void db_rollback(struct records *r)
 int records_open(const char *root, struct records **ret, struct err *e)
 {
 	_cleanup_(records_close_ptr) struct records *r = calloc(1, sizeof(*r));
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
 	int rc, on = 1;
 
 	if (!r || !(r->path = str_fmt("%s/berth.db", root)))
 		return err_set(e, ENOMEM, "records: out of memory");
+	rc = vfs->xSetSystemCall(vfs, "fcntl", (sqlite3_syscall_ptr)fcntl_that_unlocks);
+	if (rc != SQLITE_OK)
+		return db_error(r, rc, "set up locks", e);
 	/* NOMUTEX: a connection belongs to one thread. */
 	rc = sqlite3_open_v2(r->path, &r->db,
 			     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
