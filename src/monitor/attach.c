@@ -90,12 +90,20 @@ static ssize_t sink_write(struct sink *k)
 			    : write(k->fd, k->waiting.data, n);
 }
 
-/* Standard output can't be written. Its reader may have gone, as `head` does: then we end as every filter does, by SIGPIPE,
- * and where that is ignored by an error. Either way the container goes on, as after a detach. */
-static void output_refused(struct session *s, int no)
+/* An output can't be written. Standard output's reader may have gone, as `head` does: then we end as every filter does, by
+ * SIGPIPE, and where that is ignored by an error. Either way the container goes on, as after a detach. Standard error is not
+ * worth leaving for, but what it lost is an error in the end, unless nobody wanted to read it. */
+static void output_refused(struct session *s, const struct sink *k, int no)
 {
-	if (s->result < 0)
+	bool is_stdout = k->type == FRAME_STDOUT;
+
+	if (s->result < 0 || (!is_stdout && no == EPIPE))
 		return;
+	if (!is_stdout) {
+		s->result = err_set(s->e, no, "write to standard error: %s; some of what the container said there is lost",
+				    strerror(no));
+		return;
+	}
 	if (no == EPIPE) {
 		s->raise = SIGPIPE;
 		s->result = err_set_exit(s->e, 128 + SIGPIPE, EPIPE, "nobody reads the output any more; the container goes on");
@@ -113,8 +121,7 @@ static void sink_flush(struct session *s, struct sink *k)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n < 0) {
-		if (k->type == FRAME_STDOUT)
-			output_refused(s, errno);
+		output_refused(s, k, errno);
 		k->is_broken = true;
 		n = (ssize_t)k->waiting.len;
 	}
@@ -363,7 +370,8 @@ static int turn(struct session *s)
 	};
 
 	if (poll(p, ON_COUNT, -1) < 0)
-		return errno == EINTR ? 0 : fail(s, err_set(s->e, errno, "poll: %s", strerror(errno)));
+		return errno == EINTR ? 0
+				      : fail(s, err_set(s->e, errno, "wait for the container's output: %s", strerror(errno)));
 	if (p[ON_SIGNALS].revents)
 		read_signals(s);
 	if (p[ON_OUT].revents)
@@ -387,8 +395,15 @@ static void drain(struct session *s)
 			{ .fd = s->sinks[1].waiting.len ? s->sinks[1].fd : -1, .events = POLLOUT },
 		};
 		struct signalfd_siginfo info;
-		if (poll(p, ARRAY_SIZE(p), -1) < 0 && errno != EINTR)
+		int n = poll(p, ARRAY_SIZE(p), -1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			if (s->result == 0)
+				s->result = err_set(s->e, errno, "wait to write the rest of the output: %s; it is lost",
+						    strerror(errno));
 			return;
+		}
 		for (int i = 0; i < 2; i++)
 			if (p[i + 1].revents)
 				sink_flush(s, &s->sinks[i]);

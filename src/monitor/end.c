@@ -26,7 +26,7 @@ static void dismiss_clients(struct monitor *m, const struct exit_status *st)
 		if (m->start_error.no)
 			frame_put_error(&c->out, 0, &m->start_error);
 		else
-			frame_put_exit(&c->out, 0, (uint32_t)st->code, (uint32_t)st->signal, st->oom);
+			proc_put_end(m->main, &c->out, link_find(c, 0), 0, st);
 		while (c->links)
 			link_free(c->links);
 		c->is_closing = true;
@@ -61,7 +61,7 @@ static void end(struct monitor *m)
 {
 	const struct paths *p = m->cfg->paths;
 	struct exit_status st = final_status(m);
-	const struct err *why = m->start_error.no ? &m->start_error : &m->lost_error;
+	const struct err *why = m->start_error.no ? &m->start_error : m->lost_error.no ? &m->lost_error : &m->main->lost;
 	struct err e = { 0 };
 
 	monitor_mark(m, "ended");

@@ -30,6 +30,7 @@ struct instance {
 	int pidfds[16];
 	size_t n;
 };
+static bool fake_is_unreadable; /* standard output is something that reading fails on */
 
 static inline int fake_available(const struct host *h _unused_, char **ret_note _unused_, struct err *e _unused_) { return 0; }
 
@@ -86,6 +87,10 @@ static inline int fake_run(struct instance *i, const struct spec_process *p, str
 			t->in = in[1];
 			t->out = out[0];
 			t->err = err[0];
+			if (fake_is_unreadable) {
+				close(t->out);
+				t->out = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			}
 			fd_nonblock(t->in, true);
 			fd_nonblock(t->out, true);
 			fd_nonblock(t->err, true);
@@ -205,7 +210,7 @@ static inline void clean(void)
 
 struct want {
 	const char *script;
-	bool no_stdin, keep_stdin, tty, record_fails, detached;
+	bool no_stdin, keep_stdin, tty, record_fails, detached, unreadable;
 };
 
 static inline void write_file(const char *name, const char *text)
@@ -276,6 +281,7 @@ static inline int run(const struct want *w)
 						    .client_fd = w->detached ? -1 : pair[1],
 						    .on_exited = on_exited,
 						    .arg = (void *)(uintptr_t)w };
+		fake_is_unreadable = w->unreadable;
 		close(pair[0]);
 		if (w->detached)
 			close(pair[1]);

@@ -24,7 +24,7 @@ struct monitor_config {
 	void (*on_started)(void *arg);
 	/* Called once the process has ended, output is drained and exited.json is written (not with --rm), before clients
 	 * get FRAME_EXIT: main/berth-monitor.c gives the engine's bookkeeping (record the exit, --rm). why: the start's error,
-	 * or what broke the wall; NULL when the process simply ended. */
+	 * what broke the wall, or that output was lost; NULL when the process simply ended. */
 	int (*on_exited)(const struct exit_status *st, const struct err *why, void *arg);
 	void *arg;
 };

@@ -43,7 +43,7 @@ struct output {
 	struct proc *proc;
 	int fd;               /* -1 = at its end */
 	int index;            /* 0 stdout, 1 stderr */
-	struct loop_src *src; /* NULL while held back */
+	struct loop_src *src; /* NULL while held back; a timer while the kernel can't watch it */
 };
 
 struct proc {
@@ -56,6 +56,7 @@ struct proc {
 	struct link *links;
 	bool is_main, is_starting, is_started, has_exited, keep_stdin;
 	struct err start_error; /* exec: reported from inside ops->exec */
+	struct err lost;        /* no != 0: some of its output could not be read */
 	struct exit_status exit;
 	struct loop_src *grace;
 };
@@ -128,6 +129,10 @@ void proc_ended(struct proc *p, const struct exit_status *st);
 void proc_resume_output(struct proc *p);
 void proc_feed(struct proc *p);                         /* input: pass on what links hold */
 void proc_gave_up(struct proc *p, const struct err *e); /* exec failed */
+void proc_abandon(struct proc *p); /* exec'd, but its streams can't be taken over: ended, and freed when its end is seen */
+/* The last frame on a channel: FRAME_EXIT; or, to a client that follows the output (l; NULL = it has no link) of which some is
+ * lost, FRAME_ERROR. */
+void proc_put_end(const struct proc *p, struct buf *b, const struct link *l, uint16_t channel, const struct exit_status *st);
 
 /* link.c */
 struct link *link_new(struct proc *p, struct client *c, uint16_t channel);

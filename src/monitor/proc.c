@@ -2,11 +2,16 @@
  * the order of things at its end:
  *
  *   on_exit ── output still open ──▶ read on until its end; a stray process that holds it gets EXIT_GRACE_MS
- *           └─ output at its end ──▶ proc_done: FRAME_EXIT to the client of an exec'd process, or the end of the monitor */
+ *           └─ output at its end ──▶ proc_done: FRAME_EXIT to the client of an exec'd process, or the end of the monitor
+ *
+ * Output that can't be read is not taken for its end: who follows the process gets an error in the place of its exit status. */
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "monitor_impl.h"
+
+#define UNWATCHED_MS 10 /* between two looks at what the kernel has no memory to watch */
 
 static void output_hold(struct output *o)
 {
@@ -18,6 +23,29 @@ static void proc_maybe_done(struct proc *p);
 static void on_output(struct loop *loop, int fd, uint32_t events, void *arg);
 
 static enum frame_type output_type(const struct output *o) { return o->index ? FRAME_STDERR : FRAME_STDOUT; }
+
+/* What is still to come is lost, and nobody may take what has come for all of it. */
+static void output_lose(struct output *o, const char *why)
+{
+	struct proc *p = o->proc;
+
+	log_warn("output", "%s of %s: %s; the rest of it is lost", o->index ? "standard error" : "standard output",
+		 p->is_main ? "the container" : "an exec'd process", why);
+	if (!p->lost.no)
+		err_set(&p->lost, EIO, "part of the output is lost: %s", why);
+}
+
+void proc_put_end(const struct proc *p, struct buf *b, const struct link *l, uint16_t channel, const struct exit_status *st)
+{
+	struct err e;
+
+	if (p->lost.no && l && (l->wants[0] || l->wants[1])) {
+		err_set_exit(&e, 125, p->lost.no, "%s; the process ended with status %d", p->lost.msg, st->code);
+		frame_put_error(b, channel, &e);
+	} else {
+		frame_put_exit(b, channel, (uint32_t)st->code, (uint32_t)st->signal, st->oom);
+	}
+}
 
 static void output_end(struct output *o)
 {
@@ -88,8 +116,8 @@ static int output_read(struct output *o)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	/* A pty master answers EIO once no slave is open: its end of file. */
-	if (n < 0 && errno != EIO)
-		log_warn("output", "read a process's output: %s", strerror(errno));
+	if (n < 0 && !(errno == EIO && o->proc->task.has_tty))
+		output_lose(o, strerror(errno));
 	output_end(o);
 	return -1;
 }
@@ -105,13 +133,27 @@ static void on_output(struct loop *loop _unused_, int fd _unused_, uint32_t even
 	clients_reap(m);
 }
 
+static void output_resume(struct output *o);
+
+static void on_unwatched(struct loop *loop, int fd _unused_, uint32_t events, void *arg)
+{
+	struct output *o = arg;
+
+	o->src = NULL; /* a timer that has fired is gone */
+	output_resume(o);
+	on_output(loop, o->fd, events, o); /* may free it */
+}
+
 static void output_resume(struct output *o)
 {
+	struct loop *loop = o->proc->m->loop;
+
 	if (o->fd < 0 || o->src || output_room(o) == 0)
 		return;
-	int r = loop_add(o->proc->m->loop, o->fd, EPOLLIN, on_output, o, &o->src);
-	if (r < 0) {
-		log_error("output", "watch a process's output: %s", strerror(-r));
+	int r = loop_add(loop, o->fd, EPOLLIN, on_output, o, &o->src);
+	/* Not watched for want of memory: looked at now and then, until it can be. */
+	if (r < 0 && loop_timer(loop, UNWATCHED_MS, on_unwatched, o, &o->src) < 0) {
+		output_lose(o, strerror(-r));
 		output_end(o);
 	}
 }
@@ -269,7 +311,7 @@ static void proc_done(struct proc *p)
 		struct client *c = l->client;
 		next = l->next_of_proc;
 		if (!c->is_closing)
-			frame_put_exit(&c->out, l->channel, (uint32_t)p->exit.code, (uint32_t)p->exit.signal, p->exit.oom);
+			proc_put_end(p, &c->out, l, l->channel, &p->exit);
 		client_flush(c);
 	}
 	proc_free(p);
@@ -288,6 +330,8 @@ static void output_cut(struct output *o)
 	for (int i = 0; i < 64 && o->fd >= 0; i++)
 		if (output_read(o) <= 0)
 			break;
+	if (o->fd >= 0 && output_room(o) == 0)
+		output_lose(o, "no memory to wait for a slow reader");
 	if (o->fd >= 0)
 		output_end(o);
 }
@@ -321,6 +365,18 @@ void proc_ended(struct proc *p, const struct exit_status *st)
 		output_cut(&p->out[1]);
 	}
 	proc_maybe_done(p);
+}
+
+void proc_abandon(struct proc *p)
+{
+	struct err e = { 0 };
+
+	while (p->links)
+		link_free(p->links);
+	output_end(&p->out[0]);
+	output_end(&p->out[1]);
+	if (p->m->ops->signal(p->m->instance, &p->task, SIGKILL, &e) < 0)
+		log_error("exec", "%s", e.msg);
 }
 
 void proc_gave_up(struct proc *p, const struct err *e)

@@ -117,9 +117,11 @@ static int start_exec(struct client *c, const struct frame *f, struct err *e)
 	r = m->ops->exec(m->instance, &sp, &p->task, on_exec_started, e);
 	p->is_starting = false;
 	spec_process_done(&sp);
-	if (r == 0)
-		r = proc_watch(p, e);
-	if (r == 0 && p->start_error.no) {
+	if (r == 0 && (r = proc_watch(p, e)) < 0 && !p->start_error.no) {
+		proc_abandon(p);
+		return r;
+	}
+	if (p->start_error.no) {
 		*e = p->start_error;
 		r = -e->no;
 	}
