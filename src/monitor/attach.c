@@ -370,8 +370,7 @@ static int turn(struct session *s)
 	};
 
 	if (poll(p, ON_COUNT, -1) < 0)
-		return errno == EINTR ? 0
-				      : fail(s, err_set(s->e, errno, "wait for the container's output: %s", strerror(errno)));
+		return errno == EINTR ? 0 : fail(s, err_set(s->e, errno, "wait for the container's output: %s", strerror(errno)));
 	if (p[ON_SIGNALS].revents)
 		read_signals(s);
 	if (p[ON_OUT].revents)
