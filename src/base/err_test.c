@@ -50,7 +50,7 @@ TEST(arguments_may_be_the_error_itself)
 	is_str(e.msg, "outer: inner");
 }
 
-TEST(controls_of_any_kind_are_replaced)
+TEST(R21_controls_of_any_kind_are_replaced)
 {
 	struct err e;
 

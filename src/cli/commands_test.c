@@ -75,7 +75,7 @@ TEST(every_verb_has_its_page)
 	}
 }
 
-TEST(control_bytes_can_not_drive_the_terminal)
+TEST(R21_control_bytes_can_not_drive_the_terminal)
 {
 	char text[] = "a\033[2Jb\x7f\xc2\x9b"
 		      "c\td\n";

@@ -54,7 +54,7 @@ def test_a_mistake_is_one_line_and_125(berth, image, args, words):
     assert berth.ok("ps", "-aq") == before
 
 
-def test_control_bytes_of_a_name_do_not_reach_the_terminal(berth):
+def test_R21_control_bytes_of_a_name_do_not_reach_the_terminal(berth):
     err = berth.fails("run", "bad\x1b[31mname")
     assert "\x1b" not in err
 

@@ -4,6 +4,8 @@ import hashlib
 import os
 import socket
 
+import pytest
+
 
 def test_R01_the_runtimes_own_file_can_not_be_opened_for_writing(runtime, box, bundle):
     before = hashlib.sha256(runtime.program.read_bytes()).hexdigest()
@@ -19,9 +21,11 @@ def test_R01_the_runtimes_own_file_can_not_be_opened_for_writing(runtime, box, b
     assert hashlib.sha256(runtime.program.read_bytes()).hexdigest() == before
 
 
-def test_R01_what_runs_before_the_exec_is_a_read_only_copy(runtime, box, bundle):
-    """The waiting process of a created container is the runtime: through it nothing may be written."""
-    name = box.create(bundle)
+@pytest.mark.parametrize("opts", [(), ("--trace-startup",)], ids=["before_libc", "after_libc"])
+def test_R01_what_runs_before_the_exec_is_a_read_only_copy(runtime, box, bundle, opts):
+    """The waiting process of a created container is the runtime: through it nothing may be written. A traced one makes its copy
+    when libc has begun, as one that is linked dynamically does."""
+    name = box.create(bundle, *opts)
     pid = runtime.state(name)["pid"]
     for path in (f"/proc/{pid}/exe",):
         flags = os.statvfs(path).f_flag
