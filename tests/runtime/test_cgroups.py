@@ -1,6 +1,7 @@
 """linux.resources and linux.cgroupsPath at create: what config.json says is what the kernel has, on v1 and v2."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,50 @@ def test_limits_hold_the_process(runtime, box, bundle):
     bundle.config["linux"]["resources"] = {"pids": {"limit": 5}}
     out = box.output(bundle, "for i in 1 2 3 4 5 6 7 8; do sleep 5 & done 2>&1; echo", code=2)
     assert "can't fork" in out
+
+
+# A host of v1 hierarchies with those of the packets' marks, in a mount namespace: they are the kernel's, so none is left mounted.
+MARKED_HOST = """
+set -e
+mount -t tmpfs none "$1"
+if [ -e /sys/fs/cgroup/cgroup.procs ]; then mkdir "$1/unified" && mount --bind /sys/fs/cgroup "$1/unified"
+else for d in /sys/fs/cgroup/*/; do mkdir "$1/${d#/sys/fs/cgroup/}"; mount --bind "$d" "$1/${d#/sys/fs/cgroup/}"; done; fi
+for c in net_cls net_prio; do mkdir -p "$1/$c"; [ -e "$1/$c/cgroup.procs" ] || mount -t cgroup -o $c none "$1/$c" || exit 77; done
+mount --rbind "$1" /sys/fs/cgroup
+echo ready
+exec sleep 1000
+"""
+
+
+@pytest.fixture
+def marked_host(runtime, tmp_path):
+    (tmp_path / "host").mkdir()
+    with subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c", MARKED_HOST, "sh", tmp_path / "host"],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as p:
+        try:
+            if p.stdout.readline() != b"ready\n":
+                pytest.skip("this kernel has no net_cls or net_prio, or they can't be mounted")
+            runtime.under = ["nsenter", f"--mount=/proc/{p.pid}/ns/mnt"]
+            yield Path(f"/proc/{p.pid}/root/sys/fs/cgroup")
+        finally:
+            runtime.under = []
+            p.kill()
+
+
+def test_packets_are_marked_where_the_host_has_the_hierarchies(runtime, box, bundle, marked_host):
+    bundle.config["linux"]["resources"] = {"network": {"classID": 0x100001, "priorities": [{"name": "lo", "priority": 7}]}}
+    name = box.create(bundle.save())
+    place = Path(f"/proc/{runtime.state(name)['pid']}/cgroup").read_text().split(":net_cls:")[1].splitlines()[0]
+    cls, prio = (marked_host / c / place.lstrip("/") for c in ("net_cls", "net_prio"))
+    assert (cls / "net_cls.classid").read_text() == f"{0x100001}\n"
+    assert "lo 7" in (prio / "net_prio.ifpriomap").read_text().splitlines()
+    runtime.ok("delete", "--force", name)
+    assert not cls.exists() and not prio.exists()
+
+
+def test_packets_that_can_not_be_marked_are_an_error(runtime, box, bundle):
+    if any(Path("/sys/fs/cgroup", c).exists() for c in ("net_cls", "net_prio", "net_cls,net_prio")):
+        pytest.skip("this host marks packets")
+    for resources, says in (({"classID": 1}, "network.classID"), ({"priorities": [{"name": "lo", "priority": 7}]}, "network.priorities")):
+        bundle.config["linux"]["resources"] = {"network": resources}
+        runtime.fails("create", "--bundle", bundle.save().where, box.name(), says=[says, "no net_"])
