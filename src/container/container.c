@@ -98,6 +98,8 @@ static int create(struct setup *s, struct err *e)
 	c->state = STATE_CREATED;
 	steps_trace_stage(c, "clone");
 	r = steps_run(s, STEP_BESIDE, e);
+	if (r == 0 && s->args->meanwhile)
+		r = s->args->meanwhile(s->args->meanwhile_arg, e);
 	if (r == 0 && s->args->starts_at_once)
 		r = start_early(s, e);
 	r = r < 0 ? prefer_childs_word(s, r, e) : wait_ready(s, e);

@@ -116,6 +116,13 @@ struct container_args {
 	/* From container_start_listen: the process outlives its maker (container_release) and is started by whoever connects
 	 * (container_adopt). Borrowed; 0 = started by its maker. */
 	int start_fd;
+	/* From container_make_network, beforehand, for a spec that asks for a new network namespace and no user namespace: taken
+	 * instead of a new one. Borrowed; 0 = none. */
+	int network_fd;
+	/* Called once while the process is being set up, before it can run the program, for what the caller has to do anyway; its
+	 * error is container_create's. May be NULL. */
+	int (*meanwhile)(void *arg, struct err *e);
+	void *meanwhile_arg;
 	unsigned n_preserve_fds; /* the caller's 3 .. 3+n-1 stay open in the process */
 	bool no_new_keyring;     /* keep the caller's session keyring */
 	bool no_pivot;           /* chroot instead of pivot_root, for a root on an initramfs */
@@ -123,6 +130,11 @@ struct container_args {
 	void (*trace)(const char *step, uint64_t ns, void *arg);
 	void *trace_arg;
 };
+/* A network namespace with its loopback up, for container_args.network_fd: a kernel spends as long on one as on all others
+ * together, so who waits for something before it can call container_create makes it meanwhile. Needs CAP_SYS_ADMIN over the
+ * caller's own network namespace, to which it returns; *ret_fd is the caller's, close-on-exec. -ENOTRECOVERABLE: the way back
+ * failed, and the caller stands in the new one. */
+int container_make_network(int *ret_fd, struct err *e);
 /* Everything up to, not including, the user's exec: namespaces, cgroup, mounts, user, capabilities, seccomp are done by the
  * time this returns where possible; what must follow (seccomp, exec) is done in container_start. On failure nothing is
  * left behind (processes, cgroups, mounts). */

@@ -148,10 +148,19 @@ int ns_cgroup(struct setup *s, struct err *e)
 	return join_one(s, NS_CGROUP, e);
 }
 
+bool ns_takes_network(const struct setup *s)
+{
+	return s->args->network_fd > 0 && ns_is_new(s->spec, NS_NET) && !is_net_born(s->spec) && !s->spec->ns.wanted[NS_USER];
+}
+
 /* Of a new one for the network the kernel spends as long on as on all others together: so the child makes it, while the parent
- * makes the cgroups. */
+ * makes the cgroups, where nobody has made one beforehand. */
 int ns_net(struct setup *s, struct err *e)
 {
+	if (ns_takes_network(s))
+		return setns(s->args->network_fd, CLONE_NEWNET) < 0
+			       ? err_set(e, errno, "network namespace made beforehand: %s", strerror(errno))
+			       : 0;
 	if (ns_is_new(s->spec, NS_NET) && !is_net_born(s->spec) && unshare(CLONE_NEWNET) < 0)
 		return err_set(e, errno, "new network namespace: %s", strerror(errno));
 	return 0;

@@ -48,6 +48,78 @@ TEST(root_of_a_user_namespace_is_nobody_outside)
 	fixture_done(&f);
 }
 
+static unsigned long network_of(int fd)
+{
+	struct stat st;
+
+	ok(fd < 0 ? stat("/proc/self/ns/net", &st) == 0 : fstat(fd, &st) == 0);
+	return st.st_ino;
+}
+
+/* The number in "net:[4026531840]". */
+static unsigned long network_inside(struct fixture *f)
+{
+	const char *text = strchr(sh(f, "readlink /proc/self/ns/net"), '[');
+
+	ok(text != NULL);
+	return strtoul(text + 1, NULL, 10);
+}
+
+TEST(a_network_made_beforehand_is_taken_and_the_maker_stays_in_its_own)
+{
+	struct fixture f;
+	unsigned long own;
+	int fd = -1;
+
+	fixture_init(&f);
+	own = network_of(-1);
+	is_int(container_make_network(&fd, &f.err), 0);
+	ok(network_of(-1) == own && network_of(fd) != own);
+	f.args.network_fd = fd;
+	ok(network_inside(&f) == network_of(fd));
+	is_str(sh(&f, "cat /sys/class/net/lo/operstate; cat /proc/sys/net/ipv4/ping_group_range"), "unknown\n0\t2147483647\n");
+	close(fd);
+	fixture_done(&f);
+}
+
+/* It belongs to the caller's user namespace; and a network that is shared or another's is not new. */
+TEST(a_network_made_beforehand_is_left_where_it_would_be_the_wrong_one)
+{
+	struct fixture f;
+	int fd = -1;
+
+	fixture_init(&f);
+	is_int(container_make_network(&fd, &f.err), 0);
+	f.args.network_fd = fd;
+	f.spec.ns.wanted[NS_NET] = false;
+	ok(network_inside(&f) == network_of(-1));
+	f.spec.ns.wanted[NS_NET] = true;
+	use_userns(&f);
+	ok(network_inside(&f) != network_of(fd));
+	forget_userns(&f);
+	close(fd);
+	fixture_done(&f);
+}
+
+static int refuse(void *arg _unused_, struct err *e) { return err_set(e, EIO, "not today"); }
+
+TEST(what_fails_meanwhile_ends_the_start)
+{
+	struct fixture f;
+	struct container *c;
+
+	fixture_init(&f);
+	f.args.meanwhile = refuse;
+	f.args.starts_at_once = true;
+	ARGS(&f, "touch", "/tmp/ran");
+	is_int(container_create(&f.args, &c, &f.err), -EIO);
+	is_str(f.err.msg, "not today");
+	f.args.meanwhile = NULL;
+	f.args.starts_at_once = false;
+	is_str(sh(&f, "ls /tmp"), "");
+	fixture_done(&f);
+}
+
 TEST(a_user_namespace_takes_users_devices_terminals_and_exec)
 {
 	struct fixture f;

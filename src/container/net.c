@@ -1,5 +1,6 @@
 /* net: the least that a new network namespace needs: its loopback up, and ping without privilege. Called as step `network`. */
 #include <net/if.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,6 +21,25 @@ static int loopback_up(struct err *e)
 		return err_set(e, errno, "loopback: %s", strerror(errno));
 	ifr.ifr_flags = (short)(ifr.ifr_flags | IFF_UP);
 	return ioctl(fd, SIOCSIFFLAGS, &ifr) < 0 ? err_set(e, errno, "loopback: %s", strerror(errno)) : 0;
+}
+
+int container_make_network(int *ret_fd, struct err *e)
+{
+	_cleanup_fd_ int own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC), made = -1;
+	int r;
+
+	if (own < 0)
+		return err_set(e, errno, "/proc/thread-self/ns/net: %s", strerror(errno));
+	if (unshare(CLONE_NEWNET) < 0)
+		return err_set(e, errno, "new network namespace: %s", strerror(errno));
+	r = loopback_up(e);
+	if (r == 0 && (made = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) < 0)
+		r = err_set(e, errno, "/proc/thread-self/ns/net: %s", strerror(errno));
+	if (setns(own, CLONE_NEWNET) < 0)
+		return err_set(e, ENOTRECOVERABLE, "return to the own network namespace: %s", strerror(errno));
+	if (r == 0)
+		*ret_fd = TAKE_FD(made);
+	return r;
 }
 
 /* The end of the range of groups that begins with 0 in the user namespace that this process is in, whoever made that.
@@ -70,6 +90,6 @@ int net_apply(struct setup *s, struct err *e)
 
 	if (!ns_is_new(s->spec, NS_NET))
 		return 0;
-	r = loopback_up(e);
+	r = ns_takes_network(s) ? 0 : loopback_up(e);
 	return r < 0 ? r : allow_ping(s, e);
 }

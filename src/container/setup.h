@@ -168,6 +168,7 @@ struct ns_row {
 extern const struct ns_row ns_table[NS_COUNT];
 extern const enum spec_ns ns_join_order[NS_COUNT];
 bool ns_is_new(const struct spec *s, enum spec_ns n);
+bool ns_takes_network(const struct setup *s);             /* args.network_fd serves */
 bool ns_mount_is_anothers(const struct setup *s);         /* not new: nothing is mounted, root.path is entered by chroot */
 uint64_t ns_clone_flags(const struct spec *s);            /* for clone3: all new ones but the cgroup namespace */
 bool ns_needs_stage(const struct setup *s);               /* some must be entered before birth */

@@ -100,8 +100,12 @@ struct waiting_monitor {
 	pid_t pid;
 	int fd; /* the first client's end; -1 = none */
 };
-/* Spawns the monitor of ID. shows_stderr: it may write to our stderr. Then either of: */
-int monitor_prepare(struct engine *en, const char *id, bool shows_stderr, struct waiting_monitor *ret, struct err *e);
+struct monitor_opts {
+	bool shows_stderr; /* it may write to our stderr */
+	bool new_network;  /* the container will want a network namespace that is nobody else's */
+};
+/* Spawns the monitor of ID. Then either of: */
+int monitor_prepare(struct engine *en, const char *id, const struct monitor_opts *o, struct waiting_monitor *ret, struct err *e);
 /* record and bundle are there: it starts the container; this follows it as o says */
 int monitor_go(struct waiting_monitor *w, bool has_tty, const struct start_opts *o, struct exit_status *ret_exit,
 	       bool *ret_detached, struct err *e);

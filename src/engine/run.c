@@ -5,6 +5,12 @@
  * without a trace when that fails. */
 #include "engine_impl.h"
 
+/* A guess, so that the monitor can begin with it: config.json decides. */
+static bool wants_network(const struct run_opts *o)
+{
+	return (!o->isolation || streq(o->isolation, "container")) && (!o->network || !*o->network || streq(o->network, "none"));
+}
+
 static int make_and_go(struct engine *en, const struct run_opts *o, const char *id, struct exit_status *ret_exit,
 		       bool *ret_detached, struct err *e)
 {
@@ -15,7 +21,8 @@ static int make_and_go(struct engine *en, const struct run_opts *o, const char *
 		.detach_keys = o->detach_keys,
 	};
 	struct waiting_monitor w = { .fd = -1 };
-	int r = monitor_prepare(en, id, o->trace_startup, &w, e);
+	const struct monitor_opts m = { .shows_stderr = o->trace_startup, .new_network = wants_network(o) };
+	int r = monitor_prepare(en, id, &m, &w, e);
 
 	if (r >= 0)
 		r = engine_open_store(en, e);

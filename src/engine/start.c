@@ -31,7 +31,7 @@ static int monitor_env(const struct paths *p, char ***ret, struct err *e)
 	return 0;
 }
 
-int monitor_prepare(struct engine *en, const char *id, bool shows_stderr, struct waiting_monitor *ret, struct err *e)
+int monitor_prepare(struct engine *en, const char *id, const struct monitor_opts *o, struct waiting_monitor *ret, struct err *e)
 {
 	_cleanup_free_ char *path = NULL;
 	_cleanup_strv_ char **env = NULL;
@@ -43,7 +43,8 @@ int monitor_prepare(struct engine *en, const char *id, bool shows_stderr, struct
 			 en->paths->run,
 			 (char[]){ "--client-fd" },
 			 (char[]){ "3" },
-			 NULL,
+			 NULL, /* id */
+			 o->new_network ? (char[]){ "--new-network" } : NULL,
 			 NULL };
 	int pair[2], r = paths_sibling(en->paths, "berth-monitor", &path, e);
 
@@ -61,7 +62,7 @@ int monitor_prepare(struct engine *en, const char *id, bool shows_stderr, struct
 	argv[7] = strdup(id);
 	if (!argv[7])
 		return OUT_OF_MEMORY(e);
-	const int fds[][2] = { { null, 0 }, { null, 1 }, { shows_stderr ? 2 : null, 2 }, { theirs, MONITOR_CLIENT_FD } };
+	const int fds[][2] = { { null, 0 }, { null, 1 }, { o->shows_stderr ? 2 : null, 2 }, { theirs, MONITOR_CLIENT_FD } };
 	const struct spawn s = { .path = path,
 				 .argv = argv,
 				 .env = env,
@@ -134,7 +135,7 @@ static int start_again(struct engine *en, const struct container_record *c, cons
 	int r = container_lock(en, c->id, &lock, e);
 
 	if (r >= 0)
-		r = monitor_prepare(en, c->id, false, &w, e);
+		r = monitor_prepare(en, c->id, &(struct monitor_opts){ 0 }, &w, e);
 	return r < 0 ? r : monitor_go(&w, c->has_tty, o, ret_exit, ret_detached, e);
 }
 

@@ -136,6 +136,9 @@ static int create(struct instance *i, const char *init_path, const struct task_i
 		.stdio = { io->theirs[0], io->theirs[1], io->theirs[2] },
 		.die_with_parent = true,
 		.starts_at_once = !i->cfg.spec->process.terminal, /* whose size is set in between */
+		.network_fd = i->cfg.network_fd,
+		.meanwhile = i->cfg.meanwhile,
+		.meanwhile_arg = i->cfg.arg,
 		.trace = i->cfg.trace ? on_step : NULL,
 		.trace_arg = i,
 	};

@@ -36,8 +36,12 @@ struct instance_config {
 	int rundirfd; /* RUN/containers/ID, for sockets and such; all of it is removed by the monitor */
 	const char *rundir;
 	uint16_t tty_rows, tty_cols;
+	int network_fd; /* a network namespace made beforehand (container_make_network), borrowed; 0 = none */
+	/* Called once during start(), before the user's process can run, at a time when something else is waited for: for what has
+	 * to be done anyway. Its error is start()'s. */
+	int (*meanwhile)(void *arg, struct err *e);
 	/* The start's outcome, exactly once when start() returned 0: NULL = the user's process runs. May be called from inside
-	 * start(); never when start() itself fails. arg is the one below, in all three. */
+	 * start(); never when start() itself fails. arg is the one below, in all. */
 	void (*on_started)(void *arg, const struct err *e);
 	/* The wall itself broke (VMM died): every task's on_exit has been called before. */
 	void (*on_lost)(void *arg, const struct err *e);

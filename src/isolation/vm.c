@@ -181,6 +181,8 @@ static int vm_start(struct instance *i, struct task *main_task, struct err *e)
 		r = vm_process_start(i, e);
 	if (r >= 0)
 		r = vm_link_start(i, e);
+	if (r >= 0 && i->cfg.meanwhile)
+		r = i->cfg.meanwhile(i->cfg.arg, e);
 	if (r >= 0)
 		r = vm_task_new(i, 0, main_task, NULL, e);
 	if (r >= 0 && loop_timer(i->cfg.loop, i->boot_ms, on_boot_timeout, i, &i->boot_timer) < 0)

@@ -1,5 +1,5 @@
 /* berth-monitor: the parent of one container. Started by the engine (engine/start.c) as
- *   berth-monitor --root ROOT --run RUN --client-fd 3 ID
+ *   berth-monitor --root ROOT --run RUN --client-fd 3 [--new-network] ID
  * in a session of its own, with nothing but the first client's socket; ends when its container has ended. */
 #include "engine.h"
 
@@ -8,11 +8,14 @@
 struct args {
 	const char *root, *run, *id;
 	int client_fd;
+	bool new_network;
 };
 
 static int usage(struct err *e)
 {
-	return err_set(e, EINVAL, "usage: berth-monitor --root DIR --run DIR [--client-fd N] ID; berth starts it, people don't");
+	return err_set(
+		e, EINVAL,
+		"usage: berth-monitor --root DIR --run DIR [--client-fd N] [--new-network] ID; berth starts it, people don't");
 }
 
 static int parse_args(int argc, char **argv, struct args *ret, struct err *e)
@@ -30,6 +33,8 @@ static int parse_args(int argc, char **argv, struct args *ret, struct err *e)
 			if (str_to_u64(argv[++i], &fd) < 0 || fd > INT32_MAX || fcntl((int)fd, F_GETFD) < 0)
 				return err_set(e, EBADF, "--client-fd: \"%s\" is not an open descriptor", argv[i]);
 			a.client_fd = (int)fd;
+		} else if (streq(argv[i], "--new-network")) {
+			a.new_network = true;
 		} else if (argv[i][0] != '-' && !a.id) {
 			a.id = argv[i];
 		} else {
@@ -42,7 +47,7 @@ static int parse_args(int argc, char **argv, struct args *ret, struct err *e)
 	return 0;
 }
 
-/* The engine's bookkeeping. The database is opened while the engine still makes the container, so that nothing waits for it;
+/* The engine's bookkeeping. The database is opened while the container's process is being set up, so that nothing waits for it;
  * where it can't be written, the run files still hold the truth and the next command reads it there. */
 struct books {
 	const struct paths *paths;
@@ -51,6 +56,8 @@ struct books {
 };
 
 static int open_books(struct books *b, struct err *e) { return b->engine ? 0 : engine_open(b->paths, &b->engine, e); }
+
+static void open_meanwhile(void *arg) { open_books(arg, NULL); /* tried once more when there is something to write */ }
 
 static void note_started(void *arg)
 {
@@ -83,6 +90,8 @@ static int run(const struct args *a, struct err *e)
 					       .paths = &paths,
 					       .client_fd = a->client_fd,
 					       .waits_for_go = a->client_fd >= 0,
+					       .makes_network = a->new_network,
+					       .meanwhile = open_meanwhile,
 					       .timeline = &timeline,
 					       .on_started = note_started,
 					       .on_exited = note_exit,
@@ -95,9 +104,6 @@ static int run(const struct args *a, struct err *e)
 		r = paths_init(&paths, a->root, a->run, e);
 	_cleanup_free_ char *log = r >= 0 ? monitor_log_path(&paths, a->id) : NULL;
 	log_keep(log, MONITOR_LOG_MAX);
-	if (r >= 0)
-		open_books(&books, NULL); /* tried once more when there is something to write */
-	timeline_mark(&timeline, "store open");
 	if (r >= 0)
 		r = monitor_run(&config, e);
 	if (r < 0)

@@ -114,8 +114,10 @@ static inline int fake_run(struct instance *i, const struct spec_process *p, str
 
 static inline int fake_start(struct instance *i, struct task *t, struct err *e)
 {
-	int r = fake_run(i, &i->cfg.spec->process, t, e);
+	int r = i->cfg.meanwhile(i->cfg.arg, e);
 
+	if (r == 0)
+		r = fake_run(i, &i->cfg.spec->process, t, e);
 	if (r == 0)
 		i->cfg.on_started(i->cfg.arg, NULL);
 	return r;

@@ -19,6 +19,10 @@ struct monitor_config {
 	/* The bundle may not be there yet: wait for the byte MONITOR_GO on client_fd before reading it. The end of the
 	 * connection instead means that nothing was made: monitor_run then leaves nothing behind and returns 0. */
 	bool waits_for_go;
+	/* Where there is time before that byte: make a network namespace, which a container without one of another is given. */
+	bool makes_network;
+	/* Called at most once, while the container is being set up: what on_started and on_exited will need. May be NULL. */
+	void (*meanwhile)(void *arg);
 	struct timeline *timeline; /* marks of before monitor_run, and its own; printed with --trace-startup */
 	/* Called once the process runs and started.json is written, before clients get FRAME_STARTED; may be NULL. */
 	void (*on_started)(void *arg);

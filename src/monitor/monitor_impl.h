@@ -83,8 +83,9 @@ struct monitor {
 	struct launch launch;
 	char *rundir;
 	int rundirfd, listenfd;
-	int mounts_fd; /* --rm: the process's mount namespace, see hold_mounts */
-	int lifefd;    /* life_hold's: closed by the end of the process */
+	int network_fd; /* container_make_network's, 0 = none */
+	int mounts_fd;  /* --rm: the process's mount namespace, see hold_mounts */
+	int lifefd;     /* life_hold's: closed by the end of the process */
 	struct loop_src *listen_src;
 	uint64_t stall_ms;
 	struct instance *instance;

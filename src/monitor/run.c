@@ -17,6 +17,7 @@
  * The monitor runs with the privileges of its starter: it makes and destroys namespaces and cgroups, and the container's
  * set-user-id programs must work, so it can't give up privileges or set no_new_privs. What protects it is what it parses:
  * frames (checked in codec/ and requests.c) from its own user, and bytes of the container that it only copies. */
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -127,6 +128,31 @@ static int prepare(struct monitor *m, struct err *e)
 	return r;
 }
 
+static bool has_word(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) != 0;
+}
+
+/* What is made here is never missed: without it the container's own process makes one. */
+static int make_network(struct monitor *m, struct err *e)
+{
+	struct err why = { 0 };
+
+	if (!m->cfg->makes_network || !m->cfg->waits_for_go || has_word(m->cfg->client_fd))
+		return 0;
+	int r = container_make_network(&m->network_fd, &why);
+	monitor_mark(m, "network made");
+	if (r == -ENOTRECOVERABLE) {
+		*e = why;
+		return r;
+	}
+	if (r < 0)
+		log_debug("monitor", "%s", why.msg);
+	return 0;
+}
+
 /* 1 = go; 0 = the starter is gone, or has made nothing. */
 static int wait_for_go(struct monitor *m, struct err *e)
 {
@@ -156,6 +182,8 @@ static void monitor_done(struct monitor *m)
 		m->ops->destroy(m->instance);
 	log_file_close(m->log);
 	fd_close(m->listenfd);
+	if (m->network_fd > 0)
+		fd_close(m->network_fd);
 	fd_close(m->mounts_fd);
 	fd_close(m->rundirfd);
 	loop_free(m->loop);
@@ -197,7 +225,9 @@ int monitor_run_with(const struct monitor_config *cfg, find_isolation find, uint
 		monitor_done(&m);
 		return r;
 	}
-	r = wait_for_go(&m, e);
+	r = make_network(&m, e);
+	if (r == 0)
+		r = wait_for_go(&m, e);
 	if (r > 0)
 		r = live(&m, e);
 	else

@@ -33,8 +33,6 @@ int monitor_load(struct monitor *m, struct err *e)
 	m->lifefd = life_hold(fd);
 	if (m->lifefd < 0)
 		return err_set(e, -m->lifefd, "%s/launch.json: lock: %s", dir, strerror(-m->lifefd));
-	if (m->launch.log_path)
-		return log_file_open(m->launch.log_path, m->launch.log_max_bytes, m->launch.log_max_files, &m->log, e);
 	return 0;
 }
 
@@ -119,6 +117,19 @@ static void on_trace(const char *step, uint64_t us, void *arg)
 	timeline_line(us, m->launch.trace_began_us, "container", step, STDERR_FILENO);
 }
 
+/* Beside the new process, which takes longer to set up: nothing of it waits for the log or the books. */
+static int meanwhile(void *arg, struct err *e)
+{
+	struct monitor *m = arg;
+	const struct launch *l = &m->launch;
+	int r = l->log_path ? log_file_open(l->log_path, l->log_max_bytes, l->log_max_files, &m->log, e) : 0;
+
+	if (r == 0 && m->cfg->meanwhile)
+		m->cfg->meanwhile(m->cfg->arg);
+	monitor_mark(m, "meanwhile");
+	return r;
+}
+
 int monitor_start(struct monitor *m, struct err *e)
 {
 	const struct instance_config cfg = {
@@ -131,6 +142,8 @@ int monitor_start(struct monitor *m, struct err *e)
 		.rundir = m->rundir,
 		.tty_rows = (uint16_t)MIN(m->spec.process.console_rows, UINT16_MAX),
 		.tty_cols = (uint16_t)MIN(m->spec.process.console_cols, UINT16_MAX),
+		.network_fd = m->network_fd,
+		.meanwhile = meanwhile,
 		.on_started = on_started,
 		.on_lost = on_lost,
 		.trace = m->launch.trace_began_us ? on_trace : NULL,

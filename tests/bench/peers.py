@@ -110,8 +110,11 @@ class Bench:
         self.cleanups = []
         signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that what was started is stopped
         self.layout = self.dir / "oci"
+        self.run = self.dir / "run"  # the run state of all: a tmpfs, as /run is on a usual host
+        self.run.mkdir()
 
     def __enter__(self):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "bench-run", self.run], check=True)
         return self
 
     def __exit__(self, *exc):
@@ -152,7 +155,7 @@ class Bench:
     # ---- peers: each returns {"argv", "env", "cwd"} ----
 
     def berth_env(self):
-        return {"BERTH_ROOT": str(self.dir / "berth"), "BERTH_RUN": str(self.dir / "berth-run")}
+        return {"BERTH_ROOT": str(self.dir / "berth"), "BERTH_RUN": str(self.run / "berth")}
 
     def berth_program(self) -> str:
         program = self.build / "src/main/berth"
@@ -175,10 +178,10 @@ class Bench:
         return bundle
 
     def runc(self):
-        return {"argv": [need("runc"), "--root", str(self.dir / "runc-state"), "run", "-b", str(self._bundle("runc")), "bench-runc"]}
+        return {"argv": [need("runc"), "--root", str(self.run / "runc"), "run", "-b", str(self._bundle("runc")), "bench-runc"]}
 
     def crun(self):
-        argv = [need("crun"), "--root", str(self.dir / "crun-state"), "run", "-b", str(self._bundle("crun")), "bench-crun"]
+        argv = [need("crun"), "--root", str(self.run / "crun"), "run", "-b", str(self._bundle("crun")), "bench-crun"]
         tool(*argv)  # crun of Debian 12 refuses hybrid cgroups
         return {"argv": argv}
 
@@ -186,7 +189,7 @@ class Bench:
         conf = self.dir / "containers.conf"
         conf.write_text('[containers]\ndefault_ulimits = ["nofile=20000:20000","nproc=32768:32768"]\n')
         env = {"CONTAINERS_CONF": str(conf)}
-        base = [need("podman"), "--root", str(self.dir / "podman"), "--runroot", str(self.dir / "podman-run"),
+        base = [need("podman"), "--root", str(self.dir / "podman"), "--runroot", str(self.run / "podman"),
                 "--cgroup-manager=cgroupfs", "--events-backend=file", "--runtime", need("runc")]
         tool(*base, "pull", "-q", f"oci:{self.layout}:bench", env=env)
         image = tool(*base, "images", "-q", env=env).split()[0]
@@ -201,7 +204,7 @@ class Bench:
         env = {"DOCKER_HOST": f"unix://{d}/docker.sock", "DOCKER_CONFIG": str(d / "config")}
         log = open(d / "log", "w")
         daemon = subprocess.Popen(
-            ["dockerd", "--data-root", d / "root", "--exec-root", d / "run", "-H", env["DOCKER_HOST"], "--pidfile", d / "pid",
+            ["dockerd", "--data-root", d / "root", "--exec-root", self.run / "docker", "-H", env["DOCKER_HOST"], "--pidfile", d / "pid",
              "--bridge", "none", "--iptables=false"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=ENV)
 
         def stop():

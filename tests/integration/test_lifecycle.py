@@ -180,6 +180,7 @@ def test_twenty_runs_in_parallel(box):
 def test_restart_begins_anew(cbox):
     name = cbox.start("sh", "-c", "echo begun; sleep 1000")
     first = cbox.berth.inspect(name)["State"]["Pid"]
+    until(lambda: cbox.berth.ok("logs", name) == "begun", "it has begun")
     cbox.berth.ok("restart", "-t", "0", name)
     state = cbox.berth.state(name)
     assert state["Status"] == "running" and state["Pid"] != first
