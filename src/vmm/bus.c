@@ -71,11 +71,15 @@ static const struct range *find(const struct vmm_bus *b, enum vmm_space space, u
 	return off < r->size && size <= r->size - off ? r : NULL;
 }
 
-static bool is_size(unsigned size) { return size == 1 || size == 2 || size == 4 || size == 8; }
+/* What owners may rely on; no port access is 8 bytes wide. */
+static bool is_size(enum vmm_space space, unsigned size)
+{
+	return size == 1 || size == 2 || size == 4 || (size == 8 && space == VMM_MMIO);
+}
 
 void vmm_bus_read(const struct vmm_bus *b, enum vmm_space space, uint64_t addr, void *data, unsigned size)
 {
-	const struct range *r = is_size(size) ? find(b, space, addr, size) : NULL;
+	const struct range *r = is_size(space, size) ? find(b, space, addr, size) : NULL;
 
 	memset(data, 0xff, size);
 	if (r && r->ops->read)
@@ -84,7 +88,7 @@ void vmm_bus_read(const struct vmm_bus *b, enum vmm_space space, uint64_t addr, 
 
 void vmm_bus_write(const struct vmm_bus *b, enum vmm_space space, uint64_t addr, const void *data, unsigned size)
 {
-	const struct range *r = is_size(size) ? find(b, space, addr, size) : NULL;
+	const struct range *r = is_size(space, size) ? find(b, space, addr, size) : NULL;
 
 	if (r && r->ops->write)
 		r->ops->write(r->arg, addr - r->base, data, size);

@@ -76,6 +76,20 @@ TEST(V15_what_nobody_owns_reads_as_ones)
 	vmm_bus_write(b, VMM_PIO, 0x80, &one, 1);
 }
 
+TEST(a_port_access_is_at_most_4_bytes_wide)
+{
+	_cleanup_(vmm_bus_free_ptr) struct vmm_bus *b = NULL;
+	struct seen s = { .n = 0 };
+	uint64_t v = 0;
+
+	is_int(vmm_bus_new(&b), 0);
+	is_int(vmm_bus_add(b, VMM_PIO, 0x80, 8, &ops, &s, NULL), 0);
+	vmm_bus_write(b, VMM_PIO, 0x80, &v, 8);
+	vmm_bus_read(b, VMM_PIO, 0x80, &v, 8);
+	ok(v == UINT64_MAX);
+	is_int(s.n, 0);
+}
+
 TEST(ranges_that_overlap_or_wrap_are_refused)
 {
 	_cleanup_(vmm_bus_free_ptr) struct vmm_bus *b = NULL;

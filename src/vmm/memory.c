@@ -260,7 +260,7 @@ size_t vmm_mem_log_words(const struct vmm_mem *m) { return (m->bytes / PAGE + WO
 
 int vmm_mem_log_start(struct vmm_mem *m, struct err *e)
 {
-	_Atomic(uint64_t) *log = calloc(vmm_mem_log_words(m), sizeof(uint64_t));
+	_Atomic(uint64_t) *log = calloc(vmm_mem_log_words(m), sizeof(*log));
 	int r = log ? 0 : -ENOMEM;
 
 	if (r >= 0 && m->fd_vm >= 0)
@@ -309,6 +309,12 @@ int vmm_mem_log_collect(struct vmm_mem *m, uint64_t *bitmap, struct err *e)
 	return 0;
 }
 
+static void dirty_file(_Atomic(uint64_t) *log, uint64_t off, uint64_t len)
+{
+	for (uint64_t page = off / PAGE; page <= (off + len - 1) / PAGE; page++)
+		atomic_fetch_or(&log[page / WORD_PAGES], 1ull << page % WORD_PAGES);
+}
+
 void vmm_mem_dirty(struct vmm_mem *m, uint64_t gpa, uint64_t len)
 {
 	_Atomic(uint64_t) *log = atomic_load_explicit(&m->log, memory_order_relaxed);
@@ -317,8 +323,15 @@ void vmm_mem_dirty(struct vmm_mem *m, uint64_t gpa, uint64_t len)
 	if (!log || len == 0)
 		return;
 	off = offset_of(m, gpa, len);
-	if (off == UINT64_MAX)
-		return;
-	for (uint64_t page = off / PAGE; page <= (off + len - 1) / PAGE; page++)
-		atomic_fetch_or(&log[page / WORD_PAGES], 1ull << page % WORD_PAGES);
+	if (off != UINT64_MAX)
+		dirty_file(log, off, len);
+}
+
+void vmm_mem_dirty_host(struct vmm_mem *m, const void *p, uint64_t len)
+{
+	_Atomic(uint64_t) *log = atomic_load_explicit(&m->log, memory_order_relaxed);
+	uint64_t off = (uint64_t)((const uint8_t *)p - m->host);
+
+	if (log && len > 0 && off < m->bytes && len <= m->bytes - off)
+		dirty_file(log, off, len);
 }

@@ -70,6 +70,8 @@ int vmm_mem_log_collect(struct vmm_mem *m, uint64_t *bitmap, struct err *e);
 void vmm_mem_log_stop(struct vmm_mem *m);
 size_t vmm_mem_log_words(const struct vmm_mem *m);
 void vmm_mem_dirty(struct vmm_mem *m, uint64_t gpa, uint64_t len);
+/* The same for host memory that vmm_mem_at gave. */
+void vmm_mem_dirty_host(struct vmm_mem *m, const void *p, uint64_t len);
 
 /* Gives the regions to KVM as slots 0 and 1. Slots from VMM_SLOT_FIRST_FREE on are for devices (pmem). */
 int vmm_mem_attach(struct vmm_mem *m, int fd_vm, struct err *e);

@@ -28,7 +28,9 @@ struct pci_function {
 	uint8_t config[PCI_CONFIG_SIZE];
 	uint8_t writable[PCI_CONFIG_SIZE];
 	struct pci_bar bars[PCI_BARS];
-	uint8_t cap_end, cap_last; /* capabilities are added upwards from 0x40 */
+	uint8_t sizing;   /* bit n: BAR register n gives its size for now */
+	uint8_t cap_last; /* capabilities are added upwards from 0x40 */
+	uint16_t cap_end;
 	/* After a guest's write changed config[offset, offset + size), and before a read of it; may be NULL. Called with the
 	 * host's config lock held, on a vCPU thread. */
 	void (*on_write)(struct pci_function *f, unsigned offset, unsigned size);
@@ -83,4 +85,3 @@ void msix_write(struct msix *x, uint64_t offset, const void *data, unsigned size
 void msix_control(struct msix *x);
 /* The eventfd of a vector: -1 where it is VIRTIO_MSI_NO_VECTOR or out of range. Stable for the function's life. */
 int msix_fd(const struct msix *x, unsigned vector);
-void msix_reset(struct msix *x);

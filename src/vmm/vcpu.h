@@ -68,8 +68,11 @@ int vcpus_new(struct vmm *vm, unsigned n, struct err *e);
 /* Sets the first vCPU's registers. */
 int vcpu_set_entry(struct vcpu *c, const struct vcpu_entry *entry, struct err *e);
 int vcpus_start(struct vmm *vm, struct err *e);
-/* Ends and joins all threads. */
+/* Ends and joins all threads (vmm.c). */
 void vcpus_stop(struct vmm *vm);
+/* sync held: makes every vCPU come out of the guest soon. */
+void vcpus_kick(struct vmm *vm);
+void vcpus_join(struct vmm *vm);
 void vcpus_free(struct vmm *vm);
 int vcpu_state_get(struct vcpu *c, struct vcpu_state *ret, struct err *e);
 int vcpu_state_set(struct vcpu *c, const struct vcpu_state *s, struct err *e);

@@ -34,9 +34,9 @@ struct vmm_console_plan {
 	struct vmm_port_plan *ports;
 	size_t n_ports; /* 1..VMM_PORTS_MAX */
 };
-#define VMM_PORTS_MAX 16u
+#define VMM_PORTS_MAX 15u /* two queues each, and two for control: VIRTIO_QUEUES_MAX */
 struct vmm_rng_plan {
-	uint32_t bytes_per_second; /* 0: no limit but one buffer a kick */
+	uint32_t bytes_per_second; /* 0: no limit */
 };
 
 /* A device is the one member that is set. A new device adds its plan here and its row in virtio/devices.c and plan.c. */
@@ -102,8 +102,8 @@ void vmm_end(struct vmm *vm, enum vmm_end end, const char *reason, ...) _printf_
 #define vmm_stop(vm) vmm_end((vm), VMM_STOPPED, NULL)
 /* The guest has shown that it is up: it wrote the start word to VMM_PORT_START, or opened a console port. Any thread. */
 void vmm_note_started(struct vmm *vm);
-/* Parks every vCPU outside of the guest, with no half-done access (vcpu.h); returns when all are. Nests. */
-int vmm_pause(struct vmm *vm, struct err *e);
+/* Parks every vCPU outside of the guest, with no half-done access (vcpu.h); returns when all are. Nests; vmm thread. */
+void vmm_pause(struct vmm *vm);
 void vmm_resume(struct vmm *vm);
 /* The loop that vmm_run turns: for control sockets and timers of whoever embeds the VM. */
 struct loop *vmm_loop(struct vmm *vm);

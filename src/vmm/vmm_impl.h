@@ -31,11 +31,12 @@ struct vmm {
 	struct serial *serial;
 	struct loop *loop;
 	int wake_fd; /* eventfd: wakes the loop for calls and the end */
+	pthread_t loop_thread;
 
 	/* sync: the pause barrier, calls to the vmm thread, the end. Every field below it is under it. */
 	pthread_mutex_t sync;
 	pthread_cond_t changed;
-	unsigned pause_depth, n_parked, n_done;
+	unsigned pause_depth, n_threads, n_parked, n_done;
 	bool is_quitting;
 	struct vmm_call *calls;
 	struct vmm_result result;
@@ -45,6 +46,9 @@ struct vmm {
 /* Runs fn(arg) on the vmm thread and returns when it has; from the vmm thread itself at once. The vmm thread takes calls
  * from its loop, and while it waits for vCPUs to park, so a vCPU that waits here never blocks a pause. fn must not pause. */
 void vmm_call(struct vmm *vm, void (*fn)(void *arg), void *arg);
+
+/* sync held: runs the calls that wait. */
+void vmm_calls_serve(struct vmm *vm);
 
 /* ---- power.c: sleep, reset, start and panic ports ---- */
 int power_add(struct vmm *vm, struct err *e);

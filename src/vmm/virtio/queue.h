@@ -9,6 +9,7 @@
  * size are frozen as soon as the guest has enabled the queue (V05). */
 #pragma once
 
+#include <linux/virtio_ring.h>
 #include <sys/uio.h>
 
 #include "../memory.h"
@@ -27,13 +28,19 @@ struct vq_state {
 };
 _Static_assert(sizeof(struct vq_state) == 40, "saved as is: a change needs a new version of STATE_VIRTIO");
 
+struct virtio_device;
 struct virtqueue {
 	struct vq_state s;
 	struct vmm_mem *mem;
 	uint16_t size_max; /* set by the device before it is offered */
 	bool has_event_idx, has_indirect;
-	int kick_fd; /* eventfd: the guest has added buffers; made by the transport */
-	int call_fd; /* eventfd of the interrupt, or -1: the guest polls; borrowed, valid while active */
+	int kick_fd;                  /* eventfd: the guest has added buffers; made by the transport */
+	int call_fd;                  /* eventfd of the interrupt, or -1: the guest polls; borrowed, valid while active */
+	struct virtio_device *device; /* whose it is; NULL in tests of the queue alone */
+	/* queue.c's: the rings, in guest RAM; NULL: not enabled */
+	const struct vring_desc *desc;
+	const struct vring_avail *avail;
+	struct vring_used *used;
 };
 
 /* One request. The first n_out vectors are the guest's words to the device, the n_in behind them its buffers to be filled. */

@@ -79,10 +79,16 @@ int virtio_add(struct vmm *vm, struct virtio_device *d, struct err *e);
 void virtio_queue_broken(struct virtio_device *d, struct virtqueue *q);
 /* Changes config bytes, generation, and interrupts the driver. Any thread but a vCPU's. */
 void virtio_set_config(struct virtio_device *d, unsigned offset, const void *p, unsigned n);
+/* Kicks a queue as the guest would: for a device that has done enough for one turn of the loop. */
+void virtio_kick_self(struct virtqueue *q);
 static inline bool virtio_has(const struct virtio_device *d, unsigned feature) { return d->features_acked >> feature & 1; }
+
+/* Ends what is active; frees all. vmm thread, vCPUs gone. */
+void virtio_reset_all(struct vmm *vm);
+void virtio_free_all(struct vmm *vm);
 
 /* ---- devices.c: the one table of devices ---- */
 int virtio_add_planned(struct vmm *vm, const struct vmm_device_plan *plan, struct err *e);
 /* Each: *ret is freed by ops->free. */
 int virtio_rng_new(const struct vmm_rng_plan *plan, struct virtio_device **ret, struct err *e);
-int virtio_console_new(struct vmm *vm, const struct vmm_console_plan *plan, struct virtio_device **ret, struct err *e);
+int virtio_console_new(const struct vmm_console_plan *plan, struct virtio_device **ret, struct err *e);

@@ -1,0 +1,106 @@
+/* boot_elf: an uncompressed kernel: segments to their physical addresses. Entered by its PVH entry (a Xen note, 32-bit) where
+ * it has one, else at e_entry in long mode, which in a vmlinux is the physical address of startup_64. */
+#include <elf.h>
+
+#include "boot.h"
+
+#define PHDRS_MAX                128u
+#define NOTES_MAX                (64u << 10)
+#define XEN_ELFNOTE_PHYS32_ENTRY 18 /* xen/include/public/elfnote.h */
+
+/* The entry in a segment of notes; 0: none. Sizes are 4-byte aligned (ELF gABI, "Note Section"). */
+static uint64_t find_pvh(const uint8_t *p, size_t n)
+{
+	while (n >= sizeof(Elf64_Nhdr)) {
+		Elf64_Nhdr nh;
+		uint64_t name, size;
+
+		memcpy(&nh, p, sizeof(nh));
+		name = ((uint64_t)nh.n_namesz + 3) & ~3ull;
+		size = sizeof(nh) + name + (((uint64_t)nh.n_descsz + 3) & ~3ull);
+		if (size > n)
+			return 0;
+		if (nh.n_type == XEN_ELFNOTE_PHYS32_ENTRY && nh.n_namesz == 4 && memcmp(p + sizeof(nh), "Xen", 4) == 0 &&
+		    (nh.n_descsz == 4 || nh.n_descsz == 8)) {
+			uint64_t entry = 0;
+
+			memcpy(&entry, p + sizeof(nh) + name, nh.n_descsz);
+			return entry;
+		}
+		p += size;
+		n -= size;
+	}
+	return 0;
+}
+
+static int read_notes(int fd, uint64_t size, const Elf64_Phdr *ph, struct boot_kernel *k, struct err *e)
+{
+	_cleanup_free_ uint8_t *notes = NULL;
+	int r;
+
+	if (k->entry_pvh || ph->p_filesz == 0 || ph->p_filesz > NOTES_MAX)
+		return 0;
+	notes = malloc(ph->p_filesz);
+	if (!notes)
+		return err_set(e, ENOMEM, "out of memory");
+	r = boot_file_read(fd, size, ph->p_offset, notes, ph->p_filesz);
+	if (r < 0)
+		return err_set(e, -r, "kernel: damaged ELF file: notes outside of it");
+	k->entry_pvh = find_pvh(notes, ph->p_filesz);
+	return 0;
+}
+
+static int load_segment(struct vmm_mem *m, int fd, uint64_t size, const Elf64_Phdr *ph, struct boot_kernel *k, struct err *e)
+{
+	int r;
+
+	if (ph->p_memsz == 0)
+		return 0;
+	if (ph->p_filesz > ph->p_memsz || ph->p_offset > size || ph->p_filesz > size - ph->p_offset)
+		return err_set(e, ENOEXEC, "kernel: damaged ELF file: a segment outside of it");
+	if (ph->p_paddr < BOOT_KERNEL_MIN || ph->p_paddr >= VMM_HOLE_START)
+		return err_set(e, ENOEXEC, "kernel: a segment at %#llx, where no kernel may be", (unsigned long long)ph->p_paddr);
+	if (!vmm_mem_at(m, ph->p_paddr, ph->p_memsz))
+		return err_set(e, ENOMEM, "kernel: it occupies %#llx bytes from %#llx on: give the guest more memory",
+			       (unsigned long long)ph->p_memsz, (unsigned long long)ph->p_paddr);
+	/* The rest up to p_memsz is zero: RAM is new. */
+	r = vmm_mem_pread(m, ph->p_paddr, fd, ph->p_offset, ph->p_filesz);
+	if (r < 0)
+		return err_set(e, -r, "kernel: %s", r == -ENODATA ? "it became shorter meanwhile" : strerror(-r));
+	k->range.start = k->range.end ? MIN(k->range.start, ph->p_paddr) : ph->p_paddr;
+	k->range.end = MAX(k->range.end, ph->p_paddr + ph->p_memsz);
+	return 0;
+}
+
+static bool is_kernel(const Elf64_Ehdr *eh)
+{
+	return eh->e_ident[EI_CLASS] == ELFCLASS64 && eh->e_ident[EI_DATA] == ELFDATA2LSB && eh->e_machine == EM_X86_64 &&
+	       eh->e_type == ET_EXEC && eh->e_phentsize == sizeof(Elf64_Phdr) && eh->e_phnum > 0 && eh->e_phnum <= PHDRS_MAX;
+}
+
+int boot_load_elf(struct vmm_mem *m, int fd, uint64_t size, struct boot_kernel *ret, struct err *e)
+{
+	Elf64_Phdr ph[PHDRS_MAX];
+	Elf64_Ehdr eh;
+	struct boot_kernel k = { .initrd_max = VMM_HOLE_START - 1 };
+	int r = boot_file_read(fd, size, 0, &eh, sizeof(eh));
+
+	if (r < 0 || !is_kernel(&eh))
+		return err_set(e, ENOEXEC, "kernel: an ELF file, but no x86-64 kernel");
+	r = boot_file_read(fd, size, eh.e_phoff, ph, eh.e_phnum * sizeof(ph[0]));
+	if (r < 0)
+		return err_set(e, -r, "kernel: damaged ELF file: program headers outside of it");
+	for (unsigned i = 0; r >= 0 && i < eh.e_phnum; i++)
+		if (ph[i].p_type == PT_LOAD)
+			r = load_segment(m, fd, size, &ph[i], &k, e);
+		else if (ph[i].p_type == PT_NOTE)
+			r = read_notes(fd, size, &ph[i], &k, e);
+	if (r < 0)
+		return r;
+	k.entry64 = eh.e_entry;
+	uint64_t entry = k.entry_pvh ?: k.entry64;
+	if (entry < k.range.start || entry >= k.range.end)
+		return err_set(e, ENOEXEC, "kernel: its entry %#llx is in none of its segments", (unsigned long long)entry);
+	*ret = k;
+	return 0;
+}
