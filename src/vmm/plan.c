@@ -1,0 +1,148 @@
+/* plan: JSON to struct vmm_plan, by tables. A new kind of device is a table, a row in device_fields, and its checks. */
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "vmm.h"
+
+static const char *const pages_names[] = { [VMM_PAGES_THP] = "thp", [VMM_PAGES_SMALL] = "small", [VMM_PAGES_HUGE] = "huge" };
+
+static int parse_pages(struct json_object *v, void *member, const char *path, struct err *e)
+{
+	const char *s = json_object_is_type(v, json_type_string) ? json_object_get_string(v) : "";
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(pages_names); i++)
+		if (streq(s, pages_names[i])) {
+			*(uint32_t *)member = i;
+			return 0;
+		}
+	return json_expected(v, path, "\"thp\", \"small\" or \"huge\"", e);
+}
+
+static void no_fd(void *item) { ((struct vmm_port_plan *)item)->fd = -1; }
+
+static const struct field port_fields[] = {
+	{ "name", FIELD_STRING, offsetof(struct vmm_port_plan, name) },
+	{ "fd", FIELD_I32, offsetof(struct vmm_port_plan, fd) },
+	{ .name = NULL, .flags = FIELD_STRICT },
+};
+static const struct field console_fields[] = {
+	{ "ports", FIELD_ARRAY, offsetof(struct vmm_console_plan, ports), FIELD_REQUIRED, port_fields,
+	  sizeof(struct vmm_port_plan), offsetof(struct vmm_console_plan, n_ports), .init = no_fd },
+	{ .name = NULL, .flags = FIELD_STRICT },
+};
+static const struct field rng_fields[] = {
+	{ "bytes_per_second", FIELD_U32, offsetof(struct vmm_rng_plan, bytes_per_second) },
+	{ .name = NULL, .flags = FIELD_STRICT },
+};
+static const struct field device_fields[] = {
+	{ "rng", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, rng), 0, rng_fields, sizeof(struct vmm_rng_plan) },
+	{ "console", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, console), 0, console_fields,
+	  sizeof(struct vmm_console_plan) },
+	{ .name = NULL, .flags = FIELD_STRICT },
+};
+static const struct field plan_fields[] = {
+	{ "kernel_fd", FIELD_I32, offsetof(struct vmm_plan, kernel_fd), FIELD_REQUIRED },
+	{ "initrd_fd", FIELD_I32, offsetof(struct vmm_plan, initrd_fd) },
+	{ "serial_fd", FIELD_I32, offsetof(struct vmm_plan, serial_fd) },
+	{ "cmdline", FIELD_STRING, offsetof(struct vmm_plan, cmdline) },
+	{ "mem_bytes", FIELD_U64, offsetof(struct vmm_plan, mem_bytes), FIELD_REQUIRED },
+	{ "cpus", FIELD_U32, offsetof(struct vmm_plan, cpus) },
+	{ "pages", FIELD_CUSTOM, offsetof(struct vmm_plan, pages), .parse = parse_pages },
+	{ "boot_limit_ms", FIELD_U32, offsetof(struct vmm_plan, boot_limit_ms) },
+	{ "devices", FIELD_ARRAY, offsetof(struct vmm_plan, devices), 0, device_fields, sizeof(struct vmm_device_plan),
+	  offsetof(struct vmm_plan, n_devices) },
+	{ .name = NULL, .flags = FIELD_STRICT },
+};
+
+/* Every descriptor of a plan, so that they are checked and closed in one place: *ret[0..n). */
+#define FDS_MAX 512u
+static size_t plan_fds(const struct vmm_plan *p, int32_t fds[FDS_MAX])
+{
+	size_t n = 0;
+
+	fds[n++] = p->kernel_fd;
+	fds[n++] = p->initrd_fd;
+	fds[n++] = p->serial_fd;
+	for (size_t i = 0; i < p->n_devices; i++) {
+		const struct vmm_console_plan *c = p->devices[i].console;
+
+		for (size_t k = 0; c && k < c->n_ports && n < FDS_MAX; k++)
+			fds[n++] = c->ports[k].fd;
+	}
+	return n;
+}
+
+static int check_fds(const struct vmm_plan *p, struct err *e)
+{
+	int32_t fds[FDS_MAX];
+	size_t n = plan_fds(p, fds);
+
+	for (size_t i = 0; i < n; i++) {
+		if (fds[i] < -1 || (fds[i] >= 0 && fcntl(fds[i], F_GETFD) < 0))
+			return err_set(e, EBADF, "plan: %d is not an open descriptor", fds[i]);
+		for (size_t k = 0; k < i && fds[i] > 2; k++) /* who closes it, were it two things at once? */
+			if (fds[k] == fds[i])
+				return err_set(e, EINVAL, "plan: descriptor %d is there twice", fds[i]);
+	}
+	return 0;
+}
+
+static int check_device(const struct vmm_device_plan *d, size_t i, struct err *e)
+{
+	if (!d->rng + !d->console != 1)
+		return err_set(e, EINVAL, "plan: device #%zu is not exactly one thing", i);
+	if (d->console && (d->console->n_ports == 0 || d->console->n_ports > VMM_PORTS_MAX))
+		return err_set(e, EINVAL, "plan: device #%zu: a console has 1 to %u ports", i, VMM_PORTS_MAX);
+	return 0;
+}
+
+int vmm_plan_check(const struct vmm_plan *p, struct err *e)
+{
+	int r = check_fds(p, e);
+
+	if (r < 0)
+		return r;
+	if (p->kernel_fd < 0)
+		return err_set(e, EINVAL, "plan: kernel_fd: a VM needs a kernel");
+	if (p->mem_bytes < VMM_MEM_MIN || p->mem_bytes > VMM_MEM_MAX || p->mem_bytes % (2u << 20))
+		return err_set(e, EINVAL, "plan: mem_bytes: %llu is not a multiple of 2 MiB from 32 MiB to 1 TiB",
+			       (unsigned long long)p->mem_bytes);
+	if (p->cpus < 1 || p->cpus > VMM_CPUS_MAX)
+		return err_set(e, EINVAL, "plan: cpus: %u is not from 1 to %u", p->cpus, VMM_CPUS_MAX);
+	if (p->pages >= ARRAY_SIZE(pages_names))
+		return err_set(e, EINVAL, "plan: pages: %u is unknown", p->pages);
+	for (size_t i = 0; r >= 0 && i < p->n_devices; i++)
+		r = check_device(&p->devices[i], i, e);
+	return r;
+}
+
+int vmm_plan_parse(const char *json, size_t len, struct vmm_plan *ret, struct err *e)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+	struct vmm_plan p = { .kernel_fd = -1, .initrd_fd = -1, .serial_fd = -1, .cpus = 1 };
+	int r = json_parse(json, len, "plan", &o, e);
+
+	if (r >= 0)
+		r = json_read(o, plan_fields, &p, "", e);
+	if (r >= 0)
+		r = vmm_plan_check(&p, e);
+	if (r < 0) {
+		/* Not the plan's yet: nothing is closed. */
+		json_free_fields(plan_fields, &p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+void vmm_plan_done(struct vmm_plan *p)
+{
+	int32_t fds[FDS_MAX];
+	size_t n = plan_fds(p, fds);
+
+	for (size_t i = 0; i < n; i++)
+		if (fds[i] > 2)
+			fd_close(fds[i]);
+	json_free_fields(plan_fields, p);
+	*p = (struct vmm_plan){ .kernel_fd = -1, .initrd_fd = -1, .serial_fd = -1 };
+}

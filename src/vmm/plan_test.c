@@ -1,0 +1,85 @@
+/* The plan: what is read, and what is refused before anything is made. */
+#include "vmm.h"
+
+#include <unistd.h>
+
+#include "tap.h"
+
+static int parse(const char *text, struct vmm_plan *p, struct err *e) { return vmm_plan_parse(text, strlen(text), p, e); }
+
+TEST(a_plan_is_read_whole)
+{
+	struct vmm_plan p;
+	struct err e = { 0 };
+	int kernel = dup(0), port = dup(0);
+	_cleanup_free_ char *text =
+		str_fmt("{\"kernel_fd\":%d,\"cmdline\":\"quiet\",\"mem_bytes\":67108864,\"cpus\":2,\"pages\":\"small\",\"boot_"
+			"limit_ms\":5,"
+			"\"devices\":[{\"rng\":{}},{\"console\":{\"ports\":[{},{\"name\":\"agent\",\"fd\":%d}]}}]}",
+			kernel, port);
+
+	if (parse(text, &p, &e) < 0)
+		TAP_FAIL("%s", e.msg);
+	is_int(p.kernel_fd, kernel);
+	is_int(p.initrd_fd, -1);
+	is_int(p.serial_fd, -1);
+	is_int(p.cpus, 2);
+	is_int(p.pages, VMM_PAGES_SMALL);
+	is_int(p.n_devices, 2);
+	ok(p.devices[0].rng && !p.devices[0].console);
+	is_int(p.devices[1].console->n_ports, 2);
+	is_int(p.devices[1].console->ports[0].fd, -1);
+	is_str(p.devices[1].console->ports[1].name, "agent");
+	is_int(p.devices[1].console->ports[1].fd, port);
+	vmm_plan_done(&p);
+	is_int(fcntl(kernel, F_GETFD), -1);
+	is_int(fcntl(port, F_GETFD), -1);
+}
+
+TEST(plans_that_can_not_be_are_refused_with_the_key)
+{
+	static const struct {
+		const char *text, *says;
+	} rows[] = {
+		{ "", "plan" },
+		{ "{\"mem_bytes\":67108864}", "kernel_fd" },
+		{ "{\"kernel_fd\":0}", "mem_bytes" },
+		{ "{\"kernel_fd\":-1,\"mem_bytes\":67108864}", "kernel" },
+		{ "{\"kernel_fd\":999,\"mem_bytes\":67108864}", "999" },
+		{ "{\"kernel_fd\":-2,\"mem_bytes\":67108864}", "-2" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108865}", "mem_bytes" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":16777216}", "mem_bytes" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"cpus\":0}", "cpus" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"cpus\":65}", "cpus" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"pages\":\"big\"}", "pages" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"gpu\":1}", "gpu" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{}]}", "device #0" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"gpu\":{}}]}", "gpu" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"rng\":{},\"console\":{\"ports\":[{}]}}]}",
+		  "device #0" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"console\":{\"ports\":[]}}]}", "ports" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"console\":{\"ports\":[{\"fd\":999}]}}]}", "999" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct vmm_plan p;
+		struct err e = { 0 };
+
+		if (parse(rows[i].text, &p, &e) >= 0)
+			TAP_FAIL("%s", rows[i].text);
+		has_str(e.msg, rows[i].says);
+	}
+}
+
+TEST(one_descriptor_is_not_two_things)
+{
+	struct vmm_plan p;
+	struct err e = { 0 };
+	int fd = dup(0);
+	_cleanup_free_ char *text = str_fmt("{\"kernel_fd\":%d,\"initrd_fd\":%d,\"mem_bytes\":67108864}", fd, fd);
+
+	is_int(parse(text, &p, &e), -EINVAL);
+	has_str(e.msg, "twice");
+}
+
+TAP_MAIN()

@@ -1,0 +1,21 @@
+/* devices: which member of a device's plan makes which device. A new device is one line here. */
+#include "../vmm_impl.h"
+
+int virtio_add_planned(struct vmm *vm, const struct vmm_device_plan *plan, struct err *e)
+{
+	struct virtio_device *d = NULL;
+	int r;
+
+	if (plan->rng)
+		r = virtio_rng_new(plan->rng, &d, e);
+	else if (plan->console)
+		r = virtio_console_new(plan->console, &d, e);
+	else
+		r = err_set(e, EINVAL, "a device that is nothing");
+	if (r < 0)
+		return r;
+	r = virtio_add(vm, d, e);
+	if (r < 0 && !d->pci)
+		d->ops->free(d);
+	return r;
+}
