@@ -49,6 +49,8 @@ int file_unnamed(int dirfd, const char *name);
 int file_write(int dirfd, const char *path, const char *s);
 int fd_nonblock(int fd, bool on);
 int fd_cloexec(int fd, bool on);
+/* /dev/null at each of 0, 1 and 2 that the caller has left closed, lest a file of ours come to be there. For the beginning of main. */
+void fd_fill_stdio(void);
 /* mkdir -p under dirfd with plain (host) resolution. */
 int mkdir_p(int dirfd, const char *path, mode_t mode);
 /* rm -r of dirfd/name: never follows a symlink, does not cross mounts, 0 when it isn't there. */

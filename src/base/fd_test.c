@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "fd.h"
@@ -192,6 +193,29 @@ TEST(flags_go_on_and_off)
 	is_int(fd_cloexec(p[0], true), 0);
 	is_int(fcntl(p[0], F_GETFD), FD_CLOEXEC);
 	is_int(fd_nonblock(-1, true), -EBADF);
+}
+
+TEST(closed_standard_descriptors_are_filled_and_open_ones_left)
+{
+	struct stat null, st;
+	int p[2], kept = dup(1), next;
+
+	is_int(stat("/dev/null", &null), 0);
+	is_int(pipe(p), 0);
+	is_int(dup2(p[1], 2), 2);
+	close(0);
+	close(1);
+	fd_fill_stdio();
+	is_int(fstat(0, &st), 0);
+	ok(st.st_rdev == null.st_rdev);
+	is_int(fstat(1, &st), 0);
+	ok(st.st_rdev == null.st_rdev);
+	is_int(write(2, "x", 1), 1);
+	next = dup(p[0]);
+	fd_fill_stdio();
+	close(next);
+	is_int(dup(p[0]), next); /* none is kept but those */
+	dup2(kept, 1);
 }
 
 TAP_MAIN()

@@ -163,6 +163,7 @@ int cli_main(int argc, char **argv)
 	struct err e = { 0 };
 	int r;
 
+	fd_fill_stdio();
 	/* A reader that went away shows as EPIPE on write, so that cleanup still happens. */
 	signal(SIGPIPE, SIG_IGN);
 	r = main_with(&c, &g, argc, argv, &e);

@@ -195,17 +195,6 @@ static int dispatch(struct runtime *rt, struct global_args *g, int argc, char **
 	return run_verb(rt, n, argv, e);
 }
 
-/* A caller that left 0, 1 or 2 closed must not get our own files there. */
-static void fill_stdio(void)
-{
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd < 3);
-	fd_close(fd);
-}
-
 int runtime_main(int argc, char **argv)
 {
 	struct runtime rt = { 0 };
@@ -216,7 +205,7 @@ int runtime_main(int argc, char **argv)
 	int r;
 
 	trace_begin(&rt.trace);
-	fill_stdio();
+	fd_fill_stdio();
 	signal(SIGPIPE, SIG_IGN);
 	log_setup(PROGRAM, LOG_INFO_, false);
 	r = whole ? dispatch(&rt, &g, argc, argv, whole, &e) : err_set(&e, ENOMEM, "out of memory");

@@ -4,6 +4,8 @@ import hashlib
 import os
 import re
 
+import pytest
+
 
 def kv(text: str) -> dict:
     """Lines key=value, as the scripts below print them."""
@@ -18,6 +20,18 @@ def test_streams_stay_apart_and_stdin_ends(box):
     digest, _, rest = r.out.partition("  -\n")
     assert digest == hashlib.sha256(data).hexdigest()
     assert rest == "x" * 1_000_000
+
+
+@pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]], ids=str)
+def test_F15_a_closed_descriptor_swallows_its_stream_and_no_file_takes_its_place(cbox, closed):
+    def close():
+        for fd in closed:
+            os.close(fd)
+    with cbox.berth.popen(*cbox.args("sh", "-c", "echo out; echo err >&2; exit 7", opts=("--rm",)), preexec_fn=close) as p:
+        out, err = p.communicate(timeout=60)
+    assert p.returncode == 7, err
+    assert out == (b"" if 1 in closed else b"out\n")
+    assert err == (b"" if 2 in closed else b"err\n")
 
 
 def test_stdin_without_i_is_empty(cbox):
