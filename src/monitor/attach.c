@@ -92,7 +92,7 @@ static ssize_t sink_write(struct sink *k)
 
 /* An output can't be written. Standard output's reader may have gone, as `head` does: then we end as every filter does, by
  * SIGPIPE, and where that is ignored by an error. Either way the container goes on, as after a detach. Standard error is not
- * worth leaving for, but what it lost is an error in the end, unless nobody wanted to read it. */
+ * worth leaving for, but what it lost is an error in the end, unless its reader has gone. */
 static void output_refused(struct session *s, const struct sink *k, int no)
 {
 	bool is_stdout = k->type == FRAME_STDOUT;

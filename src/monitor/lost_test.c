@@ -194,7 +194,7 @@ TEST(a_client_that_can_not_write_does_not_pass_for_the_process)
 	is_int(attached(null, null), 7);
 	is_int(attached(full, null), -ENOSPC);
 	is_int(attached(null, full), -ENOSPC);
-	/* Who has closed standard error does not want it. */
+	/* Whose reader has gone is not missed. */
 	ok(pipe2(fds, O_CLOEXEC) == 0);
 	close(fds[0]);
 	is_int(attached(null, fds[1]), 7);
