@@ -215,6 +215,7 @@ class Create:
 
 class CreateRich(Create):
     name = "create-rich"
+    beyond = ("0.1.1:accept4:1:kill",)
 
     def argv(self, o):
         return o.argv("create", "--bundle", o.rich, "--pid-file", str(o.box.where / "pid"), "--console-socket",

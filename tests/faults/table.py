@@ -1,10 +1,13 @@
-"""Which errors a system call is made to answer. Every call can run out of memory; the rest is what the manual pages know, and what
-makes a difference to the caller."""
+"""Which errors a system call is made to answer. Almost every call can run out of memory; the rest is what the manual pages know, and
+what makes a difference to the caller."""
 
 import errno
 
 NEVER_FAIL = """exit exit_group rt_sigreturn brk getpid gettid getppid getuid geteuid getgid getegid umask alarm arch_prctl
     set_tid_address set_robust_list rseq sched_yield restart_syscall""".split()
+
+# Their pages know EINVAL, EFAULT, ECHILD and EINTR only; and the C library blocks signals itself around a spawn, and looks at no answer.
+NEVER_SHORT_OF_MEMORY = "rt_sigprocmask rt_sigaction wait4 waitid".split()
 
 _rows = {
     "EIO": """read write pread64 pwrite64 readv writev openat openat2 open stat fstat newfstatat statx statfs fstatfs getdents64 readlink
@@ -34,7 +37,10 @@ def faults_of(call: str, kinds) -> list:
     for kind in kinds:
         if kind == "kill":
             found.append("kill")
-        elif call not in NEVER_FAIL and (kind == "ENOMEM" or call in ERRORS[kind]):
+        elif kind == "ENOMEM":
+            if call not in NEVER_FAIL + NEVER_SHORT_OF_MEMORY:
+                found.append(kind)
+        elif call not in NEVER_FAIL and call in ERRORS[kind]:
             found.append(kind)
     return found
 

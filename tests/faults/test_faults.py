@@ -1,5 +1,5 @@
 """What withstands which fault, as claims; each names the points that show it. The last ones try a few points of each command, the same
-ones each time, so that what one change is told of is the change's own; `./check faults-all` does all of them, in a quarter of an hour."""
+ones each time, so that what one change is told of is the change's own; `./check faults-all` does all of them, in half an hour."""
 
 import subprocess
 import sys
