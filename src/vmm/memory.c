@@ -28,7 +28,6 @@ struct vmm_mem {
 
 static int open_backing(const struct vmm_mem_config *c, struct err *e)
 {
-	_cleanup_fd_ int fd = -1;
 	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING | (c->pages == VMM_PAGES_HUGE ? MFD_HUGETLB | MFD_HUGE_2MB : 0);
 
 	if (c->file_fd >= 0) {
@@ -36,22 +35,22 @@ static int open_backing(const struct vmm_mem_config *c, struct err *e)
 
 		if (fstat(c->file_fd, &st) < 0)
 			return err_set(e, errno, "memory file: %s", strerror(errno));
+		if (c->file_offset && !c->is_private)
+			return err_set(e, EINVAL, "memory file: shared, it begins with the guest's memory");
 		if (c->file_offset % PAGE || st.st_size < 0 || (uint64_t)st.st_size < c->file_offset ||
 		    (uint64_t)st.st_size - c->file_offset < c->bytes)
 			return err_set(e, EINVAL, "memory file: shorter than the guest's memory, or not page-aligned");
-		fd = fcntl(c->file_fd, F_DUPFD_CLOEXEC, 0);
-		if (fd < 0)
-			return err_set(e, errno, "memory file: %s", strerror(errno));
-		return TAKE_FD(fd);
+		int copy = fcntl(c->file_fd, F_DUPFD_CLOEXEC, 0);
+		return copy < 0 ? err_set(e, errno, "memory file: %s", strerror(errno)) : copy;
 	}
-	fd = memfd_create("guest-ram", flags);
+	_cleanup_fd_ int fd = memfd_create("guest-ram", flags);
 	/* Sealed against shrinking, so that no page can vanish from under a mapping of it (SIGBUS). */
 	if (fd < 0 || ftruncate(fd, (off_t)c->bytes) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return err_set(e, errno, "guest memory of %llu MiB: %s", (unsigned long long)(c->bytes >> 20), strerror(errno));
 	return TAKE_FD(fd);
 }
 
-/* Aligned to 2 MiB, so that huge pages of host and guest coincide; between inaccessible pages, so that an overrun faults. */
+/* Aligned to 2 MiB, so that huge pages of host and guest coincide; an inaccessible page behind it, so that an overrun faults. */
 static uint8_t *map_aligned(uint64_t bytes, int fd, uint64_t offset, bool is_private)
 {
 	size_t room = bytes + 2 * HUGE_PAGE;
@@ -66,7 +65,7 @@ static uint8_t *map_aligned(uint64_t bytes, int fd, uint64_t offset, bool is_pri
 		munmap(p, room);
 		return NULL;
 	}
-	munmap(p, (size_t)(start - p)); /* what is before the start can go but for one page */
+	munmap(p, (size_t)(start - p));
 	munmap(start + bytes + PAGE, room - (size_t)(start - p) - bytes - PAGE);
 	return start;
 }

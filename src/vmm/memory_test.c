@@ -127,6 +127,10 @@ TEST(V14_a_memory_file_that_is_too_short_is_refused)
 	is_int(vmm_mem_new(&c, &more, &e), -EINVAL);
 	c.file_offset = 1;
 	is_int(vmm_mem_new(&c, &more, &e), -EINVAL);
+	c.file_offset = 4096; /* giving pages back would hit others */
+	c.bytes = 16 * MIB;
+	c.is_private = false;
+	is_int(vmm_mem_new(&c, &more, &e), -EINVAL);
 	ok(!more);
 }
 

@@ -65,13 +65,13 @@ struct word {
 /* One descriptor, copied once: what is checked is what is used (V06). */
 static struct vring_desc load_desc(const struct vring_desc *d)
 {
-	struct vring_desc copy;
+	struct vring_desc mine;
 	/* volatile: read once; packed: an indirect table may be anywhere */
 	const volatile struct word *from = (const volatile struct word *)(const volatile void *)d;
 	uint64_t words[2] = { from[0].v, from[1].v };
 
-	memcpy(&copy, words, sizeof(copy));
-	return copy;
+	memcpy(&mine, words, sizeof(mine));
+	return mine;
 }
 
 static int add_buffer(struct virtqueue *q, struct vq_chain *c, const struct vring_desc *d)
