@@ -190,10 +190,13 @@ static void *thread_main(void *arg)
 	struct vcpu *c = arg;
 	struct vmm *vm = c->vm;
 	char name[16];
+	int r;
 
 	snprintf(name, sizeof(name), "vcpu%u", c->index);
-	(void)pthread_setname_np(pthread_self(), name);
-	if (may_run(c))
+	r = vmm_thread_enter(vm, VMM_THREAD_VCPU, name);
+	if (r < 0)
+		vmm_end(vm, VMM_FAILED, "thread %s: %s", name, strerror(-r));
+	else if (may_run(c))
 		run_loop(c);
 	pthread_mutex_lock(&vm->sync);
 	vm->n_done++;

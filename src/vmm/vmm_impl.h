@@ -11,6 +11,7 @@
 #include "memory.h"
 #include "pci.h"
 #include "state.h"
+#include "thread.h"
 #include "vcpu.h"
 #include "virtio/virtio.h"
 #include "vmm.h"

@@ -6,6 +6,7 @@
  * reset of an active one, are carried out on the vmm thread, without `lock`, while the vCPU that asked waits. */
 #include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 
 #include "../vmm_impl.h"
@@ -513,6 +514,19 @@ static int add_queues(struct virtio_pci *p, struct err *e)
 	return r;
 }
 
+static int add_workers(struct virtio_pci *p, struct err *e)
+{
+	struct virtio_device *d = p->d;
+	char name[32];
+	int r = 0;
+
+	for (unsigned i = 0; r >= 0 && i < d->n_workers; i++) {
+		snprintf(name, sizeof(name), "%.5s%u.%u", d->ops->name, p->f.slot, i);
+		r = vmm_worker_new(p->vm, d->ops->worker_class, name, &d->workers[i], e);
+	}
+	return r;
+}
+
 static int init(struct virtio_pci *p, struct err *e)
 {
 	struct virtio_device *d = p->d;
@@ -526,6 +540,8 @@ static int init(struct virtio_pci *p, struct err *e)
 		r = msix_init(&p->msix, p->vm->irqs, &p->f, d->n_queues + 1, BAR, MSIX, e);
 	if (r >= 0)
 		r = add_queues(p, e);
+	if (r >= 0)
+		r = add_workers(p, e);
 	return r;
 }
 
@@ -574,6 +590,8 @@ void virtio_free_all(struct vmm *vm)
 				(void)vmm_ioeventfd_del(vm->fd_vm, p->f.bars[BAR].gpa + NOTIFY + 4ull * k, d->queues[k].kick_fd);
 				fd_close(d->queues[k].kick_fd);
 			}
+		for (unsigned k = 0; k < d->n_workers; k++)
+			vmm_worker_free(d->workers[k]);
 		msix_done(&p->msix);
 		pthread_mutex_destroy(&p->lock);
 		free(p);

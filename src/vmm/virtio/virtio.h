@@ -11,9 +11,12 @@
  *                  has no threads of its own needs no lock at all. (A vCPU that writes STATUS waits until it is done.)
  *   vCPU threads   read and write the transport's registers and the device's config bytes, under the transport's lock; no
  *                  function of the device runs there.
- *   workers        of a device (block, fs): it starts them in activate and has them joined or idle when reset and quiesce
- *                  return. A worker owns its queues meanwhile: it polls q->kick_fd and uses vq_*, virtio_queue_broken,
- *                  virtio_set_config and vmm_end; nothing else of the VM.
+ *   workers        of a device (block, net). The device's _new sets n_workers, its ops their class (../thread.h: the system
+ *                  calls that they may make); virtio_add makes the threads, d->workers. No thread can be made later. activate
+ *                  lends them a function (vmm_worker_start); reset and quiesce tell it to return (by an eventfd of the
+ *                  device's, say) and vmm_worker_wait for that; resume starts it again. A worker owns its queues meanwhile: it
+ *                  polls q->kick_fd and uses vq_*, virtio_queue_broken, virtio_set_config and vmm_end; nothing else of the VM.
+ *                  Files, rings of io_uring and the like are opened in _new: a class may open nothing.
  *
  * Life:  OFFERED -activate-> ACTIVE -reset-> OFFERED ...; quiesce and resume come in pairs, while ACTIVE or not, vCPUs parked. */
 #pragma once
@@ -22,10 +25,12 @@
 #include <linux/virtio_ids.h>
 
 #include "../state.h"
+#include "../thread.h"
 #include "queue.h"
 
-#define VIRTIO_QUEUES_MAX 32u
-#define VIRTIO_CONFIG_MAX 256u
+#define VIRTIO_QUEUES_MAX  32u
+#define VIRTIO_CONFIG_MAX  256u
+#define VIRTIO_WORKERS_MAX 8u
 
 struct virtio_device;
 
@@ -41,6 +46,7 @@ struct virtio_device_ops {
 	/* Queue has new buffers. Only where owns_kicks is false; else the device polls q->kick_fd on a thread of its own. */
 	void (*kick)(struct virtio_device *d, unsigned queue);
 	bool owns_kicks;
+	enum vmm_thread worker_class; /* where the device has workers: the row of system calls that they get */
 	/* The guest wrote d->config[offset, offset + n) within [config_rw, config_rw_end); NULL: config is read-only. */
 	void (*config_write)(struct virtio_device *d, unsigned offset, unsigned n);
 	/* Lets requests in flight finish, then stops workers; until resume nothing changes RAM or state. NULL: nothing to do
@@ -65,10 +71,12 @@ struct virtio_device {
 				    RING_EVENT_IDX */
 	uint64_t features_acked; /* what the driver took; valid while active */
 	unsigned n_queues;       /* * at most VIRTIO_QUEUES_MAX */
-	struct virtqueue queues[VIRTIO_QUEUES_MAX];    /* * size_max of each */
-	unsigned config_bytes;                         /* * */
-	unsigned config_rw, config_rw_end;             /* * which of it the driver may write */
-	_Alignas(8) uint8_t config[VIRTIO_CONFIG_MAX]; /* * little endian; changed later by virtio_set_config only */
+	struct virtqueue queues[VIRTIO_QUEUES_MAX];     /* * size_max of each */
+	unsigned n_workers;                             /* * threads of its own, at most VIRTIO_WORKERS_MAX */
+	struct vmm_worker *workers[VIRTIO_WORKERS_MAX]; /* made by virtio_add, idle */
+	unsigned config_bytes;                          /* * */
+	unsigned config_rw, config_rw_end;              /* * which of it the driver may write */
+	_Alignas(8) uint8_t config[VIRTIO_CONFIG_MAX];  /* * little endian; changed later by virtio_set_config only */
 	bool is_active;
 	struct virtio_pci *pci; /* the transport */
 };
