@@ -4,7 +4,8 @@
  * namespace later, as every exec does, stands at the namespace's own root, outside of the container. So the change of the
  * root must begin from the namespace's root, to which setns into one's own mount namespace leads (kernel/nsproxy.c, mntns_install).
  *
- *   chroot_suspect  parent, before the clone: compares "/" with PID 1's; all but certain, and costs two statx
+ *   chroot_suspect  parent, before the clone: compares "/" with PID 1's, which says something of the host's own PID 1 only
+ *                   (any other may be in the same chroot); costs three calls
  *   chroot_find     child: certainty, only where suspected; cuts what is above off from the host's mounts, too
  *   chroot_leave    child, right before pivot_root: from here on no path of the chroot's leads anywhere */
 #include <sched.h>
@@ -25,13 +26,22 @@ int mount_id(int dirfd, const char *path, uint64_t *ret)
 	return 0;
 }
 
+#define HOSTS_PID_NAMESPACE 0xEFFFFFFCu /* include/linux/proc_ns.h, PROC_PID_INIT_INO; its number since Linux 3.8 */
+
+static bool is_hosts_pid_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == HOSTS_PID_NAMESPACE;
+}
+
 int chroot_suspect(struct setup *s, struct err *e)
 {
 	uint64_t ours = 0, inits = 0;
 
 	(void)e;
 	/* No /proc, or not ours to see: then the child looks. */
-	s->may_be_chrooted = ns_is_new(s->spec, NS_MOUNT) && (mount_id(AT_FDCWD, "/", &ours) < 0 ||
+	s->may_be_chrooted = ns_is_new(s->spec, NS_MOUNT) && (!is_hosts_pid_namespace() || mount_id(AT_FDCWD, "/", &ours) < 0 ||
 							      mount_id(AT_FDCWD, "/proc/1/root/", &inits) < 0 || ours != inits);
 	return 0;
 }

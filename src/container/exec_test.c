@@ -81,7 +81,34 @@ static void enter_chroot(const char *dir)
 	ok(mount("/", dir, NULL, MS_BIND | MS_REC, NULL) == 0 && chroot(dir) == 0 && chdir("/") == 0);
 }
 
-TEST(exec_enters_the_container_also_where_its_maker_is_in_a_chroot)
+/* The same for a folder that is no mount, as PID 1 of a PID namespace, whose root is then nobody's measure. */
+static void enter_plain_chroot(const char *dir)
+{
+	static const char *const parts[] = { "bin", "dev", "etc", "lib", "lib64", "proc", "sys", "tmp", "usr" };
+	char path[64], top[16];
+	int status;
+	pid_t pid;
+
+	ok(unshare(CLONE_NEWNS | CLONE_NEWPID) == 0 && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0);
+	ok(mount("plain", dir, "tmpfs", 0, NULL) == 0); /* so that what is made in it goes with the namespace */
+	snprintf(path, sizeof(path), "%s/top", dir);
+	ok(mkdir(path, 0755) == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		snprintf(path, sizeof(path), "%s/top/%s", dir, parts[i]);
+		snprintf(top, sizeof(top), "/%s", parts[i]);
+		ok(mkdir(path, 0755) == 0 && mount(top, path, NULL, MS_BIND | MS_REC, NULL) == 0);
+	}
+	pid = fork();
+	if (pid != 0) {
+		ok(waitpid(pid, &status, 0) == pid);
+		_exit(status_to_exit(status));
+	}
+	snprintf(path, sizeof(path), "%s/top", dir);
+	unsetenv("PROBE"); /* is elsewhere */
+	ok(chroot(path) == 0 && chdir("/") == 0 && mount("proc", "/proc", "proc", 0, NULL) == 0);
+}
+
+static void check_exec_in_chroot(void (*enter)(const char *dir))
 {
 	struct running r = { .c = NULL };
 	char dir[] = "/tmp/berth-chroot.XXXXXX";
@@ -94,7 +121,7 @@ TEST(exec_enters_the_container_also_where_its_maker_is_in_a_chroot)
 	ok(mkdtemp(dir) != NULL);
 	pid = fork();
 	if (pid == 0) {
-		enter_chroot(dir);
+		enter(dir);
 		fixture_init(&r.f);
 		up(&r);
 		is_int(EXEC(&r, "sh", "-c", "ls -A / | wc -l; ls -A /.. | wc -l; cd /; ls -A .. | wc -l"), 0);
@@ -113,6 +140,10 @@ TEST(exec_enters_the_container_also_where_its_maker_is_in_a_chroot)
 	is_int(count_mounts(), mounts);
 	is_int(rmdir(dir), 0);
 }
+
+TEST(exec_enters_the_container_also_where_its_maker_is_in_a_chroot) { check_exec_in_chroot(enter_chroot); }
+
+TEST(exec_enters_the_container_also_where_pid_1_is_in_the_same_chroot) { check_exec_in_chroot(enter_plain_chroot); }
 
 TEST(exec_runs_in_the_containers_namespaces)
 {

@@ -349,7 +349,8 @@ int mounts_open_shared(struct setup *s, struct err *e)
 
 int mounts_private(struct setup *s, struct err *e)
 {
-	if (ns_mount_is_anothers(s))
+	/* In a chroot all of the namespace is private already (chroot_find), and "/" need not be a mount. */
+	if (ns_mount_is_anothers(s) || s->is_chrooted)
 		return 0;
 	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0
 		       ? err_set(e, errno, "private mount tree: %s", strerror(errno))
