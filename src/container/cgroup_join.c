@@ -15,6 +15,16 @@ static int cgroup_make(struct setup *s, struct err *e)
  * another process costs. */
 static bool is_made_early(const struct setup *s) { return s->args->host->cgroup == CGROUP_V2 && !s->args->make_scope; }
 
+int record_early(struct setup *s, struct err *e)
+{
+	return s->args->record && !s->args->no_cgroup && is_made_early(s) ? s->args->record(0, s->args->record_arg, e) : 0;
+}
+
+int record_beside(struct setup *s, struct err *e)
+{
+	return s->args->record ? s->args->record(s->c->pid, s->args->record_arg, e) : 0;
+}
+
 int cgroup_make_early(struct setup *s, struct err *e)
 {
 	struct container *c = s->c;

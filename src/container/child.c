@@ -64,6 +64,8 @@ _noreturn_ static void child_main(struct setup *s)
 	int r;
 
 	s->birth = fd_close(s->birth);
+	if (s->args->spent_fd > 0)
+		fd_close(s->args->spent_fd);
 	r = steps_run(s, STEP_CHILD, &e);
 	if (r == 0 && !s->is_exec)
 		r = sync_report(s, s->sock, SYNC_READY, 0, NULL, s->console_master) < 0 ? -EPIPE : wait_start(s, &e);

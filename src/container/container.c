@@ -86,6 +86,13 @@ static int start_early(struct setup *s, struct err *e)
 	return r == 0 || r == -EPIPE || r == -ECONNRESET ? 0 : err_set(e, -r, "start: %s", strerror(-r));
 }
 
+static void close_spent(struct container *c)
+{
+	if (c->args.spent_fd > 0)
+		fd_close(c->args.spent_fd);
+	c->args.spent_fd = 0;
+}
+
 static int create(struct setup *s, struct err *e)
 {
 	struct container *c = s->c;
@@ -102,6 +109,7 @@ static int create(struct setup *s, struct err *e)
 		r = s->args->meanwhile(s->args->meanwhile_arg, e);
 	if (r == 0 && s->args->starts_at_once)
 		r = start_early(s, e);
+	close_spent(c);
 	r = r < 0 ? prefer_childs_word(s, r, e) : wait_ready(s, e);
 	if (r == 0)
 		c->sock = TAKE_FD(s->sock);
@@ -128,6 +136,7 @@ int container_create(const struct container_args *a, struct container **ret, str
 	s.n_preserve_fds = a->n_preserve_fds;
 	s.no_new_keyring = a->no_new_keyring;
 	r = create(&s, e);
+	close_spent(c);
 	setup_done(&s);
 	if (r < 0)
 		return r;

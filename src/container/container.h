@@ -111,6 +111,13 @@ struct container_args {
 	 * make the directory, with the child in it. */
 	int (*make_scope)(pid_t pid, void *arg, struct err *e);
 	void *make_scope_arg;
+	/* Where not NULL: called in the parent before anything is made that outlives it (cgroup, scope), to have it written down. pid
+	 * is the first process, or 0 where the cgroup is made before it (v2), after which it is called once more. */
+	int (*record)(pid_t pid, void *arg, struct err *e);
+	void *record_arg;
+	/* Owned; 0 = none. Something whose closing takes long (the last descriptor of a detached mount: an RCU grace period): the child
+	 * closes it at once, container_create while it waits for the child. */
+	int spent_fd;
 	bool die_with_parent; /* PR_SET_PDEATHSIG for the container's first process */
 	bool starts_at_once; /* container_start follows in any case: the process need not wait for it, only the caller for the exec */
 	/* From container_start_listen: the process outlives its maker (container_release) and is started by whoever connects

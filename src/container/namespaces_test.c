@@ -164,6 +164,32 @@ TEST(a_user_namespace_takes_users_devices_terminals_and_exec)
 	fixture_done(&f);
 }
 
+static ino_t net_of(const char *who)
+{
+	struct stat st;
+
+	ok(stat(tap_keep(str_fmt("/proc/%s/ns/net", who)), &st) == 0);
+	return st.st_ino;
+}
+
+TEST(a_new_network_namespace_is_the_containers_alone)
+{
+	struct fixture f;
+	struct container *c;
+	ino_t own = net_of("self");
+
+	fixture_init(&f);
+	f.spec.ns.wanted[NS_NET] = true;
+	ARGS(&f, "sleep", "100");
+	if (container_create(&f.args, &c, &f.err) < 0 || container_start(c, &f.err) < 0)
+		TAP_FAIL("%s", f.err.msg);
+	ok(net_of("self") == own);
+	ok(net_of(tap_keep(str_fmt("%d", (int)container_pid(c)))) != own);
+	container_destroy(c);
+	is_str(sh(&f, "cat /proc/sys/net/ipv4/ping_group_range; ls /sys/class/net"), "0\t2147483647\nlo\n");
+	fixture_done(&f);
+}
+
 TEST(a_user_namespace_without_maps_is_refused)
 {
 	struct fixture f;

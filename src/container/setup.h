@@ -198,6 +198,8 @@ int exec_procfs(struct setup *s, struct err *e);
 int check_spec(struct setup *s, struct err *e);
 
 /* ---- cgroup_join.c ---- */
+int record_early(struct setup *s, struct err *e); /* parent: args->record, where the cgroup is made early */
+int record_beside(struct setup *s, struct err *e);
 int cgroup_make_early(struct setup *s, struct err *e); /* parent */
 int cgroup_make_beside(struct setup *s, struct err *e);
 int cgroup_join_early(struct setup *s, struct err *e); /* child */

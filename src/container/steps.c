@@ -10,9 +10,11 @@ const struct step create_steps[] = {
 	{ "namespaces to join", STEP_BEFORE, ns_open },
 	{ "chroot", STEP_BEFORE, chroot_suspect },
 	{ "mapped binds", STEP_BEFORE, mounts_open_mapped }, /* the child may have no right to */
+	{ "record", STEP_BEFORE, record_early },
 	{ "cgroup", STEP_BEFORE, cgroup_make_early },
 	/* --- clone3: from here on parent and child work side by side --- */
 	{ "root", STEP_BESIDE, rootfs_make },
+	{ "record", STEP_BESIDE, record_beside },
 	{ "cgroup", STEP_BESIDE, cgroup_make_beside },
 	{ "oom score", STEP_BESIDE, oom_score_apply },
 	{ "id maps", STEP_BESIDE, userns_write_maps },

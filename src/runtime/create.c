@@ -1,7 +1,8 @@
 /* create: from a bundle to a container that waits on its start socket.
  *
- * Order, so that one killed at any point leaves nothing that `delete --force` can't find: the directory, the record with the
- * cgroup's path ("creating"), only then cgroup and process; the process ends with its maker until its pid is recorded. */
+ * Order, so that one killed at any point leaves nothing that `delete --force` can't find: the directory; the process, which ends
+ * with its maker until it has been told that its pid is recorded, or to start; the record with the cgroup's path ("creating", for
+ * one that starts at once with the pid); only then the cgroup. */
 #include "make.h"
 #include "delegate.h"
 #include "notify.h"
@@ -39,6 +40,7 @@ struct job {
 	struct runtime *rt;
 	const struct create_opts *o;
 	bool is_detached, starts;
+	bool is_noted; /* the record is there */
 	char *console_socket, *pid_file, *bundle_dir;
 	struct bundle bundle;
 	struct held held;
@@ -245,6 +247,40 @@ static int make_notify(struct job *j, struct made *m, struct err *e)
 	return r == 0 && passed && j->starts ? notify_listen(&j->held, &m->notify, e) : r;
 }
 
+/* container/'s args.record: beside the new process, which has more to do than this one. */
+static int note(pid_t pid, void *arg, struct err *e)
+{
+	struct job *j = arg;
+	bool has_pid = pid > 0 && j->bundle.args.starts_at_once;
+	int r = 0;
+
+	if (j->is_noted && !has_pid)
+		return 0;
+	if (!j->is_noted)
+		r = fill_record(j, e);
+	if (r == 0 && !j->is_noted)
+		r = save_config(j, e);
+	if (r == 0 && has_pid)
+		r = record_set_process(&j->held.rec, pid, e);
+	if (r == 0)
+		r = record_save(&j->held, e);
+	j->is_noted = r == 0;
+	if (r == 0)
+		trace_mark(&j->rt->trace, "recorded");
+	return r;
+}
+
+/* Need not wait to be told where nobody has to be told first of it: no hook, no holder of its terminal, no reader of its pid. */
+static bool may_start_at_once(const struct job *j)
+{
+	const struct spec *s = &j->bundle.spec;
+
+	for (int k = 0; k < HOOK_COUNT; k++)
+		if (s->hooks.n[k] > 0)
+			return false;
+	return j->starts && !s->process.terminal && !j->console_socket && !j->pid_file;
+}
+
 static int make(struct job *j, struct made *m, struct err *e)
 {
 	_cleanup_fd_ int sock = -1;
@@ -252,17 +288,15 @@ static int make(struct job *j, struct made *m, struct err *e)
 	int r = choose_cgroup(j, e);
 
 	if (r == 0)
-		r = fill_record(j, e);
-	if (r == 0)
-		r = save_config(j, e);
-	if (r == 0)
-		r = record_save(&j->held, e);
-	if (r == 0)
 		r = make_notify(j, m, e);
 	if (r < 0)
 		return r;
-	trace_mark(&j->rt->trace, "recorded");
 	a->id = j->held.rec.id;
+	a->record = note;
+	a->record_arg = j;
+	a->starts_at_once = may_start_at_once(j);
+	if (j->rt->spent > 0)
+		a->spent_fd = TAKE_FD(j->rt->spent);
 	if (!j->starts) {
 		sock = container_start_listen(j->held.dirfd, "start.sock");
 		if (sock < 0)
@@ -287,12 +321,11 @@ static int let_go(struct job *j, struct err *e)
 	return 0;
 }
 
-/* The process is there: say so, hand over its terminal, and let it live on. One that starts at once is "running" in the only
- * record of it: it ends with this process until it has been told to start. */
+/* The process is there: say so, hand over its terminal, and let it live on. */
 static int publish(struct job *j, struct made *m, struct err *e)
 {
 	struct record *rec = &j->held.rec;
-	int r = record_set_process(rec, container_pid(j->container), e);
+	int r = rec->pid > 0 ? 0 : record_set_process(rec, container_pid(j->container), e);
 
 	free(rec->written);
 	rec->written = strdup(status_names[j->starts ? STATUS_RUNNING : STATUS_CREATED]);
@@ -350,7 +383,23 @@ void made_done(struct made *m)
 	fd_close(m->pidfd);
 	fd_close(m->notify);
 	fd_close(m->console);
+	held_done(&m->held);
+	host_done(&m->host);
 	*m = MADE_NONE;
+}
+
+/* For whoever waits for it; meanwhile it is anybody's. */
+static int keep_record(struct job *j, struct made *m, struct err *e)
+{
+	int r = record_unlock(&j->held, e);
+
+	if (r < 0)
+		return r;
+	m->held = j->held;
+	j->held = HELD_NONE;
+	m->host = j->bundle.host;
+	j->bundle.host = (struct host){ 0 };
+	return 0;
 }
 
 int container_make(struct runtime *rt, const char *id, const struct create_opts *o, enum make how, struct made *ret,
@@ -369,6 +418,8 @@ int container_make(struct runtime *rt, const char *id, const struct create_opts 
 		r = read_bundle(&j, e);
 	if (r == 0)
 		r = make_and_publish(&j, id, &m, e);
+	if (r == 0 && how == MAKE_ATTACHED)
+		r = keep_record(&j, &m, e);
 	job_done(&j);
 	if (r == 0)
 		*ret = m;

@@ -79,16 +79,22 @@ static void run_poststop(const struct held *h, struct bundle *b)
 		log_warn("delete", "%s", e.msg);
 }
 
-static int delete_held(struct held *h, const struct host *host, bool force, struct err *e)
+/* OCI 1.2 runtime, "Delete": one that is not stopped is left as it is; runc and crun end a created one instead. */
+static int check_stopped(const struct held *h, const struct host *host, struct err *e)
 {
 	enum status st = record_status(h, host);
+
+	return st == STATUS_STOPPED
+		       ? 0
+		       : err_set(e, EBUSY, "cannot delete container %s that is not stopped: %s", h->rec.id, status_names[st]);
+}
+
+static int delete_held(struct held *h, const struct host *host, struct err *e)
+{
 	struct bundle b = { 0 };
 	struct err why = { 0 };
-	int r = 0;
+	int r;
 
-	/* OCI 1.2 runtime, "Delete": one that is not stopped is left as it is; runc and crun end a created one instead. */
-	if (!force && st != STATUS_STOPPED)
-		return err_set(e, EBUSY, "cannot delete container %s that is not stopped: %s", h->rec.id, status_names[st]);
 	spec_init(&b.spec);
 	/* Before its files go. An unreadable config.json costs the hooks, not the removal. */
 	if (h->rec.needs_config && bundle_load(h->dirfd, &b, &why) < 0)
@@ -120,9 +126,25 @@ int container_delete(struct runtime *rt, const char *id, bool force, struct err 
 	}
 	if (r == 0)
 		r = host_probe_cgroup(&host, e);
+	if (r == 0 && !force)
+		r = check_stopped(&h, &host, e);
 	if (r == 0)
-		r = delete_held(&h, &host, force, e);
+		r = delete_held(&h, &host, e);
 	host_done(&host);
+	return r;
+}
+
+int container_delete_made(struct made *m, struct err *e)
+{
+	struct err why = { 0 };
+	int r = record_relock(&m->held, &why);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0)
+		r = delete_held(&m->held, &m->host, &why);
+	if (r < 0 && e)
+		*e = why;
 	return r;
 }
 

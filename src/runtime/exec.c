@@ -129,6 +129,7 @@ static int run(struct job *j, struct err *e)
 	if (r < 0)
 		return r;
 	trace_mark(&j->rt->trace, "started");
+	j->rt->spent = fd_close(j->rt->spent);
 	r = publish(j->o, pid, pidfd, &console, e);
 	trace_print(&j->rt->trace);
 	if (r < 0 || j->o->is_detached)

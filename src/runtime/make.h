@@ -8,8 +8,11 @@ struct made {
 	int pidfd;   /* of its first process, a child of the caller */
 	int notify;  /* where it says that it is ready, with $NOTIFY_SOCKET, else -1 */
 	int console; /* pty master where it has a terminal and no console socket, else -1 */
+	/* MAKE_ATTACHED: what container_delete_made needs; the record is not locked. */
+	struct held held;
+	struct host host;
 };
-#define MADE_NONE ((struct made){ .pidfd = -1, .notify = -1, .console = -1 })
+#define MADE_NONE ((struct made){ .pidfd = -1, .notify = -1, .console = -1, .held = HELD_NONE })
 void made_done(struct made *m);
 enum make {
 	MAKE_CREATED,  /* waits on its start socket */
@@ -21,3 +24,5 @@ int container_make(struct runtime *rt, const char *id, const struct create_opts 
 		   struct err *e);
 /* Removes a container: kills what is left where `force`, else refuses one that runs. */
 int container_delete(struct runtime *rt, const char *id, bool force, struct err *e);
+/* The same by force, by whoever made it and has waited for it; one that has been deleted meanwhile, and perhaps made anew, is let be. */
+int container_delete_made(struct made *m, struct err *e);

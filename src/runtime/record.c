@@ -77,18 +77,33 @@ static int no_such(const char *id, struct err *e) { return err_set(e, ENOENT, "c
 
 /* A POSIX lock, not flock(2): the container's first process is a copy of this one and must not keep it. Never open the file a
  * second time: the first close would release it. */
-static int take_lock(struct held *h, struct err *e)
+static int set_lock(const struct held *h, short type, struct err *e)
 {
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct flock whole = { .l_type = type, .l_whence = SEEK_SET };
 	int r;
 
-	h->lockfd = openat(h->dirfd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (h->lockfd < 0)
-		return err_set(e, errno, "lock: %s", strerror(errno));
 	do
 		r = fcntl(h->lockfd, F_SETLKW, &whole);
 	while (r < 0 && errno == EINTR);
 	return r < 0 ? err_set(e, errno, "lock: %s", strerror(errno)) : 0;
+}
+
+static int take_lock(struct held *h, struct err *e)
+{
+	h->lockfd = openat(h->dirfd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return h->lockfd < 0 ? err_set(e, errno, "lock: %s", strerror(errno)) : set_lock(h, F_WRLCK, e);
+}
+
+int record_unlock(struct held *h, struct err *e) { return set_lock(h, F_UNLCK, e); }
+
+int record_relock(struct held *h, struct err *e)
+{
+	int r = set_lock(h, F_WRLCK, e);
+
+	if (r < 0)
+		return r;
+	/* In this very directory: one of the same name may have been made anew. */
+	return faccessat(h->dirfd, "state.json", F_OK, 0) < 0 ? no_such(h->rec.id, e) : 0;
 }
 
 static int read_record(struct held *h, const char *id, struct err *e)
@@ -170,7 +185,13 @@ int record_save(struct held *h, struct err *e)
 
 int record_remove(struct held *h, struct err *e)
 {
-	int r = rm_rf(h->rootfd, h->rec.id);
+	/* Usually that is all, the record as the last. The rest, and what goes wrong here, is rm_rf's. */
+	static const char *const usual[] = { "config.json", "lock", "state.json" };
+	int r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
+		unlinkat(h->dirfd, usual[i], 0);
+	r = rm_rf(h->rootfd, h->rec.id);
 
 	return r < 0 ? err_set(e, -r, "remove the record of %s: %s", h->rec.id, strerror(-r)) : 0;
 }

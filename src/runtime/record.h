@@ -49,6 +49,9 @@ int record_open(const struct runtime *rt, const char *id, enum lock lock, struct
 /* A new, empty directory, locked. -EEXIST. */
 int record_claim(const struct runtime *rt, const char *id, struct held *ret, struct err *e);
 int record_save(struct held *h, struct err *e);
+/* Lets others write it for a while, and has it again. -ENOENT: they have removed it. */
+int record_unlock(struct held *h, struct err *e);
+int record_relock(struct held *h, struct err *e);
 /* The directory goes, and with it the container's name; h->rec stays until held_done. */
 int record_remove(struct held *h, struct err *e);
 

@@ -204,10 +204,71 @@ TEST(creating_is_true_while_its_maker_lives)
 
 	is_int(record_claim(&rt, "x", &h, &e), 0);
 	fill(&h, "x", STATUS_CREATING);
+	h.rec.pid = 0;
 	is_int(record_status(&h, &host), STATUS_CREATING);
 	h.rec.maker_start_time++;
 	is_int(record_status(&h, &host), STATUS_STOPPED);
 	held_done(&h);
+}
+
+/* One that starts at once, whether or not its maker lives to write so. */
+TEST(creating_ends_with_the_exec_of_the_first_process)
+{
+	struct runtime rt = make_root();
+	struct held h = HELD_NONE;
+	struct host host = { 0 };
+	struct err e = { 0 };
+	pid_t pid = fork();
+	int fds[2];
+	char byte;
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pause();
+	}
+	is_int(record_claim(&rt, "x", &h, &e), 0);
+	fill(&h, "x", STATUS_CREATING);
+	h.rec.maker_start_time++;
+	is_int(record_set_process(&h.rec, pid, &e), 0);
+	is_int(record_status(&h, &host), STATUS_CREATING);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	is_int(record_status(&h, &host), STATUS_STOPPED);
+	ok(pipe2(fds, O_CLOEXEC) == 0);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		execlp("sleep", "sleep", "100", NULL);
+		_exit(127);
+	}
+	close(fds[1]);
+	ok(read(fds[0], &byte, 1) == 0); /* end of file: it has executed */
+	is_int(record_set_process(&h.rec, pid, &e), 0);
+	is_int(record_status(&h, &host), STATUS_RUNNING);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	held_done(&h);
+}
+
+TEST(a_record_that_was_let_go_is_taken_again_unless_it_is_gone)
+{
+	struct runtime rt = make_root();
+	struct held h = HELD_NONE, other = HELD_NONE;
+	struct err e = { 0 };
+
+	is_int(record_claim(&rt, "x", &h, &e), 0);
+	fill(&h, "x", STATUS_RUNNING);
+	is_int(record_unlock(&h, &e), 0);
+	is_int(record_relock(&h, &e), 0);
+	is_int(record_unlock(&h, &e), 0);
+	rm_rf(AT_FDCWD, tap_keep(str_fmt("%s/x", dir)));
+	is_int(record_relock(&h, &e), -ENOENT);
+	/* Made anew: that is another's. */
+	is_int(record_claim(&rt, "x", &other, &e), 0);
+	fill(&other, "x", STATUS_RUNNING);
+	is_int(record_relock(&h, &e), -ENOENT);
+	held_done(&h);
+	held_done(&other);
 }
 
 TEST(the_state_has_what_the_specification_and_runcs_callers_read)

@@ -24,17 +24,16 @@ const struct opt run_options[] = {
 };
 
 /* What has begun is ended where it can't be waited for. */
-static void abandon(struct runtime *rt, const char *id)
+static void abandon(struct made *m)
 {
 	struct err e = { 0 };
 
-	if (container_delete(rt, id, true, &e) < 0)
+	if (container_delete_made(m, &e) < 0)
 		log_warn("run", "%s", e.msg);
 }
 
 static int wait_and_delete(struct runtime *rt, const struct run_opts *o, struct made *m, const sigset_t *before, struct err *e)
 {
-	const char *id = rt->operands[0];
 	struct attended a = { .pid = m->pid, .pidfd = m->pidfd, .notify = m->notify, .console = m->console };
 	int status = 0, r;
 
@@ -42,9 +41,9 @@ static int wait_and_delete(struct runtime *rt, const struct run_opts *o, struct 
 	r = foreground_wait(&a, before, &status, e);
 	trace_mark(&rt->trace, "ended");
 	if (r < 0)
-		abandon(rt, id);
+		abandon(m);
 	else if (!o->keeps)
-		r = container_delete(rt, id, true, e);
+		r = container_delete_made(m, e);
 	trace_mark(&rt->trace, "deleted");
 	return r < 0 ? r : status_to_exit(status);
 }

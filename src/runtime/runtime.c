@@ -187,7 +187,7 @@ static int dispatch(struct runtime *rt, struct global_args *g, int argc, char **
 	if (rt->verb->flags & VERB_ENTER) {
 		r = trace_pass_on(&rt->trace, e);
 		if (r == 0)
-			r = seal_self(whole_argv, e);
+			r = seal_self(whole_argv, &rt->spent, e);
 		if (r < 0)
 			return r;
 		trace_sealed(&rt->trace);
@@ -197,7 +197,7 @@ static int dispatch(struct runtime *rt, struct global_args *g, int argc, char **
 
 int runtime_main(int argc, char **argv)
 {
-	struct runtime rt = { 0 };
+	struct runtime rt = { .spent = -1 };
 	struct global_args g = { 0 };
 	struct err e = { 0 };
 	/* opts_parse moves words about; a second self gets them as they came. */

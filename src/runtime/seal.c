@@ -5,6 +5,8 @@
 #include "seal.h"
 
 #include <linux/mount.h>
+#include <stdio.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
@@ -30,7 +32,7 @@ static bool is_sealed(int self)
 static int clone_mount(void)
 {
 	struct mount_attr ro = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV };
-	_cleanup_fd_ int fd = (int)syscall(SYS_open_tree, AT_FDCWD, SEAL_SELF, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	_cleanup_fd_ int fd = (int)syscall(SYS_open_tree, AT_FDCWD, SEAL_SELF, OPEN_TREE_CLONE);
 
 	if (fd < 0 || syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &ro, sizeof(ro)) < 0)
 		return -errno;
@@ -52,7 +54,28 @@ static int copy_to_memory(int self)
 	return TAKE_FD(fd);
 }
 
-int seal_self(char **argv, struct err *e)
+static bool is_same_mount(int a, int b)
+{
+	struct statx x, y;
+
+	return statx(a, "", AT_EMPTY_PATH, STATX_MNT_ID | STATX_INO, &x) == 0 &&
+	       statx(b, "", AT_EMPTY_PATH, STATX_MNT_ID | STATX_INO, &y) == 0 && x.stx_mnt_id == y.stx_mnt_id &&
+	       x.stx_ino == y.stx_ino;
+}
+
+/* Executed by descriptor, a program is called /dev/fd/N (execveat(2)). One of the caller's that merely has this number is left alone. */
+static int take_spent(int self)
+{
+	const char *name = (const char *)getauxval(AT_EXECFN);
+	int fd;
+
+	if (!name || sscanf(name, "/dev/fd/%d", &fd) != 1 || fd < 3 || !is_same_mount(fd, self) ||
+	    fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return -1;
+	return fd;
+}
+
+int seal_self(char **argv, int *ret_spent, struct err *e)
 {
 	_cleanup_fd_ int self = open(SEAL_SELF, O_RDONLY | O_CLOEXEC), fd = -1;
 
@@ -60,6 +83,7 @@ int seal_self(char **argv, struct err *e)
 		return err_set(e, errno, SEAL_SELF ": %s", strerror(errno));
 	if (is_sealed(self)) {
 		prctl(PR_SET_NAME, "berth-runtime"); /* executed by descriptor, it is called by a number */
+		*ret_spent = take_spent(self);
 		return 0;
 	}
 	fd = clone_mount();

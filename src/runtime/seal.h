@@ -8,5 +8,7 @@
 #define SEAL_VERBS " create exec run "
 
 /* Executes this program again, with argv, from a place that can't be written to, unless it already runs from one. Returns 0
- * there; does not return otherwise, save with an error. */
-int seal_self(char **argv, struct err *e);
+ * there; does not return otherwise, save with an error. *ret_spent: the descriptor that it was executed by, or -1. It is of no more
+ * use, but whoever closes the last one of a detached mount waits for an RCU grace period (0.1 to 0.3 ms), so the caller chooses
+ * when. */
+int seal_self(char **argv, int *ret_spent, struct err *e);

@@ -103,7 +103,8 @@ long seal_early(long *stack)
 
 	if (!wants_sealing(argv) || is_on_readonly_mount())
 		return 0;
-	fd = call5(SYS_open_tree, AT_FDCWD, (long)SEAL_SELF, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC, 0, 0);
+	/* Open across the execution: seal.h, seal_self. */
+	fd = call5(SYS_open_tree, AT_FDCWD, (long)SEAL_SELF, OPEN_TREE_CLONE, 0, 0);
 	if (fd < 0)
 		return 0;
 	if (call5(SYS_mount_setattr, fd, (long)"", AT_EMPTY_PATH, (long)&ro, sizeof(ro)) == 0)

@@ -77,12 +77,21 @@ static bool waits_for_start(const struct held *h)
 	return fd >= 0;
 }
 
+/* One that starts at once may have, before its maker comes to write so. */
+static bool is_started(const struct record *rec)
+{
+	pid_t pid = record_live_pid(rec);
+
+	return pid > 0 && pid_has_execed(pid) > 0;
+}
+
 enum status record_status(const struct held *h, const struct host *host)
 {
 	const struct record *rec = &h->rec;
 
-	if (streq(rec->written, status_names[STATUS_CREATING]))
-		return is_alive(rec, rec->maker_pid, rec->maker_start_time) ? STATUS_CREATING : STATUS_STOPPED;
+	if (streq(rec->written, status_names[STATUS_CREATING]) && !is_started(rec))
+		return record_live_pid(rec) || is_alive(rec, rec->maker_pid, rec->maker_start_time) ? STATUS_CREATING
+												    : STATUS_STOPPED;
 	if (!record_live_pid(rec))
 		return STATUS_STOPPED;
 	if (is_paused(rec, host))

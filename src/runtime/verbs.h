@@ -83,6 +83,7 @@ struct runtime {
 	const struct verb *verb;
 	char **operands;
 	int n_operands;
+	int spent; /* of seal_self: to be closed when there is time; -1 = none */
 	struct trace trace;
 };
 struct verb {

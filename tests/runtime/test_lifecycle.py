@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -241,6 +242,18 @@ def test_run_ends_with_the_processes_exit_code_and_leaves_nothing(runtime, box, 
     r = runtime("run", "--bundle", bundle.sh("cat; exit 42").where, name, input="through\n")
     assert r.code == 42 and r.out == "through\n"
     runtime.fails("state", name, says="does not exist")
+
+
+def test_run_lets_be_what_has_been_made_anew_under_its_name(runtime, box, bundle):
+    name = box.name()
+    with runtime.popen("run", "--bundle", bundle.args("sleep", "100").where, name) as p:
+        oci.until(lambda: runtime("state", name).code == 0 and runtime.status(name) == "running", "running")
+        os.kill(p.pid, signal.SIGSTOP)
+        runtime.ok("delete", "--force", name)
+        runtime.ok("create", "--bundle", bundle.where, name)
+        os.kill(p.pid, signal.SIGCONT)
+        assert p.wait(20) == 128 + signal.SIGKILL
+    assert runtime.state(name)["status"] == "created"
 
 
 def test_run_keep_leaves_the_record(runtime, box, bundle):
