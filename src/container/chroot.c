@@ -5,7 +5,7 @@
  * root must begin from the namespace's root, to which setns into one's own mount namespace leads (kernel/nsproxy.c, mntns_install).
  *
  *   chroot_suspect  parent, before the clone: compares "/" with PID 1's, which says something of the host's own PID 1 only
- *                   (any other may be in the same chroot); costs three calls
+ *                   (any other may be in the same chroot); costs a few calls
  *   chroot_find     child: certainty, only where suspected; cuts what is above off from the host's mounts, too
  *   chroot_leave    child, right before pivot_root: from here on no path of the chroot's leads anywhere */
 #include <sched.h>
@@ -26,6 +26,25 @@ int mount_id(int dirfd, const char *path, uint64_t *ret)
 	return 0;
 }
 
+/* A folder, also one that is no mount of its own. */
+struct place {
+	uint64_t mount, inode;
+};
+
+static int place_of(int dirfd, const char *path, struct place *ret)
+{
+	struct stat st;
+	int r = mount_id(dirfd, path, &ret->mount);
+
+	if (r == 0 && fstatat(dirfd, path, &st, *path ? 0 : AT_EMPTY_PATH) < 0)
+		r = -errno;
+	if (r == 0)
+		ret->inode = st.st_ino;
+	return r;
+}
+
+static bool is_same(const struct place *a, const struct place *b) { return a->mount == b->mount && a->inode == b->inode; }
+
 #define HOSTS_PID_NAMESPACE 0xEFFFFFFCu /* include/linux/proc_ns.h, PROC_PID_INIT_INO; its number since Linux 3.8 */
 
 static bool is_hosts_pid_namespace(void)
@@ -37,12 +56,13 @@ static bool is_hosts_pid_namespace(void)
 
 int chroot_suspect(struct setup *s, struct err *e)
 {
-	uint64_t ours = 0, inits = 0;
+	struct place ours, inits;
 
 	(void)e;
 	/* No /proc, or not ours to see: then the child looks. */
-	s->may_be_chrooted = ns_is_new(s->spec, NS_MOUNT) && (!is_hosts_pid_namespace() || mount_id(AT_FDCWD, "/", &ours) < 0 ||
-							      mount_id(AT_FDCWD, "/proc/1/root/", &inits) < 0 || ours != inits);
+	s->may_be_chrooted =
+		ns_is_new(s->spec, NS_MOUNT) && (!is_hosts_pid_namespace() || place_of(AT_FDCWD, "/", &ours) < 0 ||
+						 place_of(AT_FDCWD, "/proc/1/root/", &inits) < 0 || !is_same(&ours, &inits));
 	return 0;
 }
 
@@ -55,17 +75,17 @@ static int to_namespace_root(const struct setup *s)
 
 int chroot_find(struct setup *s, struct err *e)
 {
-	uint64_t before = 0, after = 0;
+	struct place before, after;
 
 	if (!s->may_be_chrooted)
 		return 0;
 	_cleanup_fd_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int r = root < 0 || cwd < 0 ? -errno : mount_id(root, "", &before);
+	int r = root < 0 || cwd < 0 ? -errno : place_of(root, "", &before);
 	if (r == 0)
 		r = to_namespace_root(s);
 	if (r == 0)
-		r = mount_id(AT_FDCWD, "/", &after);
-	s->is_chrooted = r == 0 && before != after;
+		r = place_of(AT_FDCWD, "/", &after);
+	s->is_chrooted = r == 0 && !is_same(&before, &after);
 	/* What is above goes away with the old root, and that must not reach the host's mounts. */
 	if (s->is_chrooted && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		r = -errno;

@@ -81,20 +81,19 @@ static void enter_chroot(const char *dir)
 	ok(mount("/", dir, NULL, MS_BIND | MS_REC, NULL) == 0 && chroot(dir) == 0 && chdir("/") == 0);
 }
 
-/* The same for a folder that is no mount, as PID 1 of a PID namespace, whose root is then nobody's measure. */
+static const char *const parts[] = { "bin", "dev", "etc", "lib", "lib64", "proc", "sys", "tmp", "usr" };
+
+/* The same for a folder that is no mount, as PID 1 of a PID namespace, whose root is then nobody's measure. Below the root's own
+ * mount: only the folder itself then tells the two apart. */
 static void enter_plain_chroot(const char *dir)
 {
-	static const char *const parts[] = { "bin", "dev", "etc", "lib", "lib64", "proc", "sys", "tmp", "usr" };
 	char path[64], top[16];
 	int status;
 	pid_t pid;
 
 	ok(unshare(CLONE_NEWNS | CLONE_NEWPID) == 0 && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0);
-	ok(mount("plain", dir, "tmpfs", 0, NULL) == 0); /* so that what is made in it goes with the namespace */
-	snprintf(path, sizeof(path), "%s/top", dir);
-	ok(mkdir(path, 0755) == 0);
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		snprintf(path, sizeof(path), "%s/top/%s", dir, parts[i]);
+		snprintf(path, sizeof(path), "%s/%s", dir, parts[i]);
 		snprintf(top, sizeof(top), "/%s", parts[i]);
 		ok(mkdir(path, 0755) == 0 && mount(top, path, NULL, MS_BIND | MS_REC, NULL) == 0);
 	}
@@ -103,15 +102,14 @@ static void enter_plain_chroot(const char *dir)
 		ok(waitpid(pid, &status, 0) == pid);
 		_exit(status_to_exit(status));
 	}
-	snprintf(path, sizeof(path), "%s/top", dir);
 	unsetenv("PROBE"); /* is elsewhere */
-	ok(chroot(path) == 0 && chdir("/") == 0 && mount("proc", "/proc", "proc", 0, NULL) == 0);
+	ok(chroot(dir) == 0 && chdir("/") == 0 && mount("proc", "/proc", "proc", 0, NULL) == 0);
 }
 
 static void check_exec_in_chroot(void (*enter)(const char *dir))
 {
 	struct running r = { .c = NULL };
-	char dir[] = "/tmp/berth-chroot.XXXXXX";
+	char dir[] = "/tmp/berth-chroot.XXXXXX", path[64];
 	long mounts = count_mounts();
 	int status;
 	pid_t pid;
@@ -138,6 +136,10 @@ static void check_exec_in_chroot(void (*enter)(const char *dir))
 	ok(waitpid(pid, &status, 0) == pid);
 	is_int(status, 0);
 	is_int(count_mounts(), mounts);
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, parts[i]);
+		ok(rmdir(path) == 0 || errno == ENOENT);
+	}
 	is_int(rmdir(dir), 0);
 }
 
