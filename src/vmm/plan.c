@@ -34,10 +34,38 @@ static const struct field rng_fields[] = {
 	{ "bytes_per_second", FIELD_U32, offsetof(struct vmm_rng_plan, bytes_per_second) },
 	{ .name = NULL, .flags = FIELD_STRICT },
 };
+static const struct field limit_fields[] = {
+	{ "per_second", FIELD_U64, offsetof(struct vmm_limit_plan, per_second), FIELD_REQUIRED },
+	{ "burst", FIELD_U64, offsetof(struct vmm_limit_plan, burst) },
+	{ .name = NULL, .flags = FIELD_STRICT },
+};
+
+/* Nothing is probed: a guest could write another format's header to its disk (V08). */
+static int parse_format(struct json_object *v, void *member, const char *path, struct err *e)
+{
+	const char *s = json_object_is_type(v, json_type_string) ? json_object_get_string(v) : "";
+
+	(void)member;
+	if (streq(s, "raw"))
+		return 0;
+	return json_expected(v, path, "\"raw\": nothing else is served (qemu-img convert -O raw makes it of others)", e);
+}
+
+static const struct field blk_fields[] = {
+	{ "fd", FIELD_I32, offsetof(struct vmm_blk_plan, fd), FIELD_REQUIRED },
+	{ "format", FIELD_CUSTOM, 0, .parse = parse_format },
+	{ "read_only", FIELD_BOOL, offsetof(struct vmm_blk_plan, is_read_only) },
+	{ "serial", FIELD_STRING, offsetof(struct vmm_blk_plan, serial) },
+	{ "queues", FIELD_U32, offsetof(struct vmm_blk_plan, queues) },
+	{ "bytes", FIELD_OBJECT, offsetof(struct vmm_blk_plan, bytes), 0, limit_fields },
+	{ "ops", FIELD_OBJECT, offsetof(struct vmm_blk_plan, ops), 0, limit_fields },
+	{ .name = NULL, .flags = FIELD_STRICT },
+};
 static const struct field device_fields[] = {
 	{ "rng", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, rng), 0, rng_fields, sizeof(struct vmm_rng_plan) },
 	{ "console", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, console), 0, console_fields,
 	  sizeof(struct vmm_console_plan) },
+	{ "blk", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, blk), 0, blk_fields, sizeof(struct vmm_blk_plan) },
 	{ .name = NULL, .flags = FIELD_STRICT },
 };
 static const struct field plan_fields[] = {
@@ -66,6 +94,8 @@ static size_t plan_fds(const struct vmm_plan *p, int32_t fds[FDS_MAX])
 	for (size_t i = 0; i < p->n_devices; i++) {
 		const struct vmm_console_plan *c = p->devices[i].console;
 
+		if (p->devices[i].blk && n < FDS_MAX)
+			fds[n++] = p->devices[i].blk->fd;
 		for (size_t k = 0; c && k < c->n_ports && n < FDS_MAX; k++)
 			fds[n++] = c->ports[k].fd;
 	}
@@ -87,13 +117,24 @@ static int check_fds(const struct vmm_plan *p, struct err *e)
 	return 0;
 }
 
+static int check_blk(const struct vmm_blk_plan *b, size_t i, struct err *e)
+{
+	if (b->fd < 0)
+		return err_set(e, EINVAL, "plan: device #%zu: fd: a disk is an open file", i);
+	if (b->serial && strlen(b->serial) > 20)
+		return err_set(e, EINVAL, "plan: device #%zu: serial: \"%s\" is longer than 20 bytes", i, b->serial);
+	if (b->queues > VMM_BLK_QUEUES_MAX)
+		return err_set(e, EINVAL, "plan: device #%zu: queues: %u is more than %u", i, b->queues, VMM_BLK_QUEUES_MAX);
+	return 0;
+}
+
 static int check_device(const struct vmm_device_plan *d, size_t i, struct err *e)
 {
-	if (!d->rng + !d->console != 1)
+	if (!!d->rng + !!d->console + !!d->blk != 1)
 		return err_set(e, EINVAL, "plan: device #%zu is not exactly one thing", i);
 	if (d->console && (d->console->n_ports == 0 || d->console->n_ports > VMM_PORTS_MAX))
 		return err_set(e, EINVAL, "plan: device #%zu: a console has 1 to %u ports", i, VMM_PORTS_MAX);
-	return 0;
+	return d->blk ? check_blk(d->blk, i, e) : 0;
 }
 
 int vmm_plan_check(const struct vmm_plan *p, struct err *e)

@@ -59,6 +59,17 @@ TEST(plans_that_can_not_be_are_refused_with_the_key)
 		  "device #0" },
 		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"console\":{\"ports\":[]}}]}", "ports" },
 		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"console\":{\"ports\":[{\"fd\":999}]}}]}", "999" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"blk\":{}}]}", "fd" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"blk\":{\"fd\":-1}}]}", "fd" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"blk\":{\"fd\":998}}]}", "998" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"blk\":{\"fd\":1,\"queues\":9}}]}", "queues" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"blk\":{\"fd\":1,\"format\":\"qcow2\"}}]}",
+		  "qemu-img" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"blk\":{\"fd\":1,\"bytes\":{\"burst\":1}}}]}",
+		  "per_second" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"blk\":{\"fd\":1,\"serial\":"
+		  "\"123456789012345678901\"}}]}",
+		  "serial" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

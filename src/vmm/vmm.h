@@ -38,11 +38,25 @@ struct vmm_console_plan {
 struct vmm_rng_plan {
 	uint32_t bytes_per_second; /* 0: no limit */
 };
+/* per_second 0: no limit. burst: what may come at once; 0: a tenth of per_second. */
+struct vmm_limit_plan {
+	uint64_t per_second, burst;
+};
+/* A disk. What the file holds is the disk as it is, raw; its size (a multiple of 512) is the capacity. */
+struct vmm_blk_plan {
+	int32_t fd; /* regular file or block device, open for writing unless is_read_only; locked while the VM lives */
+	bool is_read_only;
+	char *serial;    /* at most 20 bytes: /sys/block/vda/serial; NULL: empty */
+	uint32_t queues; /* 0: as many as CPUs, at most VMM_BLK_QUEUES_MAX */
+	struct vmm_limit_plan bytes, ops;
+};
+#define VMM_BLK_QUEUES_MAX 8u
 
 /* A device is the one member that is set. A new device adds its plan here and its row in virtio/devices.c and plan.c. */
 struct vmm_device_plan {
 	struct vmm_rng_plan *rng;
 	struct vmm_console_plan *console;
+	struct vmm_blk_plan *blk;
 };
 
 struct vmm_plan {

@@ -10,6 +10,8 @@ int virtio_add_planned(struct vmm *vm, const struct vmm_device_plan *plan, struc
 		r = virtio_rng_new(plan->rng, &d, e);
 	else if (plan->console)
 		r = virtio_console_new(plan->console, &d, e);
+	else if (plan->blk)
+		r = virtio_blk_new(plan->blk, vm->plan->cpus, &d, e);
 	else
 		r = err_set(e, EINVAL, "a device that is nothing");
 	if (r < 0)

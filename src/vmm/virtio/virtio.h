@@ -100,3 +100,4 @@ int virtio_add_planned(struct vmm *vm, const struct vmm_device_plan *plan, struc
 /* Each: *ret is freed by ops->free. */
 int virtio_rng_new(const struct vmm_rng_plan *plan, struct virtio_device **ret, struct err *e);
 int virtio_console_new(const struct vmm_console_plan *plan, struct virtio_device **ret, struct err *e);
+int virtio_blk_new(const struct vmm_blk_plan *plan, unsigned cpus, struct virtio_device **ret, struct err *e);

@@ -1,0 +1,287 @@
+/* blk: a disk (virtio 1.2, 5.2): a raw image, or a block device of the host.
+ *
+ * One worker owns all queues. It sleeps in poll on their kicks, on the ring of io_uring that carries out the I/O, and on
+ * wake_fd, by which the vmm thread has it end: at a reset what is in flight is waited for (it reads and writes guest RAM) and
+ * forgotten, before a snapshot it is waited for and answered. What the worker has not taken stays in the guest's rings, so
+ * the device has no state but what must not differ where a snapshot is restored: the disk itself.
+ *
+ * The image is read and written through the host's page cache; FLUSH is fdatasync. It is locked (F_OFD_SETLK): two VMs that
+ * write one image, or one that writes what others read, are refused. */
+#include <linux/fs.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "../vmm_impl.h"
+#include "blk.h"
+
+struct blk_state {
+	uint64_t sectors;
+	uint32_t is_read_only, pad;
+};
+
+static struct blk *blk_of(struct virtio_device *d) { return container_of(d, struct blk, d); }
+
+/* ---- the worker ---- */
+
+static void sleep_until(struct blk *b, int64_t wait_ns)
+{
+	struct pollfd fds[VMM_BLK_QUEUES_MAX + 2];
+	const struct timespec limit = { wait_ns / 1000000000, wait_ns % 1000000000 };
+	unsigned n = 0;
+	eventfd_t count;
+
+	fds[n++] = (struct pollfd){ .fd = b->wake_fd, .events = POLLIN };
+	fds[n++] = (struct pollfd){ .fd = ring_fd(b->ring), .events = POLLIN }; /* -1: ignored */
+	for (unsigned i = 0; i < b->d.n_queues; i++) {
+		const struct virtqueue *q = &b->d.queues[i];
+
+		/* While the limit holds, kicks change nothing. */
+		if (q->desc && !q->s.is_broken && wait_ns <= 0)
+			fds[n++] = (struct pollfd){ .fd = q->kick_fd, .events = POLLIN };
+	}
+	if (ppoll(fds, n, wait_ns >= 0 ? &limit : NULL, NULL) <= 0)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		if (i != 1 && fds[i].revents)
+			(void)!eventfd_read(fds[i].fd, &count);
+}
+
+static void tell_broken(struct blk *b)
+{
+	for (unsigned i = 0; b->broken; i++, b->broken >>= 1)
+		if (b->broken & 1)
+			virtio_queue_broken(&b->d, &b->d.queues[i]);
+}
+
+static void work(void *arg)
+{
+	struct blk *b = arg;
+
+	for (;;) {
+		enum blk_order order = (enum blk_order)atomic_load(&b->order);
+		int64_t wait = blk_turn(b, order);
+
+		tell_broken(b);
+		if (order != BLK_RUN && b->n_busy == 0)
+			return;
+		sleep_until(b, wait);
+	}
+}
+
+static void run(struct blk *b)
+{
+	atomic_store(&b->order, BLK_RUN);
+	vmm_worker_start(b->d.workers[0], work, b);
+}
+
+static void stop(struct blk *b, enum blk_order order)
+{
+	atomic_store(&b->order, order);
+	(void)!eventfd_write(b->wake_fd, 1);
+	vmm_worker_wait(b->d.workers[0]);
+}
+
+/* ---- the device ---- */
+
+static int activate(struct virtio_device *d, struct err *e)
+{
+	struct blk *b = blk_of(d);
+
+	(void)e;
+	b->is_writeback = virtio_has(d, VIRTIO_BLK_F_FLUSH);
+	run(b);
+	return 0;
+}
+
+static void reset(struct virtio_device *d) { stop(blk_of(d), BLK_DROP); }
+
+static void quiesce(struct virtio_device *d)
+{
+	if (d->is_active)
+		stop(blk_of(d), BLK_DRAIN);
+}
+
+static void resume(struct virtio_device *d)
+{
+	if (d->is_active)
+		run(blk_of(d));
+}
+
+static int save(struct virtio_device *d, void *to, struct err *e)
+{
+	const struct blk *b = blk_of(d);
+	const struct blk_state s = { .sectors = b->sectors, .is_read_only = b->is_read_only };
+
+	(void)e;
+	memcpy(to, &s, sizeof(s));
+	return 0;
+}
+
+static int load(struct virtio_device *d, const void *from, struct err *e)
+{
+	const struct blk *b = blk_of(d);
+	struct blk_state s;
+
+	memcpy(&s, from, sizeof(s));
+	if (s.sectors != b->sectors || s.is_read_only != b->is_read_only)
+		return err_set(e, EBADMSG, "saved state: a disk of %llu sectors%s; the plan's has %llu%s",
+			       (unsigned long long)s.sectors, s.is_read_only ? ", read-only" : "", (unsigned long long)b->sectors,
+			       b->is_read_only ? ", read-only" : "");
+	return 0;
+}
+
+static void blk_free(struct virtio_device *d)
+{
+	struct blk *b = blk_of(d);
+
+	ring_free(b->ring);
+	fd_close(b->wake_fd);
+	free(b->requests);
+	free(b);
+}
+
+static const struct virtio_device_ops ops = { .name = "blk",
+					      .id = VIRTIO_ID_BLOCK,
+					      .activate = activate,
+					      .reset = reset,
+					      .owns_kicks = true,
+					      .worker_class = VMM_THREAD_FILE,
+					      .quiesce = quiesce,
+					      .resume = resume,
+					      .state_version = 1,
+					      .state_bytes = sizeof(struct blk_state),
+					      .save = save,
+					      .load = load,
+					      .free = blk_free };
+
+/* ---- making it ---- */
+
+static int measure(struct blk *b, uint64_t *ret_block, struct err *e)
+{
+	struct stat st;
+	uint64_t bytes = 0;
+	int block = SECTOR;
+
+	if (fstat(b->fd, &st) < 0)
+		return err_set(e, errno, "disk: descriptor %d: %s", b->fd, strerror(errno));
+	if (S_ISREG(st.st_mode))
+		bytes = (uint64_t)st.st_size;
+	else if (!S_ISBLK(st.st_mode))
+		return err_set(e, EINVAL, "disk: descriptor %d is neither a regular file nor a block device", b->fd);
+	else if (ioctl(b->fd, BLKGETSIZE64, &bytes) < 0 || ioctl(b->fd, BLKSSZGET, &block) < 0)
+		return err_set(e, errno, "disk: size of the block device: %s", strerror(errno));
+	if (bytes == 0 || bytes % SECTOR || block < (int)SECTOR || bytes % (unsigned)block)
+		return err_set(e, EINVAL,
+			       "disk: its size of %llu bytes is not a multiple of %d (truncate -s %%%d FILE makes it one)",
+			       (unsigned long long)bytes, block, block);
+	b->sectors = bytes / SECTOR;
+	*ret_block = (unsigned)block;
+	return 0;
+}
+
+static int check_mode(const struct blk *b, struct err *e)
+{
+	int mode = fcntl(b->fd, F_GETFL);
+	struct flock lock = { .l_type = b->is_read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+
+	if (mode < 0 || (mode & O_ACCMODE) == O_WRONLY || mode & (O_APPEND | O_PATH))
+		return err_set(e, EINVAL, "disk: descriptor %d is not open for reading, or for appending", b->fd);
+	if (!b->is_read_only && (mode & O_ACCMODE) != O_RDWR)
+		return err_set(e, EINVAL, "disk: descriptor %d is open for reading only; set read_only", b->fd);
+	/* What has no locks has none: only somebody else's counts. */
+	if (fcntl(b->fd, F_OFD_SETLK, &lock) < 0 && (errno == EAGAIN || errno == EACCES))
+		return err_set(e, EBUSY, "disk: another process %s the image; a copy, or read_only in both, would do",
+			       b->is_read_only ? "writes" : "uses");
+	return 0;
+}
+
+/* Asked beyond the end of the file, where it changes nothing. A block device says what it can't do when it is asked to. */
+static bool can_fallocate(const struct blk *b, int mode)
+{
+	struct stat st;
+
+	if (fstat(b->fd, &st) < 0 || S_ISBLK(st.st_mode))
+		return true;
+	return fallocate(b->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)(b->sectors * SECTOR), SECTOR) == 0;
+}
+
+static void offer(struct blk *b, unsigned queues, uint64_t block)
+{
+	struct virtio_blk_config c = { .capacity = b->sectors,
+				       .size_max = BLK_SEGMENT_BYTES,
+				       .seg_max = BLK_SEGMENTS,
+				       .blk_size = (uint32_t)block,
+				       .num_queues = (uint16_t)queues };
+	struct virtio_device *d = &b->d;
+
+	d->features = 1ull << VIRTIO_BLK_F_SIZE_MAX | 1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_BLK_F_BLK_SIZE |
+		      1ull << VIRTIO_BLK_F_FLUSH;
+	if (b->is_read_only)
+		d->features |= 1ull << VIRTIO_BLK_F_RO;
+	if (queues > 1)
+		d->features |= 1ull << VIRTIO_BLK_F_MQ;
+	if (!b->is_read_only && can_fallocate(b, FALLOC_FL_PUNCH_HOLE)) {
+		d->features |= 1ull << VIRTIO_BLK_F_DISCARD | 1ull << VIRTIO_BLK_F_WRITE_ZEROES;
+		c.max_discard_sectors = c.max_write_zeroes_sectors = BLK_RANGE_SECTORS;
+		c.max_discard_seg = c.max_write_zeroes_seg = BLK_RANGES;
+		c.discard_sector_alignment = (uint32_t)(block / SECTOR);
+		c.write_zeroes_may_unmap = 1;
+	}
+	d->ops = &ops;
+	d->n_workers = 1;
+	d->n_queues = queues;
+	for (unsigned i = 0; i < queues; i++)
+		d->queues[i].size_max = BLK_QUEUE_SIZE;
+	d->config_bytes = sizeof(c);
+	memcpy(d->config, &c, sizeof(c));
+}
+
+static int make_room(struct blk *b, struct err *e)
+{
+	const struct ring_config read_only = { b->fd, BLK_REQUESTS, { IORING_OP_READV, IORING_OP_FSYNC }, 2, false };
+	const struct ring_config all = {
+		b->fd, BLK_REQUESTS, { IORING_OP_READV, IORING_OP_FSYNC, IORING_OP_WRITEV, IORING_OP_FALLOCATE }, 4, false
+	};
+
+	b->requests = calloc(BLK_REQUESTS, sizeof(*b->requests));
+	b->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!b->requests || b->wake_fd < 0 || ring_new(b->is_read_only ? &read_only : &all, &b->ring) < 0)
+		return err_set(e, ENOMEM, "disk: out of memory or descriptors");
+	for (unsigned i = BLK_REQUESTS; i-- > 0;) {
+		b->requests[i].next = b->free;
+		b->free = &b->requests[i];
+	}
+	return 0;
+}
+
+int virtio_blk_new(const struct vmm_blk_plan *plan, unsigned cpus, struct virtio_device **ret, struct err *e)
+{
+	struct blk *b = calloc(1, sizeof(*b));
+	uint64_t block = 0;
+	int r;
+
+	if (!b)
+		return err_set(e, ENOMEM, "out of memory");
+	b->fd = plan->fd;
+	b->wake_fd = -1;
+	b->is_read_only = plan->is_read_only;
+	if (plan->serial)
+		memcpy(b->serial, plan->serial, MIN(strlen(plan->serial), sizeof(b->serial)));
+	limit_init(&b->bytes, &plan->bytes, limit_now());
+	limit_init(&b->ops, &plan->ops, limit_now());
+	r = measure(b, &block, e);
+	if (r >= 0)
+		r = check_mode(b, e);
+	if (r >= 0)
+		r = make_room(b, e);
+	if (r < 0) {
+		blk_free(&b->d);
+		return r;
+	}
+	offer(b, plan->queues ? plan->queues : MIN(cpus, VMM_BLK_QUEUES_MAX), block);
+	*ret = &b->d;
+	return 0;
+}
