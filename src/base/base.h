@@ -13,6 +13,7 @@
 #include "host.h"
 #include "log.h"
 #include "loop.h"
+#include "mount_ns.h"
 #include "path.h"
 #include "spawn.h"
 #include "str.h"

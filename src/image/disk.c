@@ -64,10 +64,10 @@ static int run_mkfs(const char *mkfs, const char *source, const char *out, struc
 static int mount_and_run(const char *mkfs, int mountfd, const char *where, const char *out, struct err *e)
 {
 	struct stat overlay, there;
+	int r = prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : mount_ns_new(MS_PRIVATE);
 
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || unshare(CLONE_NEWNS) < 0 ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_set(e, errno, "private mount namespace: %s", strerror(errno));
+	if (r < 0)
+		return err_set(e, -r, "private mount namespace: %s", strerror(-r));
 	if (move_mount(mountfd, "", AT_FDCWD, where, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return err_set(e, errno, "mount the layers: %s", strerror(errno));
 	/* Nothing but the image may ever get into a guest's disk. */

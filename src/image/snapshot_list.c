@@ -78,8 +78,8 @@ _noreturn_ static void child(const struct snapshot *s, int sock)
 	int fd = -1, r = 0;
 
 	/* Before the layers are opened: overlayfs takes directories of the caller's own mount namespace only. */
-	if (is_long && (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0))
-		r = err_set(&e, errno, "overlay: private mount namespace: %s", strerror(errno));
+	if (is_long && (r = mount_ns_new(MS_PRIVATE)) < 0)
+		err_set(&e, -r, "overlay: private mount namespace: %s", strerror(-r));
 	if (r == 0)
 		r = lower_list(s->layers, &lower, &e);
 	if (r == 0 && chdir("/proc/self/fd") < 0)

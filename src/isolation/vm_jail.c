@@ -131,8 +131,10 @@ static int see_little(const struct vm_jail *j, struct err *e)
 	int fd, r;
 
 	umask(0);
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount(j->label, j->dir, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=256m,nr_inodes=256") < 0 || chdir(j->dir) < 0)
+	r = mount_ns_cut_off(MS_PRIVATE);
+	if (r < 0)
+		return err_set(e, -r, "the VMM's jail: mount namespace: %s", strerror(-r));
+	if (mount(j->label, j->dir, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=256m,nr_inodes=256") < 0 || chdir(j->dir) < 0)
 		return err_set(e, errno, "the VMM's jail: %s: %s", j->dir, strerror(errno));
 	r = show_system(e);
 	if (r >= 0)

@@ -84,8 +84,10 @@ static int stage(const char *dir, const struct vm_share *shares, size_t n, struc
 	_cleanup_fd_ int dirfd = -1;
 	int r = 0;
 
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
-	    mount("berth-shares", dir, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0700,size=1m") < 0)
+	r = mount_ns_new(MS_SLAVE);
+	if (r < 0)
+		return err_set(e, -r, "staging of the volumes: mount namespace: %s", strerror(-r));
+	if (mount("berth-shares", dir, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0700,size=1m") < 0)
 		return err_set(e, errno, "staging of the volumes: %s", strerror(errno));
 	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd < 0)
