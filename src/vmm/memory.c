@@ -20,6 +20,8 @@ struct vmm_mem {
 	uint8_t *host;
 	int fd; /* -1: private */
 	int fd_vm;
+	struct vmm_mem_window windows[VMM_WINDOWS_MAX];
+	size_t n_windows;
 	/* Written by this process since the log was started; NULL: no log. Readers see either. */
 	_Atomic(uint64_t) *_Atomic log;
 };
@@ -146,11 +148,31 @@ static uint64_t offset_of(const struct vmm_mem *m, uint64_t gpa, uint64_t len)
 	return UINT64_MAX;
 }
 
+static void *window_at(const struct vmm_mem *m, uint64_t gpa, uint64_t len, bool is_write)
+{
+	for (size_t i = 0; i < m->n_windows; i++) {
+		const struct vmm_mem_window *w = &m->windows[i];
+
+		if (gpa >= w->gpa && gpa - w->gpa < w->bytes)
+			return len <= w->bytes - (gpa - w->gpa) && !(is_write && w->is_read_only)
+				       ? (uint8_t *)w->host + (gpa - w->gpa)
+				       : NULL;
+	}
+	return NULL;
+}
+
 const void *vmm_mem_at(const struct vmm_mem *m, uint64_t gpa, uint64_t len)
 {
 	uint64_t off = offset_of(m, gpa, len);
 
-	return off == UINT64_MAX ? NULL : m->host + off;
+	return off == UINT64_MAX ? window_at(m, gpa, len, false) : m->host + off;
+}
+
+void *vmm_mem_at_fill(const struct vmm_mem *m, uint64_t gpa, uint64_t len)
+{
+	uint64_t off = offset_of(m, gpa, len);
+
+	return off == UINT64_MAX ? window_at(m, gpa, len, true) : m->host + off;
 }
 
 void *vmm_mem_at_write(struct vmm_mem *m, uint64_t gpa, uint64_t len)
@@ -158,7 +180,7 @@ void *vmm_mem_at_write(struct vmm_mem *m, uint64_t gpa, uint64_t len)
 	uint64_t off = offset_of(m, gpa, len);
 
 	if (off == UINT64_MAX)
-		return NULL;
+		return window_at(m, gpa, len, true);
 	vmm_mem_dirty(m, gpa, len);
 	return m->host + off;
 }
@@ -253,6 +275,38 @@ int vmm_mem_attach(struct vmm_mem *m, int fd_vm, struct err *e)
 	m->fd_vm = fd_vm;
 	r = set_slots(m, 0);
 	return r < 0 ? err_set(e, -r, "KVM refuses the guest's memory: %s", strerror(-r)) : 0;
+}
+
+static bool may_be_window(const struct vmm_mem *m, const struct vmm_mem_window *w)
+{
+	const struct vmm_mem_region *last = &m->regions[m->n_regions - 1];
+
+	if (w->bytes == 0 || w->gpa % HUGE_PAGE || w->bytes % HUGE_PAGE || (uintptr_t)w->host % HUGE_PAGE)
+		return false;
+	if (w->gpa < MAX(last->gpa + last->bytes, VMM_HOLE_END) || w->gpa >= VMM_WINDOW_END || w->bytes > VMM_WINDOW_END - w->gpa)
+		return false;
+	for (size_t i = 0; i < m->n_windows; i++)
+		if (w->gpa < m->windows[i].gpa + m->windows[i].bytes && m->windows[i].gpa < w->gpa + w->bytes)
+			return false;
+	return true;
+}
+
+int vmm_mem_add_window(struct vmm_mem *m, const struct vmm_mem_window *w, struct err *e)
+{
+	struct kvm_userspace_memory_region slot = { .slot = VMM_SLOT_FIRST_FREE + (uint32_t)m->n_windows,
+						    .flags = w->is_read_only ? KVM_MEM_READONLY : 0,
+						    .guest_phys_addr = w->gpa,
+						    .memory_size = w->bytes,
+						    .userspace_addr = (uintptr_t)w->host };
+
+	if (m->n_windows == VMM_WINDOWS_MAX || !may_be_window(m, w))
+		return err_set(e, EINVAL, "a window of %#llx bytes at %#llx: there can't be one", (unsigned long long)w->bytes,
+			       (unsigned long long)w->gpa);
+	if (m->fd_vm >= 0 && ioctl(m->fd_vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+		return err_set(e, errno, "KVM refuses a window of %#llx bytes: %s", (unsigned long long)w->bytes,
+			       strerror(errno));
+	m->windows[m->n_windows++] = *w;
+	return 0;
 }
 
 size_t vmm_mem_log_words(const struct vmm_mem *m) { return (m->bytes / PAGE + WORD_PAGES - 1) / WORD_PAGES; }

@@ -10,7 +10,7 @@
  * that wraps, that leaves its region, or that is empty at an address outside of RAM gives NULL or -EFAULT; nothing aborts.
  * The guest writes to its RAM while we read it: what is decided upon is copied first (vmm_mem_read), once.
  *
- * Threads: a struct vmm_mem does not change after vmm_mem_new, so everything here may be called by any thread. */
+ * Threads: a struct vmm_mem does not change once the VM is built, so everything here may be called by any thread. */
 #pragma once
 
 #include <sys/uio.h>
@@ -50,6 +50,8 @@ int vmm_mem_fd(const struct vmm_mem *m);
  * writes later (I/O in flight) calls vmm_mem_dirty when it is done, which vq_push does for a request's buffers. */
 const void *vmm_mem_at(const struct vmm_mem *m, uint64_t gpa, uint64_t len);
 void *vmm_mem_at_write(struct vmm_mem *m, uint64_t gpa, uint64_t len);
+/* As vmm_mem_at_write, for who marks it dirty later. */
+void *vmm_mem_at_fill(const struct vmm_mem *m, uint64_t gpa, uint64_t len);
 /* Copies. 0 or -EFAULT (nothing is copied then). */
 int vmm_mem_read(const struct vmm_mem *m, uint64_t gpa, void *to, size_t len);
 int vmm_mem_write(struct vmm_mem *m, uint64_t gpa, const void *from, size_t len);
@@ -73,6 +75,20 @@ void vmm_mem_dirty(struct vmm_mem *m, uint64_t gpa, uint64_t len);
 /* The same for host memory that vmm_mem_at gave. */
 void vmm_mem_dirty_host(struct vmm_mem *m, const void *p, uint64_t len);
 
-/* Gives the regions to KVM as slots 0 and 1. Slots from VMM_SLOT_FIRST_FREE on are for devices (pmem). */
+/* Gives the regions to KVM as slots 0 and 1. Slots from VMM_SLOT_FIRST_FREE on are for windows. */
 int vmm_mem_attach(struct vmm_mem *m, int fd_vm, struct err *e);
 #define VMM_SLOT_FIRST_FREE 2u
+
+/* ---- windows: memory above RAM that a device lends to the guest (pmem) ----
+ * A file's pages, mapped by the device, which keeps them mapped until no thread reaches guest memory any more. The guest may
+ * name them wherever it may name RAM (a page of a file that is executed in place is a buffer like any other), so the gate
+ * gives them too; of a read-only one for reading only. They are no part of RAM's file, of its log, nor of a snapshot. */
+struct vmm_mem_window {
+	uint64_t gpa, bytes; /* whole 2 MiB, as is host: the guest gets huge pages where the file has them */
+	void *host;
+	bool is_read_only; /* a guest's write there goes nowhere */
+};
+#define VMM_WINDOWS_MAX 30u
+#define VMM_WINDOW_END  (1ull << 46)
+/* -EINVAL: misaligned, in RAM or below its end, in another window. While the VM is built; attached to KVM, or (tests) not. */
+int vmm_mem_add_window(struct vmm_mem *m, const struct vmm_mem_window *w, struct err *e);

@@ -194,4 +194,53 @@ TEST(the_log_has_the_pages_that_this_process_wrote)
 	vmm_mem_log_stop(m);
 }
 
+TEST(windows_are_above_ram_aligned_and_apart)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram(32 * MIB), *large = ram(4096 * MIB);
+	uint8_t *host = (uint8_t *)(uintptr_t)(64 * MIB); /* nobody looks there */
+	const struct vmm_mem_window first = { 8192 * MIB, 4 * MIB, host, true };
+	const struct vmm_mem_window bad[] = {
+		{ 8192 * MIB + 4096, 2 * MIB, host },
+		{ 16384 * MIB, 2 * MIB + 4096, host },
+		{ 16384 * MIB, 2 * MIB, host + 4096 },
+		{ 16384 * MIB, 0, host },
+		{ 0, 2 * MIB, host },
+		{ 3072 * MIB, 2 * MIB, host }, /* the hole */
+		{ 8194 * MIB, 2 * MIB, host },
+		{ 8190 * MIB, 4 * MIB, host },
+		{ 8190 * MIB, 64 * MIB, host },
+		{ VMM_WINDOW_END, 2 * MIB, host },
+		{ VMM_WINDOW_END - 2 * MIB, 4 * MIB, host },
+		{ 16384 * MIB, UINT64_MAX & ~(2 * MIB - 1), host },
+	};
+
+	is_int(vmm_mem_add_window(m, &first, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (vmm_mem_add_window(m, &bad[i], NULL) != -EINVAL)
+			TAP_FAIL("row %zu", i);
+	const struct vmm_mem_window low = { 4096 * MIB, 2 * MIB, host }; /* where large has RAM, and m has not */
+	is_int(vmm_mem_add_window(large, &low, NULL), -EINVAL);
+	is_int(vmm_mem_add_window(m, &low, NULL), 0);
+}
+
+TEST(the_gate_gives_windows_and_read_only_ones_for_reading_only)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram(32 * MIB);
+	uint8_t *host = (uint8_t *)(uintptr_t)(64 * MIB);
+	const struct vmm_mem_window ro = { 8192 * MIB, 4 * MIB, host, true }, rw = { 8196 * MIB, 2 * MIB, host + 8 * MIB, false };
+
+	is_int(vmm_mem_add_window(m, &ro, NULL), 0);
+	is_int(vmm_mem_add_window(m, &rw, NULL), 0);
+	ok(vmm_mem_at(m, 8192 * MIB + 5, 10) == host + 5);
+	ok(vmm_mem_at(m, 8196 * MIB - 1, 1) == host + 4 * MIB - 1);
+	ok(vmm_mem_at(m, 8196 * MIB - 1, 2) == NULL); /* neighbours in the guest are none here */
+	ok(vmm_mem_at(m, 8192 * MIB, UINT64_MAX) == NULL);
+	ok(vmm_mem_at_write(m, 8192 * MIB, 1) == NULL);
+	ok(vmm_mem_at_fill(m, 8192 * MIB, 1) == NULL);
+	ok(vmm_mem_at_write(m, 8196 * MIB, 2 * MIB) == host + 8 * MIB);
+	ok(vmm_mem_at_fill(m, 8196 * MIB + 1, 1) == host + 8 * MIB + 1);
+	ok(vmm_mem_at(m, 8198 * MIB, 1) == NULL);
+	is_int(vmm_mem_discard(m, 8196 * MIB, 4096), -EFAULT);
+}
+
 TAP_MAIN()

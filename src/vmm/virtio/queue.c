@@ -83,7 +83,7 @@ static int add_buffer(struct virtqueue *q, struct vq_chain *c, const struct vrin
 
 	if (d->len == 0 || n == c->iov_max || (!is_in && c->n_in > 0)) /* 2.7.4.2: what is written comes last */
 		return -EBADMSG;
-	p = vmm_mem_at(q->mem, d->addr, d->len);
+	p = is_in ? vmm_mem_at_fill(q->mem, d->addr, d->len) : vmm_mem_at(q->mem, d->addr, d->len);
 	if (!p || *sum + d->len > UINT32_MAX)
 		return -EBADMSG;
 	*sum += d->len;
