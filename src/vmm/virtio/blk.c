@@ -5,15 +5,12 @@
  * forgotten, before a snapshot it is waited for and answered. What the worker has not taken stays in the guest's rings, so
  * the device has no state but what must not differ where a snapshot is restored: the disk itself.
  *
- * The image is read and written through the host's page cache; FLUSH is fdatasync. It is locked (F_OFD_SETLK): two VMs that
- * write one image, or one that writes what others read, are refused. */
-#include <linux/fs.h>
+ * The image is read and written through the host's page cache; FLUSH is fdatasync. */
 #include <poll.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 
+#include "../image.h"
 #include "../vmm_impl.h"
 #include "blk.h"
 
@@ -159,61 +156,18 @@ static const struct virtio_device_ops ops = { .name = "blk",
 
 /* ---- making it ---- */
 
-static int measure(struct blk *b, uint64_t *ret_block, struct err *e)
-{
-	struct stat st;
-	uint64_t bytes = 0;
-	int block = SECTOR;
-
-	if (fstat(b->fd, &st) < 0)
-		return err_set(e, errno, "disk: descriptor %d: %s", b->fd, strerror(errno));
-	if (S_ISREG(st.st_mode))
-		bytes = (uint64_t)st.st_size;
-	else if (!S_ISBLK(st.st_mode))
-		return err_set(e, EINVAL, "disk: descriptor %d is neither a regular file nor a block device", b->fd);
-	else if (ioctl(b->fd, BLKGETSIZE64, &bytes) < 0 || ioctl(b->fd, BLKSSZGET, &block) < 0)
-		return err_set(e, errno, "disk: size of the block device: %s", strerror(errno));
-	if (bytes == 0 || bytes % SECTOR || block < (int)SECTOR || bytes % (unsigned)block)
-		return err_set(e, EINVAL,
-			       "disk: its size of %llu bytes is not a multiple of %d (truncate -s %%%d FILE makes it one)",
-			       (unsigned long long)bytes, block, block);
-	b->sectors = bytes / SECTOR;
-	*ret_block = (unsigned)block;
-	return 0;
-}
-
-static int check_mode(const struct blk *b, struct err *e)
-{
-	int mode = fcntl(b->fd, F_GETFL);
-	struct flock lock = { .l_type = b->is_read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
-
-	if (mode < 0 || (mode & O_ACCMODE) == O_WRONLY || mode & (O_APPEND | O_PATH))
-		return err_set(e, EINVAL, "disk: descriptor %d is not open for reading, or for appending", b->fd);
-	if (!b->is_read_only && (mode & O_ACCMODE) != O_RDWR)
-		return err_set(e, EINVAL, "disk: descriptor %d is open for reading only; set read_only", b->fd);
-	/* What has no locks has none: only somebody else's counts. */
-	if (fcntl(b->fd, F_OFD_SETLK, &lock) < 0 && (errno == EAGAIN || errno == EACCES))
-		return err_set(e, EBUSY, "disk: another process %s the image; a copy, or read_only in both, would do",
-			       b->is_read_only ? "writes" : "uses");
-	return 0;
-}
-
 /* Asked beyond the end of the file, where it changes nothing. A block device says what it can't do when it is asked to. */
 static bool can_fallocate(const struct blk *b, int mode)
 {
-	struct stat st;
-
-	if (fstat(b->fd, &st) < 0 || S_ISBLK(st.st_mode))
-		return true;
-	return fallocate(b->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)(b->sectors * SECTOR), SECTOR) == 0;
+	return b->is_device || fallocate(b->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)(b->sectors * SECTOR), SECTOR) == 0;
 }
 
-static void offer(struct blk *b, unsigned queues, uint64_t block)
+static void offer(struct blk *b, unsigned queues, uint32_t block)
 {
 	struct virtio_blk_config c = { .capacity = b->sectors,
 				       .size_max = BLK_SEGMENT_BYTES,
 				       .seg_max = BLK_SEGMENTS,
-				       .blk_size = (uint32_t)block,
+				       .blk_size = block,
 				       .num_queues = (uint16_t)queues };
 	struct virtio_device *d = &b->d;
 
@@ -227,7 +181,7 @@ static void offer(struct blk *b, unsigned queues, uint64_t block)
 		d->features |= 1ull << VIRTIO_BLK_F_DISCARD | 1ull << VIRTIO_BLK_F_WRITE_ZEROES;
 		c.max_discard_sectors = c.max_write_zeroes_sectors = BLK_RANGE_SECTORS;
 		c.max_discard_seg = c.max_write_zeroes_seg = BLK_RANGES;
-		c.discard_sector_alignment = (uint32_t)(block / SECTOR);
+		c.discard_sector_alignment = block / SECTOR;
 		c.write_zeroes_may_unmap = 1;
 	}
 	d->ops = &ops;
@@ -260,7 +214,7 @@ static int make_room(struct blk *b, struct err *e)
 int virtio_blk_new(const struct vmm_blk_plan *plan, unsigned cpus, struct virtio_device **ret, struct err *e)
 {
 	struct blk *b = calloc(1, sizeof(*b));
-	uint64_t block = 0;
+	struct image image;
 	int r;
 
 	if (!b)
@@ -272,16 +226,16 @@ int virtio_blk_new(const struct vmm_blk_plan *plan, unsigned cpus, struct virtio
 		memcpy(b->serial, plan->serial, MIN(strlen(plan->serial), sizeof(b->serial)));
 	limit_init(&b->bytes, &plan->bytes, limit_now());
 	limit_init(&b->ops, &plan->ops, limit_now());
-	r = measure(b, &block, e);
-	if (r >= 0)
-		r = check_mode(b, e);
+	r = image_open(b->fd, b->is_read_only, "disk", &image, e);
 	if (r >= 0)
 		r = make_room(b, e);
 	if (r < 0) {
 		blk_free(&b->d);
 		return r;
 	}
-	offer(b, plan->queues ? plan->queues : MIN(cpus, VMM_BLK_QUEUES_MAX), block);
+	b->sectors = image.bytes / SECTOR;
+	b->is_device = image.is_device;
+	offer(b, plan->queues ? plan->queues : MIN(cpus, VMM_BLK_QUEUES_MAX), image.block);
 	*ret = &b->d;
 	return 0;
 }
