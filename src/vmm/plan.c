@@ -1,5 +1,6 @@
 /* plan: JSON to struct vmm_plan, by tables. A new kind of device is a table, a row in device_fields, and its checks. */
 #include <limits.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "vmm.h"
@@ -61,11 +62,65 @@ static const struct field blk_fields[] = {
 	{ "ops", FIELD_OBJECT, offsetof(struct vmm_blk_plan, ops), 0, limit_fields },
 	{ .name = NULL, .flags = FIELD_STRICT },
 };
+
+/* "02:00:5e:10:00:01", of one station. */
+static int parse_mac(struct json_object *v, void *member, const char *path, struct err *e)
+{
+	const char *s = json_object_is_type(v, json_type_string) ? json_object_get_string(v) : "";
+	uint8_t *mac = member;
+	unsigned b[6];
+	int end = 0;
+
+	if (strspn(s, "0123456789abcdefABCDEF:") != 17 || s[17] ||
+	    sscanf(s, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &end) != 6 || end != 17 || b[0] & 1)
+		return json_expected(v, path, "a station's address like \"02:00:5e:10:00:01\"", e);
+	for (unsigned i = 0; i < 6; i++)
+		mac[i] = (uint8_t)b[i];
+	return 0;
+}
+
+static void no_vsock_fds(void *item)
+{
+	struct vmm_vsock_plan *p = item;
+
+	p->listen_fd = p->dir_fd = -1;
+}
+
+static const struct field tap_fields[] = {
+	{ "fd", FIELD_I32, offsetof(struct vmm_tap_plan, fd), FIELD_REQUIRED },
+	{ .name = NULL, .flags = FIELD_STRICT },
+};
+static const struct field net_fields[] = {
+	{ "taps", FIELD_ARRAY, offsetof(struct vmm_net_plan, taps), FIELD_REQUIRED, tap_fields, sizeof(struct vmm_tap_plan),
+	  offsetof(struct vmm_net_plan, n_taps) },
+	{ "mac", FIELD_CUSTOM, offsetof(struct vmm_net_plan, mac), FIELD_REQUIRED, .parse = parse_mac },
+	{ "mtu", FIELD_U32, offsetof(struct vmm_net_plan, mtu) },
+	{ "to_guest", FIELD_OBJECT, offsetof(struct vmm_net_plan, to_guest), 0, limit_fields },
+	{ "from_guest", FIELD_OBJECT, offsetof(struct vmm_net_plan, from_guest), 0, limit_fields },
+	{ .name = NULL, .flags = FIELD_STRICT },
+};
+static const struct field stream_fields[] = {
+	{ "port", FIELD_U32, offsetof(struct vmm_stream_plan, port), FIELD_REQUIRED },
+	{ "fd", FIELD_I32, offsetof(struct vmm_stream_plan, fd), FIELD_REQUIRED },
+	{ .name = NULL, .flags = FIELD_STRICT },
+};
+static const struct field vsock_fields[] = {
+	{ "guest_cid", FIELD_U32, offsetof(struct vmm_vsock_plan, guest_cid), FIELD_REQUIRED },
+	{ "listen_fd", FIELD_I32, offsetof(struct vmm_vsock_plan, listen_fd) },
+	{ "dir_fd", FIELD_I32, offsetof(struct vmm_vsock_plan, dir_fd) },
+	{ "connect_limit_ms", FIELD_U32, offsetof(struct vmm_vsock_plan, connect_limit_ms) },
+	{ "streams", FIELD_ARRAY, offsetof(struct vmm_vsock_plan, streams), 0, stream_fields, sizeof(struct vmm_stream_plan),
+	  offsetof(struct vmm_vsock_plan, n_streams) },
+	{ .name = NULL, .flags = FIELD_STRICT },
+};
 static const struct field device_fields[] = {
 	{ "rng", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, rng), 0, rng_fields, sizeof(struct vmm_rng_plan) },
 	{ "console", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, console), 0, console_fields,
 	  sizeof(struct vmm_console_plan) },
 	{ "blk", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, blk), 0, blk_fields, sizeof(struct vmm_blk_plan) },
+	{ "net", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, net), 0, net_fields, sizeof(struct vmm_net_plan) },
+	{ "vsock", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, vsock), 0, vsock_fields, sizeof(struct vmm_vsock_plan),
+	  .init = no_vsock_fds },
 	{ .name = NULL, .flags = FIELD_STRICT },
 };
 static const struct field plan_fields[] = {
@@ -83,7 +138,7 @@ static const struct field plan_fields[] = {
 };
 
 /* Every descriptor of a plan, so that they are checked and closed in one place: *ret[0..n). */
-#define FDS_MAX 512u
+#define FDS_MAX 1024u
 static size_t plan_fds(const struct vmm_plan *p, int32_t fds[FDS_MAX])
 {
 	size_t n = 0;
@@ -93,9 +148,19 @@ static size_t plan_fds(const struct vmm_plan *p, int32_t fds[FDS_MAX])
 	fds[n++] = p->serial_fd;
 	for (size_t i = 0; i < p->n_devices; i++) {
 		const struct vmm_console_plan *c = p->devices[i].console;
+		const struct vmm_net_plan *net = p->devices[i].net;
+		const struct vmm_vsock_plan *vsock = p->devices[i].vsock;
 
 		if (p->devices[i].blk && n < FDS_MAX)
 			fds[n++] = p->devices[i].blk->fd;
+		for (size_t k = 0; net && k < net->n_taps && n < FDS_MAX; k++)
+			fds[n++] = net->taps[k].fd;
+		for (size_t k = 0; vsock && k < vsock->n_streams && n < FDS_MAX; k++)
+			fds[n++] = vsock->streams[k].fd;
+		if (vsock && n < FDS_MAX - 1) {
+			fds[n++] = vsock->listen_fd;
+			fds[n++] = vsock->dir_fd;
+		}
 		for (size_t k = 0; c && k < c->n_ports && n < FDS_MAX; k++)
 			fds[n++] = c->ports[k].fd;
 	}
@@ -128,13 +193,50 @@ static int check_blk(const struct vmm_blk_plan *b, size_t i, struct err *e)
 	return 0;
 }
 
+static int check_net(const struct vmm_net_plan *n, size_t i, struct err *e)
+{
+	if (n->n_taps == 0 || n->n_taps > VMM_TAPS_MAX)
+		return err_set(e, EINVAL, "plan: device #%zu: taps: 1 to %u", i, VMM_TAPS_MAX);
+	for (size_t k = 0; k < n->n_taps; k++)
+		if (n->taps[k].fd < 0)
+			return err_set(e, EBADF, "plan: device #%zu: tap #%zu has no descriptor", i, k);
+	if (n->mtu && (n->mtu < 68 || n->mtu > 65535)) /* 5.1.4.1 */
+		return err_set(e, EINVAL, "plan: device #%zu: mtu: %u is not from 68 to 65535", i, n->mtu);
+	return 0;
+}
+
+static int check_vsock(const struct vmm_vsock_plan *v, size_t i, struct err *e)
+{
+	if (v->guest_cid < VMM_CID_MIN || v->guest_cid == UINT32_MAX)
+		return err_set(e, EINVAL, "plan: device #%zu: guest_cid: %u is not from %u to 4294967294", i, v->guest_cid,
+			       VMM_CID_MIN);
+	if (v->n_streams > VMM_STREAMS_MAX)
+		return err_set(e, EINVAL, "plan: device #%zu: streams: more than %u", i, VMM_STREAMS_MAX);
+	for (size_t k = 0; k < v->n_streams; k++) {
+		if (v->streams[k].fd < 0 || v->streams[k].port == UINT32_MAX)
+			return err_set(e, EINVAL, "plan: device #%zu: stream #%zu has no %s", i, k,
+				       v->streams[k].fd < 0 ? "descriptor" : "port");
+		for (size_t m = 0; m < k; m++)
+			if (v->streams[m].port == v->streams[k].port)
+				return err_set(e, EINVAL, "plan: device #%zu: streams: port %u is there twice", i,
+					       v->streams[k].port);
+	}
+	return 0;
+}
+
 static int check_device(const struct vmm_device_plan *d, size_t i, struct err *e)
 {
-	if (!!d->rng + !!d->console + !!d->blk != 1)
+	if (!!d->rng + !!d->console + !!d->blk + !!d->net + !!d->vsock != 1)
 		return err_set(e, EINVAL, "plan: device #%zu is not exactly one thing", i);
 	if (d->console && (d->console->n_ports == 0 || d->console->n_ports > VMM_PORTS_MAX))
 		return err_set(e, EINVAL, "plan: device #%zu: a console has 1 to %u ports", i, VMM_PORTS_MAX);
-	return d->blk ? check_blk(d->blk, i, e) : 0;
+	if (d->blk)
+		return check_blk(d->blk, i, e);
+	if (d->net)
+		return check_net(d->net, i, e);
+	if (d->vsock)
+		return check_vsock(d->vsock, i, e);
+	return 0;
 }
 
 int vmm_plan_check(const struct vmm_plan *p, struct err *e)

@@ -70,6 +70,41 @@ TEST(plans_that_can_not_be_are_refused_with_the_key)
 		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"blk\":{\"fd\":1,\"serial\":"
 		  "\"123456789012345678901\"}}]}",
 		  "serial" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"net\":{\"taps\":[],\"mac\":\"02:00:00:00:00:01\"}}]}",
+		  "taps" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"net\":{\"taps\":[{\"fd\":-1}],\"mac\":\"02:00:00:00:"
+		  "00:01\"}}]}",
+		  "tap #0" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"net\":{\"taps\":[{\"fd\":1}]}}]}", "mac" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"net\":{\"taps\":[{\"fd\":1}],\"mac\":\"02:00:00:00:00:"
+		  "1\"}}]}",
+		  "mac" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"net\":{\"taps\":[{\"fd\":1}],\"mac\":\"03:00:00:00:00:"
+		  "01\"}}]}",
+		  "mac" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"net\":{\"taps\":[{\"fd\":1}],\"mac\":\"02:00:00:00:00:"
+		  "0g\"}}]}",
+		  "mac" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"net\":{\"taps\":[{\"fd\":1}],\"mac\":\"02:00:00:00:00:"
+		  "01\",\"mtu\":67}}]}",
+		  "mtu" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"net\":{\"taps\":[{\"fd\":1}],\"mac\":\"02:00:00:00:00:"
+		  "01\",\"to_guest\":{}}}]}",
+		  "per_second" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"vsock\":{}}]}", "guest_cid" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"vsock\":{\"guest_cid\":2}}]}", "guest_cid" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"vsock\":{\"guest_cid\":4294967295}}]}", "guest_cid" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"vsock\":{\"guest_cid\":3,\"listen_fd\":999}}]}",
+		  "999" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"vsock\":{\"guest_cid\":3,\"streams\":[{\"port\":1,"
+		  "\"fd\":0},{\"port\":1,\"fd\":1}]}}]}",
+		  "twice" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"vsock\":{\"guest_cid\":3,\"streams\":[{\"port\":1}]}}]"
+		  "}",
+		  "fd" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"vsock\":{\"guest_cid\":3,\"streams\":[{\"port\":"
+		  "4294967295,\"fd\":0}]}}]}",
+		  "port" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -80,6 +115,40 @@ TEST(plans_that_can_not_be_are_refused_with_the_key)
 			TAP_FAIL("%s", rows[i].text);
 		has_str(e.msg, rows[i].says);
 	}
+}
+
+TEST(a_network_card_and_a_socket_device_are_read_and_their_descriptors_are_the_plan_s)
+{
+	struct vmm_plan p;
+	struct err e = { 0 };
+	int fds[6];
+	_cleanup_free_ char *text = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = dup(0);
+	text = str_fmt("{\"kernel_fd\":%d,\"mem_bytes\":67108864,\"devices\":["
+		       "{\"net\":{\"taps\":[{\"fd\":%d},{\"fd\":%d}],\"mac\":\"02:00:5E:10:00:01\",\"mtu\":1400,"
+		       "\"from_guest\":{\"per_second\":1000,\"burst\":5}}},"
+		       "{\"vsock\":{\"guest_cid\":3,\"listen_fd\":%d,\"dir_fd\":%d,\"connect_limit_ms\":7,"
+		       "\"streams\":[{\"port\":1024,\"fd\":%d}]}},"
+		       "{\"vsock\":{\"guest_cid\":4}}]}",
+		       fds[0], fds[1], fds[2], fds[3], fds[4], fds[5]);
+	if (parse(text, &p, &e) < 0)
+		TAP_FAIL("%s", e.msg);
+	is_int(p.devices[0].net->n_taps, 2);
+	is_int(p.devices[0].net->taps[1].fd, fds[2]);
+	is_int(p.devices[0].net->mac[2], 0x5e);
+	is_int(p.devices[0].net->mtu, 1400);
+	is_int(p.devices[0].net->to_guest.per_second, 0);
+	is_int(p.devices[0].net->from_guest.burst, 5);
+	is_int(p.devices[1].vsock->listen_fd, fds[3]);
+	is_int(p.devices[1].vsock->connect_limit_ms, 7);
+	is_int(p.devices[1].vsock->streams[0].port, 1024);
+	is_int(p.devices[2].vsock->listen_fd, -1);
+	is_int(p.devices[2].vsock->dir_fd, -1);
+	vmm_plan_done(&p);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		is_int(fcntl(fds[i], F_GETFD), -1);
 }
 
 TEST(one_descriptor_is_not_two_things)

@@ -52,11 +52,46 @@ struct vmm_blk_plan {
 };
 #define VMM_BLK_QUEUES_MAX 8u
 
+/* One queue of a tap device made with IFF_TAP | IFF_NO_PI | IFF_VNET_HDR (and IFF_MULTI_QUEUE where there are several), owned
+ * by the plan; or a socket that keeps messages apart, on which each is a virtio header and a frame, as on a tap. */
+struct vmm_tap_plan {
+	int32_t fd;
+};
+struct vmm_net_plan {
+	struct vmm_tap_plan *taps; /* of one device: a pair of queues each */
+	size_t n_taps;             /* 1..VMM_TAPS_MAX */
+	uint8_t mac[6];
+	uint32_t mtu;                               /* what the guest is told; 0: nothing; else 68..65535 */
+	struct vmm_limit_plan to_guest, from_guest; /* bytes, of the device, whatever the number of its queues */
+};
+#define VMM_TAPS_MAX 8u
+
+/* A stream that the guest gets when it connects to this port of the host, once. fd: a stream socket, owned by the plan. */
+struct vmm_stream_plan {
+	uint32_t port;
+	int32_t fd;
+};
+struct vmm_vsock_plan {
+	uint32_t guest_cid; /* VMM_CID_MIN..2^32 - 2 */
+	/* A listening stream socket: who connects there says "CONNECT PORT\n", and gets "OK N\n" and the guest's PORT; -1. */
+	int32_t listen_fd;
+	/* A directory: a guest that connects to port P of the host gets the listening socket vsock_P in it; -1. */
+	int32_t dir_fd;
+	uint32_t connect_limit_ms;       /* for the guest's answer to a connection of the host's; 0: VMM_CONNECT_LIMIT_MS */
+	struct vmm_stream_plan *streams; /* asked before dir_fd */
+	size_t n_streams;                /* at most VMM_STREAMS_MAX */
+};
+#define VMM_CID_MIN          3u
+#define VMM_STREAMS_MAX      16u
+#define VMM_CONNECT_LIMIT_MS 5000u
+
 /* A device is the one member that is set. A new device adds its plan here and its row in virtio/devices.c and plan.c. */
 struct vmm_device_plan {
 	struct vmm_rng_plan *rng;
 	struct vmm_console_plan *console;
 	struct vmm_blk_plan *blk;
+	struct vmm_net_plan *net;
+	struct vmm_vsock_plan *vsock;
 };
 
 struct vmm_plan {

@@ -61,6 +61,8 @@ void virtio_queue_broken(struct virtio_device *d, struct virtqueue *q)
 
 	if (q)
 		q->s.is_broken = 1;
+	if (!p)
+		return;
 	pthread_mutex_lock(&p->lock);
 	if (!(p->status & VIRTIO_CONFIG_S_NEEDS_RESET)) {
 		p->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
@@ -75,6 +77,10 @@ void virtio_set_config(struct virtio_device *d, unsigned offset, const void *p, 
 {
 	struct virtio_pci *pci = d->pci;
 
+	if (!pci) {
+		memcpy(d->config + offset, p, n);
+		return;
+	}
 	pthread_mutex_lock(&pci->lock);
 	memcpy(d->config + offset, p, n);
 	pci->generation++;

@@ -170,21 +170,25 @@ static void dirty_buffers(struct virtqueue *q, const struct vq_chain *c, uint64_
 	}
 }
 
-int vq_push(struct virtqueue *q, const struct vq_chain *c, uint64_t written)
+int vq_push_many(struct virtqueue *q, const struct vq_chain *c, const uint64_t *written, unsigned n)
 {
-	uint16_t at = q->s.next_used & (uint16_t)(q->s.size - 1);
-
 	if (q->s.is_broken || !q->desc)
 		return -EBADMSG;
-	written = MIN(written, c->in_bytes);
-	dirty_buffers(q, c, written);
-	q->used->ring[at] = (struct vring_used_elem){ c->head, (uint32_t)written };
-	q->s.next_used++;
+	for (unsigned i = 0; i < n; i++) {
+		uint16_t at = q->s.next_used++ & (uint16_t)(q->s.size - 1);
+		uint64_t len = MIN(written[i], c[i].in_bytes);
+
+		dirty_buffers(q, &c[i], len);
+		q->used->ring[at] = (struct vring_used_elem){ c[i].head, (uint32_t)len };
+		dirty_used(q, offsetof(struct vring_used, ring) + at * sizeof(struct vring_used_elem),
+			   sizeof(struct vring_used_elem));
+	}
 	store16(&q->used->idx, q->s.next_used);
-	dirty_used(q, offsetof(struct vring_used, ring) + at * sizeof(struct vring_used_elem), sizeof(struct vring_used_elem));
 	dirty_used(q, 0, sizeof(struct vring_used));
 	return 0;
 }
+
+int vq_push(struct virtqueue *q, const struct vq_chain *c, uint64_t written) { return vq_push_many(q, c, &written, 1); }
 
 /* ---- notifications ---- */
 

@@ -60,6 +60,8 @@ void vq_reset(struct virtqueue *q);
 int vq_pop(struct virtqueue *q, struct vq_chain *c);
 /* Hands a request back with `written` bytes in its buffers (more than in_bytes is cut). Does not interrupt. 0 or -EBADMSG. */
 int vq_push(struct virtqueue *q, const struct vq_chain *c, uint64_t written);
+/* The same for n requests, request i with written[i], which the guest sees all at once: a frame in several buffers. */
+int vq_push_many(struct virtqueue *q, const struct vq_chain *c, const uint64_t *written, unsigned n);
 /* Interrupts the guest if it wants to know of what was pushed since the last call: once per batch. */
 void vq_flush(struct virtqueue *q);
 /* Asks for kicks. true: there is a request already, go on popping. */

@@ -78,7 +78,7 @@ struct virtio_device {
 	unsigned config_rw, config_rw_end;              /* * which of it the driver may write */
 	_Alignas(8) uint8_t config[VIRTIO_CONFIG_MAX];  /* * little endian; changed later by virtio_set_config only */
 	bool is_active;
-	struct virtio_pci *pci; /* the transport */
+	struct virtio_pci *pci; /* the transport; NULL: a test drives the device without one */
 };
 
 /* Puts d on the VM's PCI bus. d is the VM's on success: vmm_free calls ops->free. vmm thread, while building. */
@@ -101,3 +101,5 @@ int virtio_add_planned(struct vmm *vm, const struct vmm_device_plan *plan, struc
 int virtio_rng_new(const struct vmm_rng_plan *plan, struct virtio_device **ret, struct err *e);
 int virtio_console_new(const struct vmm_console_plan *plan, struct virtio_device **ret, struct err *e);
 int virtio_blk_new(const struct vmm_blk_plan *plan, unsigned cpus, struct virtio_device **ret, struct err *e);
+int virtio_net_new(const struct vmm_net_plan *plan, struct virtio_device **ret, struct err *e);
+int virtio_vsock_new(const struct vmm_vsock_plan *plan, struct virtio_device **ret, struct err *e);
