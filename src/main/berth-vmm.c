@@ -57,7 +57,7 @@ static int run(const struct vmm_plan *plan, struct vmm_result *ret, struct err *
 int main(int argc, char **argv)
 {
 	struct vmm_result result = { .end = VMM_RUNNING };
-	struct vmm_plan plan = { .kernel_fd = -1 };
+	struct vmm_plan plan = { VMM_PLAN_NO_FDS };
 	struct err e = { 0 };
 	int r;
 

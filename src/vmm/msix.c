@@ -97,4 +97,19 @@ void msix_control(struct msix *x)
 	pthread_mutex_unlock(&x->lock);
 }
 
+void msix_save(struct msix *x, struct msix_entry *ret)
+{
+	pthread_mutex_lock(&x->lock);
+	memcpy(ret, x->entries, x->n * sizeof(x->entries[0]));
+	pthread_mutex_unlock(&x->lock);
+}
+
+void msix_load(struct msix *x, const struct msix_entry *from)
+{
+	pthread_mutex_lock(&x->lock);
+	memcpy(x->entries, from, x->n * sizeof(x->entries[0]));
+	pthread_mutex_unlock(&x->lock);
+	msix_control(x);
+}
+
 int msix_fd(const struct msix *x, unsigned vector) { return vector < x->n ? x->msi[vector].fd : -1; }

@@ -258,3 +258,66 @@ void pci_window64(const struct pci_host *h, uint64_t *ret_start, uint64_t *ret_b
 	*ret_start = h->start64;
 	*ret_bytes = h->next64 - h->start64;
 }
+
+/* ---- saving and loading ---- */
+
+#define PCI_STATE_VERSION 1u
+struct pci_state {
+	uint8_t config[PCI_CONFIG_SIZE]; /* without the BARs, which are where the builder has put them */
+	uint8_t sizing, pad[7];
+};
+
+static bool is_bar(unsigned offset) { return offset >= BAR0 && offset < BAR0 + 4 * PCI_BARS; }
+
+int pci_save(struct pci_host *h, struct buf *out)
+{
+	uint32_t address;
+
+	pthread_mutex_lock(&h->lock);
+	for (unsigned i = 0; i < h->n; i++) {
+		struct pci_state s = { .sizing = h->slots[i]->sizing };
+
+		memcpy(s.config, h->slots[i]->config, sizeof(s.config));
+		memset(s.config + BAR0, 0, 4ul * PCI_BARS);
+		state_put(out, STATE_PCI, i, PCI_STATE_VERSION, &s, sizeof(s));
+	}
+	address = h->address;
+	pthread_mutex_unlock(&h->lock);
+	state_put(out, STATE_PCI, PCI_SLOTS, PCI_STATE_VERSION, &address, sizeof(address));
+	return (int)h->n + 1;
+}
+
+static int check_slot(const struct pci_function *f, const struct pci_state *s, struct err *e)
+{
+	if (s->sizing >> PCI_BARS)
+		return err_set(e, EBADMSG, "saved state: PCI slot %u: more than %u regions", f->slot, PCI_BARS);
+	for (unsigned i = 0; i < PCI_CONFIG_SIZE; i++)
+		if (!is_bar(i) && (s->config[i] ^ f->config[i]) & ~f->writable[i])
+			return err_set(e, EBADMSG, "saved state: PCI slot %u: another device (%04x, here %04x; byte %#x)",
+				       f->slot, load(s->config + DEVICE, 2), load(f->config + DEVICE, 2), i);
+	return 0;
+}
+
+int pci_load(struct pci_host *h, const void *data, size_t len, struct err *e)
+{
+	uint32_t address;
+	int r = state_get_struct(data, len, STATE_PCI, PCI_SLOTS, PCI_STATE_VERSION, &address, sizeof(address), e);
+
+	for (unsigned i = 0; r >= 0 && i < h->n; i++) {
+		struct pci_function *f = h->slots[i];
+		struct pci_state s;
+
+		r = state_get_struct(data, len, STATE_PCI, i, PCI_STATE_VERSION, &s, sizeof(s), e);
+		if (r >= 0)
+			r = check_slot(f, &s, e);
+		if (r < 0)
+			break;
+		memcpy(f->config, s.config, sizeof(f->config));
+		f->sizing = s.sizing;
+		show_bars(f);
+	}
+	if (r < 0)
+		return r;
+	h->address = address;
+	return (int)h->n + 1;
+}

@@ -10,6 +10,7 @@
 #include "bus.h"
 #include "irq.h"
 #include "memory.h"
+#include "state.h"
 
 #define PCI_SLOTS       32u
 #define PCI_CONFIG_SIZE 256u
@@ -55,6 +56,10 @@ void pci_function_init(struct pci_function *f, uint16_t vendor, uint16_t device,
 		       uint16_t subsystem);
 /* Appends a capability (cap[0] = id; cap[1], the link, is filled in): its offset, or -ENOSPC. */
 int pci_add_cap(struct pci_function *f, const void *cap, size_t n);
+/* Every slot's configuration as records (STATE_PCI), vCPUs parked. Loading: the same functions must be in the same slots, and only
+ * bits that a guest may write may differ; no on_write is called. The number of records, or -errno with e. */
+int pci_save(struct pci_host *h, struct buf *out);
+int pci_load(struct pci_host *h, const void *data, size_t len, struct err *e);
 /* What the ports come to; for tests and the fuzzer. offset < 256, size 1, 2 or 4; what crosses a dword is ignored. */
 uint32_t pci_config_read(struct pci_host *h, unsigned slot, unsigned offset, unsigned size);
 void pci_config_write(struct pci_host *h, unsigned slot, unsigned offset, uint32_t value, unsigned size);
@@ -83,5 +88,8 @@ void msix_read(struct msix *x, uint64_t offset, void *data, unsigned size);
 void msix_write(struct msix *x, uint64_t offset, const void *data, unsigned size);
 /* The capability's control word was written (from on_write). */
 void msix_control(struct msix *x);
+/* The table, for and from a snapshot; room for MSIX_VECTORS_MAX. Loading comes after the function's configuration. */
+void msix_save(struct msix *x, struct msix_entry *ret);
+void msix_load(struct msix *x, const struct msix_entry *from);
 /* The eventfd of a vector: -1 where it is VIRTIO_MSI_NO_VECTOR or out of range. Stable for the function's life. */
 int msix_fd(const struct msix *x, unsigned vector);

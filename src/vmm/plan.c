@@ -124,8 +124,12 @@ static const struct field device_fields[] = {
 	{ .name = NULL, .flags = FIELD_STRICT },
 };
 static const struct field plan_fields[] = {
-	{ "kernel_fd", FIELD_I32, offsetof(struct vmm_plan, kernel_fd), FIELD_REQUIRED },
+	{ "kernel_fd", FIELD_I32, offsetof(struct vmm_plan, kernel_fd) },
 	{ "initrd_fd", FIELD_I32, offsetof(struct vmm_plan, initrd_fd) },
+	{ "state_fd", FIELD_I32, offsetof(struct vmm_plan, state_fd) },
+	{ "ram_fd", FIELD_I32, offsetof(struct vmm_plan, ram_fd) },
+	{ "tracks_writes", FIELD_BOOL, offsetof(struct vmm_plan, tracks_writes) },
+	{ "control_fd", FIELD_I32, offsetof(struct vmm_plan, control_fd) },
 	{ "serial_fd", FIELD_I32, offsetof(struct vmm_plan, serial_fd) },
 	{ "cmdline", FIELD_STRING, offsetof(struct vmm_plan, cmdline) },
 	{ "mem_bytes", FIELD_U64, offsetof(struct vmm_plan, mem_bytes), FIELD_REQUIRED },
@@ -145,6 +149,9 @@ static size_t plan_fds(const struct vmm_plan *p, int32_t fds[FDS_MAX])
 
 	fds[n++] = p->kernel_fd;
 	fds[n++] = p->initrd_fd;
+	fds[n++] = p->state_fd;
+	fds[n++] = p->ram_fd;
+	fds[n++] = p->control_fd;
 	fds[n++] = p->serial_fd;
 	for (size_t i = 0; i < p->n_devices; i++) {
 		const struct vmm_console_plan *c = p->devices[i].console;
@@ -239,14 +246,32 @@ static int check_device(const struct vmm_device_plan *d, size_t i, struct err *e
 	return 0;
 }
 
+/* A VM boots a kernel or goes on from a snapshot. */
+static int check_origin(const struct vmm_plan *p, struct err *e)
+{
+	if ((p->state_fd >= 0) != (p->ram_fd >= 0))
+		return err_set(e, EINVAL, "plan: state_fd and ram_fd: a snapshot is both");
+	if (p->state_fd < 0 && p->kernel_fd < 0)
+		return err_set(e, EINVAL, "plan: kernel_fd: a VM needs a kernel, or a snapshot (state_fd, ram_fd)");
+	if (p->state_fd >= 0 && (p->kernel_fd >= 0 || p->initrd_fd >= 0 || p->cmdline))
+		return err_set(e, EINVAL,
+			       "plan: state_fd: a VM from a snapshot has its kernel already (kernel_fd, initrd_fd, cmdline)");
+	if (p->state_fd >= 0 && p->pages == VMM_PAGES_HUGE)
+		return err_set(e, EINVAL, "plan: pages: a snapshot's memory is not in reserved huge pages");
+	if (p->tracks_writes && p->state_fd < 0)
+		return err_set(e, EINVAL, "plan: tracks_writes: there is no snapshot to count from");
+	return 0;
+}
+
 int vmm_plan_check(const struct vmm_plan *p, struct err *e)
 {
 	int r = check_fds(p, e);
 
 	if (r < 0)
 		return r;
-	if (p->kernel_fd < 0)
-		return err_set(e, EINVAL, "plan: kernel_fd: a VM needs a kernel");
+	r = check_origin(p, e);
+	if (r < 0)
+		return r;
 	if (p->mem_bytes < VMM_MEM_MIN || p->mem_bytes > VMM_MEM_MAX || p->mem_bytes % (2u << 20))
 		return err_set(e, EINVAL, "plan: mem_bytes: %llu is not a multiple of 2 MiB from 32 MiB to 1 TiB",
 			       (unsigned long long)p->mem_bytes);
@@ -262,7 +287,7 @@ int vmm_plan_check(const struct vmm_plan *p, struct err *e)
 int vmm_plan_parse(const char *json, size_t len, struct vmm_plan *ret, struct err *e)
 {
 	_cleanup_json_ struct json_object *o = NULL;
-	struct vmm_plan p = { .kernel_fd = -1, .initrd_fd = -1, .serial_fd = -1, .cpus = 1 };
+	struct vmm_plan p = { VMM_PLAN_NO_FDS, .cpus = 1 };
 	int r = json_parse(json, len, "plan", &o, e);
 
 	if (r >= 0)
@@ -287,5 +312,5 @@ void vmm_plan_done(struct vmm_plan *p)
 		if (fds[i] > 2)
 			fd_close(fds[i]);
 	json_free_fields(plan_fields, p);
-	*p = (struct vmm_plan){ .kernel_fd = -1, .initrd_fd = -1, .serial_fd = -1 };
+	*p = (struct vmm_plan){ VMM_PLAN_NO_FDS };
 }

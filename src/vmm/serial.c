@@ -123,3 +123,40 @@ void serial_free(struct serial *s)
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
+
+/* What is printed of a line already is not kept: a clone's line begins anew. */
+struct serial_state {
+	uint8_t regs[REGS], divisor[2], pad[6];
+};
+#define SERIAL_STATE_VERSION 1u
+
+int serial_save(struct serial *s, struct buf *out)
+{
+	struct serial_state t = { .pad = { 0 } };
+
+	if (!s)
+		return 0;
+	pthread_mutex_lock(&s->lock);
+	flush(s);
+	memcpy(t.regs, s->regs, sizeof(t.regs));
+	memcpy(t.divisor, s->divisor, sizeof(t.divisor));
+	pthread_mutex_unlock(&s->lock);
+	state_put(out, STATE_SERIAL, 0, SERIAL_STATE_VERSION, &t, sizeof(t));
+	return 1;
+}
+
+int serial_load(struct serial *s, const void *data, size_t len, struct err *e)
+{
+	struct serial_state t;
+	int r;
+
+	if (!s)
+		return 0;
+	r = state_get_struct(data, len, STATE_SERIAL, 0, SERIAL_STATE_VERSION, &t, sizeof(t), e);
+	if (r < 0)
+		return r;
+	memcpy(s->regs, t.regs, sizeof(s->regs));
+	memcpy(s->divisor, t.divisor, sizeof(s->divisor));
+	s->regs[IER] &= 15;
+	return 1;
+}

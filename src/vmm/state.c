@@ -78,3 +78,30 @@ int state_get_struct(const void *data, size_t len, uint32_t kind, uint32_t insta
 		memcpy(p, at, n);
 	return 0;
 }
+
+int state_count(const void *data, size_t len, struct err *e)
+{
+	static const uint32_t kinds[] = { STATE_VCPU, STATE_CLOCK, STATE_PCI, STATE_SERIAL, STATE_VIRTIO, STATE_DEVICE };
+	const uint8_t *p = data;
+	struct record r;
+	char name[5];
+	int n = 0;
+
+	for (; len > 0; p += r.len, len -= r.len, n++) {
+		bool is_known = false;
+
+		if (len < sizeof(r))
+			return err_set(e, EBADMSG, "saved state: cut off");
+		memcpy(&r, p, sizeof(r));
+		p += sizeof(r);
+		len -= sizeof(r);
+		for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+			is_known |= kinds[i] == r.kind;
+		if (!is_known)
+			return err_set(e, EBADMSG, "saved state: record \"%s\" is of an unknown kind", kind_name(r.kind, name));
+		if (r.len > len || r.len > STATE_RECORD_MAX)
+			return err_set(e, EBADMSG, "saved state: record \"%s\" is longer than the whole",
+				       kind_name(r.kind, name));
+	}
+	return n;
+}

@@ -161,6 +161,13 @@ static void report(struct vcpu *c, enum vmm_end end, const char *reason)
 		vmm_end(c->vm, end, NULL);
 }
 
+static void count(struct vcpu *c, uint32_t reason)
+{
+	uint64_t *n = &c->exits[MIN(reason, VCPU_EXITS - 1)];
+
+	__atomic_store_n(n, *n + 1, __ATOMIC_RELAXED); /* this thread alone writes it */
+}
+
 static void run_loop(struct vcpu *c)
 {
 	char reason[160] = "";
@@ -169,6 +176,7 @@ static void run_loop(struct vcpu *c)
 	for (;;) {
 		if (ioctl(c->fd, KVM_RUN, 0) < 0) {
 			if (errno == EINTR || errno == EAGAIN) {
+				count(c, 0);
 				if (!may_run(c))
 					return;
 				continue;
@@ -177,6 +185,7 @@ static void run_loop(struct vcpu *c)
 			report(c, VMM_FAILED, reason);
 			return;
 		}
+		count(c, c->run->exit_reason);
 		end = vcpu_exit(c->run, c->vm->bus, reason, sizeof(reason));
 		if (end != VMM_RUNNING) {
 			report(c, end, reason);

@@ -19,6 +19,7 @@
 #define VCPU_MSRS_MAX      256u
 #define VCPU_CPUID_MAX     256u
 #define VCPU_STATE_VERSION 1u
+#define VCPU_EXITS         40u
 
 struct vmm_bus;
 
@@ -47,6 +48,7 @@ struct vcpu {
 	size_t run_bytes;
 	pthread_t thread;
 	bool has_thread;
+	uint64_t exits[VCPU_EXITS]; /* by reason (KVM_EXIT_x; the last: all others), 0 is of signals; atomic, relaxed */
 };
 
 /* How a CPU begins. The others wait for the first one's SIPI in the kernel's APIC. */

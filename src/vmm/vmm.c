@@ -49,7 +49,10 @@ static int open_kvm(struct vmm *vm, struct err *e)
 
 static int make_memory(struct vmm *vm, struct err *e)
 {
-	const struct vmm_mem_config c = { .bytes = vm->plan->mem_bytes, .pages = vm->plan->pages, .file_fd = -1 };
+	const struct vmm_mem_config c = { .bytes = vm->plan->mem_bytes,
+					  .pages = vm->plan->pages,
+					  .file_fd = vm->plan->state_fd >= 0 ? vm->plan->ram_fd : -1,
+					  .is_private = vm->plan->state_fd >= 0 };
 	int r = vmm_mem_new(&c, &vm->mem, e);
 
 	return r < 0 ? r : vmm_mem_attach(vm->mem, vm->fd_vm, e);
@@ -113,15 +116,27 @@ static int fill_memory(struct vmm *vm, struct err *e)
 	return r < 0 ? r : vcpu_set_entry(&vm->vcpus[0], &entry, e);
 }
 
+static int fill(struct vmm *vm, struct err *e) { return vm->restore.data ? snapshot_load(vm, e) : fill_memory(vm, e); }
+
+static int make_control(struct vmm *vm, struct err *e)
+{
+	return vm->plan->control_fd < 0 ? 0 : control_new(vm, vm->plan->control_fd, &vm->control, e);
+}
+
 /* The order matters where it says so. */
 static const struct part {
 	const char *name;
 	int (*make)(struct vmm *vm, struct err *e);
 } parts[] = {
-	{ "KVM", open_kvm },         { "memory", make_memory },
-	{ "buses", make_buses },     { "interrupts", make_irqs }, /* before the vCPUs, which get their APICs from it */
-	{ "devices", make_devices }, { "vCPUs", make_vcpus },
-	{ "kernel", fill_memory }, /* after the devices, whose windows the tables describe */
+	{ "snapshot", snapshot_open }, /* before anything is made of it */
+	{ "KVM", open_kvm },
+	{ "memory", make_memory },
+	{ "buses", make_buses },
+	{ "interrupts", make_irqs }, /* before the vCPUs, which get their APICs from it */
+	{ "devices", make_devices },
+	{ "vCPUs", make_vcpus },
+	{ "kernel", fill }, /* after the devices, whose windows the tables describe, or whose state it is */
+	{ "control", make_control },
 };
 
 static void on_wake(struct loop *l, int fd, uint32_t events, void *arg)
@@ -182,12 +197,15 @@ void vmm_free(struct vmm *vm)
 	if (!vm)
 		return;
 	vcpus_stop(vm);
+	control_free(vm->control);
 	virtio_free_all(vm);
 	vcpus_free(vm);
 	pci_host_free(vm->pci);
 	vmm_irqs_free(vm->irqs);
 	serial_free(vm->serial);
 	vmm_bus_free(vm->bus);
+	snapshot_track_stop(vm);
+	free(vm->restore.data);
 	vmm_mem_free(vm->mem);
 	loop_free(vm->loop);
 	fd_close(vm->wake_fd);

@@ -95,8 +95,13 @@ struct vmm_device_plan {
 };
 
 struct vmm_plan {
-	int32_t kernel_fd;  /* ELF (PVH or 64-bit) or bzImage; regular file */
-	int32_t initrd_fd;  /* -1: none */
+	int32_t kernel_fd; /* ELF (PVH or 64-bit) or bzImage; regular file */
+	int32_t initrd_fd; /* -1: none */
+	/* A VM from a snapshot: its two files (snapshot.h), read-only; kernel_fd and initrd_fd are then -1, and everything else of the
+	 * plan is as it was, with other descriptors. -1: none. */
+	int32_t state_fd, ram_fd;
+	bool tracks_writes; /* with state_fd: diff snapshots may be taken from the start */
+	int32_t control_fd; /* stream socket, listening or connected (control.h); -1: none */
 	int32_t serial_fd;  /* where the first serial port's output goes; -1: the guest has no serial port */
 	char *cmdline;      /* the kernel's command line, whole; NULL: empty */
 	uint64_t mem_bytes; /* VMM_MEM_MIN..VMM_MEM_MAX, a multiple of 2 MiB */
@@ -107,9 +112,11 @@ struct vmm_plan {
 	struct vmm_device_plan *devices;
 	size_t n_devices;
 };
-#define VMM_MEM_MIN  (32ull << 20)
-#define VMM_MEM_MAX  (1ull << 40)
-#define VMM_CPUS_MAX 64u
+/* The beginning of a plan's initializer: no descriptor is 0 by accident. */
+#define VMM_PLAN_NO_FDS .kernel_fd = -1, .initrd_fd = -1, .state_fd = -1, .ram_fd = -1, .control_fd = -1, .serial_fd = -1
+#define VMM_MEM_MIN     (32ull << 20)
+#define VMM_MEM_MAX     (1ull << 40)
+#define VMM_CPUS_MAX    64u
 
 /* Reads and checks the plan's JSON (docs/FORMATS.md). Every descriptor it names must be open; they are the plan's from here
  * on and vmm_plan_done closes them. Unknown keys are refused: a wish that nobody would heed is worse than an error. */
@@ -154,5 +161,23 @@ void vmm_note_started(struct vmm *vm);
 /* Parks every vCPU outside of the guest, with no half-done access (vcpu.h); returns when all are. Nests; vmm thread. */
 void vmm_pause(struct vmm *vm);
 void vmm_resume(struct vmm *vm);
+
+/* ---- snapshots (snapshot.h) ---- */
+struct vmm_snapshot_opts {
+	bool is_diff; /* only what was written since the last snapshot that was taken with tracks, or restored with tracks_writes */
+	bool tracks; /* count what is written from here on, so that the next may be a diff; costs a fault per page written */
+};
+struct vmm_snapshot_info {
+	uint8_t id[16];
+	uint64_t written_bytes, pause_us;
+};
+/* Two empty files, open for writing; durable when this returns 0. Else they are empty, and the VM is as before: running, or
+ * paused where it was paused. vmm thread, while vmm_run turns. */
+int vmm_snapshot(struct vmm *vm, const struct vmm_snapshot_opts *o, int state_fd, int ram_fd, struct vmm_snapshot_info *ret,
+		 struct err *e);
+/* Merges a diff's memory file into a copy of its base's, which is the diff's whole memory then, to be loaded with the diff's
+ * state. No VM may use ram_fd. Every byte of the diff is checked first; an error after that says that ram_fd is lost. */
+int vmm_snapshot_merge(int diff_fd, int ram_fd, struct err *e);
+
 /* The loop that vmm_run turns: for control sockets and timers of whoever embeds the VM. */
 struct loop *vmm_loop(struct vmm *vm);

@@ -10,6 +10,7 @@
 #include "irq.h"
 #include "memory.h"
 #include "pci.h"
+#include "snapshot.h"
 #include "state.h"
 #include "thread.h"
 #include "vcpu.h"
@@ -30,6 +31,13 @@ struct vmm {
 	struct virtio_device *devices[VMM_DEVICES_MAX];
 	unsigned n_devices;
 	struct serial *serial;
+	struct control *control;
+	struct snapshot_track track;
+	struct { /* between snapshot_open and snapshot_load */
+		struct snapshot_head head;
+		char *data; /* NULL: a VM that boots */
+		size_t len;
+	} restore;
 	struct loop *loop;
 	int wake_fd; /* eventfd: wakes the loop for calls and the end */
 	pthread_t loop_thread;
@@ -51,8 +59,16 @@ void vmm_call(struct vmm *vm, void (*fn)(void *arg), void *arg);
 /* sync held: runs the calls that wait. */
 void vmm_calls_serve(struct vmm *vm);
 
+/* ---- control.c ---- */
+struct control;
+int control_new(struct vmm *vm, int fd, struct control **ret, struct err *e);
+void control_free(struct control *c);
+
 /* ---- power.c: sleep, reset, start and panic ports ---- */
 int power_add(struct vmm *vm, struct err *e);
 /* ---- serial.c: a 16550 at 0x3f8 that writes to fd; input never comes, no interrupt ---- */
 int serial_add(struct vmm_bus *bus, int fd, struct serial **ret, struct err *e);
 void serial_free(struct serial *s);
+/* s NULL: there is no such port. The number of records, or -errno with e. */
+int serial_save(struct serial *s, struct buf *out);
+int serial_load(struct serial *s, const void *data, size_t len, struct err *e);

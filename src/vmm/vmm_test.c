@@ -22,9 +22,9 @@ static struct vmm_result run(const uint8_t *code, size_t n, struct vmm_plan *pla
 	return res;
 }
 
-#define PLAN()                                                                                               \
-	{                                                                                                    \
-		.initrd_fd = -1, .serial_fd = -1, .mem_bytes = 32 << 20, .cpus = 1, .pages = VMM_PAGES_SMALL \
+#define PLAN()                                                                              \
+	{                                                                                   \
+		VMM_PLAN_NO_FDS, .mem_bytes = 32 << 20, .cpus = 1, .pages = VMM_PAGES_SMALL \
 	}
 
 TEST(V17_each_way_to_end_is_told_apart)

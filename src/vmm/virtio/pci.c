@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 
-#include "../vmm_impl.h"
+#include "pci_impl.h"
 
 enum {
 	BAR = 0,
@@ -26,21 +26,6 @@ enum {
 	CLASS_REV = (int)0xff000001, /* no class; revision 1: not transitional */
 	ISR_CONFIG = 2,
 	NO_VECTOR = VIRTIO_MSI_NO_VECTOR,
-};
-
-struct virtio_pci {
-	struct pci_function f; /* first: found from it */
-	struct msix msix;
-	struct vmm *vm;
-	struct virtio_device *d;
-	unsigned cfg_cap; /* offset of the capability that is a window to the BAR */
-	struct loop_src *kicks[VIRTIO_QUEUES_MAX];
-
-	pthread_mutex_t lock;
-	uint64_t driver_features;
-	uint32_t feature_select, driver_feature_select;
-	uint16_t config_vector, queue_select;
-	uint8_t status, isr, generation;
 };
 
 /* ---- interrupts ---- */
@@ -153,7 +138,7 @@ static void do_reset(void *arg)
 	pthread_mutex_unlock(&p->lock);
 }
 
-static void prepare_queues(struct virtio_pci *p)
+void virtio_pci_prepare(struct virtio_pci *p)
 {
 	struct virtio_device *d = p->d;
 
@@ -167,12 +152,12 @@ static void prepare_queues(struct virtio_pci *p)
 	}
 }
 
-static int activate(struct virtio_device *d, struct err *e)
+int virtio_pci_activate(struct virtio_device *d, struct err *e)
 {
 	struct virtio_pci *p = d->pci;
 	int r;
 
-	prepare_queues(p);
+	virtio_pci_prepare(p);
 	r = d->ops->activate(d, e);
 	if (r < 0)
 		return r;
@@ -200,7 +185,7 @@ static void do_activate(void *arg)
 	if (is_wanted)
 		p->status |= VIRTIO_CONFIG_S_DRIVER_OK;
 	pthread_mutex_unlock(&p->lock);
-	if (is_wanted && activate(p->d, &e) < 0) {
+	if (is_wanted && virtio_pci_activate(p->d, &e) < 0) {
 		log_error("virtio", "%s: %s", p->d->ops->name, e.msg);
 		virtio_queue_broken(p->d, NULL);
 	}
@@ -208,7 +193,7 @@ static void do_activate(void *arg)
 
 /* ---- common configuration: 4.1.4.3 ---- */
 
-static uint64_t offered(const struct virtio_device *d)
+uint64_t virtio_pci_offered(const struct virtio_device *d)
 {
 	return d->features | 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX;
 }
@@ -245,7 +230,7 @@ static uint32_t read_common(const struct virtio_pci *p, unsigned offset)
 {
 	switch (offset) {
 	case VIRTIO_PCI_COMMON_DFSELECT: return p->feature_select;
-	case VIRTIO_PCI_COMMON_DF: return half(offered(p->d), p->feature_select);
+	case VIRTIO_PCI_COMMON_DF: return half(virtio_pci_offered(p->d), p->feature_select);
 	case VIRTIO_PCI_COMMON_GFSELECT: return p->driver_feature_select;
 	case VIRTIO_PCI_COMMON_GF: return half(p->driver_features, p->driver_feature_select);
 	case VIRTIO_PCI_COMMON_MSIX: return p->config_vector;
@@ -299,7 +284,7 @@ static void (*write_status(struct virtio_pci *p, uint8_t v))(void *)
 		return do_reset;
 	p->status |= v & settable;
 	/* 3.1.1: what the driver took must be a part of the offer, and we don't speak legacy. */
-	if (v & VIRTIO_CONFIG_S_FEATURES_OK && !(p->driver_features & ~offered(p->d)) &&
+	if (v & VIRTIO_CONFIG_S_FEATURES_OK && !(p->driver_features & ~virtio_pci_offered(p->d)) &&
 	    p->driver_features >> VIRTIO_F_VERSION_1 & 1)
 		p->status |= VIRTIO_CONFIG_S_FEATURES_OK;
 	return v & VIRTIO_CONFIG_S_DRIVER_OK && !(p->status & VIRTIO_CONFIG_S_DRIVER_OK) ? do_activate : NULL;

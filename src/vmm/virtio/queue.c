@@ -9,6 +9,8 @@ enum { DESC_ALIGN = 16, AVAIL_ALIGN = 2, USED_ALIGN = 4 }; /* 2.7 */
 /* A ring's word, which the guest may be writing just now: one access, with the ordering that 2.7.13 and 2.7.14 ask for. */
 static uint16_t load16(const uint16_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static void store16(uint16_t *p, uint16_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+/* A counter that one thread writes and another may read. */
+static void add(uint64_t *counter, uint64_t n) { __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED); }
 static void fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 static int break_queue(struct virtqueue *q)
@@ -155,10 +157,15 @@ int vq_pop(struct virtqueue *q, struct vq_chain *c)
 	if (walk(q, head, c) < 0)
 		return break_queue(q);
 	q->s.next_avail++;
+	add(&q->n_popped, 1);
 	return 1;
 }
 
-void vq_unpop(struct virtqueue *q, unsigned n) { q->s.next_avail = (uint16_t)(q->s.next_avail - n); }
+void vq_unpop(struct virtqueue *q, unsigned n)
+{
+	q->s.next_avail = (uint16_t)(q->s.next_avail - n);
+	add(&q->n_popped, -(uint64_t)n);
+}
 
 static void dirty_buffers(struct virtqueue *q, const struct vq_chain *c, uint64_t bytes)
 {
@@ -210,8 +217,10 @@ void vq_flush(struct virtqueue *q)
 	bool wanted = wants_interrupt(q, old, now);
 	q->s.signalled_used = now;
 	q->s.has_signalled = 1;
-	if (wanted && q->call_fd >= 0)
+	if (wanted && q->call_fd >= 0) {
+		add(&q->n_raised, 1);
 		(void)!eventfd_write(q->call_fd, 1);
+	}
 }
 
 bool vq_wait(struct virtqueue *q)

@@ -37,6 +37,7 @@ struct virtqueue {
 	int kick_fd;                  /* eventfd: the guest has added buffers; made by the transport */
 	int call_fd;                  /* eventfd of the interrupt, or -1: the guest polls; borrowed, valid while active */
 	struct virtio_device *device; /* whose it is; NULL in tests of the queue alone */
+	uint64_t n_popped, n_raised;  /* requests taken, interrupts: for metrics; atomic, relaxed; the owner writes */
 	/* queue.c's: the rings, in guest RAM; NULL: not enabled */
 	const struct vring_desc *desc;
 	const struct vring_avail *avail;

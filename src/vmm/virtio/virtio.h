@@ -91,6 +91,15 @@ void virtio_set_config(struct virtio_device *d, unsigned offset, const void *p, 
 void virtio_kick_self(struct virtqueue *q);
 static inline bool virtio_has(const struct virtio_device *d, unsigned feature) { return d->features_acked >> feature & 1; }
 
+/* ---- pci_state.c: what a snapshot keeps of transports, queues and devices. vCPUs parked, devices quiesced. ----
+ * virtio_load: the devices are new and those of the snapshot; what was active is activated. Each gets its kicks and interrupts
+ * once more, since one of either may have been under way. The number of records, or -errno with e. */
+int virtio_save(struct vmm *vm, struct buf *out, struct err *e);
+int virtio_load(struct vmm *vm, const void *data, size_t len, struct err *e);
+/* Every device that has the function, active or not; in pairs. */
+void virtio_quiesce_all(struct vmm *vm);
+void virtio_resume_all(struct vmm *vm);
+
 /* Ends what is active; frees all. vmm thread, vCPUs gone. */
 void virtio_reset_all(struct vmm *vm);
 void virtio_free_all(struct vmm *vm);

@@ -25,13 +25,8 @@ static void rig_init(struct rig *r)
 {
 	static const uint8_t code[] = { 0xf4 };
 
-	r->plan = (struct vmm_plan){ .kernel_fd = tiny_kernel(code, 1),
-				     .initrd_fd = -1,
-				     .serial_fd = -1,
-				     .mem_bytes = 32 << 20,
-				     .cpus = 1,
-				     .devices = &r->device,
-				     .n_devices = 1 };
+	r->plan = (struct vmm_plan){ VMM_PLAN_NO_FDS, .mem_bytes = 32 << 20, .cpus = 1, .devices = &r->device, .n_devices = 1 };
+	r->plan.kernel_fd = tiny_kernel(code, 1);
 	r->vm = tiny_vm(&r->plan);
 	r->d = r->vm->devices[0];
 	uint32_t bar = pci_config_read(r->vm->pci, 1, 0x10, 4);
@@ -325,6 +320,105 @@ TEST(V01_a_loop_of_descriptors_makes_the_device_ask_for_its_reset_and_the_reset_
 	offer(&r, 0, DATA, 32, VRING_DESC_F_WRITE);
 	go(&r);
 	is_int(used(&r, 0)->idx, 1);
+	rig_done(&r);
+}
+
+/* ---- snapshots of devices ---- */
+
+/* A VM from a snapshot of r's, with the devices of its plan. */
+static int restore(const struct rig *r, struct vmm_device_plan *device, struct rig *ret, struct err *e)
+{
+	static const struct vmm_snapshot_opts o;
+	struct vmm_snapshot_info info;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->plan = r->plan;
+	ret->plan.kernel_fd = -1;
+	ret->plan.devices = device;
+	ret->plan.state_fd = memfd_create("state", MFD_CLOEXEC);
+	ret->plan.ram_fd = memfd_create("ram", MFD_CLOEXEC);
+	if (vmm_snapshot(r->vm, &o, ret->plan.state_fd, ret->plan.ram_fd, &info, e) < 0)
+		TAP_FAIL("%s", e->msg);
+	int res = vmm_new(&ret->plan, &ret->vm, e);
+	if (res >= 0) {
+		ret->d = ret->vm->devices[0];
+		ret->bar = r->bar;
+	}
+	return res;
+}
+
+TEST(a_device_goes_on_in_a_clone_with_its_queues_where_they_were)
+{
+	struct vmm_rng_plan rng = { 0 };
+	struct rig r = { .device = { .rng = &rng } }, clone;
+	struct err e = { 0 };
+
+	rig_init(&r);
+	start(&r, 0);
+	offer(&r, 0, DATA, 32, VRING_DESC_F_WRITE);
+	go(&r);
+	is_int(used(&r, 0)->idx, 1);
+	pci_config_write(r.vm->pci, 1, 0x04, 6, 2);
+	offer(&r, 0, DATA + 64, 32, VRING_DESC_F_WRITE); /* nobody was told of this one yet */
+	if (restore(&r, &r.device, &clone, &e) < 0)
+		TAP_FAIL("%s", e.msg);
+	ok(clone.d->is_active);
+	is_int(status(&clone), status(&r));
+	is_int(clone.d->features_acked, r.d->features_acked);
+	is_int(used(&clone, 0)->idx, 2); /* found by the clone as it began */
+	is_int(used(&r, 0)->idx, 1);     /* which is no business of the parent's */
+	is_int(pci_config_read(clone.vm->pci, 1, 0x04, 2), 6);
+	is_int(get(&clone, 0x4000 + 16 + 8, 4), get(&r, 0x4000 + 16 + 8, 4)); /* the message of vector 1 */
+	offer(&clone, 0, DATA + 128, 32, VRING_DESC_F_WRITE);
+	set(&clone, 0x3000, 0, 2);
+	turn(&clone);
+	is_int(used(&clone, 0)->idx, 3);
+	set(&clone, VIRTIO_PCI_COMMON_STATUS, 0, 1);
+	is_int(status(&clone), 0);
+	rig_done(&r);
+	vmm_free(clone.vm);
+}
+
+TEST(two_clones_get_random_numbers_of_their_own)
+{
+	struct vmm_rng_plan rng = { 0 };
+	struct rig r = { .device = { .rng = &rng } }, a, b;
+	struct err e = { 0 };
+
+	rig_init(&r);
+	start(&r, 0);
+	go(&r);
+	offer(&r, 0, DATA, 32, VRING_DESC_F_WRITE);
+	is_int(restore(&r, &r.device, &a, &e), 0);
+	is_int(restore(&r, &r.device, &b, &e), 0);
+	is_int(used(&a, 0)->idx, 1);
+	is_int(used(&b, 0)->idx, 1);
+	ok(memcmp(guest(&a, DATA, 32), guest(&b, DATA, 32), 32) != 0);
+	rig_done(&r);
+	vmm_free(a.vm);
+	vmm_free(b.vm);
+}
+
+TEST(V14_a_snapshot_of_other_devices_is_refused)
+{
+	struct vmm_rng_plan rng = { 0 };
+	struct vmm_port_plan port = { NULL, -1 };
+	struct vmm_console_plan console = { &port, 1 };
+	struct vmm_device_plan others[2] = { { .console = &console }, { .rng = &rng } };
+	struct rig r = { .device = { .rng = &rng } }, clone;
+	struct err e = { 0 };
+
+	rig_init(&r);
+	start(&r, 0);
+	go(&r);
+	is_int(restore(&r, others, &clone, &e), -EBADMSG);
+	has_str(e.msg, "slot 1");
+	r.plan.n_devices = 0;
+	is_int(restore(&r, others, &clone, &e), -EBADMSG);
+	has_str(e.msg, "more in it");
+	r.plan.n_devices = 2;
+	others[0] = others[1];
+	is_int(restore(&r, others, &clone, &e), -ENOENT);
 	rig_done(&r);
 }
 

@@ -1,0 +1,227 @@
+/* snapshot_load: the state file, from both sides: what of a VM is in it and in which order it comes back. See snapshot.h. */
+#include <nettle/sha2.h>
+#include <sys/ioctl.h>
+
+#include "snapshot.h"
+#include "vmm_impl.h"
+
+#define STATE_MAGIC   "BERTHVMS"
+#define CLOCK_VERSION 1u
+
+/* ---- the head ---- */
+
+static void sum_state(const struct snapshot_head *h, const void *records, uint8_t ret[32])
+{
+	struct snapshot_head copy = *h;
+	struct sha256_ctx s;
+
+	memset(copy.sha256, 0, sizeof(copy.sha256));
+	sha256_init(&s);
+	sha256_update(&s, sizeof(copy), (const uint8_t *)&copy);
+	sha256_update(&s, h->records_bytes, records);
+	sha256_digest(&s, 32, ret);
+}
+
+void snapshot_seal(struct snapshot_head *h, const void *records)
+{
+	memcpy(h->magic, STATE_MAGIC, sizeof(h->magic));
+	h->version = SNAPSHOT_VERSION;
+	h->head_bytes = sizeof(*h);
+	sum_state(h, records, h->sha256);
+}
+
+int snapshot_check(const void *data, size_t len, struct snapshot_head *ret, struct err *e)
+{
+	struct snapshot_head h;
+	uint8_t sum[32];
+
+	if (len < sizeof(h))
+		return err_set(e, EBADMSG, "state file: incomplete: %zu bytes", len);
+	memcpy(&h, data, sizeof(h));
+	if (memcmp(h.magic, STATE_MAGIC, sizeof(h.magic)) != 0)
+		return err_set(e, EBADMSG, "state file: not a saved virtual machine");
+	if (h.version != SNAPSHOT_VERSION)
+		return err_set(e, EBADMSG, "state file: version %u, this program reads %u: make the snapshot anew", h.version,
+			       SNAPSHOT_VERSION);
+	if (h.head_bytes != sizeof(h) || h.records_bytes != len - sizeof(h))
+		return err_set(e, EBADMSG, "state file: cut off, or too long: %zu bytes", len);
+	sum_state(&h, (const uint8_t *)data + sizeof(h), sum);
+	if (memcmp(sum, h.sha256, sizeof(sum)) != 0)
+		return err_set(e, EBADMSG, "state file: damaged: its checksum is another");
+	*ret = h;
+	return 0;
+}
+
+int snapshot_open(struct vmm *vm, struct err *e)
+{
+	const struct vmm_plan *p = vm->plan;
+	_cleanup_free_ char *data = NULL;
+	size_t len;
+	int r;
+
+	if (p->state_fd < 0)
+		return 0;
+	if (lseek(p->state_fd, 0, SEEK_SET) < 0)
+		return err_set(e, errno, "state file: %s", strerror(errno));
+	r = fd_read_all(p->state_fd, SNAPSHOT_STATE_MAX, &data, &len);
+	if (r < 0)
+		return err_set(e, -r, "state file: %s", strerror(-r));
+	r = snapshot_check(data, len, &vm->restore.head, e);
+	if (r < 0)
+		return r;
+	if (vm->restore.head.mem_bytes != p->mem_bytes || vm->restore.head.cpus != p->cpus)
+		return err_set(e, EINVAL, "state file: of a VM with %llu bytes of memory and %u CPUs, the plan has %llu and %u",
+			       (unsigned long long)vm->restore.head.mem_bytes, vm->restore.head.cpus,
+			       (unsigned long long)p->mem_bytes, p->cpus);
+	r = ram_check(p->ram_fd, p->mem_bytes, &vm->restore.head.id, e);
+	if (r < 0)
+		return r;
+	vm->restore.data = TAKE_PTR(data);
+	vm->restore.len = len;
+	return 0;
+}
+
+/* ---- vCPUs ---- */
+
+static int save_vcpus(struct vmm *vm, struct buf *out, struct err *e)
+{
+	_cleanup_free_ struct vcpu_state *s = malloc(sizeof(*s));
+	int r = s ? 0 : err_set(e, ENOMEM, "out of memory");
+
+	for (unsigned i = 0; r >= 0 && i < vm->n_vcpus; i++) {
+		r = vcpu_state_get(&vm->vcpus[i], s, e);
+		state_put(out, STATE_VCPU, i, VCPU_STATE_VERSION, s, sizeof(*s));
+	}
+	return r < 0 ? r : (int)vm->n_vcpus;
+}
+
+static int load_vcpus(struct vmm *vm, const void *data, size_t len, struct err *e)
+{
+	_cleanup_free_ struct vcpu_state *s = malloc(sizeof(*s));
+	int r = s ? 0 : err_set(e, ENOMEM, "out of memory");
+
+	for (unsigned i = 0; r >= 0 && i < vm->n_vcpus; i++) {
+		r = state_get_struct(data, len, STATE_VCPU, i, VCPU_STATE_VERSION, s, sizeof(*s), e);
+		if (r >= 0)
+			r = vcpu_state_set(&vm->vcpus[i], s, e);
+	}
+	return r < 0 ? r : (int)vm->n_vcpus;
+}
+
+/* ---- time ----
+ * Time stood still for the guest: TSC and kvmclock go on from where they were, whichever of them it counts with, so its monotonic
+ * clock never jumps. (A jump of the TSC by days overflows the arithmetic of Linux before 6.10, and kvmclock alone would part
+ * from the TSC.) Its wall clock is behind by the time between; what sets it is the agent in the guest. */
+
+struct clock_state {
+	uint64_t kvm_ns; /* kvmclock */
+	uint32_t is_started, pad;
+};
+
+static int save_clock(struct vmm *vm, struct buf *out, struct err *e)
+{
+	struct kvm_clock_data c = { 0 };
+	struct clock_state s = { 0 };
+
+	if (ioctl(vm->fd_vm, KVM_GET_CLOCK, &c) < 0)
+		return err_set(e, errno, "KVM's clock: %s", strerror(errno));
+	s.kvm_ns = c.clock;
+	pthread_mutex_lock(&vm->sync);
+	s.is_started = vm->is_started;
+	pthread_mutex_unlock(&vm->sync);
+	state_put(out, STATE_CLOCK, 0, CLOCK_VERSION, &s, sizeof(s));
+	return 1;
+}
+
+static int load_clock(struct vmm *vm, const void *data, size_t len, struct err *e)
+{
+	struct kvm_clock_data c = { 0 };
+	struct clock_state s;
+	int r = state_get_struct(data, len, STATE_CLOCK, 0, CLOCK_VERSION, &s, sizeof(s), e);
+
+	if (r < 0)
+		return r;
+	c.clock = s.kvm_ns;
+	if (s.is_started > 1 || s.kvm_ns > INT64_MAX)
+		return err_set(e, EBADMSG, "saved state: an impossible time");
+	if (ioctl(vm->fd_vm, KVM_SET_CLOCK, &c) < 0)
+		return err_set(e, errno, "KVM's clock: %s", strerror(errno));
+	/* The guest's watchdogs are told that it was stopped. EINVAL: it has no kvmclock. */
+	for (unsigned i = 0; i < vm->n_vcpus; i++)
+		(void)ioctl(vm->vcpus[i].fd, KVM_KVMCLOCK_CTRL, 0);
+	if (s.is_started)
+		vmm_note_started(vm);
+	return 1;
+}
+
+/* ---- the rest ---- */
+
+static int save_pci(struct vmm *vm, struct buf *out, struct err *e)
+{
+	(void)e;
+	return pci_save(vm->pci, out);
+}
+static int load_pci(struct vmm *vm, const void *data, size_t len, struct err *e) { return pci_load(vm->pci, data, len, e); }
+
+static int save_serial(struct vmm *vm, struct buf *out, struct err *e)
+{
+	(void)e;
+	return serial_save(vm->serial, out);
+}
+static int load_serial(struct vmm *vm, const void *data, size_t len, struct err *e)
+{
+	return serial_load(vm->serial, data, len, e);
+}
+
+/* In the order of loading. Local APICs come with the vCPUs, before whatever may interrupt; a function's configuration, with its
+ * switch of MSI-X, before its vectors. Each returns how many records it has written or read. */
+static const struct section {
+	const char *name;
+	int (*save)(struct vmm *vm, struct buf *out, struct err *e);
+	int (*load)(struct vmm *vm, const void *data, size_t len, struct err *e);
+} sections[] = {
+	{ "vCPUs", save_vcpus, load_vcpus },         { "clock", save_clock, load_clock },     { "PCI", save_pci, load_pci },
+	{ "serial port", save_serial, load_serial }, { "devices", virtio_save, virtio_load },
+};
+
+int snapshot_save_records(struct vmm *vm, struct buf *out, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(sections); i++) {
+		r = sections[i].save(vm, out, e);
+		if (r < 0)
+			return err_push(e, r, "%s", sections[i].name);
+	}
+	return out->failed ? err_set(e, ENOMEM, "out of memory for the state") : 0;
+}
+
+int snapshot_load_records(struct vmm *vm, const void *records, size_t len, struct err *e)
+{
+	int n = state_count(records, len, e), used = 0;
+
+	if (n < 0)
+		return n;
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
+		int r = sections[i].load(vm, records, len, e);
+
+		if (r < 0)
+			return err_push(e, r, "%s", sections[i].name);
+		used += r;
+	}
+	return used == n
+		       ? 0
+		       : err_set(e, EBADMSG, "saved state: of a VM with more in it: %d records, and %d are the plan's", n, used);
+}
+
+int snapshot_load(struct vmm *vm, struct err *e)
+{
+	int r = snapshot_load_records(vm, vm->restore.data + sizeof(vm->restore.head), vm->restore.len - sizeof(vm->restore.head),
+				      e);
+
+	free(vm->restore.data);
+	vm->restore.data = NULL;
+	if (r < 0)
+		return err_push(e, r, "state file");
+	return vm->plan->tracks_writes ? snapshot_track_start(vm, &vm->restore.head.id, e) : 0;
+}
