@@ -7,4 +7,5 @@
 #include "frame.h"
 #include "json.h"
 #include "kmod.h"
+#include "protobuf.h"
 #include "sha256.h"

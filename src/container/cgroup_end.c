@@ -138,6 +138,13 @@ bool cgroup_is_frozen(const struct cgroup *cg)
 	return p && is_frozen(p);
 }
 
+const char *cgroup_freezer_dir(const struct cgroup *cg)
+{
+	const struct cgroup_place *p = cgroup_place_of(cg, CG_FREEZER);
+
+	return p ? p->dir : NULL;
+}
+
 static int write_frozen(const struct cgroup_place *p, bool frozen)
 {
 	return p->is_v2 ? cgroup_write(p, "cgroup.freeze", frozen ? "1" : "0")

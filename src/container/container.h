@@ -63,7 +63,8 @@ int cgroup_update(struct cgroup *cg, const struct spec_resources *r, struct err 
 int cgroup_grow(const struct host *h, struct cgroup *cg, const struct spec_resources *r, struct err *e);
 int cgroup_freeze(struct cgroup *cg, bool frozen, struct err *e);
 bool cgroup_is_frozen(const struct cgroup *cg);
-int cgroup_kill(struct cgroup *cg, struct err *e); /* thaws, kills all, waits until empty (bounded) */
+const char *cgroup_freezer_dir(const struct cgroup *cg); /* absolute; NULL = it has none. Borrowed from cg */
+int cgroup_kill(struct cgroup *cg, struct err *e);       /* thaws, kills all, waits until empty (bounded) */
 /* Kills what is left and removes the directories; 0 also when they are gone already. Frees cg. */
 int cgroup_remove(struct cgroup *cg, struct err *e);
 /* Of the directories of this path those that have neither processes nor children: a parent that containers have left. */
@@ -71,6 +72,15 @@ void cgroup_remove_empty(const struct host *h, const char *path);
 void cgroup_free(struct cgroup *cg);                     /* closes only */
 bool cgroup_asks_limits(const struct spec_resources *r); /* anything but rules for devices */
 uint64_t cgroup_weight_of_shares(int64_t shares);        /* v1's cpu.shares 2..262144 -> v2's cpu.weight 1..10000 */
+/* What the hierarchy of v2 is mounted with for all ("rw,nsdelegate,memory_recursiveprot"), while somebody else mounts it: kept by one
+ * process at a time, which others wait for, lest one keeps what another's has changed. */
+struct cgroup_root {
+	char *options;
+	int lock;
+};
+void cgroup_root_keep(const struct host *h, struct cgroup_root *ret);
+/* Sets the options where they are others by now, and lets others keep theirs. */
+int cgroup_root_give_back(const struct host *h, struct cgroup_root *kept, struct err *e);
 struct cgroup_stats {
 	uint64_t mem_bytes, mem_peak_bytes, mem_limit_bytes, mem_cache_bytes, mem_inactive_file_bytes, cpu_ns, cpu_user_ns,
 		cpu_system_ns, pids, pids_limit, oom_kills, throttled_periods, throttled_ns, io_read_bytes, io_write_bytes;
@@ -185,6 +195,11 @@ int container_reap(struct container *c, int *ret_wait_status, bool *ret_oom, str
 /* Kills and reaps what is left, removes the cgroup, frees. NULL is fine. */
 void container_destroy(struct container *c);
 DEFINE_CLEANUP(struct container *, container_destroy)
+
+/* A root on which somebody else is to make the spec's mounts: has their mount points made where they are missing, in rootfd's tree
+ * (nothing is mounted there) and in the sources of binds that others lie on. bundle: where relative sources begin. */
+int container_make_targets(const struct spec *s, int rootfd, const char *bundle, struct err *e);
+bool mount_is_bind(const struct spec_mount *m);
 
 /* The i-th word of config.json that this build understands, NULL behind the last. */
 const char *mount_option_word(size_t i);

@@ -272,7 +272,6 @@ int fs_reconfigure(int mountfd, const char *const *data, size_t n_data, struct e
 /* ---- mounts.c, mount_cgroup.c, mount_idmap.c, copyup.c ---- */
 int mounts_open_mapped(struct setup *s, struct err *e); /* parent */
 int mounts_alloc_binds(struct setup *s, struct err *e);
-bool mount_is_bind(const struct spec_mount *m);
 /* A detached clone of a bind's source; relative ones begin at the bundle. */
 int mount_open_source(struct setup *s, const struct spec_mount *m, const struct mount_plan *plan, struct err *e);
 int mount_remount(struct setup *s, const struct spec_mount *m, const struct mount_plan *plan, struct err *e);

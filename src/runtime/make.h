@@ -1,6 +1,8 @@
 /* make: a container from its bundle, recorded; what `create` and `run` share. */
 #pragma once
 
+#include <signal.h>
+
 #include "bundle.h"
 
 struct made {
@@ -22,6 +24,9 @@ enum make {
 /* On failure nothing of it is left. */
 int container_make(struct runtime *rt, const char *id, const struct create_opts *o, enum make how, struct made *ret,
 		   struct err *e);
+/* Stands in for its first process, a child of ours, until that has ended (foreground.h), then deletes it unless `keeps`. before: of
+ * foreground_begin. m: with its record. -> exit status. Takes m's console. */
+int container_attend(struct runtime *rt, bool keeps, struct made *m, const sigset_t *before, struct err *e);
 /* Removes a container: kills what is left where `force`, else refuses one that runs. */
 int container_delete(struct runtime *rt, const char *id, bool force, struct err *e);
 /* The same by force, by whoever made it and has waited for it; one that has been deleted meanwhile, and perhaps made anew, is let be. */

@@ -27,6 +27,7 @@ static const struct field record_fields[] = {
 	{ "bootId", FIELD_STRING, offsetof(struct record, boot_id), FIELD_REQUIRED },
 	{ "cgroupPath", FIELD_STRING, offsetof(struct record, cgroup_path) },
 	{ "scope", FIELD_STRING, offsetof(struct record, scope) },
+	{ "stdio", FIELD_STRV, offsetof(struct record, stdio), FIELD_OMIT_EMPTY },
 	{ "hasPidNamespace", FIELD_BOOL, offsetof(struct record, has_pid_ns) },
 	{ "needsConfig", FIELD_BOOL, offsetof(struct record, needs_config) },
 	{ "annotations", FIELD_MAP, offsetof(struct record, annotations), FIELD_OMIT_EMPTY },

@@ -23,6 +23,7 @@ struct record {
 	char *boot_id;
 	char *cgroup_path; /* "" = none */
 	char *scope;       /* systemd's unit that the cgroup belongs to; NULL or "" = none */
+	char **stdio;      /* what its first process had as 0, 1 and 2: readlink of /proc/PID/fd/N; NULL with a terminal */
 	bool has_pid_ns;   /* its first process's end ends all others */
 	bool needs_config; /* delete must read it: poststop hooks, or a resctrl group to remove */
 	struct string_map annotations;

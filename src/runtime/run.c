@@ -32,7 +32,7 @@ static void abandon(struct made *m)
 		log_warn("run", "%s", e.msg);
 }
 
-static int wait_and_delete(struct runtime *rt, const struct run_opts *o, struct made *m, const sigset_t *before, struct err *e)
+int container_attend(struct runtime *rt, bool keeps, struct made *m, const sigset_t *before, struct err *e)
 {
 	struct attended a = { .pid = m->pid, .pidfd = m->pidfd, .notify = m->notify, .console = m->console };
 	int status = 0, r;
@@ -42,7 +42,7 @@ static int wait_and_delete(struct runtime *rt, const struct run_opts *o, struct 
 	trace_mark(&rt->trace, "ended");
 	if (r < 0)
 		abandon(m);
-	else if (!o->keeps)
+	else if (!keeps)
 		r = container_delete_made(m, e);
 	trace_mark(&rt->trace, "deleted");
 	return r < 0 ? r : status_to_exit(status);
@@ -66,7 +66,7 @@ int verb_run(struct runtime *rt, union verb_opts *opts, struct err *e)
 		return r;
 	trace_print(&rt->trace);
 	if (!o->is_detached)
-		r = wait_and_delete(rt, o, &m, &before, e);
+		r = container_attend(rt, o->keeps, &m, &before, e);
 	else if (m.notify >= 0)
 		r = notify_wait(m.notify, m.pidfd, m.pid, e);
 	made_done(&m);

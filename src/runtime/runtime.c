@@ -26,7 +26,7 @@ const struct opt global_options[] = {
 	{ "systemd-cgroup", 0, OPT_FLAG, AT(systemd_cgroup), NULL,
 	  "cgroups are scopes of systemd; linux.cgroupsPath is SLICE:PREFIX:NAME" },
 	{ "rootless", 0, OPT_STRING, AT(rootless), "BOOL", "true, false or auto: whether to go without root's rights" },
-	{ "criu", 0, OPT_STRING, AT(criu), "PATH", NULL },
+	{ "criu", 0, OPT_STRING, AT(criu), "PATH", "the program that checkpoint and restore work with (default criu)" },
 	{ "version", 'v', OPT_FLAG, AT(wants_version), NULL, "print the version" },
 	{ NULL },
 };
@@ -121,6 +121,7 @@ static int read_globals(struct global_args *g, struct runtime *rt, struct err *e
 	int r = open_log(g, e);
 
 	rt->systemd_cgroup = g->systemd_cgroup;
+	rt->criu = g->criu;
 	if (r == 0)
 		r = choose_rootless(g, rt, e);
 	return r < 0 ? r : choose_root(g, rt, e);

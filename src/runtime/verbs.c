@@ -15,9 +15,6 @@ const struct verb *verb_find(const char *word)
 	return NULL;
 }
 
-/* Verbs of runc's that engines may ask for, and that are not here on purpose. */
-static bool is_criu(const char *word) { return streq(word, "checkpoint") || streq(word, "restore"); }
-
 int verb_unknown(const char *word, struct err *e)
 {
 	const char *names[ARRAY_SIZE(verbs)], *near;
@@ -26,9 +23,6 @@ int verb_unknown(const char *word, struct err *e)
 	for (size_t i = 0; i < n_verbs; i++)
 		if (!(verbs[i].flags & VERB_HIDDEN))
 			names[n++] = verbs[i].name;
-	if (is_criu(word))
-		return err_set(e, ENOTSUP,
-			       "%s: not supported: this runtime neither saves nor restores the processes of a container", word);
 	near = nearest_word(word, names, n);
 	return near ? err_set(e, EINVAL, "unknown command \"%s\"; did you mean \"%s\"?", word, near)
 		    : err_set(e, EINVAL, "unknown command \"%s\"; --help lists the known ones", word);

@@ -32,8 +32,9 @@ def test_options_of_the_process_above_are_accepted(runtime, tmp_path):
 
 @pytest.mark.parametrize("argv, says", [
     (["frobnicate"], "unknown command"),
-    (["checkpoint", "--image-path", "/x", "y"], "checkpoint: not supported"),
-    (["restore", "y"], "restore: not supported"),
+    (["checkpoint", "y"], "container does not exist"),
+    (["restore", "--image-path", "/none/such", "y"], "--image-path /none/such"),
+    (["restore", "--leave-running", "y"], "unknown option --leave-running"),
     (["strat"], 'did you mean "start"'),
     (["start"], "operand is missing"),
     (["start", "a", "b"], "unexpected operand"),
