@@ -55,6 +55,7 @@ export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
+mkdir -p /mnt
 say() {{ echo "<2>$*" >/dev/kmsg; }}
 {loads}{script}
 poweroff -f
