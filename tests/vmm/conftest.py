@@ -21,12 +21,12 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def boot(tmp_path):
-    """boot(script, modules=(), **plan) -> how the machine ended."""
+    """boot(script, modules=(), programs=(), **plan) -> how the machine ended."""
     started = []
 
-    def run(script, modules=(), wait=True, **plan):
-        started.append(guest.Vmm(guest.initramfs(tmp_path, script, modules), **plan))
-        return started[-1].wait() if wait else started[-1]
+    def run(script, modules=(), programs=(), wait=True, timeout=60, **plan):
+        started.append(guest.Vmm(guest.initramfs(tmp_path, script, modules, programs), **plan))
+        return started[-1].wait(timeout) if wait else started[-1]
 
     yield run
     for v in started:

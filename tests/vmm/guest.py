@@ -38,14 +38,18 @@ def module_files(names):
     return list(dict.fromkeys(files))
 
 
-def initramfs(where: Path, script: str, modules=()) -> Path:
-    """An archive that loads modules and runs script (of busybox's shell), and then powers the machine off. `say` prints a line, by
+def initramfs(where: Path, script: str, modules=(), programs=()) -> Path:
+    """An archive that loads modules and runs script (of busybox's shell), and then powers the
+    machine off. programs: static ones, into /bin. `say` prints a line, by
     the kernel's log: whole, and out before the machine is off."""
     root = where / "initramfs"
     for d in ("bin", "modules", "proc", "sys", "dev"):
         (root / d).mkdir(parents=True)
     files = module_files(modules)
     (root / "bin/busybox").write_bytes(Path("/bin/busybox").read_bytes())
+    for f in programs:
+        (root / "bin" / Path(f).name).write_bytes(Path(f).read_bytes())
+        (root / "bin" / Path(f).name).chmod(0o755)
     for f in files:
         (root / "modules" / Path(f).name).write_bytes(Path(f).read_bytes())
     loads = "".join(f"insmod /modules/{Path(f).name}\n" for f in files)

@@ -43,7 +43,7 @@ static unsigned tun_flags(uint64_t offloads)
 	if (!(offloads & BIT(VIRTIO_NET_F_GUEST_CSUM)))
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		flags |= offloads & rows[i].feature ? rows[i].flag : 0;
+		flags |= (offloads & rows[i].feature) ? rows[i].flag : 0;
 	if (!(flags & (TUN_F_TSO4 | TUN_F_TSO6))) /* the kernel refuses ECN alone */
 		flags &= ~(unsigned)TUN_F_TSO_ECN;
 	return flags;

@@ -117,7 +117,7 @@ TEST(headers_that_no_stack_makes_never_reach_the_tap)
 			len = rows[i].value;
 		else if (rows[i].at >= 1000)
 			memcpy((uint8_t *)&h + rows[i].at - 1000, &v, rows[i].at < 1002 ? 1 : 2);
-		else
+		else if (rows[i].at < sizeof(p))
 			p[rows[i].at] = (uint8_t)v;
 		if (net_header_check(&h, p, MIN(sizeof(p), len), len, ALL) != -EINVAL)
 			TAP_FAIL("%s", rows[i].what);

@@ -133,7 +133,7 @@ void vsock_send_pending(struct vsock *v)
 
 static void send_event(struct vsock *v)
 {
-	static const struct virtio_vsock_event reset = { VIRTIO_VSOCK_EVENT_TRANSPORT_RESET };
+	static const struct virtio_vsock_event transport_reset = { VIRTIO_VSOCK_EVENT_TRANSPORT_RESET };
 	struct virtqueue *q = &v->d.queues[VSOCK_EVENT];
 	struct vq_chain c = { .iov = v->iov, .iov_max = VSOCK_QUEUE_SIZE };
 	int r;
@@ -144,7 +144,7 @@ static void send_event(struct vsock *v)
 	if (r == 0 && vq_wait(q))
 		r = vq_pop(q, &c);
 	if (r > 0) {
-		r = vq_push(q, &c, vq_write(&c, 0, &reset, sizeof(reset)));
+		r = vq_push(q, &c, vq_write(&c, 0, &transport_reset, sizeof(transport_reset)));
 		v->wants_reset_event = false;
 	}
 	vq_flush(q);

@@ -96,7 +96,7 @@ static void send_with(struct rig *r, struct virtio_vsock_hdr h, const void *p, u
 static void send_op(struct rig *r, uint16_t op, uint32_t host_port) { send_with(r, packet(op, host_port), NULL, 0); }
 
 /* The next packet to the guest. */
-static struct virtio_vsock_hdr next(struct rig *r)
+static struct virtio_vsock_hdr next_packet(struct rig *r)
 {
 	struct virtio_vsock_hdr h;
 	struct vring_used_elem *u = &fake_used(&r->f, VSOCK_RX)->ring[r->seen % 256];
@@ -116,7 +116,7 @@ static struct virtio_vsock_hdr next(struct rig *r)
 
 static void next_is(struct rig *r, uint16_t op, uint32_t host_port)
 {
-	struct virtio_vsock_hdr h = next(r);
+	struct virtio_vsock_hdr h = next_packet(r);
 
 	is_int(h.op, op);
 	is_int(h.src_port, host_port);
@@ -154,7 +154,7 @@ TEST(a_guest_connects_by_the_directory_and_bytes_pass_both_ways)
 	is_int(read(s, got, sizeof(got)), 5);
 	is_str(got, "hello");
 	is_int(write(s, "world!", 6), 6);
-	h = next(&r);
+	h = next_packet(&r);
 	is_int(h.op, VIRTIO_VSOCK_OP_RW);
 	is_int(h.len, 6);
 	is_int(h.fwd_cnt, 5);
@@ -193,7 +193,7 @@ TEST(a_stream_of_the_plan_is_given_once_and_stays_the_plan_s)
 	send_op(&r, VIRTIO_VSOCK_OP_REQUEST, 7);
 	next_is(&r, VIRTIO_VSOCK_OP_RESPONSE, 7);
 	is_int(write(s[1], "abc", 3), 3);
-	is_int(next(&r).len, 3);
+	is_int(next_packet(&r).len, 3);
 	send_op(&r, VIRTIO_VSOCK_OP_RST, 7);
 	char c;
 	is_int(read(s[1], &c, 1), 0); /* shut down */
@@ -255,7 +255,7 @@ TEST(the_host_connects_with_a_line_and_what_follows_it_is_the_guest_s)
 	say(s, "CONN");
 	fake_turn(&r.f, 5);
 	say(s, "ECT 1000\nearly");
-	h = next(&r);
+	h = next_packet(&r);
 	is_int(h.op, VIRTIO_VSOCK_OP_REQUEST);
 	is_int(h.dst_port, PORT);
 	is_int(read(s, got, sizeof(got)), -1); /* not before the guest has accepted */
@@ -263,7 +263,7 @@ TEST(the_host_connects_with_a_line_and_what_follows_it_is_the_guest_s)
 	snprintf(want, sizeof(want), "OK %u\n", h.src_port);
 	is_int(read(s, got, sizeof(got)), strlen(want));
 	is_str(got, want);
-	h = next(&r);
+	h = next_packet(&r);
 	is_int(h.op, VIRTIO_VSOCK_OP_RW);
 	is_int(h.len, 5);
 	ok(memcmp(r.data, "early", 5) == 0);
@@ -296,7 +296,7 @@ TEST(a_greeting_that_is_none_and_a_refusal_end_the_host_s_connection)
 	ok(is_silent(&r));
 	s = dial(name);
 	say(s, "CONNECT 1000\n");
-	h = next(&r);
+	h = next_packet(&r);
 	send_op(&r, VIRTIO_VSOCK_OP_RST, h.src_port);
 	ok(is_ended(&r, s));
 	is_int(r.v->n_used, 0);
@@ -318,12 +318,12 @@ TEST(half_open_connections_end_in_time)
 	ok(is_ended(&r, mute)); /* no line */
 	asked = dial(name);
 	say(asked, "CONNECT 1000\n");
-	h = next(&r);
+	h = next_packet(&r);
 	ok(is_ended(&r, asked)); /* the guest does not answer: it hears that nobody waits any more */
 	next_is(&r, VIRTIO_VSOCK_OP_RST, h.src_port);
 	gone = dial(name);
 	say(gone, "CONNECT 1000\n");
-	h = next(&r);
+	h = next_packet(&r);
 	close(gone); /* the host does not wait */
 	next_is(&r, VIRTIO_VSOCK_OP_RST, h.src_port);
 	is_int(r.v->n_used, 0);
@@ -364,7 +364,7 @@ TEST(what_the_host_does_not_take_is_held_within_the_credit_and_more_is_a_breach)
 	}
 	is_int(c->out.len, 0);
 	do /* and the guest was told that it has room again */
-		h = next(&r);
+		h = next_packet(&r);
 	while (h.op == VIRTIO_VSOCK_OP_CREDIT_UPDATE && sent - h.fwd_cnt >= VSOCK_BUFFER / 2);
 	is_int(h.op, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
 	while (vsock_conn_find(r.v, 52, PORT) && sent < 100 << 20) { /* no regard for credit */
@@ -372,7 +372,7 @@ TEST(what_the_host_does_not_take_is_held_within_the_credit_and_more_is_a_breach)
 		sent += sizeof(chunk);
 	}
 	do
-		h = next(&r);
+		h = next_packet(&r);
 	while (h.op == VIRTIO_VSOCK_OP_CREDIT_UPDATE);
 	is_int(h.op, VIRTIO_VSOCK_OP_RST);
 	is_int(r.v->n_used, 0);
@@ -392,7 +392,7 @@ TEST(the_guest_is_sent_no_more_than_it_has_room_for)
 	s = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	next_is(&r, VIRTIO_VSOCK_OP_RESPONSE, 52);
 	say(s, "0123456789abcdef");
-	h = next(&r);
+	h = next_packet(&r);
 	is_int(h.op, VIRTIO_VSOCK_OP_RW);
 	is_int(h.len, 10);
 	next_is(&r, VIRTIO_VSOCK_OP_CREDIT_REQUEST, 52);
@@ -401,7 +401,7 @@ TEST(the_guest_is_sent_no_more_than_it_has_room_for)
 	h.buf_alloc = 10;
 	h.fwd_cnt = 4;
 	send_with(&r, h, NULL, 0);
-	h = next(&r);
+	h = next_packet(&r);
 	is_int(h.len, 4);
 	ok(memcmp(r.data, "abcd", 4) == 0);
 	h = packet(VIRTIO_VSOCK_OP_CREDIT_UPDATE, 52);
@@ -444,7 +444,7 @@ TEST(without_receive_buffers_data_and_answers_wait_and_none_is_lost)
 			kick(&r, VSOCK_TX);
 		}
 		while (fake_used_idx(&r.f, VSOCK_RX) != r.seen) {
-			struct virtio_vsock_hdr h = next(&r);
+			struct virtio_vsock_hdr h = next_packet(&r);
 
 			resets += h.op == VIRTIO_VSOCK_OP_RST;
 			bytes += h.op == VIRTIO_VSOCK_OP_RW ? h.len : 0;
@@ -455,7 +455,7 @@ TEST(without_receive_buffers_data_and_answers_wait_and_none_is_lost)
 		give(&r, 1);
 		kick(&r, VSOCK_RX);
 		while (fake_used_idx(&r.f, VSOCK_RX) != r.seen)
-			bytes += next(&r).len;
+			bytes += next_packet(&r).len;
 	}
 	is_int(bytes, written);
 	close(s);
@@ -485,9 +485,9 @@ TEST(a_guest_that_sends_no_more_still_receives)
 	is_int(read(s, got, sizeof(got)), 4);
 	is_int(read(s, got, sizeof(got)), 0);
 	is_int(write(s, "answer", 6), 6);
-	is_int(next(&r).len, 6);
+	is_int(next_packet(&r).len, 6);
 	close(s);
-	h = next(&r);
+	h = next_packet(&r);
 	is_int(h.op, VIRTIO_VSOCK_OP_SHUTDOWN);
 	is_int(h.flags, VIRTIO_VSOCK_SHUTDOWN_SEND | VIRTIO_VSOCK_SHUTDOWN_RCV);
 	send_op(&r, VIRTIO_VSOCK_OP_RST, 52);
@@ -505,15 +505,15 @@ TEST(a_host_that_sends_no_more_still_receives_and_its_end_is_told_when_it_comes)
 
 	is_int(write(s, "question", 8), 8);
 	is_int(shutdown(s, SHUT_WR), 0);
-	is_int(next(&r).len, 8);
-	h = next(&r);
+	is_int(next_packet(&r).len, 8);
+	h = next_packet(&r);
 	is_int(h.op, VIRTIO_VSOCK_OP_SHUTDOWN);
 	is_int(h.flags, VIRTIO_VSOCK_SHUTDOWN_SEND);
 	ok(is_silent(&r));
 	send_with(&r, packet(VIRTIO_VSOCK_OP_RW, 52), "answer", 6);
 	is_int(read(s, got, sizeof(got)), 6);
 	close(s);
-	h = next(&r);
+	h = next_packet(&r);
 	is_int(h.op, VIRTIO_VSOCK_OP_SHUTDOWN);
 	is_int(h.flags, VIRTIO_VSOCK_SHUTDOWN_SEND | VIRTIO_VSOCK_SHUTDOWN_RCV);
 	send_op(&r, VIRTIO_VSOCK_OP_RST, 52);
@@ -534,7 +534,7 @@ TEST(bytes_that_the_host_sent_before_it_closed_all_arrive_though_the_guest_sends
 	close(s);
 	send_with(&r, packet(VIRTIO_VSOCK_OP_RW, 52), "nobody", 6);
 	do {
-		h = next(&r);
+		h = next_packet(&r);
 		bytes += h.op == VIRTIO_VSOCK_OP_RW ? h.len : 0;
 		is_int(h.op == VIRTIO_VSOCK_OP_RST, 0);
 	} while (h.op != VIRTIO_VSOCK_OP_SHUTDOWN || h.flags != 3);
@@ -555,9 +555,9 @@ TEST(a_guest_that_closes_gets_its_answer_and_what_it_sent_still_arrives)
 	send_with(&r, packet(VIRTIO_VSOCK_OP_RW, 52), bulk, sizeof(bulk));
 	ok(c->out.len > 0);
 	send_shutdown(&r, VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND);
-	struct virtio_vsock_hdr h = next(&r);
+	struct virtio_vsock_hdr h = next_packet(&r);
 	while (h.op == VIRTIO_VSOCK_OP_CREDIT_UPDATE)
-		h = next(&r);
+		h = next_packet(&r);
 	is_int(h.op, VIRTIO_VSOCK_OP_RST);
 	ok(!vsock_conn_find(r.v, 52, PORT)); /* its ports are free */
 	is_int(r.v->n_used, 1);
@@ -597,7 +597,7 @@ TEST(V09_forged_and_broken_packets_are_answered_with_RST_to_the_guest_itself)
 		struct virtio_vsock_hdr h;
 
 		send_with(&r, rows[i], "x", 1);
-		h = next(&r);
+		h = next_packet(&r);
 		is_int(h.op, VIRTIO_VSOCK_OP_RST);
 		is_int(h.dst_cid, CID);
 		is_int(h.dst_port, PORT);
@@ -631,7 +631,7 @@ TEST(V09_a_hundred_thousand_connections_take_the_table_s_places_and_no_more)
 		if (i < 64) /* the listener's own queue */
 			close(accept(listener, NULL, NULL));
 		while (fake_used_idx(&r.f, VSOCK_RX) != r.seen) {
-			struct virtio_vsock_hdr a = next(&r);
+			struct virtio_vsock_hdr a = next_packet(&r);
 
 			give(&r, 1);
 			accepted += a.op == VIRTIO_VSOCK_OP_RESPONSE;
@@ -663,7 +663,7 @@ TEST(a_full_table_makes_the_host_wait_not_fail)
 	say(s[VSOCK_CONNS], "CONNECT 1000\n");
 	ok(is_silent(&r));
 	close(s[0]);
-	h = next(&r);
+	h = next_packet(&r);
 	is_int(h.op, VIRTIO_VSOCK_OP_REQUEST);
 	rig_done(&r);
 	for (unsigned i = 1; i <= VSOCK_CONNS; i++)
