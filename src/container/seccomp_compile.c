@@ -11,7 +11,7 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 
-#include "seccomp_emit.h"
+#include "seccomp_impl.h"
 
 #define NR_SKIPPED 0xffffffffu /* a tracer's "do not run it" (-1): no call of any ABI, answered by the default action */
 

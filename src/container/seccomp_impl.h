@@ -17,6 +17,7 @@
 #include <linux/filter.h>
 
 #include "container.h"
+#include "seccomp_emit.h"
 
 /* An ABI: the name in profiles, libseccomp's token, what the kernel writes into seccomp_data.arch. Several may share that
  * (x32 is x86-64 with bit 30 of the number). */
@@ -32,7 +33,6 @@ extern const size_t seccomp_n_abis;
 int seccomp_action_value(const char *action, bool has_errno, uint32_t errno_ret, uint32_t *ret, struct err *e);
 /* Lower is stricter. */
 unsigned seccomp_strictness(uint32_t ret);
-enum seccomp_op { OP_NE, OP_LT, OP_LE, OP_EQ, OP_GE, OP_GT, OP_MASKED_EQ };
 int seccomp_op_parse(const char *op, enum seccomp_op *ret, struct err *e);
 /* SECCOMP_FILTER_FLAG_*. */
 int seccomp_flags_parse(char *const *flags, unsigned *ret, struct err *e);

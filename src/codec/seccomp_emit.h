@@ -1,8 +1,12 @@
-/* seccomp_emit.h: from ranges of verdicts to instructions; between seccomp_compile.c and seccomp_emit.c. */
+/* seccomp_emit: from ranges of verdicts to a seccomp filter's instructions (classic BPF). For the compiler of containers' profiles
+ * and for the lists of the VMM's threads. */
 #pragma once
 
-#include "seccomp_impl.h"
+#include <linux/filter.h>
 
+#include "base.h"
+
+enum seccomp_op { OP_NE, OP_LT, OP_LE, OP_EQ, OP_GE, OP_GT, OP_MASKED_EQ };
 #define SECCOMP_CHECKS_MAX 8 /* comparisons in one rule */
 
 /* arg OP value; MASKED_EQ: (arg & mask) == value. All 64 bits count. */
