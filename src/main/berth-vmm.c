@@ -1,7 +1,9 @@
 /* berth-vmm: one virtual machine. Started with everything that it may have as open descriptors:
- *   berth-vmm --config-fd N
+ *   berth-vmm --config-fd N [--trap]
  * N holds the plan (JSON, vmm/plan.c; read to its end and closed). Ends with the VM: how is its exit status (vmm_end_status)
- * and one line on standard error, "berth-vmm: END[: REASON]". SIGTERM stops the VM. */
+ * and one line on standard error, "berth-vmm: END[: REASON]". SIGTERM stops the VM. --trap: a system call that a thread may not
+ * make is named on standard error; without, the kernel's log names it. */
+#include "jail.h"
 #include "vmm.h"
 
 #include <stdio.h>
@@ -14,15 +16,19 @@ static int read_plan(int argc, char **argv, struct vmm_plan *ret, struct err *e)
 	_cleanup_fd_ int fd = -1;
 	uint64_t n = 0;
 	size_t len = 0;
+	bool traps = argc == 4 && streq(argv[3], "--trap");
 	int r;
 
-	if (argc != 3 || !streq(argv[1], "--config-fd") || str_to_u64(argv[2], &n) < 0 || n > INT32_MAX)
-		return err_set(e, EINVAL, "usage: berth-vmm --config-fd N; berth starts it, people don't");
+	if ((argc != 3 && !traps) || !streq(argv[1], "--config-fd") || str_to_u64(argv[2], &n) < 0 || n > INT32_MAX)
+		return err_set(e, EINVAL, "usage: berth-vmm --config-fd N [--trap]; berth starts it, people don't");
 	fd = (int)n;
 	r = fd_read_all(fd, PLAN_MAX, &json, &len);
 	if (r < 0)
 		return err_set(e, -r, "plan: descriptor %d: %s", fd, strerror(-r));
-	return vmm_plan_parse(json, len, ret, e);
+	r = vmm_plan_parse(json, len, ret, e);
+	if (r >= 0 && traps)
+		ret->seccomp = VMM_SECCOMP_TRAP;
+	return r;
 }
 
 static void on_signal(struct loop *l, int sig, void *arg)
@@ -44,11 +50,13 @@ static int stop_on_signals(struct vmm *vm, struct err *e)
 	return r < 0 ? err_set(e, -r, "signals: %s", strerror(-r)) : 0;
 }
 
-static int run(const struct vmm_plan *plan, struct vmm_result *ret, struct err *e)
+static int run(struct vmm_plan *plan, struct vmm_result *ret, struct err *e)
 {
 	_cleanup_(vmm_free_ptr) struct vmm *vm = NULL;
-	int r = vmm_new(plan, &vm, e);
+	int r = vmm_jail_enter(plan, e);
 
+	if (r >= 0)
+		r = vmm_new(plan, &vm, e);
 	if (r >= 0)
 		r = stop_on_signals(vm, e);
 	return r < 0 ? r : vmm_run(vm, ret, e);

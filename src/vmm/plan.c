@@ -130,20 +130,20 @@ static const struct field plan_fields[] = {
 	{ "ram_fd", FIELD_I32, offsetof(struct vmm_plan, ram_fd) },
 	{ "tracks_writes", FIELD_BOOL, offsetof(struct vmm_plan, tracks_writes) },
 	{ "control_fd", FIELD_I32, offsetof(struct vmm_plan, control_fd) },
+	{ "kvm_fd", FIELD_I32, offsetof(struct vmm_plan, kvm_fd) },
 	{ "serial_fd", FIELD_I32, offsetof(struct vmm_plan, serial_fd) },
 	{ "cmdline", FIELD_STRING, offsetof(struct vmm_plan, cmdline) },
 	{ "mem_bytes", FIELD_U64, offsetof(struct vmm_plan, mem_bytes), FIELD_REQUIRED },
 	{ "cpus", FIELD_U32, offsetof(struct vmm_plan, cpus) },
 	{ "pages", FIELD_CUSTOM, offsetof(struct vmm_plan, pages), .parse = parse_pages },
 	{ "boot_limit_ms", FIELD_U32, offsetof(struct vmm_plan, boot_limit_ms) },
+	{ "uid", FIELD_U32, offsetof(struct vmm_plan, uid) },
 	{ "devices", FIELD_ARRAY, offsetof(struct vmm_plan, devices), 0, device_fields, sizeof(struct vmm_device_plan),
 	  offsetof(struct vmm_plan, n_devices) },
 	{ .name = NULL, .flags = FIELD_STRICT },
 };
 
-/* Every descriptor of a plan, so that they are checked and closed in one place: *ret[0..n). */
-#define FDS_MAX 1024u
-static size_t plan_fds(const struct vmm_plan *p, int32_t fds[FDS_MAX])
+size_t vmm_plan_fds(const struct vmm_plan *p, int32_t fds[VMM_PLAN_FDS_MAX])
 {
 	size_t n = 0;
 
@@ -153,31 +153,40 @@ static size_t plan_fds(const struct vmm_plan *p, int32_t fds[FDS_MAX])
 	fds[n++] = p->ram_fd;
 	fds[n++] = p->control_fd;
 	fds[n++] = p->serial_fd;
+	fds[n++] = p->kvm_fd > 0 ? p->kvm_fd : -1;
 	for (size_t i = 0; i < p->n_devices; i++) {
 		const struct vmm_console_plan *c = p->devices[i].console;
 		const struct vmm_net_plan *net = p->devices[i].net;
 		const struct vmm_vsock_plan *vsock = p->devices[i].vsock;
 
-		if (p->devices[i].blk && n < FDS_MAX)
+		if (p->devices[i].blk && n < VMM_PLAN_FDS_MAX)
 			fds[n++] = p->devices[i].blk->fd;
-		for (size_t k = 0; net && k < net->n_taps && n < FDS_MAX; k++)
+		for (size_t k = 0; net && k < net->n_taps && n < VMM_PLAN_FDS_MAX; k++)
 			fds[n++] = net->taps[k].fd;
-		for (size_t k = 0; vsock && k < vsock->n_streams && n < FDS_MAX; k++)
+		for (size_t k = 0; vsock && k < vsock->n_streams && n < VMM_PLAN_FDS_MAX; k++)
 			fds[n++] = vsock->streams[k].fd;
-		if (vsock && n < FDS_MAX - 1) {
+		if (vsock && n < VMM_PLAN_FDS_MAX - 1) {
 			fds[n++] = vsock->listen_fd;
 			fds[n++] = vsock->dir_fd;
 		}
-		for (size_t k = 0; c && k < c->n_ports && n < FDS_MAX; k++)
+		for (size_t k = 0; c && k < c->n_ports && n < VMM_PLAN_FDS_MAX; k++)
 			fds[n++] = c->ports[k].fd;
 	}
 	return n;
 }
 
+struct vmm_vsock_plan *vmm_plan_sockets(const struct vmm_plan *p)
+{
+	for (size_t i = 0; i < p->n_devices; i++)
+		if (p->devices[i].vsock && p->devices[i].vsock->dir_fd >= 0)
+			return p->devices[i].vsock;
+	return NULL;
+}
+
 static int check_fds(const struct vmm_plan *p, struct err *e)
 {
-	int32_t fds[FDS_MAX];
-	size_t n = plan_fds(p, fds);
+	int32_t fds[VMM_PLAN_FDS_MAX];
+	size_t n = vmm_plan_fds(p, fds);
 
 	for (size_t i = 0; i < n; i++) {
 		if (fds[i] < -1 || (fds[i] >= 0 && fcntl(fds[i], F_GETFD) < 0))
@@ -287,7 +296,7 @@ int vmm_plan_check(const struct vmm_plan *p, struct err *e)
 int vmm_plan_parse(const char *json, size_t len, struct vmm_plan *ret, struct err *e)
 {
 	_cleanup_json_ struct json_object *o = NULL;
-	struct vmm_plan p = { VMM_PLAN_NO_FDS, .cpus = 1 };
+	struct vmm_plan p = { VMM_PLAN_NO_FDS, .cpus = 1, .seccomp = VMM_SECCOMP_KILL };
 	int r = json_parse(json, len, "plan", &o, e);
 
 	if (r >= 0)
@@ -305,8 +314,8 @@ int vmm_plan_parse(const char *json, size_t len, struct vmm_plan *ret, struct er
 
 void vmm_plan_done(struct vmm_plan *p)
 {
-	int32_t fds[FDS_MAX];
-	size_t n = plan_fds(p, fds);
+	int32_t fds[VMM_PLAN_FDS_MAX];
+	size_t n = vmm_plan_fds(p, fds);
 
 	for (size_t i = 0; i < n; i++)
 		if (fds[i] > 2)

@@ -2,20 +2,22 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "seccomp.h"
 #include "vmm_impl.h"
 
-static const char *const names[] = {
-	[VMM_THREAD_MAIN] = "vmm", [VMM_THREAD_VCPU] = "vcpu", [VMM_THREAD_FILE] = "file", [VMM_THREAD_NET] = "net"
-};
+static const char *const names[] = { [VMM_THREAD_MAIN] = "vmm",
+				     [VMM_THREAD_CONNECT] = "vmm, connecting",
+				     [VMM_THREAD_VCPU] = "vcpu",
+				     [VMM_THREAD_FILE] = "file",
+				     [VMM_THREAD_NET] = "net" };
 _Static_assert(ARRAY_SIZE(names) == VMM_THREADS, "every class has a name");
 
 const char *vmm_thread_name(enum vmm_thread class) { return (unsigned)class < VMM_THREADS ? names[class] : "unknown"; }
 
 int vmm_thread_enter(struct vmm *vm, enum vmm_thread class, const char *name)
 {
-	(void)vm;
-	(void)class;
-	return -pthread_setname_np(pthread_self(), name);
+	(void)pthread_setname_np(pthread_self(), name);
+	return !vm->plan || vm->plan->seccomp == VMM_SECCOMP_OFF ? 0 : seccomp_enter(class, vm->plan->seccomp);
 }
 
 struct vmm_worker {

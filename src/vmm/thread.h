@@ -17,10 +17,11 @@
 #include "vmm.h"
 
 enum vmm_thread {
-	VMM_THREAD_MAIN, /* the vmm thread: the loop, every function of every device */
-	VMM_THREAD_VCPU, /* runs the guest, answers registers */
-	VMM_THREAD_FILE, /* a worker on files that are open already: blk, pmem */
-	VMM_THREAD_NET,  /* a worker on sockets and taps that are open already: net, vsock */
+	VMM_THREAD_MAIN,    /* the vmm thread: the loop, every function of every device */
+	VMM_THREAD_CONNECT, /* the same, where the plan has a directory of sockets that the guest may connect to (vsock) */
+	VMM_THREAD_VCPU,    /* runs the guest, answers registers */
+	VMM_THREAD_FILE,    /* a worker on files that are open already: blk, pmem */
+	VMM_THREAD_NET,     /* a worker on taps and sockets that are open already: net */
 	VMM_THREADS,
 };
 const char *vmm_thread_name(enum vmm_thread class);

@@ -31,7 +31,7 @@ static int open_kvm(struct vmm *vm, struct err *e)
 {
 	int version;
 
-	vm->fd_kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	vm->fd_kvm = vm->plan->kvm_fd > 0 ? fcntl(vm->plan->kvm_fd, F_DUPFD_CLOEXEC, 0) : open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (vm->fd_kvm < 0)
 		return err_set(e, ENODEV, "/dev/kvm: %s", strerror(errno));
 	version = ioctl(vm->fd_kvm, KVM_GET_API_VERSION, 0);
@@ -242,7 +242,14 @@ int vmm_run(struct vmm *vm, struct vmm_result *ret, struct err *e)
 		r = loop_timer(vm->loop, vm->plan->boot_limit_ms, on_boot_limit, vm, NULL);
 	if (r < 0)
 		return err_set(e, -r, "event loop: %s", strerror(-r));
+	vmm_pause(vm); /* no vCPU enters the guest before every thread has its filter */
 	r = vcpus_start(vm, e);
+	if (r >= 0) {
+		r = vmm_thread_enter(vm, vmm_plan_sockets(vm->plan) ? VMM_THREAD_CONNECT : VMM_THREAD_MAIN, "berth-vmm");
+		if (r < 0)
+			err_set(e, -r, "system call filter: %s", strerror(-r));
+	}
+	vmm_resume(vm);
 	if (r >= 0) {
 		r = loop_run(vm->loop);
 		if (r < 0)

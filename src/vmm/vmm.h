@@ -25,6 +25,13 @@ enum vmm_pages {
 	VMM_PAGES_HUGE,  /* hugetlbfs, 2 MiB, reserved by the administrator; refused where there are none */
 };
 
+/* Whether the VM's threads get filters of system calls (thread.h), and how a violation ends the process. */
+enum vmm_seccomp {
+	VMM_SECCOMP_OFF,  /* for tests that are one process with many VMs */
+	VMM_SECCOMP_KILL, /* SIGSYS; the kernel's log names thread and call. What every plan in JSON gets */
+	VMM_SECCOMP_TRAP, /* standard error names thread and call: for who looks for a call that a list lacks */
+};
+
 /* One port of a virtio console. fd: a stream (socket, pipe, terminal), owned by the plan; -1: a port that nobody is at. */
 struct vmm_port_plan {
 	char *name; /* what the guest finds in /sys/class/virtio-ports; NULL: the console proper, hvc0 */
@@ -75,8 +82,10 @@ struct vmm_vsock_plan {
 	uint32_t guest_cid; /* VMM_CID_MIN..2^32 - 2 */
 	/* A listening stream socket: who connects there says "CONNECT PORT\n", and gets "OK N\n" and the guest's PORT; -1. */
 	int32_t listen_fd;
-	/* A directory: a guest that connects to port P of the host gets the listening socket vsock_P in it; -1. */
+	/* A directory: a guest that connects to port P of the host gets the listening socket vsock_P in it; -1. The jail makes
+	 * it the process's root, read-only, and sets is_root. */
 	int32_t dir_fd;
+	bool is_root;                    /* no member of the JSON */
 	uint32_t connect_limit_ms;       /* for the guest's answer to a connection of the host's; 0: VMM_CONNECT_LIMIT_MS */
 	struct vmm_stream_plan *streams; /* asked before dir_fd */
 	size_t n_streams;                /* at most VMM_STREAMS_MAX */
@@ -103,6 +112,7 @@ struct vmm_plan {
 	bool tracks_writes; /* with state_fd: diff snapshots may be taken from the start */
 	int32_t control_fd; /* stream socket, listening or connected (control.h); -1: none */
 	int32_t serial_fd;  /* where the first serial port's output goes; -1: the guest has no serial port */
+	int32_t kvm_fd;     /* /dev/kvm; 0, -1: not open yet, done by vmm_jail_enter or vmm_new */
 	char *cmdline;      /* the kernel's command line, whole; NULL: empty */
 	uint64_t mem_bytes; /* VMM_MEM_MIN..VMM_MEM_MAX, a multiple of 2 MiB */
 	uint32_t cpus;      /* 1..VMM_CPUS_MAX */
@@ -111,6 +121,8 @@ struct vmm_plan {
 	uint32_t boot_limit_ms;
 	struct vmm_device_plan *devices;
 	size_t n_devices;
+	uint32_t uid;             /* and gid, of the process in its jail where root starts it; 0: one that no other VM has */
+	enum vmm_seccomp seccomp; /* no member of the JSON */
 };
 /* The beginning of a plan's initializer: no descriptor is 0 by accident. */
 #define VMM_PLAN_NO_FDS .kernel_fd = -1, .initrd_fd = -1, .state_fd = -1, .ram_fd = -1, .control_fd = -1, .serial_fd = -1
@@ -124,6 +136,11 @@ int vmm_plan_parse(const char *json, size_t len, struct vmm_plan *ret, struct er
 /* The checks of vmm_plan_parse alone, for plans made in C. */
 int vmm_plan_check(const struct vmm_plan *p, struct err *e);
 void vmm_plan_done(struct vmm_plan *p);
+/* Every descriptor of a plan: they are checked, kept in the jail, and closed by this list. -> how many; -1 among them: none. */
+#define VMM_PLAN_FDS_MAX 1024u
+size_t vmm_plan_fds(const struct vmm_plan *p, int32_t ret[VMM_PLAN_FDS_MAX]);
+/* The vsock whose guest may connect to sockets of a directory, or NULL. */
+struct vmm_vsock_plan *vmm_plan_sockets(const struct vmm_plan *p);
 
 /* ---- life ---- */
 

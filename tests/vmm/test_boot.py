@@ -45,7 +45,8 @@ say "the host says $answer"
     vmm = boot(script, modules=("virtio_pci", "virtio_console"), wait=False, fds=[fd],
                devices=[{"console": {"ports": [{"name": "org.test", "fd": fd}]}}])
     ours.settimeout(60)
-    assert ours.recv(100) == b"hello\n"
+    got = ours.recv(100)
+    assert got == b"hello\n", vmm.wait()
     ours.sendall(b"welcome\n")
     end = vmm.wait()
     ended(end, "powered-off")

@@ -14,14 +14,17 @@
 
 /* ---- the guest connects ---- */
 
-static int connect_in(int dir_fd, uint32_t port)
+static int connect_in(const struct vmm_vsock_plan *plan, uint32_t port)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return -errno;
-	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/vsock_%u", dir_fd, port);
+	if (plan->is_root)
+		snprintf(a.sun_path, sizeof(a.sun_path), "/vsock_%u", port);
+	else
+		snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/vsock_%u", plan->dir_fd, port);
 	/* Connects at once or not at all: where the queue of the listener is full, that is EAGAIN. */
 	return connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? -errno : TAKE_FD(fd);
 }
@@ -38,7 +41,7 @@ int vsock_host_connect(struct vsock *v, uint32_t port, bool *ret_owned)
 		return v->plan->streams[i].fd;
 	}
 	*ret_owned = true;
-	return v->plan->dir_fd < 0 ? -ECONNREFUSED : connect_in(v->plan->dir_fd, port);
+	return v->plan->dir_fd < 0 ? -ECONNREFUSED : connect_in(v->plan, port);
 }
 
 /* ---- the host connects ---- */
