@@ -159,7 +159,9 @@ int control_new(struct vmm *vm, int fd, struct control **ret, struct err *e)
 	c->vm = vm;
 	for (unsigned i = 0; i < PEERS_MAX; i++)
 		c->peers[i].fd = -1;
-	c->env.statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC); /* -1: no /proc, and metrics say nothing of it */
+	/* -1: no /proc, and metrics say nothing of it */
+	c->env.statm_fd = vm->plan->statm_fd > 0 ? fcntl(vm->plan->statm_fd, F_DUPFD_CLOEXEC, 0)
+						 : open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	r = fd_nonblock(fd, true);
 	if (r >= 0 && is_listening)
 		r = loop_add(vm->loop, fd, EPOLLIN, on_listen, c, &c->src);

@@ -306,6 +306,7 @@ int vmm_jail_enter(struct vmm_plan *plan, struct err *e)
 		r = jail_be_alone(uid, &lifeline, e);
 	if (r < 0)
 		return r;
+	plan->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC); /* -1: no /proc, and metrics say nothing of it */
 	n = vmm_plan_fds(plan, fds);
 	fds[n++] = lifeline;
 	r = jail_keep_fds(fds, n, e); /* while there is a /dev/null */

@@ -154,6 +154,7 @@ size_t vmm_plan_fds(const struct vmm_plan *p, int32_t fds[VMM_PLAN_FDS_MAX])
 	fds[n++] = p->control_fd;
 	fds[n++] = p->serial_fd;
 	fds[n++] = p->kvm_fd > 0 ? p->kvm_fd : -1;
+	fds[n++] = p->statm_fd > 0 ? p->statm_fd : -1;
 	for (size_t i = 0; i < p->n_devices; i++) {
 		const struct vmm_console_plan *c = p->devices[i].console;
 		const struct vmm_net_plan *net = p->devices[i].net;

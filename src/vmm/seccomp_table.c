@@ -99,6 +99,12 @@ const struct seccomp_row seccomp_rows[] = {
 	{ SYS_ioctl, MAIN, IOCTL(KVM_GET_CPUID2) },
 	{ SYS_ioctl, MAIN, IOCTL(KVM_GET_VCPU_EVENTS) },
 	{ SYS_ioctl, MAIN, IOCTL(KVM_GET_CLOCK) },
+	/* ---- snapshots: into files that come over the control socket ---- */
+	{ SYS_pread64, MAIN },
+	{ SYS_pwrite64, MAIN },
+	{ SYS_lseek, MAIN },
+	{ SYS_ftruncate, MAIN },
+	{ SYS_fsync, MAIN },
 	/* ---- files ---- */
 	{ SYS_preadv, FILES },
 	{ SYS_pwritev, FILES },
@@ -108,7 +114,7 @@ const struct seccomp_row seccomp_rows[] = {
 	/* ---- taps: what the driver chooses ---- */
 	{ SYS_ioctl, MAIN, IOCTL(TUNSETOFFLOAD) },
 	{ SYS_ioctl, MAIN, IOCTL(TUNSETQUEUE) },
-	/* ---- vsock: streams that are connected, or come to a listening socket ---- */
+	/* ---- vsock and the control socket: streams that are connected, or come to a listening socket ---- */
 	{ SYS_recvmsg, MAIN },
 	{ SYS_sendmsg, MAIN },
 	{ SYS_sendto, MAIN, IF(EQ(4, 0)) }, /* where it is connected to, and nowhere else */

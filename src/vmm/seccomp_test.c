@@ -300,9 +300,7 @@ static void look_inside(struct loop *l, int fd, uint32_t events, void *arg)
 static _noreturn_ void live(int done_fd)
 {
 	static const uint8_t code[] = { 0xeb, 0xfe };
-	struct vmm_plan plan = {
-		.initrd_fd = -1, .serial_fd = -1, .mem_bytes = 32 << 20, .cpus = 2, .seccomp = VMM_SECCOMP_TRAP
-	};
+	struct vmm_plan plan = { VMM_PLAN_NO_FDS, .mem_bytes = 32 << 20, .cpus = 2, .seccomp = VMM_SECCOMP_TRAP };
 	struct vmm_result res = { .end = VMM_RUNNING };
 	struct vmm *vm;
 

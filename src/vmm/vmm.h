@@ -113,6 +113,7 @@ struct vmm_plan {
 	int32_t control_fd; /* stream socket, listening or connected (control.h); -1: none */
 	int32_t serial_fd;  /* where the first serial port's output goes; -1: the guest has no serial port */
 	int32_t kvm_fd;     /* /dev/kvm; 0, -1: not open yet, done by vmm_jail_enter or vmm_new */
+	int32_t statm_fd; /* the process's /proc/PID/statm, for metrics; set by vmm_jail_enter, beyond which there is no /proc; 0: none */
 	char *cmdline;      /* the kernel's command line, whole; NULL: empty */
 	uint64_t mem_bytes; /* VMM_MEM_MIN..VMM_MEM_MAX, a multiple of 2 MiB */
 	uint32_t cpus;      /* 1..VMM_CPUS_MAX */
