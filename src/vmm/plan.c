@@ -52,6 +52,11 @@ static int parse_format(struct json_object *v, void *member, const char *path, s
 	return json_expected(v, path, "\"raw\": nothing else is served (qemu-img convert -O raw makes it of others)", e);
 }
 
+static const struct field pmem_fields[] = {
+	{ "fd", FIELD_I32, offsetof(struct vmm_pmem_plan, fd), FIELD_REQUIRED },
+	{ "writable", FIELD_BOOL, offsetof(struct vmm_pmem_plan, is_writable) },
+	{ .name = NULL, .flags = FIELD_STRICT },
+};
 static const struct field blk_fields[] = {
 	{ "fd", FIELD_I32, offsetof(struct vmm_blk_plan, fd), FIELD_REQUIRED },
 	{ "format", FIELD_CUSTOM, 0, .parse = parse_format },
@@ -118,6 +123,7 @@ static const struct field device_fields[] = {
 	{ "console", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, console), 0, console_fields,
 	  sizeof(struct vmm_console_plan) },
 	{ "blk", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, blk), 0, blk_fields, sizeof(struct vmm_blk_plan) },
+	{ "pmem", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, pmem), 0, pmem_fields, sizeof(struct vmm_pmem_plan) },
 	{ "net", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, net), 0, net_fields, sizeof(struct vmm_net_plan) },
 	{ "vsock", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, vsock), 0, vsock_fields, sizeof(struct vmm_vsock_plan),
 	  .init = no_vsock_fds },
@@ -162,6 +168,8 @@ size_t vmm_plan_fds(const struct vmm_plan *p, int32_t fds[VMM_PLAN_FDS_MAX])
 
 		if (p->devices[i].blk && n < VMM_PLAN_FDS_MAX)
 			fds[n++] = p->devices[i].blk->fd;
+		if (p->devices[i].pmem && n < VMM_PLAN_FDS_MAX)
+			fds[n++] = p->devices[i].pmem->fd;
 		for (size_t k = 0; net && k < net->n_taps && n < VMM_PLAN_FDS_MAX; k++)
 			fds[n++] = net->taps[k].fd;
 		for (size_t k = 0; vsock && k < vsock->n_streams && n < VMM_PLAN_FDS_MAX; k++)
@@ -243,10 +251,12 @@ static int check_vsock(const struct vmm_vsock_plan *v, size_t i, struct err *e)
 
 static int check_device(const struct vmm_device_plan *d, size_t i, struct err *e)
 {
-	if (!!d->rng + !!d->console + !!d->blk + !!d->net + !!d->vsock != 1)
+	if (!!d->rng + !!d->console + !!d->blk + !!d->pmem + !!d->net + !!d->vsock != 1)
 		return err_set(e, EINVAL, "plan: device #%zu is not exactly one thing", i);
 	if (d->console && (d->console->n_ports == 0 || d->console->n_ports > VMM_PORTS_MAX))
 		return err_set(e, EINVAL, "plan: device #%zu: a console has 1 to %u ports", i, VMM_PORTS_MAX);
+	if (d->pmem && d->pmem->fd < 0)
+		return err_set(e, EINVAL, "plan: device #%zu: fd: persistent memory is an open file", i);
 	if (d->blk)
 		return check_blk(d->blk, i, e);
 	if (d->net)

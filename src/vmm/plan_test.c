@@ -62,6 +62,8 @@ TEST(plans_that_can_not_be_are_refused_with_the_key)
 		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"blk\":{}}]}", "fd" },
 		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"blk\":{\"fd\":-1}}]}", "fd" },
 		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"blk\":{\"fd\":998}}]}", "998" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"pmem\":{\"fd\":-1}}]}", "fd" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"pmem\":{\"fd\":997}}]}", "997" },
 		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"blk\":{\"fd\":1,\"queues\":9}}]}", "queues" },
 		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"blk\":{\"fd\":1,\"format\":\"qcow2\"}}]}",
 		  "qemu-img" },

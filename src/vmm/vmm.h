@@ -58,6 +58,12 @@ struct vmm_blk_plan {
 	struct vmm_limit_plan bytes, ops;
 };
 #define VMM_BLK_QUEUES_MAX 8u
+/* A file as the guest's memory (virtio/pmem.c). Read-only unless it says otherwise; then its size is whole 2 MiB. */
+struct vmm_pmem_plan {
+	int32_t fd; /* regular file; locked while the VM lives */
+	bool is_writable;
+};
+#define VMM_PMEM_MAX (256ull << 30)
 
 /* One queue of a tap device made with IFF_TAP | IFF_NO_PI | IFF_VNET_HDR (and IFF_MULTI_QUEUE where there are several), owned
  * by the plan; or a socket that keeps messages apart, on which each is a virtio header and a frame, as on a tap. */
@@ -99,6 +105,7 @@ struct vmm_device_plan {
 	struct vmm_rng_plan *rng;
 	struct vmm_console_plan *console;
 	struct vmm_blk_plan *blk;
+	struct vmm_pmem_plan *pmem;
 	struct vmm_net_plan *net;
 	struct vmm_vsock_plan *vsock;
 };

@@ -26,7 +26,8 @@ static struct blk *blk_of(struct virtio_device *d) { return container_of(d, stru
 static void sleep_until(struct blk *b, int64_t wait_ns)
 {
 	struct pollfd fds[VMM_BLK_QUEUES_MAX + 2];
-	const struct timespec limit = { wait_ns / 1000000000, wait_ns % 1000000000 };
+	/* Rounded up; what a limit would have given meanwhile is not lost, it has a burst. */
+	int64_t wait_ms = MIN((wait_ns + 999999) / 1000000, (int64_t)INT32_MAX);
 	unsigned n = 0;
 	eventfd_t count;
 
@@ -39,7 +40,7 @@ static void sleep_until(struct blk *b, int64_t wait_ns)
 		if (q->desc && !q->s.is_broken && wait_ns <= 0)
 			fds[n++] = (struct pollfd){ .fd = q->kick_fd, .events = POLLIN };
 	}
-	if (ppoll(fds, n, wait_ns >= 0 ? &limit : NULL, NULL) <= 0)
+	if (poll(fds, n, wait_ns >= 0 ? (int)wait_ms : -1) <= 0)
 		return;
 	for (unsigned i = 0; i < n; i++)
 		if (i != 1 && fds[i].revents)

@@ -12,6 +12,8 @@ int virtio_add_planned(struct vmm *vm, const struct vmm_device_plan *plan, struc
 		r = virtio_console_new(plan->console, &d, e);
 	else if (plan->blk)
 		r = virtio_blk_new(plan->blk, vm->plan->cpus, &d, e);
+	else if (plan->pmem)
+		r = virtio_pmem_new(plan->pmem, &d, e);
 	else if (plan->net)
 		r = virtio_net_new(plan->net, &d, e);
 	else if (plan->vsock)

@@ -13,6 +13,7 @@
 
 enum {
 	BAR = 0,
+	WINDOW_BAR = 2, /* and 3 */
 	BAR_BYTES = 0x8000,
 	PAGE = 0x1000,
 	COMMON = 0x0000,
@@ -518,6 +519,20 @@ static int add_workers(struct virtio_pci *p, struct err *e)
 	return r;
 }
 
+/* A 64-bit region, behind which the device maps its memory. */
+static int add_window(struct virtio_pci *p, struct err *e)
+{
+	uint64_t bytes = PAGE;
+	int r;
+
+	if (!p->d->window_bytes)
+		return 0;
+	while (bytes < p->d->window_bytes)
+		bytes *= 2;
+	r = pci_add_bar(p->vm->pci, &p->f, WINDOW_BAR, bytes, true, NULL, NULL, e);
+	return r < 0 ? r : p->d->ops->place(p->d, p->f.bars[WINDOW_BAR].gpa, e);
+}
+
 static int init(struct virtio_pci *p, struct err *e)
 {
 	struct virtio_device *d = p->d;
@@ -525,6 +540,8 @@ static int init(struct virtio_pci *p, struct err *e)
 
 	if (r >= 0)
 		r = pci_add_bar(p->vm->pci, &p->f, BAR, BAR_BYTES, false, &bar_ops, p, e);
+	if (r >= 0)
+		r = add_window(p, e);
 	if (r >= 0 && add_caps(p) < 0)
 		r = err_set(e, ENOSPC, "no room for the capabilities");
 	if (r >= 0) /* a vector for each queue, and one for the configuration */

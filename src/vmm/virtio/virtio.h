@@ -37,6 +37,9 @@ struct virtio_device;
 struct virtio_device_ops {
 	const char *name; /* "rng": in messages */
 	uint16_t id;      /* VIRTIO_ID_x */
+	/* Where d->window_bytes is set: the guest-physical address of a window of so many bytes that is the device's own, aligned
+	 * to its size rounded up to a power of two. Called by virtio_add. */
+	int (*place)(struct virtio_device *d, uint64_t gpa, struct err *e);
 	/* The driver is ready: d->features_acked and d->queues[i].s.is_enabled say what it chose. -errno with e: the device is
 	 * marked NEEDS_RESET. Queues of devices with owns_kicks false are kicked once right after. */
 	int (*activate)(struct virtio_device *d, struct err *e);
@@ -77,6 +80,7 @@ struct virtio_device {
 	unsigned config_bytes;                          /* * */
 	unsigned config_rw, config_rw_end;              /* * which of it the driver may write */
 	_Alignas(8) uint8_t config[VIRTIO_CONFIG_MAX];  /* * little endian; changed later by virtio_set_config only */
+	uint64_t window_bytes;                          /* * 0: none; whole 2 MiB (ops->place) */
 	bool is_active;
 	struct virtio_pci *pci; /* the transport; NULL: a test drives the device without one */
 };
@@ -110,5 +114,6 @@ int virtio_add_planned(struct vmm *vm, const struct vmm_device_plan *plan, struc
 int virtio_rng_new(const struct vmm_rng_plan *plan, struct virtio_device **ret, struct err *e);
 int virtio_console_new(const struct vmm_console_plan *plan, struct virtio_device **ret, struct err *e);
 int virtio_blk_new(const struct vmm_blk_plan *plan, unsigned cpus, struct virtio_device **ret, struct err *e);
+int virtio_pmem_new(const struct vmm_pmem_plan *plan, struct virtio_device **ret, struct err *e);
 int virtio_net_new(const struct vmm_net_plan *plan, struct virtio_device **ret, struct err *e);
 int virtio_vsock_new(const struct vmm_vsock_plan *plan, struct virtio_device **ret, struct err *e);
