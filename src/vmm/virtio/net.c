@@ -144,6 +144,13 @@ static void stop(struct virtio_device *d)
 		stop_pair(&n->pairs[i]);
 }
 
+static void start_pairs(struct net *n)
+{
+	for (unsigned i = 0; i < n->s.pairs; i++)
+		start_pair(&n->pairs[i]);
+}
+
+/* No worker runs. */
 static void start(struct virtio_device *d)
 {
 	struct net *n = net_of(d);
@@ -152,8 +159,7 @@ static void start(struct virtio_device *d)
 
 	memcpy(&mtu, d->config + offsetof(struct virtio_net_config, mtu), sizeof(mtu));
 	n->receive_need = NET_HEADER + (cuts ? NET_FRAME_MAX : NET_ETH + 4u + MAX(mtu, (uint16_t)1500)); /* 4: a VLAN tag */
-	for (unsigned i = 0; i < n->s.pairs; i++)
-		start_pair(&n->pairs[i]);
+	start_pairs(n);
 }
 
 static void resume(struct virtio_device *d)
@@ -190,7 +196,7 @@ static bool change_pairs(struct net *n, const struct vq_chain *c)
 		return false;
 	if (set_pairs(n, pairs) < 0)
 		return false;
-	start(&n->d);
+	start_pairs(n); /* the others go on meanwhile */
 	return true;
 }
 
