@@ -20,6 +20,7 @@ class Ends:
 
     def __init__(self):
         self.dir = tempfile.TemporaryDirectory()
+        os.chmod(self.dir.name, 0o755)
         self.path = f"{self.dir.name}/connect"
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(self.path)
@@ -33,6 +34,7 @@ class Ends:
         """The host's end for the guest's connection to port; wait for what action returns."""
         s = socket.socket(socket.AF_UNIX)
         s.bind(f"{self.dir.name}/vsock_{port}")
+        os.chmod(f"{self.dir.name}/vsock_{port}", 0o777)  # for the user that the VMM is
         s.listen(1)
         results = []
 
