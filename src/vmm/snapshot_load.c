@@ -1,6 +1,7 @@
 /* snapshot_load: the state file, from both sides: what of a VM is in it and in which order it comes back. See snapshot.h. */
 #include <nettle/sha2.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "snapshot.h"
 #include "vmm_impl.h"
@@ -52,6 +53,34 @@ int snapshot_check(const void *data, size_t len, struct snapshot_head *ret, stru
 	return 0;
 }
 
+/* The whole file, from its beginning, wherever the descriptor is: clones that start at the same time may share it. */
+static int read_state(int fd, char **ret, size_t *ret_len, struct err *e)
+{
+	_cleanup_free_ char *data = NULL;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_set(e, errno, "state file: %s", strerror(errno));
+	if (!S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_size > (off_t)SNAPSHOT_STATE_MAX)
+		return err_set(e, EBADMSG, "state file: %lld bytes: empty, too long, or no regular file", (long long)st.st_size);
+	data = malloc((size_t)st.st_size);
+	if (!data)
+		return err_set(e, ENOMEM, "out of memory");
+	for (size_t done = 0; done < (size_t)st.st_size;) {
+		ssize_t n = pread(fd, data + done, (size_t)st.st_size - done, (off_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? err_set(e, errno, "state file: %s", strerror(errno))
+				     : err_set(e, EBADMSG, "state file: cut off while it was read");
+		done += (size_t)n;
+	}
+	*ret = TAKE_PTR(data);
+	*ret_len = (size_t)st.st_size;
+	return 0;
+}
+
 int snapshot_open(struct vmm *vm, struct err *e)
 {
 	const struct vmm_plan *p = vm->plan;
@@ -61,11 +90,9 @@ int snapshot_open(struct vmm *vm, struct err *e)
 
 	if (p->state_fd < 0)
 		return 0;
-	if (lseek(p->state_fd, 0, SEEK_SET) < 0)
-		return err_set(e, errno, "state file: %s", strerror(errno));
-	r = fd_read_all(p->state_fd, SNAPSHOT_STATE_MAX, &data, &len);
+	r = read_state(p->state_fd, &data, &len, e);
 	if (r < 0)
-		return err_set(e, -r, "state file: %s", strerror(-r));
+		return r;
 	r = snapshot_check(data, len, &vm->restore.head, e);
 	if (r < 0)
 		return r;

@@ -7,6 +7,7 @@ import re
 import subprocess
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,17 +87,21 @@ class End:
 class Vmm:
     """A berth-vmm at work. reboot=a: a kernel that meets hardware-reduced ACPI asks for EFI otherwise. devices: the plan's; every descriptor in `fds` is handed over and closed here."""
 
-    def __init__(self, initrd: Path, cpus=1, mem_mib=256, cmdline="", devices=(), fds=(), boot_limit_ms=0, **more):
+    def __init__(self, initrd: Path | None, cpus=1, mem_mib=256, cmdline="", devices=(), fds=(), boot_limit_ms=0, snapshot=None, **more):
+        """initrd: boots with it; or snapshot: goes on from its two files, state and memory."""
         out, serial = os.pipe()
         plan_out, plan_in = os.pipe()
-        with open(kernel(), "rb") as k, open(initrd, "rb") as i:
-            plan = {"kernel_fd": k.fileno(), "initrd_fd": i.fileno(), "serial_fd": serial, "cpus": cpus, "mem_bytes": mem_mib * MIB,
-                    "cmdline": f"console=ttyS0 quiet panic=-1 random.trust_cpu=on {cmdline or 'reboot=a'}", "devices": list(devices),
-                    "boot_limit_ms": boot_limit_ms, **more}
+        plan = {"serial_fd": serial, "cpus": cpus, "mem_bytes": mem_mib * MIB, "devices": list(devices), "boot_limit_ms": boot_limit_ms, **more}
+        with ExitStack() as files:
+            names = ("state_fd", "ram_fd") if snapshot else ("kernel_fd", "initrd_fd")
+            opened = [files.enter_context(open(f, "rb")).fileno() for f in snapshot or (kernel(), initrd)]
+            plan |= dict(zip(names, opened))
+            if not snapshot:
+                plan["cmdline"] = f"console=ttyS0 quiet panic=-1 random.trust_cpu=on {cmdline or 'reboot=a'}"
             os.write(plan_in, json.dumps(plan).encode())
             os.close(plan_in)
             self.process = subprocess.Popen([VMM, "--config-fd", str(plan_out)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment(),
-                                            pass_fds=[k.fileno(), i.fileno(), serial, plan_out, *fds])
+                                            pass_fds=[*opened, serial, plan_out, *fds])
         for fd in (serial, plan_out, *fds):
             os.close(fd)
         self.serial = b""
