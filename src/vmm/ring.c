@@ -148,7 +148,7 @@ static int carry_out(int fd, const struct io_uring_sqe *op)
 		switch (op->opcode) {
 		case IORING_OP_READV: n = preadv(fd, iov, (int)op->len, (off_t)op->off); break;
 		case IORING_OP_WRITEV: n = pwritev(fd, iov, (int)op->len, (off_t)op->off); break;
-		case IORING_OP_FSYNC: n = op->fsync_flags & IORING_FSYNC_DATASYNC ? fdatasync(fd) : fsync(fd); break;
+		case IORING_OP_FSYNC: n = (op->fsync_flags & IORING_FSYNC_DATASYNC) ? fdatasync(fd) : fsync(fd); break;
 		case IORING_OP_FALLOCATE: n = fallocate(fd, (int)op->len, (off_t)op->off, (off_t)op->addr); break;
 		default: return -EINVAL;
 		}

@@ -270,7 +270,8 @@ int64_t blk_turn(struct blk *b, enum blk_order order)
 	reap(b, order);
 	for (unsigned i = 0; order == BLK_RUN && i < b->d.n_queues; i++)
 		has_more |= take(b, (b->first + i) % b->d.n_queues, now, &wait);
-	b->first = (b->first + 1) % b->d.n_queues;
+	if (++b->first >= b->d.n_queues)
+		b->first = 0;
 	(void)ring_submit(b->ring);
 	reap(b, order);
 	while (ring_submit(b->ring)) /* second steps */
