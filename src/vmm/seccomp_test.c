@@ -204,6 +204,7 @@ TEST(a_violation_can_be_told_by_name)
 	char text[256] = "";
 	int p[2], status;
 
+	NEEDS_KILLS();
 	is_int(pipe(p), 0);
 	pid_t pid = fork();
 	if (pid == 0) {
@@ -320,6 +321,7 @@ TEST(a_vm_lives_and_ends_under_its_filters)
 	int status, p[2];
 	char c;
 
+	NEEDS_KILLS();
 	is_int(pipe2(p, O_CLOEXEC), 0);
 	pid_t pid = fork();
 	if (pid == 0)
