@@ -581,13 +581,13 @@ TEST(the_worker_serves_kicks_is_quiet_while_paused_and_forgets_at_a_reset)
 	is_int(used(&r, 0)->idx + used(&r, 1)->idx, 41);
 	r.d->ops->resume(r.d);
 	await(&r, 81);
-	for (int i = 0; i < 50; i++) {
+	for (unsigned i = 1; i <= 50; i++) {
 		offer_some(&r, 20);
 		r.d->ops->quiesce(r.d);
 		is_int(r.b->n_busy, 0);
 		r.d->ops->resume(r.d);
+		await(&r, 81 + i * 20); /* or the ring would overflow, where the worker gets no CPU in between */
 	}
-	await(&r, 81 + 50 * 20);
 	offer_some(&r, 40);
 	r.d->ops->reset(r.d);
 	is_int(r.b->n_busy, 0);
