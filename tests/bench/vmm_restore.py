@@ -83,8 +83,9 @@ def nothing():
 
 
 def pss(pid):
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1))
+    """Of the process and of its child in the jail."""
+    pids = [pid, *Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return sum(int(re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{p}/smaps_rollup").read_text(), re.M).group(1)) for p in pids)
 
 
 def main():

@@ -15,7 +15,11 @@ from guest import MIB, Vmm
 MODULES = ("virtio_pci", "virtio_console", "virtio_rng")
 TOOL = guest.BUILD / "tests/tools/reseed"
 # A shell that counts on the serial port, and obeys a port: the agent of this guest.
-SCRIPT = """for p in /sys/class/virtio-ports/*; do [ "$(cat $p/name)" = org.test ] && port=/dev/${p##*/}; done
+SCRIPT = """port=
+until [ -c "$port" ]; do # the host names it in a message that may come after the driver
+	for p in /sys/class/virtio-ports/*; do [ "$(cat $p/name 2>/dev/null)" = org.test ] && port=/dev/${p##*/}; done
+	usleep 10000
+done
 (n=0; while :; do say "tick $n"; n=$((n + 1)); sleep 0.1; done) &
 exec 3<>$port
 echo ready >&3
