@@ -19,6 +19,11 @@ static int parse_pages(struct json_object *v, void *member, const char *path, st
 	return json_expected(v, path, "\"thp\", \"small\" or \"huge\"", e);
 }
 
+static struct json_object *print_pages(const void *member)
+{
+	return json_object_new_string(pages_names[*(const uint32_t *)member]);
+}
+
 static void no_fd(void *item) { ((struct vmm_port_plan *)item)->fd = -1; }
 
 static const struct field port_fields[] = {
@@ -91,6 +96,15 @@ static void no_vsock_fds(void *item)
 	p->listen_fd = p->dir_fd = -1;
 }
 
+static struct json_object *print_mac(const void *member)
+{
+	const uint8_t *m = member;
+	char text[18];
+
+	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	return json_object_new_string(text);
+}
+
 static const struct field tap_fields[] = {
 	{ "fd", FIELD_I32, offsetof(struct vmm_tap_plan, fd), FIELD_REQUIRED },
 	{ .name = NULL, .flags = FIELD_STRICT },
@@ -98,7 +112,7 @@ static const struct field tap_fields[] = {
 static const struct field net_fields[] = {
 	{ "taps", FIELD_ARRAY, offsetof(struct vmm_net_plan, taps), FIELD_REQUIRED, tap_fields, sizeof(struct vmm_tap_plan),
 	  offsetof(struct vmm_net_plan, n_taps) },
-	{ "mac", FIELD_CUSTOM, offsetof(struct vmm_net_plan, mac), FIELD_REQUIRED, .parse = parse_mac },
+	{ "mac", FIELD_CUSTOM, offsetof(struct vmm_net_plan, mac), FIELD_REQUIRED, .parse = parse_mac, .print = print_mac },
 	{ "mtu", FIELD_U32, offsetof(struct vmm_net_plan, mtu) },
 	{ "to_guest", FIELD_OBJECT, offsetof(struct vmm_net_plan, to_guest), 0, limit_fields },
 	{ "from_guest", FIELD_OBJECT, offsetof(struct vmm_net_plan, from_guest), 0, limit_fields },
@@ -141,7 +155,7 @@ static const struct field plan_fields[] = {
 	{ "cmdline", FIELD_STRING, offsetof(struct vmm_plan, cmdline) },
 	{ "mem_bytes", FIELD_U64, offsetof(struct vmm_plan, mem_bytes), FIELD_REQUIRED },
 	{ "cpus", FIELD_U32, offsetof(struct vmm_plan, cpus) },
-	{ "pages", FIELD_CUSTOM, offsetof(struct vmm_plan, pages), .parse = parse_pages },
+	{ "pages", FIELD_CUSTOM, offsetof(struct vmm_plan, pages), .parse = parse_pages, .print = print_pages },
 	{ "boot_limit_ms", FIELD_U32, offsetof(struct vmm_plan, boot_limit_ms) },
 	{ "uid", FIELD_U32, offsetof(struct vmm_plan, uid) },
 	{ "devices", FIELD_ARRAY, offsetof(struct vmm_plan, devices), 0, device_fields, sizeof(struct vmm_device_plan),
@@ -322,6 +336,8 @@ int vmm_plan_parse(const char *json, size_t len, struct vmm_plan *ret, struct er
 	*ret = p;
 	return 0;
 }
+
+struct json_object *vmm_plan_json(const struct vmm_plan *p) { return json_write(plan_fields, p); }
 
 void vmm_plan_done(struct vmm_plan *p)
 {

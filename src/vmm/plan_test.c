@@ -153,6 +153,42 @@ TEST(a_network_card_and_a_socket_device_are_read_and_their_descriptors_are_the_p
 		is_int(fcntl(fds[i], F_GETFD), -1);
 }
 
+TEST(what_is_written_is_read_again_to_the_same)
+{
+	_cleanup_json_ struct json_object *o = NULL, *again = NULL;
+	struct vmm_plan p;
+	struct err e = { 0 };
+	int fds[6];
+	_cleanup_free_ char *text = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = dup(0);
+	text = str_fmt("{\"kernel_fd\":%d,\"kvm_fd\":%d,\"serial_fd\":%d,\"cmdline\":\"quiet\",\"mem_bytes\":67108864,\"cpus\":2,"
+		       "\"pages\":\"small\",\"devices\":[{\"rng\":{\"bytes_per_second\":9}},"
+		       "{\"blk\":{\"fd\":%d,\"read_only\":true,\"ops\":{\"per_second\":7}}},"
+		       "{\"console\":{\"ports\":[{\"name\":\"agent\",\"fd\":%d}]}},"
+		       "{\"net\":{\"taps\":[{\"fd\":%d}],\"mac\":\"02:00:5e:10:00:01\"}}]}",
+		       fds[0], fds[1], fds[2], fds[3], fds[4], fds[5]);
+	if (parse(text, &p, &e) < 0)
+		TAP_FAIL("%s", e.msg);
+	o = vmm_plan_json(&p);
+	free(text);
+	text = strdup(json_object_to_json_string(o));
+	vmm_plan_done(&p);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		is_int(dup2(0, fds[i]), fds[i]);
+	if (parse(text, &p, &e) < 0)
+		TAP_FAIL("%s: %s", text, e.msg);
+	again = vmm_plan_json(&p);
+	is_str(json_object_to_json_string(again), text);
+	is_int(p.kvm_fd, fds[1]);
+	is_int(p.pages, VMM_PAGES_SMALL);
+	ok(p.devices[1].blk->is_read_only && p.devices[1].blk->ops.per_second == 7);
+	is_str(p.devices[2].console->ports[0].name, "agent");
+	is_int(p.devices[3].net->mac[5], 1);
+	vmm_plan_done(&p);
+}
+
 TEST(one_descriptor_is_not_two_things)
 {
 	struct vmm_plan p;

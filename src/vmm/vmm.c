@@ -6,25 +6,6 @@
 
 #include "vmm_impl.h"
 
-/* Name and exit status of each end. 125 and above are left to whoever runs berth-vmm. */
-static const struct end_row {
-	const char *name;
-	int status;
-} ends[] = {
-	[VMM_RUNNING] = { "running", 70 },
-	[VMM_POWERED_OFF] = { "powered-off", 0 },
-	[VMM_RESET] = { "reset", 64 },
-	[VMM_TRIPLE_FAULT] = { "triple-fault", 65 },
-	[VMM_GUEST_PANIC] = { "guest-panic", 66 },
-	[VMM_BOOT_HANG] = { "boot-hang", 67 },
-	[VMM_STOPPED] = { "stopped", 68 },
-	[VMM_FAILED] = { "failed", 69 },
-};
-_Static_assert(ARRAY_SIZE(ends) == VMM_ENDS, "every end has a name");
-
-const char *vmm_end_name(enum vmm_end end) { return (unsigned)end < VMM_ENDS ? ends[end].name : "unknown"; }
-int vmm_end_status(enum vmm_end end) { return (unsigned)end < VMM_ENDS ? ends[end].status : 70; }
-
 /* ---- building ---- */
 
 static int open_kvm(struct vmm *vm, struct err *e)

@@ -118,6 +118,7 @@ struct vmm_plan {
 	int32_t state_fd, ram_fd;
 	bool tracks_writes; /* with state_fd: diff snapshots may be taken from the start */
 	int32_t control_fd; /* stream socket, listening or connected (control.h); -1: none */
+	int32_t kvm_fd;     /* /dev/kvm, open; 0 or -1: it is opened here */
 	int32_t serial_fd;  /* where the first serial port's output goes; -1: the guest has no serial port */
 	int32_t kvm_fd;     /* /dev/kvm; 0, -1: not open yet, done by vmm_jail_enter or vmm_new */
 	int32_t statm_fd; /* the process's /proc/PID/statm, for metrics; set by vmm_jail_enter, beyond which there is no /proc; 0: none */
@@ -133,14 +134,17 @@ struct vmm_plan {
 	enum vmm_seccomp seccomp; /* no member of the JSON */
 };
 /* The beginning of a plan's initializer: no descriptor is 0 by accident. */
-#define VMM_PLAN_NO_FDS .kernel_fd = -1, .initrd_fd = -1, .state_fd = -1, .ram_fd = -1, .control_fd = -1, .serial_fd = -1
-#define VMM_MEM_MIN     (32ull << 20)
-#define VMM_MEM_MAX     (1ull << 40)
-#define VMM_CPUS_MAX    64u
+#define VMM_PLAN_NO_FDS \
+	.kernel_fd = -1, .kvm_fd = -1, .initrd_fd = -1, .state_fd = -1, .ram_fd = -1, .control_fd = -1, .serial_fd = -1
+#define VMM_MEM_MIN  (32ull << 20)
+#define VMM_MEM_MAX  (1ull << 40)
+#define VMM_CPUS_MAX 64u
 
 /* Reads and checks the plan's JSON (docs/FORMATS.md). Every descriptor it names must be open; they are the plan's from here
  * on and vmm_plan_done closes them. Unknown keys are refused: a wish that nobody would heed is worse than an error. */
 int vmm_plan_parse(const char *json, size_t len, struct vmm_plan *ret, struct err *e);
+/* The same as JSON, for who starts a berth-vmm; json_object_put it. NULL: out of memory. */
+struct json_object *vmm_plan_json(const struct vmm_plan *p);
 /* The checks of vmm_plan_parse alone, for plans made in C. */
 int vmm_plan_check(const struct vmm_plan *p, struct err *e);
 void vmm_plan_done(struct vmm_plan *p);
@@ -170,6 +174,8 @@ struct vmm_result {
 /* The word for an end ("powered-off"), and the exit status that berth-vmm ends with for it (0 for powered off). */
 const char *vmm_end_name(enum vmm_end end);
 int vmm_end_status(enum vmm_end end);
+/* Which end a berth-vmm's exit status tells; VMM_ENDS: none. */
+enum vmm_end vmm_end_of_status(int status);
 
 /* Everything up to the first instruction. The plan must live as long as the VM. -errno with e filled; -ENODEV: no KVM. */
 int vmm_new(const struct vmm_plan *plan, struct vmm **ret, struct err *e);

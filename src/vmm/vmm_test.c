@@ -94,6 +94,9 @@ TEST(every_end_has_a_name_and_a_status_of_its_own)
 		for (int k = 0; k < i; k++)
 			ok(vmm_end_status(i) != vmm_end_status(k) && !streq(vmm_end_name(i), vmm_end_name(k)));
 	}
+	for (enum vmm_end i = 0; i < VMM_ENDS; i++)
+		is_int(vmm_end_of_status(vmm_end_status(i)), i);
+	is_int(vmm_end_of_status(1), VMM_ENDS);
 	is_int(vmm_end_status(VMM_POWERED_OFF), 0);
 	is_str(vmm_end_name(VMM_ENDS), "unknown");
 }
