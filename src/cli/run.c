@@ -10,6 +10,17 @@ const struct opt run_options[] = {
 	{ NULL },
 };
 
+/* What a virtual machine would be given by a shared file system. */
+static bool has_volumes(const struct run_args *a)
+{
+	if (a->o.volumes && a->o.volumes[0])
+		return true;
+	for (char *const *m = a->o.mounts; m && *m; m++)
+		if (!strstr(*m, "type=tmpfs"))
+			return true;
+	return false;
+}
+
 /* Once, before anything runs: what the user should know about the wall that was chosen, such as an emulated machine. */
 static int print_note(const struct run_args *a, struct err *e)
 {
@@ -25,7 +36,7 @@ static int print_note(const struct run_args *a, struct err *e)
 		r = host_probe(&h, e);
 	if (r < 0)
 		return r;
-	r = ops->available(&h, &note, e);
+	r = ops->available(&h, has_volumes(a), &note, e);
 	host_done(&h);
 	if (r >= 0 && note)
 		fprintf(stderr, "berth: %s\n", note);

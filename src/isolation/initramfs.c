@@ -20,6 +20,7 @@ static const struct wanted {
 	/* erofs and ext4 ask the crypto layer for it by name, which no "depends=" shows */
 	{ "crc32c_generic", GUEST_MODULES_BOOT, true },
 	{ "virtio_mmio", GUEST_MODULES_BOOT, false },
+	{ "virtio_pci", GUEST_MODULES_BOOT, false }, /* berth-vmm's; the one before is QEMU's */
 	{ "virtio_console", GUEST_MODULES_BOOT, false },
 	{ "virtio_blk", GUEST_MODULES_BOOT, false },
 	{ "erofs", GUEST_MODULES_BOOT, false },

@@ -54,7 +54,7 @@ struct isolation_ops {
 	const char *name;
 	/* Can this host do it? Error = why not, with the remedy. *ret_note (may stay NULL, caller frees): one plain line for
 	 * the user, e.g. that the VM is emulated. */
-	int (*available)(const struct host *h, char **ret_note, struct err *e);
+	int (*available)(const struct host *h, bool has_volumes, char **ret_note, struct err *e);
 	int (*new)(const struct instance_config *cfg, struct instance **ret, struct err *e);
 	/* Begins; main's fds are set when this returns 0. */
 	int (*start)(struct instance *i, struct task *main, struct err *e);
@@ -70,6 +70,8 @@ struct isolation_ops {
 	int (*stats)(struct instance *i,
 		     void (*cb)(struct instance *i, struct json_object *stats, const struct err *e, void *arg), void *arg,
 		     struct err *e);
+	/* What carries a VM out, for `inspect`: "berth-vmm", "qemu, on KVM"; NULL where there is no VM. */
+	const char *(*vmm)(const struct instance *i);
 	pid_t (*pid)(const struct instance *i); /* host pid that `inspect` shows: the container's PID 1, or the VMM */
 	/* Ends everything at once and frees. Blocks for at most a few seconds. */
 	void (*destroy)(struct instance *i);

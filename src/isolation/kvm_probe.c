@@ -230,19 +230,4 @@ void kvm_probe(const struct kvm_calls *k, struct kvm_report *ret)
 		snprintf(ret->reason, sizeof(ret->reason), "its KVM killed the process that tried it");
 }
 
-int kvm_probe_host(struct kvm_report *ret, struct err *e)
-{
-	const struct kvm_calls real = { "/dev/kvm", system_call };
-	const char *wish = getenv("BERTH_VM_ACCEL");
-
-	if (wish && !streq(wish, "tcg") && !streq(wish, "kvm"))
-		return err_set(e, EINVAL, "BERTH_VM_ACCEL=%s: kvm and tcg are known", wish);
-	if (wish && streq(wish, "tcg")) {
-		*ret = (struct kvm_report){ .reason = "BERTH_VM_ACCEL=tcg" };
-		return 0;
-	}
-	kvm_probe(&real, ret);
-	if (wish && !ret->is_usable)
-		return err_set(e, ENODEV, "BERTH_VM_ACCEL=kvm, but %s", ret->reason);
-	return 0;
-}
+const struct kvm_calls kvm_calls_host = { "/dev/kvm", system_call };

@@ -1,6 +1,6 @@
-/* vm: a container behind a virtual machine's wall, on QEMU.
+/* vm: a container behind a virtual machine's wall, on berth-vmm or QEMU (vm_choose.c).
  *
- *   new -> start: cgroup, virtiofsd (with volumes), QEMU      VM_BOOTING, until berth-init says HELLO
+ *   new -> start: cgroup, virtiofsd (with volumes), VMM       VM_BOOTING, until berth-init says HELLO
  *       -> START is sent: config.json, filter, clock          VM_STARTING, until FRAME_STARTED or FRAME_ERROR
  *       -> the process runs; exec, signals, sizes, stats      VM_RUNNING, until FRAME_EXIT on channel 0
  *       -> destroy: SHUTDOWN, or the kill of a volatile one   VM_ENDED
@@ -24,21 +24,19 @@ void vm_trace(struct instance *i, const char *step)
 		i->cfg.trace(step, clock_mono_us(), i->cfg.arg);
 }
 
-static int vm_available(const struct host *h _unused_, char **ret_note, struct err *e)
+static int vm_available(const struct host *h _unused_, bool has_volumes, char **ret_note, struct err *e)
 {
-	_cleanup_free_ char *program = spawn_find("qemu-system-x86_64");
-	struct kvm_report kvm;
-	int r;
+	_cleanup_free_ char *qemu = spawn_find("qemu-system-x86_64");
+	struct vm_choice choice;
+	int r = vm_choose_for_host(has_volumes, &choice, e);
 
-	if (!program)
-		return err_set(e, ENOENT, "virtual machines need QEMU: install the package qemu-system-x86");
-	r = kvm_probe_host(&kvm, e);
-	if (r >= 0 && !kvm.is_usable) {
-		*ret_note = str_fmt("no hardware virtualisation (%s): the VM is emulated (slower)", kvm.reason);
-		if (!*ret_note)
-			return err_set(e, ENOMEM, "out of memory");
-	}
-	return r;
+	if (r < 0)
+		return r;
+	if (!qemu && choice.backend == &vm_backend_qemu)
+		return err_set(e, ENOENT, "%s need QEMU: install the package qemu-system-x86",
+			       choice.lacks_shares ? "volumes of virtual machines" : "virtual machines without usable KVM");
+	*ret_note = vm_choice_note(&choice);
+	return 0;
 }
 
 static void vm_free(struct instance *i)
@@ -154,16 +152,16 @@ static int refresh_boot_files(struct instance *i, struct err *e)
 }
 
 /* Each start asks anew: the container may have been made on another boot of the host, or on another host. */
-static int choose_accelerator(struct instance *i, struct err *e)
+static int choose_backend(struct instance *i, struct err *e)
 {
-	struct kvm_report kvm;
-	int r = kvm_probe_host(&kvm, e);
+	struct vm_choice choice;
+	int r = vm_choose_for_host(i->n_shares > 0, &choice, e);
 
 	if (r < 0)
 		return r;
-	i->has_kvm = kvm.is_usable;
-	if (!i->has_kvm)
-		log_debug("vm", "emulated: %s", kvm.reason);
+	i->backend = choice.backend;
+	i->has_kvm = choice.kvm.is_usable;
+	log_debug("vm", "%s, %s%s", i->backend->name, i->has_kvm ? "on KVM" : "emulated: ", choice.kvm.reason);
 	vm_trace(i, "look at KVM");
 	return 0;
 }
@@ -174,7 +172,7 @@ static int vm_start(struct instance *i, struct task *main_task, struct err *e)
 
 	r = boot_timeout(&i->boot_ms, e);
 	if (r >= 0)
-		r = choose_accelerator(i, e);
+		r = choose_backend(i, e);
 	if (r >= 0)
 		r = refresh_boot_files(i, e);
 	if (r >= 0)
@@ -288,7 +286,16 @@ static int vm_pause(struct instance *i, bool paused, struct err *e)
 {
 	int r = must_run(i, e);
 
-	return r < 0 ? r : vm_qmp(i, paused ? "stop" : "cont", e);
+	if (r >= 0)
+		r = i->backend->pause(i, paused, e);
+	if (r >= 0)
+		i->is_paused = paused;
+	return r;
+}
+
+static const char *vm_vmm(const struct instance *i)
+{
+	return i->backend == &vm_backend_own ? "berth-vmm" : i->has_kvm ? "qemu, on KVM" : "qemu, emulated";
 }
 
 static pid_t vm_pid(const struct instance *i) { return i->vmm; }
@@ -342,6 +349,7 @@ const struct isolation_ops isolation_vm = {
 	.pause = vm_pause,
 	.stats = vm_stats,
 	.pid = vm_pid,
+	.vmm = vm_vmm,
 	.destroy = vm_destroy,
 	.sweep = sweep_cgroup, /* the VMM and virtiofsd are in it: found even when nobody knows their ids any more */
 };

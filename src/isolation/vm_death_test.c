@@ -5,9 +5,12 @@
 
 static const char *told(const struct vm_death *d)
 {
+	struct vm_death whole = *d;
 	struct err e = { 0 };
 
-	vm_explain(d, &e);
+	if (!whole.backend)
+		whole.backend = &vm_backend_qemu;
+	vm_explain(&whole, &e);
 	ok(e.no > 0);
 	return tap_keep(strdup(e.msg));
 }
@@ -55,6 +58,41 @@ TEST(an_end_without_a_fault_is_a_reset)
 	has_str(told(&d), "while it booted");
 	d.is_booting = false;
 	has_str(told(&d), "a triple fault");
+}
+
+TEST(each_end_that_berth_vmm_tells_is_told)
+{
+	static const struct {
+		int status;
+		const char *said, *says;
+	} rows[] = {
+		{ 0, "berth-vmm: powered-off\n", "the guest switched itself off" },
+		{ 64, "berth-vmm: reset\n", "the guest reset itself (a reboot from inside)" },
+		{ 65, "berth-vmm: triple-fault: vCPU 1: triple fault\n", "(a triple fault): vCPU 1: triple fault" },
+		{ 66, "berth-vmm: guest-panic\n", "the guest kernel panicked" },
+		{ 67, "berth-vmm: boot-hang: no sign of life within 5 ms\n", "no sign of life within 5 ms" },
+		{ 68, "berth-vmm: stopped: SIGTERM\n", "stopped from outside: SIGTERM" },
+		{ 69, "berth-vmm: failed: vCPU 0: KVM_EXIT_FAIL_ENTRY\nmore",
+		  "KVM or berth-vmm failed: vCPU 0: KVM_EXIT_FAIL_ENTRY" },
+		{ 1, "berth-vmm: plan: kernel_fd: no\n", "berth-vmm: plan: kernel_fd: no" },
+		{ 1, NULL, "berth-vmm: ended without a reason" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct vm_death d = {
+			.status = rows[i].status << 8, .said = rows[i].said, .backend = &vm_backend_own, .has_kvm = true
+		};
+
+		has_str(told(&d), rows[i].says);
+		ok(!strstr(told(&d), "more"));
+	}
+}
+
+TEST(a_forbidden_system_call_is_told_as_what_it_may_be)
+{
+	struct vm_death d = { .status = SIGSYS };
+
+	has_str(told(&d), "taken it over");
 }
 
 TAP_MAIN()

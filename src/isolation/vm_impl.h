@@ -49,6 +49,16 @@ struct qemu_config {
 /* The whole command line; strv_free it. NULL on ENOMEM. */
 char **qemu_args(const struct qemu_config *c);
 
+/* ---- vm_own.c: berth-vmm's plan ---- */
+struct vm_own_config {
+	unsigned cpus;
+	uid_t uid; /* whom it becomes */
+	uint64_t ram_bytes;
+	bool has_upper, is_verbose;
+};
+/* The caller's; NULL: out of memory. */
+struct json_object *vm_own_plan(const struct vm_own_config *c);
+
 /* ---- kvm_probe.c ---- */
 /* How the probe reaches KVM; tests put something else there. call: ioctl(2). */
 struct kvm_calls {
@@ -63,8 +73,20 @@ struct kvm_report {
 /* Tries it with a guest that runs, in a child; takes a few ms where KVM is good, some 0.1 s where it emulates. Never fails: a
  * KVM that can't be tried is not usable. */
 void kvm_probe(const struct kvm_calls *k, struct kvm_report *ret);
-/* The host's own. BERTH_VM_ACCEL=tcg (in the environment) says no beforehand; any other value but "kvm" is an error. */
-int kvm_probe_host(struct kvm_report *ret, struct err *e);
+extern const struct kvm_calls kvm_calls_host;
+
+/* ---- vm_choose.c ---- */
+struct vm_choice {
+	const struct vm_backend *backend;
+	struct kvm_report kvm;
+	bool lacks_shares; /* on QEMU only because of the guest's volumes */
+};
+/* accel: BERTH_VM_ACCEL of the environment, or NULL. "tcg": QEMU, emulating; "qemu": QEMU, on KVM where it is usable; "kvm": an
+ * error where KVM is not usable. */
+int vm_choose(const struct kvm_calls *kvm, const char *accel, bool has_shares, struct vm_choice *ret, struct err *e);
+int vm_choose_for_host(bool has_shares, struct vm_choice *ret, struct err *e);
+/* What the user should know about it, one line that the caller frees; NULL: nothing (or no memory to say it). */
+char *vm_choice_note(const struct vm_choice *c);
 
 /* ---- tsc.c ---- */
 /* Frequency of the host's time stamp counter, which is the emulated CPU's as well (QEMU passes it through). Takes 4 ms. */
@@ -91,6 +113,7 @@ struct vm_death {
 	const char *guest_reason; /* what its console told, or NULL */
 	const char *said;         /* the VMM's standard error, or NULL */
 	bool is_host_oom, is_booting, has_kvm;
+	const struct vm_backend *backend;
 };
 void vm_explain(const struct vm_death *d, struct err *e);
 
@@ -115,13 +138,32 @@ int vm_shares_start(const struct instance_config *cfg, const struct vm_share *sh
 		    int *ret_sock, struct err *e);
 
 /* ---- vm.c ---- */
+struct vm_jail;
+/* The far ends of what a VMM is connected to, and its disks; -1: none. */
+struct vm_ends {
+	int agent, console, qmp, share, err, image, upper;
+};
+/* What is different from one VMM to another. Everything else is the same code: cgroup, jail, link, tasks, clocks, deaths. */
+struct vm_backend {
+	const char *name;             /* as inspect shows it */
+	bool serves_shares;           /* volumes, by virtiofsd */
+	uint64_t host_overhead_bytes; /* of its process, beyond guest RAM */
+	/* Starts it by vm_process_jail. t: the caller closes them. disk_bytes: the largest that is writable. */
+	int (*spawn)(struct instance *i, const struct vm_ends *t, uint64_t disk_bytes, struct err *e);
+	int (*pause)(struct instance *i, bool paused, struct err *e);
+	/* It has exited by itself, and nobody knows better. */
+	void (*explain_exit)(const struct vm_death *d, struct err *e);
+};
+extern const struct vm_backend vm_backend_qemu, vm_backend_own;
+
 enum vm_phase { VM_NEW, VM_BOOTING, VM_STARTING, VM_RUNNING, VM_ENDED };
 struct vm_task;
 struct stats_request;
 struct instance {
 	struct instance_config cfg;
 	enum vm_phase phase;
-	bool has_kvm;
+	const struct vm_backend *backend;
+	bool has_kvm, is_paused;
 	struct spec guest_spec;
 	struct vm_share *shares;
 	size_t n_shares;
@@ -143,6 +185,10 @@ struct instance {
 void vm_trace(struct instance *i, const char *step);
 /* ---- vm_process.c: the VMM as a process ---- */
 int vm_process_start(struct instance *i, struct err *e);
+/* For back-ends: fills in what is the same for all, starts the program, and puts it into its cgroup. */
+int vm_process_jail(struct instance *i, struct vm_jail *j, struct err *e);
+/* The guest's memory, whole. */
+uint64_t vm_ram_bytes(const struct launch *l);
 /* Kills what runs and reaps it; safe to call twice. */
 void vm_process_end(struct instance *i, int grace_ms);
 /* The VMM has ended or is of no use: says why to everybody who waits. */

@@ -8,6 +8,8 @@
  *   drop             a user and a group that nobody else has, no groups, no capabilities (also not to gain), no_new_privs
  *   exec             QEMU, which loads its own seccomp filter before it starts the guest (-sandbox on)
  *
+ * berth-vmm (by descriptor) has its own, stricter jail (vmm/jail.c): here it is born in its pid namespace, with its descriptors and limits.
+ *
  * The child is a copy of a single-threaded process, so it may allocate; what fails travels back as a struct err. */
 #include <linux/capability.h>
 #include <linux/mount.h>
@@ -157,19 +159,25 @@ static int see_little(const struct vm_jail *j, struct err *e)
 
 /* ---- take_fds ---- */
 
-static int take_fds(const struct vm_jail *j, int *errors, struct err *e)
+/* *program goes, if there is one, where no descriptor of the VMM's is to be, and is closed by the exec. */
+static int take_fds(const struct vm_jail *j, int *errors, int *program, struct err *e)
 {
 	int high[VM_JAIL_FDS], top = fcntl(*errors, F_DUPFD_CLOEXEC, ERROR_FD_MIN);
 
+	if (top >= 0 && *program > 0) {
+		*errors = top;
+		*program = top = fcntl(*program, F_DUPFD_CLOEXEC, top + 1);
+	}
 	if (top < 0)
 		return err_set(e, errno, "the VMM's descriptors: %s", strerror(errno));
-	*errors = top;
+	if (*program <= 0)
+		*errors = top;
 	for (size_t i = 0; i < j->n_fds; i++) {
 		high[i] = fcntl(j->fds[i][0], F_DUPFD_CLOEXEC, top + 1);
 		if (high[i] < 0)
 			return err_set(e, errno, "the VMM's descriptors: %s", strerror(errno));
 	}
-	if (syscall(SYS_close_range, 0, top - 1, 0) < 0)
+	if (syscall(SYS_close_range, 0, *errors - 1, 0) < 0)
 		return err_set(e, errno, "the VMM's descriptors: %s", strerror(errno));
 	for (size_t i = 0; i < j->n_fds; i++)
 		if (dup2(high[i], j->fds[i][1]) < 0)
@@ -252,24 +260,28 @@ static int tie_to_parent(int errors, struct err *e)
 static _noreturn_ void child(const struct vm_jail *j, int errors)
 {
 	struct err e = { 0 };
+	int program = j->program_fd, r = 0;
 	sigset_t none;
-	int r;
 
 	for (int sig = 1; sig < NSIG; sig++)
 		(void)signal(sig, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	r = see_little(j, &e);
+	if (j->program_fd <= 0)
+		r = see_little(j, &e);
 	if (r >= 0)
-		r = take_fds(j, &errors, &e);
+		r = take_fds(j, &errors, &program, &e);
 	if (r >= 0)
 		r = limit(j, &e);
-	if (r >= 0)
+	if (r >= 0 && j->program_fd <= 0)
 		r = drop(j, &e);
 	if (r >= 0)
 		r = tie_to_parent(errors, &e);
 	if (r >= 0) {
-		execve(j->argv[0], j->argv, j->env);
+		if (program > 0)
+			syscall(SYS_execveat, program, "", j->argv, j->env, AT_EMPTY_PATH);
+		else
+			execve(j->argv[0], j->argv, j->env);
 		err_set(&e, errno, "start %s in its jail: %s", j->argv[0], strerror(errno));
 	}
 	(void)!write(errors, &e, sizeof(e));
@@ -278,7 +290,8 @@ static _noreturn_ void child(const struct vm_jail *j, int errors)
 
 int vm_jail_start(const struct vm_jail *j, pid_t *ret_pid, int *ret_pidfd, struct err *e)
 {
-	const unsigned long namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+	const unsigned long others = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+	const unsigned long namespaces = CLONE_NEWPID | (j->program_fd > 0 ? 0 : others);
 	int p[2], pidfd = -1, status;
 	struct err ce;
 	ssize_t n;

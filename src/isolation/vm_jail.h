@@ -13,6 +13,8 @@
 struct vm_jail {
 	const char *dir;   /* any directory: the jail's root is mounted on it, in the VMM's mount namespace only */
 	const char *label; /* the source that its root shows in /proc/PID/mountinfo: whose VMM it is */
+	/* Above 0: the program, open, which enters a jail of its own: it is given its descriptors, limits and pid namespace only. */
+	int program_fd;
 	const char *kernel, *initramfs;
 	bool has_kvm;
 	uid_t uid;         /* and gid */

@@ -17,8 +17,8 @@ static void make_file(const char *name, const char *text, mode_t mode)
 	fd_close(fd);
 }
 
-/* What a shell in the jail answers. */
-static const char *inside(const char *script, int *ret_status)
+/* What a shell in the jail answers. by_fd: it was started as berth-vmm is. */
+static const char *ask(const char *script, bool by_fd, int *ret_status)
 {
 	char *argv[] = { (char *)(uintptr_t) "/usr/bin/busybox", (char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c",
 			 (char *)(uintptr_t)script, NULL },
@@ -38,7 +38,9 @@ static const char *inside(const char *script, int *ret_status)
 	is_int(mkdir(at("root"), 0700), 0);
 	is_int(pipe2(p, O_CLOEXEC), 0);
 	const int fds[][2] = { { p[1], 1 }, { p[1], 2 } };
-	const struct vm_jail j = { .dir = at("root"),
+	_cleanup_fd_ int program = by_fd ? open(argv[0], O_PATH | O_CLOEXEC) : -1;
+	const struct vm_jail j = { .program_fd = MAX(program, 0),
+				   .dir = at("root"),
 				   .label = "whose",
 				   .kernel = at("k"),
 				   .initramfs = at("i"),
@@ -58,6 +60,9 @@ static const char *inside(const char *script, int *ret_status)
 	is_int(rm_rf(AT_FDCWD, dir), 0); /* nothing is mounted there for us */
 	return tap_keep(text);
 }
+static const char *inside(const char *script, int *ret_status) { return ask(script, false, ret_status); }
+
+TEST(a_program_by_descriptor_is_the_first_process_of_its_namespace) { is_str(ask("echo $$", true, NULL), "1\n"); }
 
 TEST(it_has_a_user_of_its_own_and_is_alone)
 {

@@ -12,7 +12,7 @@
 #define SAID_MAX 4096
 #define JAIL_DIR "jail"
 
-static uint64_t ram_bytes(const struct launch *l)
+uint64_t vm_ram_bytes(const struct launch *l)
 {
 	uint64_t workload = l->vm_mem_bytes ? l->vm_mem_bytes : 512 * MIB, ram;
 
@@ -29,7 +29,8 @@ static int make_cgroup(struct instance *i, struct err *e)
 
 	spec_init(&blank);
 	struct spec_resources r = blank.resources;
-	r.memory_limit = (int64_t)(ram_bytes(i->cfg.launch) + VM_HOST_OVERHEAD_BYTES + (i->has_kvm ? 0 : VM_TCG_CACHE_BYTES));
+	r.memory_limit =
+		(int64_t)(vm_ram_bytes(i->cfg.launch) + i->backend->host_overhead_bytes + (i->has_kvm ? 0 : VM_TCG_CACHE_BYTES));
 	r.pids_limit = 512; /* threads of QEMU and virtiofsd */
 	r.cpu_shares = want->cpu_shares;
 	r.cpuset_cpus = want->cpuset_cpus;
@@ -125,7 +126,8 @@ static void explain(struct instance *i, int status, struct err *e)
 				    .said = i->said.data,
 				    .is_host_oom = host_oom(i),
 				    .is_booting = i->phase == VM_BOOTING,
-				    .has_kvm = i->has_kvm };
+				    .has_kvm = i->has_kvm,
+				    .backend = i->backend };
 	vm_explain(&d, e);
 }
 
@@ -157,6 +159,8 @@ void vm_process_end(struct instance *i, int grace_ms)
 	if (i->vmm > 0) {
 		if (grace_ms <= 0 || poll(&p, 1, grace_ms) != 1)
 			pidfd_kill(i->vmm_pidfd, SIGKILL);
+		if (i->is_paused) /* cgroup v1's freezer keeps even who was killed */
+			(void)cgroup_freeze(i->cg, false, NULL);
 		waitpid(i->vmm, NULL, 0);
 		i->vmm = -1;
 	}
@@ -180,11 +184,7 @@ static int watch(struct instance *i, struct err *e)
 	return r < 0 ? err_set(e, -r, "event loop: %s", strerror(-r)) : 0;
 }
 
-struct their_ends {
-	int agent, console, qmp, share, err, image, upper;
-};
-
-static void close_ends(struct their_ends *t)
+static void close_ends(struct vm_ends *t)
 {
 	fd_close(t->agent);
 	fd_close(t->console);
@@ -196,7 +196,7 @@ static void close_ends(struct their_ends *t)
 }
 
 /* The VMM's user may open none of these; it gets them open. */
-static int open_disks(const struct launch *l, struct their_ends *t, uint64_t *ret_size, struct err *e)
+static int open_disks(const struct launch *l, struct vm_ends *t, uint64_t *ret_size, struct err *e)
 {
 	struct stat st = { .st_size = 0 };
 
@@ -212,83 +212,28 @@ static int open_disks(const struct launch *l, struct their_ends *t, uint64_t *re
 	return 0;
 }
 
-static int start_in_jail(struct instance *i, char *const *argv, const int (*fds)[2], size_t n_fds, uint64_t file_max,
-			 struct err *e)
+int vm_process_jail(struct instance *i, struct vm_jail *j, struct err *e)
 {
 	const struct launch *l = i->cfg.launch;
 	_cleanup_free_ char *dir = str_fmt("%s/" JAIL_DIR, i->cfg.rundir),
 			    *label = str_fmt("%s/containers/%s", i->cfg.paths->root, l->id);
-	char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *env[] = { path, NULL };
-	const struct vm_jail j = { .dir = dir,
-				   .label = label,
-				   .kernel = i->kernel,
-				   .initramfs = i->initramfs,
-				   .has_kvm = i->has_kvm,
-				   .uid = vm_jail_uid(l->id),
-				   .file_max = file_max,
-				   .argv = argv,
-				   .env = env,
-				   .fds = fds,
-				   .n_fds = n_fds };
+	int r;
 
 	if (!dir || !label)
 		return err_set(e, ENOMEM, "out of memory");
 	if (mkdirat(i->cfg.rundirfd, JAIL_DIR, 0700) < 0 && errno != EEXIST)
 		return err_set(e, errno, "%s: %s", dir, strerror(errno));
-	return vm_jail_start(&j, &i->vmm, &i->vmm_pidfd, e);
-}
-
-static int spawn_vmm(struct instance *i, struct their_ends *t, struct err *e)
-{
-	const struct launch *l = i->cfg.launch;
-	_cleanup_free_ char *found = spawn_find("qemu-system-x86_64"), *program = found ? realpath(found, NULL) : NULL;
-	_cleanup_strv_ char **argv = NULL;
-	_cleanup_fd_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	uint64_t disk_bytes = 0;
-	struct qemu_config q = { .program = program,
-				 .id = l->id,
-				 .kernel = VM_JAIL_KERNEL,
-				 .initramfs = VM_JAIL_INITRAMFS,
-				 .has_kvm = i->has_kvm,
-				 .is_verbose = log_enabled(LOG_DEBUG_),
-				 .is_volatile = l->is_volatile,
-				 .cpus = l->vm_cpus ? l->vm_cpus : 1,
-				 .tsc_khz = i->has_kvm ? 0 : tsc_measure_khz(),
-				 .ram_bytes = ram_bytes(l),
-				 .agent_fd = 3,
-				 .console_fd = 4,
-				 .qmp_fd = 5,
-				 .image_fd = 6,
-				 .upper_fd = l->upper_disk ? 7 : -1,
-				 .share_fd = t->share >= 0 ? 8 : -1 };
-	int fds[VM_JAIL_FDS][2] = { { null, 0 }, { null, 1 }, { t->err, 2 }, { t->agent, 3 }, { t->console, 4 }, { t->qmp, 5 } };
-	size_t n = 6;
-	int r;
-
-	if (!program)
-		return err_set(e, ENOENT, "qemu-system-x86_64 is missing: install qemu-system-x86");
-	r = null < 0 ? err_set(e, errno, "/dev/null: %s", strerror(errno)) : open_disks(l, t, &disk_bytes, e);
-	if (r < 0)
-		return r;
-	const int more[][2] = { { t->image, q.image_fd }, { t->upper, q.upper_fd }, { t->share, q.share_fd } };
-	for (size_t k = 0; k < ARRAY_SIZE(more); k++) {
-		if (more[k][0] >= 0) {
-			fds[n][0] = more[k][0];
-			fds[n++][1] = more[k][1];
-		}
-	}
-	argv = qemu_args(&q);
-	if (!argv)
-		return err_set(e, ENOMEM, "out of memory");
-	r = start_in_jail(i, argv, fds, n, MAX(disk_bytes, q.ram_bytes), e);
-	if (r >= 0)
-		r = cgroup_attach(i->cg, i->vmm, e);
-	return r;
+	j->dir = dir;
+	j->label = label;
+	j->uid = vm_jail_uid(l->id);
+	r = vm_jail_start(j, &i->vmm, &i->vmm_pidfd, e);
+	return r < 0 ? r : cgroup_attach(i->cg, i->vmm, e);
 }
 
 int vm_process_start(struct instance *i, struct err *e)
 {
-	_cleanup_(close_ends) struct their_ends t = { -1, -1, -1, -1, -1, -1, -1 };
+	_cleanup_(close_ends) struct vm_ends t = { -1, -1, -1, -1, -1, -1, -1 };
+	uint64_t disk_bytes = 0;
 	int p[2], r = make_cgroup(i, e);
 
 	if (r < 0)
@@ -306,7 +251,9 @@ int vm_process_start(struct instance *i, struct err *e)
 	if (r >= 0 && i->n_shares)
 		r = vm_shares_start(&i->cfg, i->shares, i->n_shares, i->cg, &i->fsd, &t.share, e);
 	if (r >= 0)
-		r = spawn_vmm(i, &t, e);
+		r = open_disks(i->cfg.launch, &t, &disk_bytes, e);
+	if (r >= 0)
+		r = i->backend->spawn(i, &t, disk_bytes, e);
 	if (r >= 0)
 		r = watch(i, e);
 	vm_trace(i, "spawn");

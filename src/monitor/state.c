@@ -29,10 +29,12 @@ static const struct field owner_fields[] = {
 struct started {
 	int64_t pid;
 	uint64_t started_ns;
+	char *vmm; /* NULL: no VM */
 };
 static const struct field started_fields[] = {
 	{ .name = "pid", .type = FIELD_I64, .offset = offsetof(struct started, pid), .flags = FIELD_REQUIRED },
 	{ .name = "started_ns", .type = FIELD_U64, .offset = offsetof(struct started, started_ns), .flags = FIELD_REQUIRED },
+	{ .name = "vmm", .type = FIELD_STRING, .offset = offsetof(struct started, vmm) },
 	{ 0 },
 };
 
@@ -172,9 +174,10 @@ int state_claim(const struct paths *p, const char *id, int *ret_rundirfd, struct
 	return 0;
 }
 
-int state_write_started(int rundirfd, pid_t pid, struct err *e)
+int state_write_started(int rundirfd, pid_t pid, const char *vmm, struct err *e)
 {
-	const struct started s = { .pid = pid, .started_ns = clock_real_ns() };
+	_cleanup_free_ char *copy = vmm ? strdup(vmm) : NULL;
+	const struct started s = { .pid = pid, .started_ns = clock_real_ns(), .vmm = copy };
 
 	return write_state(rundirfd, "started.json", started_fields, &s, false, e);
 }
@@ -236,6 +239,7 @@ static int inspect_dir(int dirfd, struct monitor_state *ret, struct err *e)
 	st.monitor_pid = (pid_t)owner.pid;
 	st.pid = (pid_t)started.pid;
 	st.started_ns = started.started_ns;
+	snprintf(st.vmm, sizeof(st.vmm), "%s", started.vmm ? started.vmm : "");
 	st.finished_ns = exited.finished_ns;
 	st.exit = (struct exit_status){ .code = exited.code, .signal = exited.signal, .oom = exited.oom };
 	snprintf(st.error, sizeof(st.error), "%s", exited.error ? exited.error : "");

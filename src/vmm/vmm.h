@@ -118,7 +118,6 @@ struct vmm_plan {
 	int32_t state_fd, ram_fd;
 	bool tracks_writes; /* with state_fd: diff snapshots may be taken from the start */
 	int32_t control_fd; /* stream socket, listening or connected (control.h); -1: none */
-	int32_t kvm_fd;     /* /dev/kvm, open; 0 or -1: it is opened here */
 	int32_t serial_fd;  /* where the first serial port's output goes; -1: the guest has no serial port */
 	int32_t kvm_fd;     /* /dev/kvm; 0, -1: not open yet, done by vmm_jail_enter or vmm_new */
 	int32_t statm_fd; /* the process's /proc/PID/statm, for metrics; set by vmm_jail_enter, beyond which there is no /proc; 0: none */
@@ -134,11 +133,10 @@ struct vmm_plan {
 	enum vmm_seccomp seccomp; /* no member of the JSON */
 };
 /* The beginning of a plan's initializer: no descriptor is 0 by accident. */
-#define VMM_PLAN_NO_FDS \
-	.kernel_fd = -1, .kvm_fd = -1, .initrd_fd = -1, .state_fd = -1, .ram_fd = -1, .control_fd = -1, .serial_fd = -1
-#define VMM_MEM_MIN  (32ull << 20)
-#define VMM_MEM_MAX  (1ull << 40)
-#define VMM_CPUS_MAX 64u
+#define VMM_PLAN_NO_FDS .kernel_fd = -1, .initrd_fd = -1, .state_fd = -1, .ram_fd = -1, .control_fd = -1, .serial_fd = -1
+#define VMM_MEM_MIN     (32ull << 20)
+#define VMM_MEM_MAX     (1ull << 40)
+#define VMM_CPUS_MAX    64u
 
 /* Reads and checks the plan's JSON (docs/FORMATS.md). Every descriptor it names must be open; they are the plan's from here
  * on and vmm_plan_done closes them. Unknown keys are refused: a wish that nobody would heed is worse than an error. */

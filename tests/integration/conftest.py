@@ -47,13 +47,20 @@ def scratch():
     shutil.rmtree(where)
 
 
+def link_or_copy(source, target):
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
 @pytest.fixture(scope="session")
 def berth(scratch):
     build = Path(os.environ.get("BERTH_BUILD", Path(__file__).resolve().parents[2] / "build")).resolve()
     b = Berth(build, scratch / "root", scratch / "run")
     assert b.program.exists(), f"{b.program} is not there: build first, or set BERTH_BUILD to the build directory"
     if KERNELS.exists():  # the guest's kernel is fetched once for all sessions
-        shutil.copytree(KERNELS, b.root / "kernels", copy_function=os.link)
+        shutil.copytree(KERNELS, b.root / "kernels", copy_function=link_or_copy)
     before = leaks.cgroups()
     yield b
     left = b("ps", "-aq").out.split()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # What a first VM says on stderr of the machine, its kernel and its disk; not the container's, and no error ("berth VERB: ...").
-NOTE = re.compile(r"^berth: (no hardware virtualisation|kernel: |image: )[^\n]*\n", re.M)
+NOTE = re.compile(r"^berth: (no hardware virtualisation|volumes: |kernel: |image: )[^\n]*\n", re.M)
 
 
 @dataclass

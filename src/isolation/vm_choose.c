@@ -1,0 +1,60 @@
+/* vm_choose: which VMM carries out a start: berth-vmm where this host's KVM is good for guests, QEMU where it is not, or where the
+ * guest has volumes (berth-vmm has no shared file system yet). */
+#include "vm_impl.h"
+
+static const struct wish {
+	const char *name; /* BERTH_VM_ACCEL */
+	bool wants_kvm, refuses_kvm, wants_qemu;
+} wishes[] = {
+	{ .name = "kvm", .wants_kvm = true },
+	{ .name = "tcg", .refuses_kvm = true },
+	{ .name = "qemu", .wants_qemu = true },
+};
+
+static int find_wish(const char *name, const struct wish **ret, struct err *e)
+{
+	static const struct wish none;
+
+	*ret = &none;
+	if (!name)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(wishes); i++)
+		if (streq(name, wishes[i].name)) {
+			*ret = &wishes[i];
+			return 0;
+		}
+	return err_set(e, EINVAL, "BERTH_VM_ACCEL=%s: kvm, qemu and tcg are known", name);
+}
+
+int vm_choose(const struct kvm_calls *kvm, const char *accel, bool has_shares, struct vm_choice *ret, struct err *e)
+{
+	struct vm_choice c = { .backend = &vm_backend_qemu };
+	const struct wish *w;
+	int r = find_wish(accel, &w, e);
+
+	if (r < 0)
+		return r;
+	if (w->refuses_kvm)
+		c.kvm = (struct kvm_report){ .reason = "BERTH_VM_ACCEL=tcg" };
+	else
+		kvm_probe(kvm, &c.kvm);
+	if (w->wants_kvm && !c.kvm.is_usable)
+		return err_set(e, ENODEV, "BERTH_VM_ACCEL=kvm, but %s", c.kvm.reason);
+	if (c.kvm.is_usable && !w->wants_qemu && !has_shares)
+		c.backend = &vm_backend_own;
+	c.lacks_shares = c.kvm.is_usable && !w->wants_qemu && has_shares;
+	*ret = c;
+	return 0;
+}
+
+int vm_choose_for_host(bool has_shares, struct vm_choice *ret, struct err *e)
+{
+	return vm_choose(&kvm_calls_host, getenv("BERTH_VM_ACCEL"), has_shares, ret, e);
+}
+
+char *vm_choice_note(const struct vm_choice *c)
+{
+	if (!c->kvm.is_usable)
+		return str_fmt("no hardware virtualisation (%s): the VM is emulated (slower)", c->kvm.reason);
+	return c->lacks_shares ? strdup("volumes: the VM runs on QEMU, as berth-vmm has no shared file system yet") : NULL;
+}

@@ -1,0 +1,185 @@
+/* vm_own: a guest on berth-vmm, our own VMM, which needs a KVM that is good for guests. It gets everything open: kernel,
+ * initramfs, disks, /dev/kvm, the link's socket; the jail that it enters has not a single file. The plan (vmm.h) goes over a pipe and is sent
+ * when the process is in its cgroup, so that nothing of a guest's memory is taken before its limit holds. */
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "guest.h"
+#include "vm_impl.h"
+#include "vm_jail.h"
+#include "vmm.h"
+
+/* Where its descriptors are. */
+enum {
+	FD_AGENT = 3,
+	FD_CONSOLE,
+	FD_PLAN,
+	FD_KERNEL,
+	FD_INITRAMFS,
+	FD_KVM,
+	FD_IMAGE,
+	FD_UPPER,
+};
+
+/* quiet, console, panic: as with QEMU (qemu_args.c). reboot=a: by ACPI's register; without it a kernel that meets hardware-reduced
+ * ACPI looks for EFI (arch/x86/kernel/reboot.c, reboot_init) and hangs. */
+#define KERNEL_ARGS                                                              \
+	"console=ttyS0 panic=-1 reboot=a random.trust_cpu=on cryptomgr.notests " \
+	"initcall_blacklist=init_kprobe_trace,init_blk_tracer,init_trace_printk_function_export,crypto_kdf108_init"
+
+/* Devices are met in this order: vda is the image, vdb the writable disk, as FRAME_START says. */
+struct json_object *vm_own_plan(const struct vm_own_config *c)
+{
+	char port_name[] = GUEST_PORT_NAME, quiet[] = KERNEL_ARGS " quiet", verbose[] = KERNEL_ARGS;
+	struct vmm_blk_plan image = { .fd = FD_IMAGE, .is_read_only = true }, upper = { .fd = FD_UPPER };
+	struct vmm_port_plan port = { port_name, FD_AGENT };
+	struct vmm_console_plan console = { &port, 1 };
+	struct vmm_rng_plan rng = { 0 };
+	struct vmm_device_plan devices[4] = { { .blk = &image } };
+	struct vmm_plan p = { VMM_PLAN_NO_FDS, .cpus = c->cpus, .mem_bytes = c->ram_bytes, .devices = devices, .n_devices = 1 };
+
+	if (c->has_upper)
+		devices[p.n_devices++] = (struct vmm_device_plan){ .blk = &upper };
+	devices[p.n_devices++] = (struct vmm_device_plan){ .console = &console };
+	devices[p.n_devices++] = (struct vmm_device_plan){ .rng = &rng };
+	p.kernel_fd = FD_KERNEL;
+	p.initrd_fd = FD_INITRAMFS;
+	p.kvm_fd = FD_KVM;
+	p.uid = c->uid;
+	p.serial_fd = FD_CONSOLE;
+	p.cmdline = c->is_verbose ? verbose : quiet;
+	return vmm_plan_json(&p);
+}
+
+struct files {
+	int program, null, kernel, initramfs, kvm, plan, plan_in;
+};
+
+static void close_files(struct files *f)
+{
+	fd_close(f->program);
+	fd_close(f->null);
+	fd_close(f->kernel);
+	fd_close(f->initramfs);
+	fd_close(f->kvm);
+	fd_close(f->plan);
+	fd_close(f->plan_in);
+}
+
+static int open_files(struct instance *i, struct files *f, struct err *e)
+{
+	_cleanup_free_ char *program = NULL;
+	int p[2], r = paths_sibling(i->cfg.paths, "berth-vmm", &program, e);
+
+	if (r < 0)
+		return r;
+	const struct {
+		const char *path;
+		int flags, *fd;
+	} rows[] = { { program, O_PATH, &f->program },
+		     { "/dev/null", O_RDWR, &f->null },
+		     { i->kernel, O_RDONLY, &f->kernel },
+		     { i->initramfs, O_RDONLY, &f->initramfs },
+		     { "/dev/kvm", O_RDWR, &f->kvm } };
+	for (size_t k = 0; k < ARRAY_SIZE(rows); k++) {
+		*rows[k].fd = open(rows[k].path, rows[k].flags | O_CLOEXEC);
+		if (*rows[k].fd < 0)
+			return err_set(e, errno, "%s: %s", rows[k].path, strerror(errno));
+	}
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return err_set(e, errno, "pipe: %s", strerror(errno));
+	f->plan = p[0];
+	f->plan_in = p[1];
+	return 0;
+}
+
+static int send_plan(struct instance *i, struct files *f, struct err *e)
+{
+	const struct launch *l = i->cfg.launch;
+	const struct vm_own_config c = { .cpus = l->vm_cpus ? l->vm_cpus : 1,
+					 .uid = vm_jail_uid(l->id),
+					 .ram_bytes = vm_ram_bytes(l),
+					 .has_upper = l->upper_disk != NULL,
+					 .is_verbose = log_enabled(LOG_DEBUG_) };
+	_cleanup_json_ struct json_object *o = vm_own_plan(&c);
+	const char *text = o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN) : NULL;
+	int r;
+
+	if (!text)
+		return err_set(e, ENOMEM, "out of memory");
+	r = fd_write_full(f->plan_in, text, strlen(text));
+	fd_close(f->plan_in);
+	f->plan_in = -1;
+	return r < 0 ? err_set(e, -r, "berth-vmm's plan: %s", strerror(-r)) : 0;
+}
+
+static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_bytes, struct err *e)
+{
+	_cleanup_(close_files) struct files f = { -1, -1, -1, -1, -1, -1, -1 };
+	_cleanup_free_ char *build = str_fmt("BERTH_BUILD_ID=%s", build_id()), *place = str_fmt("%d", FD_PLAN);
+	char name[] = "berth-vmm", option[] = "--config-fd", *argv[] = { name, option, place, NULL }, *env[] = { build, NULL };
+	int r = build && place ? open_files(i, &f, e) : err_set(e, ENOMEM, "out of memory");
+
+	if (r < 0)
+		return r;
+	const int fds[][2] = { { f.null, 0 },
+			       { f.null, 1 },
+			       { t->err, 2 },
+			       { t->agent, FD_AGENT },
+			       { t->console, FD_CONSOLE },
+			       { f.plan, FD_PLAN },
+			       { f.kernel, FD_KERNEL },
+			       { f.initramfs, FD_INITRAMFS },
+			       { f.kvm, FD_KVM },
+			       { t->image, FD_IMAGE },
+			       { t->upper, FD_UPPER } };
+	struct vm_jail j = { .program_fd = f.program,
+			     .file_max = MAX(disk_bytes, vm_ram_bytes(i->cfg.launch)),
+			     .argv = argv,
+			     .env = env,
+			     .fds = fds,
+			     .n_fds = ARRAY_SIZE(fds) - (t->upper < 0) };
+	r = vm_process_jail(i, &j, e);
+	return r < 0 ? r : send_plan(i, &f, e);
+}
+
+/* By the kernel, of which no VMM that a guest has taken over can buy itself free. */
+static int set_paused(struct instance *i, bool paused, struct err *e) { return cgroup_freeze(i->cg, paused, e); }
+
+/* "berth-vmm: END: REASON", or without a known end whatever it said. */
+static void explain_exit(const struct vm_death *d, struct err *e)
+{
+	static const char *const ends[VMM_ENDS] = {
+		[VMM_POWERED_OFF] = "the guest switched itself off",
+		[VMM_RESET] = "the guest reset itself (a reboot from inside)",
+		[VMM_TRIPLE_FAULT] = "the guest crashed so hard that its CPU gave up (a triple fault)",
+		[VMM_GUEST_PANIC] = "the guest kernel panicked",
+		[VMM_BOOT_HANG] = "the guest gave no sign of life while it booted",
+		[VMM_STOPPED] = "the virtual machine was stopped from outside",
+		[VMM_FAILED] = "KVM or berth-vmm failed",
+	};
+	enum vmm_end end = vmm_end_of_status(WEXITSTATUS(d->status));
+	const char *said = d->said ?: "", *what = (unsigned)end < VMM_ENDS ? ends[end] : NULL;
+	const char *reason = str_after(said, "berth-vmm: ");
+
+	if (what && reason) { /* behind the end's name */
+		reason = strstr(reason, ": ");
+		reason = reason ? reason + 2 : "";
+	} else if (!reason) {
+		reason = said;
+	}
+	int n = (int)strcspn(reason, "\n");
+	if (what)
+		err_set(e, EIO, "%s%s%s%.*s", what, d->is_booting ? " while it booted (is the kernel one for this CPU?)" : "",
+			n ? ": " : "", n, reason);
+	else
+		err_set(e, EIO, "berth-vmm: %.*s", n ? n : 23, n ? reason : "ended without a reason");
+}
+
+const struct vm_backend vm_backend_own = {
+	.name = "berth-vmm",
+	.host_overhead_bytes = 64 * MIB,
+	.spawn = spawn,
+	.pause = set_paused,
+	.explain_exit = explain_exit,
+};

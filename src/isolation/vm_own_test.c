@@ -1,0 +1,49 @@
+/* berth-vmm's plan as a guest's start makes it. */
+#include "guest.h"
+#include "tap.h"
+#include "vm_impl.h"
+#include "vmm.h"
+
+static char *text_of(const struct vm_own_config *c)
+{
+	_cleanup_json_ struct json_object *o = vm_own_plan(c);
+
+	ok(o != NULL);
+	return tap_keep(strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN)));
+}
+
+TEST(the_plan_has_two_disks_a_port_and_random_numbers_and_every_descriptor_once)
+{
+	const struct vm_own_config c = { .cpus = 2, .ram_bytes = 608 * MIB, .has_upper = true };
+	const char *text = text_of(&c);
+	struct vmm_plan p;
+	struct err e = { 0 };
+
+	for (int fd = 3; fd < 12; fd++)
+		if (dup2(0, fd) != fd)
+			TAP_FAIL("no descriptor %d", fd);
+	if (vmm_plan_parse(text, strlen(text), &p, &e) < 0)
+		TAP_FAIL("%s: %s", text, e.msg);
+	is_int(p.cpus, 2);
+	ok(p.mem_bytes == 608 * MIB);
+	is_int(p.n_devices, 4);
+	ok(p.devices[0].blk && p.devices[0].blk->is_read_only); /* vda: the image */
+	ok(p.devices[1].blk && !p.devices[1].blk->is_read_only);
+	is_str(p.devices[2].console->ports[0].name, GUEST_PORT_NAME);
+	ok(p.devices[3].rng);
+	ok(p.kvm_fd > 2 && p.serial_fd > 2);
+	has_str(p.cmdline, "quiet");
+	has_str(p.cmdline, "reboot=a");
+	vmm_plan_done(&p);
+}
+
+TEST(without_a_writable_disk_there_is_one)
+{
+	const struct vm_own_config c = { .cpus = 1, .ram_bytes = 64 * MIB, .is_verbose = true };
+	const char *text = text_of(&c), *disk = strstr(text, "\"blk\"");
+
+	ok(disk && !strstr(disk + 1, "\"blk\""));
+	ok(!strstr(text, "quiet"));
+}
+
+TAP_MAIN()
