@@ -232,20 +232,6 @@ def test_a_volume_is_served_whichever_vmm_it_takes(vm, tmp_path):
     assert ("berth: volumes: the VM runs on QEMU, as berth-vmm has no shared file system yet\n" in done.notes) == usable
 
 
-def test_a_paused_machine_stands_still_and_goes_on(vm):
-    name = vm.start("sh", "-c", "while :; do echo x; sleep 0.1; done")
-    until(lambda: len(vm.berth.ok("logs", name)) > 4, "it writes")
-    vm.berth.ok("pause", name)
-    time.sleep(0.5)
-    before = vm.berth.ok("logs", name)
-    time.sleep(1)
-    assert vm.berth.ok("logs", name) == before
-    vm.berth.ok("unpause", name)
-    until(lambda: len(vm.berth.ok("logs", name)) > len(before), "it goes on")
-    vm.berth.ok("pause", name)
-    vm.berth.ok("rm", "-f", name)
-
-
 def test_the_hosts_network_is_refused(vm):
     vm.berth.fails("run", "--rm", "--vm", "--network", "host", vm.image, "true", says=("--network host",))
 
