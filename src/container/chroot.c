@@ -56,7 +56,7 @@ static bool is_hosts_pid_namespace(void)
 
 int chroot_suspect(struct setup *s, struct err *e)
 {
-	struct place ours, inits;
+	struct place ours = { 0 }, inits = { 0 };
 
 	(void)e;
 	/* No /proc, or not ours to see: then the child looks. */
@@ -75,7 +75,7 @@ static int to_namespace_root(const struct setup *s)
 
 int chroot_find(struct setup *s, struct err *e)
 {
-	struct place before, after;
+	struct place before = { 0 }, after = { 0 };
 
 	if (!s->may_be_chrooted)
 		return 0;

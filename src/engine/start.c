@@ -44,7 +44,7 @@ int monitor_prepare(struct engine *en, const char *id, const struct monitor_opts
 			 (char[]){ "--client-fd" },
 			 (char[]){ "3" },
 			 NULL, /* id */
-			 o->new_network ? (char[]){ "--new-network" } : NULL,
+			 NULL, /* --new-network */
 			 NULL };
 	int pair[2], r = paths_sibling(en->paths, "berth-monitor", &path, e);
 
@@ -62,6 +62,8 @@ int monitor_prepare(struct engine *en, const char *id, const struct monitor_opts
 	argv[7] = strdup(id);
 	if (!argv[7])
 		return OUT_OF_MEMORY(e);
+	if (o->new_network)
+		argv[8] = (char[]){ "--new-network" };
 	const int fds[][2] = { { null, 0 }, { null, 1 }, { o->shows_stderr ? 2 : null, 2 }, { theirs, MONITOR_CLIENT_FD } };
 	const struct spawn s = { .path = path,
 				 .argv = argv,

@@ -130,7 +130,7 @@ TEST(V15_all_ports_in_all_widths_end_in_what_was_asked_for)
 		     { 0x02, VMM_POWERED_OFF } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		size_t n = (size_t)(sweep_end - sweep);
+		size_t n = (uintptr_t)sweep_end - (uintptr_t)sweep;
 		uint8_t *code = malloc(n);
 		struct vmm_plan plan = { VMM_PLAN_NO_FDS, .mem_bytes = MEM, .cpus = 1 };
 		struct vmm_result res = { .end = VMM_RUNNING };
@@ -219,7 +219,7 @@ static void fill_rings(struct vmm *vm, uint64_t seed)
 	uint32_t x = (uint32_t)seed * 2654435761u | 1;
 
 	for (uint64_t at = RINGS; at < RINGS + 0x100000; at += 16) {
-		uint64_t row[2];
+		uint64_t row[2] = { 0 };
 
 		for (int i = 0; i < 4; i++) {
 			x = x * 1664525 + 1013904223;
@@ -262,7 +262,7 @@ static void storm_once(uint64_t seed, unsigned ms)
 	is_int(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	is_int(ftruncate(image, 1 << 20), 0);
 	ports[1].fd = pair[0];
-	plan.kernel_fd = tiny_kernel(storm, (size_t)(storm_end - storm));
+	plan.kernel_fd = tiny_kernel(storm, (uintptr_t)storm_end - (uintptr_t)storm);
 	vm = tiny_vm(&plan);
 	const uint64_t table[8][2] = {
 		{ pci_config_read(vm->pci, 1, 0x10, 4), 0x7fff },

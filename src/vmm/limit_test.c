@@ -50,7 +50,7 @@ TEST(what_was_not_taken_is_not_saved_beyond_the_burst)
 
 	limit_init(&l, &plan, now);
 	(void)passed(&l, 1, &now, 100);
-	now += 3600ll * 1000 * MS;
+	now += 3600LL * 1000 * MS;
 	is_int(passed(&l, 1, &now, 1), 51);
 }
 
@@ -62,9 +62,9 @@ TEST(a_request_larger_than_the_burst_passes_and_is_paid_for_afterwards)
 	limit_init(&l, &plan, 0);
 	is_int(limit_wait(&l, 0), 0);
 	limit_take(&l, 2010, 0);
-	is_int(limit_wait(&l, 0), 2000ll * MS);
-	is_int(limit_wait(&l, 1999ll * MS), MS);
-	is_int(limit_wait(&l, 2000ll * MS), 0);
+	is_int(limit_wait(&l, 0), 2000LL * MS);
+	is_int(limit_wait(&l, 1999LL * MS), MS);
+	is_int(limit_wait(&l, 2000LL * MS), 0);
 }
 
 TEST(the_burst_is_a_tenth_of_a_second_where_none_is_given)
@@ -90,7 +90,7 @@ TEST(numbers_at_the_edge_neither_wrap_nor_stop_for_ever)
 	limit_take(&l, 1, 0);
 	is_int(limit_wait(&l, 0), 0);
 	limit_take(&l, UINT64_MAX, 0);
-	ok(limit_wait(&l, 0) <= 1000ll * MS);
+	ok(limit_wait(&l, 0) <= 1000LL * MS);
 }
 
 TAP_MAIN()

@@ -163,37 +163,37 @@ static const struct field plan_fields[] = {
 	{ .name = NULL, .flags = FIELD_STRICT },
 };
 
-size_t vmm_plan_fds(const struct vmm_plan *p, int32_t fds[VMM_PLAN_FDS_MAX])
+size_t vmm_plan_fds(const struct vmm_plan *p, int32_t ret[VMM_PLAN_FDS_MAX])
 {
 	size_t n = 0;
 
-	fds[n++] = p->kernel_fd;
-	fds[n++] = p->initrd_fd;
-	fds[n++] = p->state_fd;
-	fds[n++] = p->ram_fd;
-	fds[n++] = p->control_fd;
-	fds[n++] = p->serial_fd;
-	fds[n++] = p->kvm_fd > 0 ? p->kvm_fd : -1;
-	fds[n++] = p->statm_fd > 0 ? p->statm_fd : -1;
+	ret[n++] = p->kernel_fd;
+	ret[n++] = p->initrd_fd;
+	ret[n++] = p->state_fd;
+	ret[n++] = p->ram_fd;
+	ret[n++] = p->control_fd;
+	ret[n++] = p->serial_fd;
+	ret[n++] = p->kvm_fd > 0 ? p->kvm_fd : -1;
+	ret[n++] = p->statm_fd > 0 ? p->statm_fd : -1;
 	for (size_t i = 0; i < p->n_devices; i++) {
 		const struct vmm_console_plan *c = p->devices[i].console;
 		const struct vmm_net_plan *net = p->devices[i].net;
 		const struct vmm_vsock_plan *vsock = p->devices[i].vsock;
 
 		if (p->devices[i].blk && n < VMM_PLAN_FDS_MAX)
-			fds[n++] = p->devices[i].blk->fd;
+			ret[n++] = p->devices[i].blk->fd;
 		if (p->devices[i].pmem && n < VMM_PLAN_FDS_MAX)
-			fds[n++] = p->devices[i].pmem->fd;
+			ret[n++] = p->devices[i].pmem->fd;
 		for (size_t k = 0; net && k < net->n_taps && n < VMM_PLAN_FDS_MAX; k++)
-			fds[n++] = net->taps[k].fd;
+			ret[n++] = net->taps[k].fd;
 		for (size_t k = 0; vsock && k < vsock->n_streams && n < VMM_PLAN_FDS_MAX; k++)
-			fds[n++] = vsock->streams[k].fd;
+			ret[n++] = vsock->streams[k].fd;
 		if (vsock && n < VMM_PLAN_FDS_MAX - 1) {
-			fds[n++] = vsock->listen_fd;
-			fds[n++] = vsock->dir_fd;
+			ret[n++] = vsock->listen_fd;
+			ret[n++] = vsock->dir_fd;
 		}
 		for (size_t k = 0; c && k < c->n_ports && n < VMM_PLAN_FDS_MAX; k++)
-			fds[n++] = c->ports[k].fd;
+			ret[n++] = c->ports[k].fd;
 	}
 	return n;
 }

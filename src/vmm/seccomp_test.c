@@ -236,11 +236,11 @@ static void do_work(void *arg)
 
 	(void)!eventfd_read(w->go_fd, &n);
 	for (size_t size = 16; size < 64u << 20; size *= 4) {
-		char *p = malloc(size);
+		char *p = malloc(size), *larger;
 
 		memset(p, 1, MIN(size, (size_t)4096));
-		p = realloc(p, size * 2);
-		free(p);
+		larger = realloc(p, size * 2);
+		free(larger ? larger : p);
 	}
 	(void)clock_mono_us();
 	log_warn("test", "a line");

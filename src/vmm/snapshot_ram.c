@@ -235,10 +235,11 @@ int ram_write_diff(const struct vmm_mem *m, const struct snapshot_id *id, const 
 	memcpy(h.magic, DIFF_MAGIC, sizeof(h.magic));
 	h.n_runs = runs.len / sizeof(struct diff_run);
 	sum_diff(&h, &s);
-	sha256_update(&s, runs.len, (const uint8_t *)runs.data);
+	if (runs.len)
+		sha256_update(&s, runs.len, (const uint8_t *)runs.data);
 	sha256_digest(&s, 32, h.sha256);
 	at = start = data_start(h.n_runs);
-	r = write_at(fd, runs.data, runs.len, PAGE);
+	r = runs.len ? write_at(fd, runs.data, runs.len, PAGE) : 0;
 	for (size_t i = 0; r >= 0 && i < h.n_runs; i++) {
 		struct diff_run run;
 
@@ -270,7 +271,7 @@ struct merge {
 static int each_run(const struct merge *g, struct sha256_ctx *sum,
 		    int (*fn)(const struct merge *, const struct diff_run *, void *), void *arg)
 {
-	_cleanup_free_ struct diff_run *runs = malloc(RUNS_PIECE * sizeof(*runs));
+	_cleanup_free_ struct diff_run *runs = calloc(RUNS_PIECE, sizeof(*runs));
 	int r = runs ? 0 : -ENOMEM;
 
 	for (uint64_t i = 0; r >= 0 && i < g->h.n_runs;) {

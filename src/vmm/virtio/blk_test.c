@@ -505,7 +505,7 @@ TEST(limits_let_a_burst_pass_and_then_hold_requests_in_the_guests_ring)
 	ok(used(&r, 0)->idx + used(&r, 1)->idx < 60);
 	settle(&r, BLK_RUN);
 	is_int(used(&r, 0)->idx + used(&r, 1)->idx, 60);
-	ok(limit_now() - before >= 48 * 1000000ll); /* never sooner */
+	ok(limit_now() - before >= 48 * 1000000LL); /* never sooner */
 	rig_done(&r);
 }
 
@@ -520,7 +520,7 @@ TEST(a_chain_of_as_many_segments_as_were_told_is_served_and_one_more_is_not)
 		d = descs(&r, 0);
 		memcpy(guest(&r, HEADERS, sizeof(h)), &h, sizeof(h));
 		d[0] = (struct vring_desc){ HEADERS, sizeof(h), VRING_DESC_F_NEXT, 1 };
-		for (uint16_t i = 1; i <= BLK_SEGMENTS + more; i++)
+		for (unsigned i = 1; i <= BLK_SEGMENTS + more; i++)
 			d[i] = (struct vring_desc){ DATA + 8192ull * i, 512, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE,
 						    (uint16_t)(i + 1) };
 		d[BLK_SEGMENTS + more + 1] = (struct vring_desc){ STATUS, 1, VRING_DESC_F_WRITE, 0 };
