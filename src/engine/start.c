@@ -36,6 +36,7 @@ int monitor_prepare(struct engine *en, const char *id, const struct monitor_opts
 	_cleanup_free_ char *path = NULL;
 	_cleanup_strv_ char **env = NULL;
 	_cleanup_fd_ int null = -1, ours = -1, theirs = -1;
+	char new_network[] = "--new-network";
 	char *argv[] = { (char[]){ "berth-monitor" },
 			 (char[]){ "--root" },
 			 en->paths->root,
@@ -63,7 +64,7 @@ int monitor_prepare(struct engine *en, const char *id, const struct monitor_opts
 	if (!argv[7])
 		return OUT_OF_MEMORY(e);
 	if (o->new_network)
-		argv[8] = (char[]){ "--new-network" };
+		argv[8] = new_network;
 	const int fds[][2] = { { null, 0 }, { null, 1 }, { o->shows_stderr ? 2 : null, 2 }, { theirs, MONITOR_CLIENT_FD } };
 	const struct spawn s = { .path = path,
 				 .argv = argv,
