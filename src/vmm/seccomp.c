@@ -14,11 +14,9 @@
 /* AddressSanitizer and its kin make calls of their own at any time, so a build with one is warned of violations (the kernel
  * logs them) and not ended. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define ELSE_KILL SECCOMP_RET_LOG
-#define ELSE_TRAP SECCOMP_RET_LOG
+static const uint32_t refusals[VMM_SECCOMP_TRAP + 1] = { SECCOMP_RET_LOG, SECCOMP_RET_LOG, SECCOMP_RET_LOG };
 #else
-#define ELSE_KILL SECCOMP_RET_KILL_PROCESS
-#define ELSE_TRAP SECCOMP_RET_TRAP
+static const uint32_t refusals[VMM_SECCOMP_TRAP + 1] = { SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_TRAP };
 #endif
 
 /* ---- building ---- */
@@ -100,7 +98,7 @@ int seccomp_build(enum vmm_thread class, enum vmm_seccomp mode, struct seccomp_c
 
 	if (!b || seccomp_n_rows > ROWS_MAX)
 		return err_set(e, ENOMEM, "seccomp: out of memory");
-	b->refuse.ret = mode == VMM_SECCOMP_TRAP ? ELSE_TRAP : ELSE_KILL;
+	b->refuse.ret = refusals[mode];
 	add_range(b, 0, &b->refuse);
 	for (uint32_t nr = next_listed(class, 0); nr != UINT32_MAX; nr = next_listed(class, nr + 1)) {
 		add_range(b, nr, leaf_of(b, class, nr));

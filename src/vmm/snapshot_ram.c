@@ -240,7 +240,7 @@ int ram_write_diff(const struct vmm_mem *m, const struct snapshot_id *id, const 
 	sha256_digest(&s, 32, h.sha256);
 	at = start = data_start(h.n_runs);
 	r = runs.len ? write_at(fd, runs.data, runs.len, PAGE) : 0;
-	for (size_t i = 0; r >= 0 && i < h.n_runs; i++) {
+	for (size_t i = 0; r >= 0 && runs.data && i < h.n_runs; i++) {
 		struct diff_run run;
 
 		memcpy(&run, runs.data + i * sizeof(run), sizeof(run));
