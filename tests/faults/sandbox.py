@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWNET = 0x00020000, 0x02000000, 0x40000000
-MS_REC_PRIVATE = 0x4000 | 0x40000
+MS_BIND, MS_REC_PRIVATE = 0x1000, 0x4000 | 0x40000
 PR_SET_CHILD_SUBREAPER = 36
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -39,8 +39,9 @@ def hierarchies():
 
 
 class Sandbox:
-    def __init__(self, name: str):
-        self.name, self.where, self.cgroups = name, Path("/run/" + name), hierarchies()
+    def __init__(self, name: str, keep: Path):
+        """keep: a directory that stays where it is, wherever that be: what is tried lies in it."""
+        self.name, self.where, self.cgroups, self.keep = name, Path("/run/" + name), hierarchies(), keep
 
     # Called by the worker's parent, which sees the host's whole tree.
     def make(self):
@@ -74,9 +75,14 @@ class Sandbox:
                 for c in (point / "cgroup.controllers").read_text().split():
                     (point / "cgroup.subtree_control").write_text("+" + c)
         mount("tmpfs", self.where, "tmpfs")
+        kept = os.open(self.keep, os.O_PATH | os.O_DIRECTORY)
         for d in ("/run/berth", "/run/berth-runtime", "/var/tmp", "/tmp", "/dev/shm"):
             os.makedirs(d, exist_ok=True)
             mount("tmpfs", d, "tmpfs")
+            if self.keep.is_relative_to(d):
+                self.keep.mkdir(parents=True)
+                mount(f"/proc/self/fd/{kept}", self.keep, "none", MS_BIND)
+        os.close(kept)
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
     def cgroup_dirs(self) -> set:
@@ -90,7 +96,7 @@ class Sandbox:
         for top in (self.where, "/run/berth", "/run/berth-runtime", "/var/tmp", "/tmp", "/dev/shm"):
             for d, dirs, names in os.walk(top):
                 found |= {os.path.join(d, n) for n in dirs + names}
-                if d.endswith(("/rootfs", "/images")):
+                if d.endswith(("/rootfs", "/images")) or d == str(self.keep):
                     dirs.clear()
         return found
 
