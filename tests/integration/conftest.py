@@ -5,6 +5,7 @@ workers don't meet; at the end of its session nothing of them may be left."""
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -18,6 +19,9 @@ import images
 import leaks
 from harness import Berth, Box
 from transfer_tools import certificates, real, transfer  # noqa: F401  fixtures of test_transfer*.py
+
+# A shell starts what runs in the background with SIGINT ignored, and so would be all that is interrupted here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ISOLATIONS = ("container", "vm")
 KERNELS = images.CACHE / "kernels"
