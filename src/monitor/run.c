@@ -226,7 +226,9 @@ int monitor_run_with(const struct monitor_config *cfg, find_isolation find, uint
 		return r;
 	}
 	r = make_network(&m, e);
-	if (r == 0)
+	if (r < 0)
+		tell_failure(cfg->client_fd, e);
+	else
 		r = wait_for_go(&m, e);
 	if (r > 0)
 		r = live(&m, e);

@@ -48,6 +48,10 @@ def test_F08_no_word_that_can_not_be_sent_leaves_a_start_waiting():
     sweep("--set", "engine", "--command", "run-rm", "--pick", r"^0\.1:(sendto|sendmsg):\d+:ENOMEM$")
 
 
+def test_F08_a_network_that_can_not_be_made_ahead_or_left_again_is_the_starts_own_error_if_it_is_one():
+    sweep("--set", "engine", "--command", "run-rm", "--pick", r":(setns|unshare):\d+:(EPERM|ENOMEM|kill)$")
+
+
 def test_F08_output_that_can_not_be_read_or_watched_is_not_taken_for_its_end():
     sweep("--set", "engine", "--command", "run-rm", "--pick", r"^0\.1:(read:\d+:EIO|epoll_ctl:\d+:ENOMEM)$")
 
