@@ -15,6 +15,7 @@
 #include "loop.h"
 #include "mount_ns.h"
 #include "path.h"
+#include "patience.h"
 #include "spawn.h"
 #include "str.h"
 #include "timeline.h"

@@ -27,6 +27,7 @@ struct channel {
 	int tty_fd;
 	struct inflow in;
 	struct outflow out, err;
+	struct patience patience; /* of the first process: signals that it is not ready for */
 	bool has_ended, is_oom;
 	int wait_status;
 };
@@ -52,6 +53,7 @@ static void channel_free(struct channel *c)
 		*at = c->next;
 		c->agent->n_channels--;
 	}
+	patience_end(&c->patience);
 	inflow_done(&c->in);
 	outflow_done(&c->out);
 	outflow_done(&c->err);
@@ -81,6 +83,15 @@ static void channel_check_end(struct channel *c)
 
 static void on_output_end(struct outflow *f _unused_, void *arg) { channel_check_end(arg); }
 
+static void send_signal(void *arg, int sig)
+{
+	struct channel *c = arg;
+	struct err e = { 0 };
+
+	if (c->agent->ops->kill(c->agent->arg, c->p.pid, c->id == 0, sig, &e) < 0)
+		log_warn("agent", "signal %d: %s", sig, e.msg);
+}
+
 /* Owns p's fds from here on. */
 static int channel_new(struct agent *a, uint16_t id, const struct agent_process *p, struct err *e)
 {
@@ -97,6 +108,7 @@ static int channel_new(struct agent *a, uint16_t id, const struct agent_process 
 	*c = (struct channel){
 		.agent = a, .id = id, .p = *p, .tty_fd = -1, .in.fd = -1, .out.fd = -1, .err.fd = -1, .next = a->channels
 	};
+	c->patience = (struct patience){ .loop = a->loop, .pid = p->pid, .send = send_signal, .arg = c };
 	a->channels = c;
 	a->n_channels++;
 	if (p->has_tty) { /* epoll wants one descriptor a registration */
@@ -134,6 +146,7 @@ static void channel_ended(struct channel *c)
 		c->wait_status = W_EXITCODE(255, 0);
 	}
 	c->has_ended = true;
+	patience_end(&c->patience);
 	inflow_done(&c->in);
 	outflow_finish(&c->out);
 	c = channel_find(a, id); /* gone when that was its last open stream */
@@ -240,7 +253,6 @@ static int on_data(struct channel *c, const struct frame *f, struct err *e)
 {
 	enum frame_type stream;
 	uint32_t bytes, sig;
-	struct err se = { 0 };
 	struct winsize ws = { 0 };
 	int r;
 
@@ -257,8 +269,8 @@ static int on_data(struct channel *c, const struct frame *f, struct err *e)
 		r = frame_get_u32(f, &sig);
 		if (r < 0)
 			return err_set(e, -r, "a signal without a number");
-		if (!c->has_ended && c->agent->ops->kill(c->agent->arg, c->p.pid, c->id == 0, (int)sig, &se) < 0)
-			log_warn("agent", "signal %u: %s", sig, se.msg);
+		if (!c->has_ended && !patience_holds(&c->patience, (int)MIN(sig, INT_MAX)))
+			send_signal(c, (int)sig);
 		return 0;
 	case FRAME_RESIZE:
 		r = frame_get_resize(f, &ws.ws_row, &ws.ws_col);

@@ -15,6 +15,7 @@
 #include "sweep.h"
 
 #define REAP_WAIT_MS 2000
+#define UNKNOWN_END  "how the process has ended is not known"
 
 /* One exec'd process. */
 struct exec {
@@ -33,6 +34,7 @@ struct instance {
 	struct task *main;
 	struct loop_src *main_src;
 	struct exec *execs;
+	struct patience patience; /* signals that the first process is not ready for */
 	bool has_ended, is_paused;
 	uint64_t create_us; /* for the startup profile */
 };
@@ -86,14 +88,16 @@ static struct exit_status exit_status_of(int wait_status, bool oom)
 static void on_main_pidfd(struct loop *l _unused_, int fd _unused_, uint32_t events _unused_, void *arg)
 {
 	struct instance *i = arg;
-	struct err e = { 0 };
-	int status;
+	struct err *lost = &i->main->lost;
+	int status, r;
 	bool oom = false;
 
 	loop_del(TAKE_PTR(i->main_src));
+	patience_end(&i->patience);
 	i->has_ended = true;
-	if (container_reap(i->container, &status, &oom, &e) < 0) {
-		log_error("container", "%s", e.msg);
+	r = container_reap(i->container, &status, &oom, lost);
+	if (r < 0) {
+		err_push(lost, r, UNKNOWN_END);
 		status = 125 << 8;
 	}
 	const struct exit_status st = exit_status_of(status, oom);
@@ -147,6 +151,15 @@ static int create(struct instance *i, const char *init_path, const struct task_i
 	return container_create(&a, &i->container, e);
 }
 
+static void send_late(void *arg, int sig)
+{
+	struct instance *i = arg;
+	struct err e = { 0 };
+
+	if (container_kill(i->container, sig, &e) < 0)
+		log_debug("container", "%s", e.msg);
+}
+
 static int run(struct instance *i, struct err *e)
 {
 	struct task *t = i->main;
@@ -157,6 +170,7 @@ static int run(struct instance *i, struct err *e)
 	r = container_start(i->container, e);
 	if (r < 0)
 		return r;
+	i->patience = (struct patience){ .loop = i->cfg.loop, .pid = container_pid(i->container), .send = send_late, .arg = i };
 	r = loop_add(i->cfg.loop, container_pidfd(i->container), EPOLLIN, on_main_pidfd, i, &i->main_src);
 	return r < 0 ? err_set(e, -r, "watch the container's process: %s", strerror(-r)) : 0;
 }
@@ -211,7 +225,7 @@ static void on_exec_pidfd(struct loop *l _unused_, int fd _unused_, uint32_t eve
 	int status = 125 << 8, r = spawn_wait(x->pid, &status);
 
 	if (r < 0)
-		log_error("exec", "wait for process %d: %s", (int)x->pid, strerror(-r));
+		err_set(&t->lost, -r, UNKNOWN_END ": wait for process %d: %s", (int)x->pid, strerror(-r));
 	t->impl = NULL;
 	exec_free(x);
 	const struct exit_status st = exit_status_of(status, false);
@@ -301,7 +315,7 @@ static int signal_(struct instance *i, struct task *t, int sig, struct err *e)
 	}
 	if (!i->container || i->has_ended)
 		return err_set(e, ESRCH, "container %.12s has ended", i->cfg.launch->id);
-	int r = container_kill(i->container, sig, e);
+	int r = patience_holds(&i->patience, sig) ? 0 : container_kill(i->container, sig, e);
 	/* On v1 a frozen process dies only once it is thawed. */
 	if (r == 0 && sig == SIGKILL && i->is_paused)
 		r = pause_(i, false, e);
@@ -368,6 +382,7 @@ static void destroy(struct instance *i)
 	if (!i)
 		return;
 	loop_del(i->main_src);
+	patience_end(&i->patience);
 	container_destroy(i->container);
 	while (i->execs)
 		exec_end(i->execs);

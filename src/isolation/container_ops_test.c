@@ -131,6 +131,20 @@ static void exec_in(const char *script, const char *user)
 	ok(has_exec_started);
 }
 
+/* Of the two, the one that is not the container's first. */
+static pid_t newest_child(void)
+{
+	char path[64];
+	_cleanup_free_ char *text = NULL;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	is_int(file_read(AT_FDCWD, path, 1000, &text, NULL), 0);
+	for (char *p = text; *p; p += strcspn(p, " "), p += *p == ' ')
+		if (atoi(p) != isolation_container.pid(instance))
+			return atoi(p);
+	TAP_FAIL("only the first of \"%s\"", text);
+}
+
 TEST(a_user_by_name_gets_groups_and_home_from_the_image)
 {
 	start("id -u; id -G; echo $HOME; pwd; exit 6", "web");
@@ -175,6 +189,30 @@ TEST(signals_to_an_ended_process_are_errors_not_somebody_elses)
 	is_int(ended.code, 137);
 	is_int(ended.signal, SIGKILL);
 	is_int(isolation_container.signal(instance, &main_task, SIGTERM, &e), -ESRCH);
+	end();
+}
+
+TEST(who_can_not_be_waited_for_is_no_process_that_has_ended_with_125)
+{
+	int status;
+
+	start("read x; exit 3", NULL);
+	exec_in("read x; exit 3", NULL);
+	is_int(write(exec_task.in, "\n", 1), 1);
+	const pid_t exec_pid = newest_child();
+	/* Somebody else is quicker. */
+	is_int(spawn_wait(exec_pid, &status), 0);
+	turn_loop(20000);
+	ok(has_exec_ended);
+	is_int(exec_task.lost.no, ECHILD);
+	has_str(exec_task.lost.msg, "how the process has ended is not known: wait for process");
+	is_int(write(main_task.in, "\n", 1), 1);
+	is_int(spawn_wait(isolation_container.pid(instance), &status), 0);
+	turn_loop(20000);
+	ok(has_ended);
+	is_int(ended.code, 125);
+	is_int(main_task.lost.no, ECHILD);
+	has_str(main_task.lost.msg, "how the process has ended is not known: wait for container");
 	end();
 }
 

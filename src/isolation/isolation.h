@@ -23,6 +23,9 @@ struct task {
 	bool has_tty;
 	/* Exactly once, after the process has ended. Output may still be readable in out/err until EOF. */
 	void (*on_exit)(struct task *t, const struct exit_status *st);
+	/* no != 0 from on_exit on: how it has ended is not known, and this is why: the wall itself broke (the VMM died), or the kernel
+	 * does not tell. The exit status is then the nearest that can be said. */
+	struct err lost;
 	void *arg;  /* the monitor's */
 	void *impl; /* the isolation's */
 };
@@ -43,8 +46,6 @@ struct instance_config {
 	/* The start's outcome, exactly once when start() returned 0: NULL = the user's process runs. May be called from inside
 	 * start(); never when start() itself fails. arg is the one below, in all. */
 	void (*on_started)(void *arg, const struct err *e);
-	/* The wall itself broke (VMM died): every task's on_exit has been called before. */
-	void (*on_lost)(void *arg, const struct err *e);
 	void (*trace)(const char *step, uint64_t us,
 		      void *arg); /* a stage reached, by clock_mono_us; NULL = no --trace-startup */
 	void *arg;

@@ -102,16 +102,12 @@ void vm_main_started(struct instance *i, const struct err *e)
 
 void vm_lost(struct instance *i, const struct err *why)
 {
-	enum vm_phase was = i->phase;
-
-	if (was == VM_ENDED)
+	if (i->phase == VM_ENDED)
 		return;
 	i->phase = VM_ENDED;
 	vm_process_end(i, 0);
 	vm_stats_lost(i, why);
 	vm_tasks_lost(i, why);
-	if (was == VM_RUNNING)
-		i->cfg.on_lost(i->cfg.arg, why);
 }
 
 /* BERTH_VM_BOOT_TIMEOUT, "90s": for hosts slower than anybody thought. */

@@ -147,12 +147,14 @@ void vm_tasks_lost(struct instance *i, const struct err *why)
 		if (!t)
 			continue;
 		t->impl = NULL;
-		if (!was_pending)
+		if (!was_pending) {
+			t->lost = *why;
 			t->on_exit(t, &killed);
-		else if (is_main)
+		} else if (is_main) {
 			vm_main_started(i, why);
-		else
+		} else {
 			on_started(t, why);
+		}
 	}
 }
 

@@ -61,7 +61,9 @@ static void end(struct monitor *m)
 {
 	const struct paths *p = m->cfg->paths;
 	struct exit_status st = final_status(m);
-	const struct err *why = m->start_error.no ? &m->start_error : m->lost_error.no ? &m->lost_error : &m->main->lost;
+	const struct err *why = m->start_error.no       ? &m->start_error
+				: m->main->task.lost.no ? &m->main->task.lost
+							: &m->main->lost;
 	struct err e = { 0 };
 
 	monitor_mark(m, "ended");

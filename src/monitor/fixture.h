@@ -31,6 +31,7 @@ struct instance {
 	size_t n;
 };
 static bool fake_is_unreadable; /* standard output is something that reading fails on */
+static bool fake_is_unwaitable; /* nobody says how its processes have ended */
 
 static inline int fake_available(const struct host *h _unused_, bool has_volumes _unused_, char **ret_note _unused_,
 				 struct err *e _unused_)
@@ -56,6 +57,10 @@ static inline void fake_ended(struct loop *l _unused_, int fd, uint32_t events _
 		if (i->pidfds[k] != fd || waitpid(i->pids[k], &status, 0) != i->pids[k])
 			continue;
 		i->pidfds[k] = fd_close(fd);
+		if (fake_is_unwaitable) {
+			status = 125 << 8;
+			err_set(&i->tasks[k]->lost, ECHILD, "its end is lost");
+		}
 		const struct exit_status st = { .code = status_to_exit(status),
 						.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0 };
 		i->tasks[k]->on_exit(i->tasks[k], &st);
@@ -216,7 +221,7 @@ static inline void clean(void)
 
 struct want {
 	const char *script;
-	bool no_stdin, keep_stdin, tty, record_fails, detached, unreadable;
+	bool no_stdin, keep_stdin, tty, record_fails, detached, unreadable, unwaitable;
 };
 
 static inline void write_file(const char *name, const char *text)
@@ -288,6 +293,7 @@ static inline int run(const struct want *w)
 						    .on_exited = on_exited,
 						    .arg = (void *)(uintptr_t)w };
 		fake_is_unreadable = w->unreadable;
+		fake_is_unwaitable = w->unwaitable;
 		close(pair[0]);
 		if (w->detached)
 			close(pair[1]);

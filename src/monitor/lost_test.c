@@ -84,6 +84,25 @@ TEST(output_of_an_exec_that_can_not_be_read_is_its_error)
 	is_str(transcript_on(c, 2), "||5 0");
 }
 
+TEST(who_follows_a_process_whose_end_is_not_known_hears_why_and_who_waits_goes_on)
+{
+	int fd = run(&(struct want){ .script = "echo said; read x", .keep_stdin = true, .unwaitable = true }), waiting;
+	struct exit_status st;
+	struct err e = { 0 };
+
+	wait_started(fd);
+	waiting = connect_now();
+	is_int(exec_request(waiting, 1, "exit 4", "", &e), 0);
+	is_str(transcript_on(waiting, 1), "error 125: its end is lost");
+	send_frame(fd, FRAME_STDIN, 0, "\n", 1);
+	is_str(transcript(fd), "error 125: its end is lost");
+	is_int(monitor_wait_exit(waiting, &st, &e), 0);
+	is_int(st.code, 125);
+	close(waiting);
+	is_int(monitor_end(), 0);
+	is_str(recorded(), "125 0 its end is lost");
+}
+
 TEST(output_that_can_not_be_watched_is_looked_at_until_it_can)
 {
 	unwatchable = 7;

@@ -97,7 +97,6 @@ struct monitor {
 	bool is_main_done;      /* the main process has ended or never ran, and its output is drained */
 	bool is_over;           /* the bookkeeping is done too: only clients that read slowly keep the monitor */
 	struct err start_error; /* no != 0: never ran */
-	struct err lost_error;  /* no != 0: the wall itself broke */
 	struct exit_status exit;
 	struct loop_src *end_timer, *kill_timer;
 	bool is_ending_now;

@@ -39,7 +39,11 @@ void proc_put_end(const struct proc *p, struct buf *b, const struct link *l, uin
 {
 	struct err e;
 
-	if (p->lost.no && l && (l->wants[0] || l->wants[1])) {
+	/* Who follows a process takes its status for the program's own. */
+	if (p->task.lost.no && l) {
+		err_set_exit(&e, st->code, p->task.lost.no, "%s", p->task.lost.msg);
+		frame_put_error(b, channel, &e);
+	} else if (p->lost.no && l && (l->wants[0] || l->wants[1])) {
 		err_set_exit(&e, 125, p->lost.no, "%s; the process ended with status %d", p->lost.msg, st->code);
 		frame_put_error(b, channel, &e);
 	} else {
@@ -359,6 +363,8 @@ void proc_ended(struct proc *p, const struct exit_status *st)
 		return;
 	p->has_exited = true;
 	p->exit = *st;
+	if (p->task.lost.no)
+		log_error("monitor", "%s", p->task.lost.msg);
 	input_close(p);
 	if ((p->out[0].fd >= 0 || p->out[1].fd >= 0) && loop_timer(p->m->loop, EXIT_GRACE_MS, on_grace, p, &p->grace) < 0) {
 		output_cut(&p->out[0]);

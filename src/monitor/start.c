@@ -102,14 +102,6 @@ static void on_started(void *arg, const struct err *start_error)
 	proc_feed(m->main);
 }
 
-static void on_lost(void *arg, const struct err *e)
-{
-	struct monitor *m = arg;
-
-	m->lost_error = *e;
-	log_error("monitor", "%s", e->msg);
-}
-
 static void on_trace(const char *step, uint64_t us, void *arg)
 {
 	const struct monitor *m = arg;
@@ -145,7 +137,6 @@ int monitor_start(struct monitor *m, struct err *e)
 		.network_fd = m->network_fd,
 		.meanwhile = meanwhile,
 		.on_started = on_started,
-		.on_lost = on_lost,
 		.trace = m->launch.trace_began_us ? on_trace : NULL,
 		.arg = m,
 	};

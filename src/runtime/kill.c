@@ -32,14 +32,11 @@ static int kill_all(const struct record *rec, const struct host *host, int sig, 
 	return r < 0 ? err_set(e, -r, "signal %d to all processes: %s", sig, strerror(-r)) : 0;
 }
 
-/* A signal that follows start at once may come before the program has set its trap, and would be lost for good: as long as it
- * works towards that without a pause it is given the time. */
+/* See patience.h. */
 static void wait_handler(pid_t pid, int sig)
 {
-	enum { TRIES = 250, NAP_NS = 1000000 };
-
-	for (int i = 0; i < TRIES && pid_is_deaf_at_work(pid, sig); i++)
-		nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
+	for (int i = 0; i < PATIENCE_MS / PATIENCE_NAP_MS && pid_is_deaf_at_work(pid, sig); i++)
+		nanosleep(&(struct timespec){ .tv_nsec = PATIENCE_NAP_MS * 1000000L }, NULL);
 }
 
 /* The pidfd first, then whether the pid is still who it was: after that it can't become somebody else. */

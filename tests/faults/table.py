@@ -23,6 +23,7 @@ _rows = {
         write utimensat""",
     "EINTR": """read write openat open close poll ppoll epoll_wait epoll_pwait wait4 waitid accept4 connect recvmsg recvfrom sendmsg
         sendto fcntl flock nanosleep clock_nanosleep futex fsync rt_sigtimedwait""",
+    "ECHILD": "wait4 waitid",
     "EAGAIN": "clone clone3 fork vfork setuid setresuid mmap mlock read recvmsg recvfrom keyctl",
     "EMFILE": """openat openat2 open dup dup2 dup3 fcntl socket socketpair pipe2 accept4 epoll_create1 eventfd2 signalfd4 timerfd_create
         inotify_init1 pidfd_open open_tree fsopen fsmount memfd_create clone3""",

@@ -56,6 +56,10 @@ def test_F08_output_that_can_not_be_read_or_watched_is_not_taken_for_its_end():
     sweep("--set", "engine", "--command", "run-rm", "--pick", r"^0\.1:(read:\d+:EIO|epoll_ctl:\d+:ENOMEM)$")
 
 
+def test_F08_an_end_that_the_kernel_does_not_tell_is_an_error_with_its_reason():
+    sweep("--set", "engine", "--command", "run-rm", "--pick", r":(wait4|waitid):\d+:ECHILD$")
+
+
 def test_F08_output_that_the_client_can_not_wait_for_is_an_error():
     sweep("--set", "engine", "--command", "exec", "--pick", r"^0:(poll|recvfrom|write):\d+:(ENOMEM|EIO|ENOSPC)$")
 

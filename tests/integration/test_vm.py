@@ -137,6 +137,18 @@ def test_a_killed_vmm_is_told_as_killed(vm):
     assert "killed from outside by SIGKILL" in vm.berth.state(name)["Error"]
 
 
+def test_who_follows_a_process_in_a_killed_vmm_is_told(vm):
+    name, stays = vm.name(), ("sh", "-c", "echo here; sleep 100000")
+    followers = []
+    for args in (vm.args(*stays, opts=("--name", name)), ("exec", name, *stays)):
+        followers.append(vm.berth.popen(*args))
+        assert followers[-1].stdout.read(5) == b"here\n"
+    os.kill(vmm_pid(vm, name), signal.SIGKILL)
+    for p in followers:
+        _, err = p.communicate(timeout=60)
+        assert p.returncode == 137 and b"killed from outside by SIGKILL" in err, err
+
+
 def test_V16_a_console_flood_does_not_grow_the_monitor(vm):
     name = vm.start("sleep", "100000", opts=("--privileged",))
     pid = vm.berth.monitor_pid(vm.berth.inspect(name)["Id"])

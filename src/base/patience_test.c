@@ -1,0 +1,107 @@
+/* patience: when a signal waits, and that it comes in the end. */
+#include <sched.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base.h"
+#include "tap.h"
+
+static struct loop *loop;
+static struct patience patience;
+static unsigned n_sent;
+
+static void send_it(void *arg, int sig)
+{
+	n_sent++;
+	kill(*(pid_t *)arg, sig);
+	loop_stop(loop, 0);
+}
+
+static void on_term(int sig) { _exit(sig == SIGTERM ? 7 : 8); }
+
+static void on_timeout(struct loop *l, int fd _unused_, uint32_t events _unused_, void *arg _unused_) { loop_stop(l, 1); }
+
+/* The first process of a pid namespace, at work for so long (0: not at all) before it is ready for SIGTERM. */
+static pid_t begin(uint64_t work_ms, bool gets_ready)
+{
+	static pid_t pid;
+	const uint64_t until = clock_mono_us() + work_ms * 1000;
+
+	pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid == 0) {
+		while (clock_mono_us() < until)
+			;
+		if (gets_ready)
+			signal(SIGTERM, on_term);
+		for (;;)
+			pause();
+	}
+	if (pid < 0)
+		skip("a pid namespace can't be made here");
+	for (int n = 0; n < 1000 && pid_is_at_work(pid) != (work_ms > 0); n++)
+		usleep(1000);
+	n_sent = 0;
+	is_int(loop_new(&loop), 0);
+	patience = (struct patience){ .loop = loop, .pid = pid, .send = send_it, .arg = &pid };
+	return pid;
+}
+
+static int end(pid_t pid)
+{
+	int status;
+
+	patience_end(&patience);
+	loop_free(loop);
+	is_int(spawn_wait(pid, &status), 0);
+	return status_to_exit(status);
+}
+
+TEST(a_signal_that_would_be_lost_waits_until_the_program_has_its_handler)
+{
+	pid_t pid = begin(60, true);
+
+	ok(patience_holds(&patience, SIGTERM));
+	ok(patience_holds(&patience, SIGTERM)); /* as with the kernel, two are one */
+	is_int(loop_run(loop), 0);
+	is_int(end(pid), 7);
+	is_int(n_sent, 1);
+}
+
+TEST(whom_it_waits_for_in_vain_it_is_sent_to_in_the_end)
+{
+	pid_t pid = begin(60000, false);
+	uint64_t began = clock_mono_us();
+
+	ok(patience_holds(&patience, SIGTERM));
+	is_int(loop_run(loop), 0);
+	ok(clock_mono_us() - began >= PATIENCE_MS * 900);
+	is_int(n_sent, 1);
+	ok(!patience_holds(&patience, SIGKILL));
+	kill(pid, SIGKILL);
+	is_int(end(pid), 137);
+}
+
+TEST(who_waits_for_something_has_set_the_handlers_that_it_wants)
+{
+	pid_t pid = begin(0, false);
+
+	ok(!patience_holds(&patience, SIGTERM));
+	kill(pid, SIGKILL);
+	is_int(end(pid), 137);
+}
+
+TEST(nothing_is_sent_after_the_end)
+{
+	pid_t pid = begin(60000, false);
+
+	ok(patience_holds(&patience, SIGTERM));
+	patience_end(&patience);
+	is_int(loop_timer(loop, 2 * PATIENCE_MS, on_timeout, NULL, NULL), 0);
+	is_int(loop_run(loop), 1);
+	is_int(n_sent, 0);
+	kill(pid, SIGKILL);
+	is_int(end(pid), 137);
+}
+
+TAP_MAIN()
