@@ -1,6 +1,7 @@
 /* The split ring against a driver of this test's own, honest first, then every way of breaking the rules. */
 #include "queue.h"
 
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -368,6 +369,94 @@ TEST(what_a_request_writes_is_in_the_dirty_log)
 	is_int(vq_push(&r.q, &r.c, 4097), 0);
 	is_int(vmm_mem_log_collect(r.mem, bits, NULL), 0);
 	ok(bits[0] == (1ull << (DATA / 4096) | 1ull << (DATA / 4096 + 1) | 1ull << (USED / 4096)));
+	vmm_mem_free(r.mem);
+}
+
+/* ---- V06: a ring that changes while it is read ---- */
+
+struct flipper {
+	struct rig *r;
+	bool is_done;
+};
+
+static uint64_t tail(uint64_t len, uint64_t flags, uint64_t next) { return len | flags << 32 | next << 48; }
+
+/* Each word is now one that makes a request, now one that must not be believed, for ever. */
+static void *flip(void *arg)
+{
+	struct flipper *f = arg;
+	uint64_t *descs = (void *)f->r->desc, *table = vmm_mem_at_write(f->r->mem, TABLE, 4096);
+	const uint64_t addrs[] = { DATA, RAM - 64, DATA, RAM - 63, DATA, UINT64_MAX - 63, TABLE, RAM };
+	const uint64_t tails[] = {
+		tail(64, 0, 0),
+		tail(0xffffffff, 0, 0),
+		tail(64, VRING_DESC_F_NEXT, 1),
+		tail(64, VRING_DESC_F_WRITE, 0),
+		tail(32, VRING_DESC_F_INDIRECT, 0),
+		tail(RAM, VRING_DESC_F_WRITE, 0),
+		tail(64, VRING_DESC_F_NEXT, 0xffff),
+	};
+	uint32_t x = 1;
+
+	while (!__atomic_load_n(&f->is_done, __ATOMIC_RELAXED)) {
+		x = x * 1664525 + 1013904223;
+		unsigned i = x >> 28 & (SIZE - 1);
+		__atomic_store_n(&descs[2 * i], addrs[x >> 8 & 7], __ATOMIC_RELAXED);
+		__atomic_store_n(&descs[2 * i + 1], tails[(x >> 12 & 0xff) % ARRAY_SIZE(tails)], __ATOMIC_RELAXED);
+		__atomic_store_n(&table[2 * (i & 1)], addrs[x >> 20 & 7], __ATOMIC_RELAXED);
+		__atomic_store_n(&table[2 * (i & 1) + 1], tails[(x >> 16 & 0xff) % ARRAY_SIZE(tails)], __ATOMIC_RELAXED);
+		__atomic_store_n(&f->r->avail->ring[i], x >> 24 & 15, __ATOMIC_RELAXED); /* half of them are no heads */
+	}
+	return NULL;
+}
+
+/* Whatever the words were: what has been checked is what is used, so a request's buffers are in RAM and are those that were summed. */
+static void check_chain(struct rig *r, const uint8_t *ram)
+{
+	uint64_t bytes = 0;
+
+	ok(r->c.head < SIZE && r->c.n_out + r->c.n_in > 0 && r->c.n_out + r->c.n_in <= r->c.iov_max);
+	for (unsigned i = 0; i < r->c.n_out + r->c.n_in; i++) {
+		uint64_t at = (uint64_t)((const uint8_t *)r->c.iov[i].iov_base - ram), n = r->c.iov[i].iov_len;
+
+		if (at >= RAM || n > RAM - at)
+			TAP_FAIL("a buffer of %#llx bytes at %#llx of %#llx", (unsigned long long)n, (unsigned long long)at, RAM);
+		bytes += n;
+	}
+	ok(bytes == r->c.out_bytes + r->c.in_bytes);
+}
+
+TEST(V06_a_ring_that_changes_while_it_is_read_gives_what_was_checked_or_nothing)
+{
+	struct rig r;
+	struct flipper f = { .r = &r };
+	pthread_t thread;
+	unsigned n_good = 0, n_bad = 0;
+	const uint8_t *ram;
+
+	rig_init(&r);
+	ram = vmm_mem_at(r.mem, 0, RAM);
+	is_int(pthread_create(&thread, NULL, flip, &f), 0);
+	for (unsigned i = 0; i < 400000 || (n_good < 10000 && i < 40000000); i++) {
+		int got;
+
+		__atomic_store_n(&r.avail->idx, (uint16_t)(r.q.s.next_avail + 1), __ATOMIC_RELEASE);
+		got = vq_pop(&r.q, &r.c);
+		if (got == 1) {
+			check_chain(&r, ram);
+			is_int(vq_push(&r.q, &r.c, 1), 0);
+			n_good++;
+		} else {
+			is_int(got, -EBADMSG);
+			r.q.s.is_broken = 0;
+			r.q.s.next_avail++;
+			n_bad++;
+		}
+	}
+	__atomic_store_n(&f.is_done, true, __ATOMIC_RELAXED);
+	is_int(pthread_join(thread, NULL), 0);
+	printf("# %u requests, %u breaches\n", n_good, n_bad);
+	ok(n_good > 0 && n_bad > 0); /* or this shows nothing */
 	vmm_mem_free(r.mem);
 }
 
