@@ -70,7 +70,7 @@ cd / && umount /mnt
     assert ext4.stat().st_blocks < blocks + 8 * MIB // 512 - 2 * MIB // 512
 
 
-def test_a_read_only_disk_is_read_and_never_written(boot, erofs, ext4, files):
+def test_V12_a_read_only_disk_is_read_and_never_written(boot, erofs, ext4, files):
     before = [hashlib.sha256(p.read_bytes()).hexdigest() for p in (erofs, ext4)]
     end = run(boot, """mount -t erofs /dev/vda /mnt || say no mount
 say text $(cat /mnt/sub/text), $(sha256sum </mnt/big), ro $(cat /sys/block/vda/ro /sys/block/vdb/ro)

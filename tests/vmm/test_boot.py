@@ -35,7 +35,11 @@ def test_the_guest_gets_random_numbers_from_the_host(boot):
 
 def test_a_console_port_carries_bytes_both_ways(boot):
     ours, theirs = socket.socketpair()
-    script = """for p in /sys/class/virtio-ports/*; do [ "$(cat $p/name)" = org.test ] && port=/dev/${p##*/}; done
+    script = """port=
+until [ -c "$port" ]; do # the host names it in a message that may come after the driver
+	for p in /sys/class/virtio-ports/*; do [ "$(cat $p/name 2>/dev/null)" = org.test ] && port=/dev/${p##*/}; done
+	usleep 10000
+done
 exec 3<>$port
 echo hello >&3
 read -r answer <&3

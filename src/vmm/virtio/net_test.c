@@ -502,7 +502,7 @@ TEST(V07_workers_stop_and_start_with_frames_in_flight_and_lose_none)
 	pattern(frame, 200, 1);
 	for (unsigned round = 0; round < 200; round++) {
 		for (unsigned i = 0; i < 8; i++, sent++)
-			fake_offer_out(&r.f, 1, FAKE_DATA, frame, sizeof(frame));
+			fake_offer_out(&r.f, 1, FAKE_DATA + i * 0x1000, frame, sizeof(frame));
 		virtio_kick_self(&r.f.d->queues[1]);
 		r.f.d->ops->quiesce(r.f.d);
 		r.f.d->ops->resume(r.f.d);
@@ -514,8 +514,8 @@ TEST(V07_workers_stop_and_start_with_frames_in_flight_and_lose_none)
 			i++;
 			read_back++;
 		}
+		wait_used(&r, 1, sent); /* before its memory is used again */
 	}
-	wait_used(&r, 1, sent);
 	is_int(read_back, sent);
 	rig_done(&r);
 }
