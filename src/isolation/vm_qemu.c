@@ -65,8 +65,8 @@ static void explain_exit(const struct vm_death *d, struct err *e)
 
 	if (WEXITSTATUS(d->status) == 0) {
 		err_set(e, EIO,
-			d->is_booting ? "the guest reset itself while it booted (is the kernel one for this CPU?)"
-				      : "the guest reset itself (a triple fault, or a reboot from inside)");
+			d->is_booting ? "the guest ended itself while it booted (is the kernel one for this CPU?)"
+				      : "the guest ended itself (a power-off or a reboot from inside, or a triple fault)");
 		return;
 	}
 	if (!n)
