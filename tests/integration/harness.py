@@ -15,6 +15,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+PATIENCE = float(os.environ.get("BERTH_TEST_PATIENCE", "1"))  # how many times longer than usual all may take: in emulated machines
 # What a first VM says on stderr of the machine, its kernel and its disk; not the container's, and no error ("berth VERB: ...").
 NOTE = re.compile(r"^berth: (no hardware virtualisation|volumes: |kernel: |image: )[^\n]*\n", re.M)
 
@@ -50,11 +51,11 @@ class Berth:
         with self.popen(*args, stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
                         env={**os.environ, **env} if env else None) as p:
             try:
-                out, err = p.communicate(input, timeout=timeout)
+                out, err = p.communicate(input, timeout=timeout * PATIENCE)
             except subprocess.TimeoutExpired:
                 p.kill()
                 out, err = p.communicate()
-                raise AssertionError(f"still running after {timeout} s: {' '.join(p.args)}\n"
+                raise AssertionError(f"still running after {timeout * PATIENCE} s: {' '.join(p.args)}\n"
                                      f"{Result(-1, out.decode(errors='replace'), err.decode(errors='replace'))}") from None
         err = err.decode(errors="replace")
         notes = "".join(m[0] for m in NOTE.finditer(err))
@@ -104,7 +105,7 @@ class Terminal:
 
     def expect(self, pattern: str, timeout=60) -> "re.Match":
         """Waits for the pattern in what came since the last match."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while not (m := re.search(pattern, self.seen, re.M)):
             ready, _, _ = select.select([self.fd], [], [], max(0, deadline - time.monotonic()))
             chunk = b""
@@ -120,7 +121,7 @@ class Terminal:
 
     def wait(self, timeout=60) -> int:
         """Exit status; what is still printed is dropped."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while True:
             ready, _, _ = select.select([self.fd], [], [], 0.1)
             if ready:
@@ -196,7 +197,7 @@ class Box:
 
 def until(condition, what: str, timeout=30):
     """Waits for a condition that has no event to wait on; its value."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout * PATIENCE
     while not (value := condition()):
         assert time.monotonic() < deadline, f"never happened: {what}"
         time.sleep(0.05)

@@ -22,6 +22,9 @@ def vm(berth, image):
     b.clean()
 
 
+emulated_twice = pytest.mark.skipif(os.environ.get("BERTH_LAB") == "1", reason="an emulated VM in an emulated machine takes minutes to boot")
+
+
 def vmm_pid(vm, name):
     return vm.berth.state(name)["Pid"]
 
@@ -207,9 +210,15 @@ def test_the_guests_kernel_draws_entropy_from_the_host(vm):
     assert vm.sh("cat /sys/class/misc/hw_random/rng_current").strip() == "virtio_rng.0"
 
 
-def test_the_accelerator_can_be_asked_for(vm):
+@emulated_twice
+def test_emulation_can_be_asked_for(vm):
     done = vm.berth("run", "--rm", "--vm", vm.image, "true", env={"BERTH_VM_ACCEL": "tcg"}, timeout=120)
     assert done.code == 0 and "BERTH_VM_ACCEL=tcg" in done.notes
+    vmm, program, fds = vmm_in_use(vm, BERTH_VM_ACCEL="tcg")
+    assert vmm == "qemu, emulated" and "anon_inode:kvm-vm" not in fds
+
+
+def test_an_accelerator_that_nobody_knows_is_named(vm):
     done = vm.berth("run", "--rm", "--vm", vm.image, "true", env={"BERTH_VM_ACCEL": "xen"}, timeout=60)
     assert done.code == 125 and "BERTH_VM_ACCEL=xen: kvm, qemu and tcg are known" in done.err
 
@@ -232,8 +241,6 @@ def test_inspect_tells_which_vmm_carries_it_out(vm):
     vmm, program, fds = vmm_in_use(vm, BERTH_VM_ACCEL="qemu")
     assert vmm == ("qemu, on KVM" if usable else "qemu, emulated")
     assert os.path.basename(program) == "qemu-system-x86_64" and ("anon_inode:kvm-vm" in fds) == usable
-    vmm, program, fds = vmm_in_use(vm, BERTH_VM_ACCEL="tcg")
-    assert vmm == "qemu, emulated" and "anon_inode:kvm-vm" not in fds
 
 
 def test_a_volume_is_served_whichever_vmm_it_takes(vm, tmp_path):

@@ -16,6 +16,7 @@ VMM = BUILD / "src/main/berth-vmm"
 LAB_KERNEL = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "berth-tests/lab/kernel"
 ENDS = {"powered-off": 0, "reset": 64, "triple-fault": 65, "guest-panic": 66, "boot-hang": 67, "stopped": 68, "failed": 69}
 MIB = 1 << 20
+PATIENCE = float(os.environ.get("BERTH_TEST_PATIENCE", "1"))  # how many times longer than usual a guest may take
 
 
 def environment():
@@ -115,18 +116,18 @@ class Vmm:
 
     def expect(self, text: str, timeout=60):
         """Waits until the serial port has told it."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while text not in self.serial.decode(errors="replace"):
             assert self.process.poll() is None and time.monotonic() < deadline, f"no {text!r}: {self.wait(1)}"
             time.sleep(0.05)
 
     def wait(self, timeout=60) -> End:
         try:
-            _, err = self.process.communicate(timeout=timeout)
+            _, err = self.process.communicate(timeout=timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             _, err = self.process.communicate()
-            raise AssertionError(f"still running after {timeout} s; {err.decode(errors='replace')}\n"
+            raise AssertionError(f"still running after {timeout * PATIENCE} s; {err.decode(errors='replace')}\n"
                                  f"{self.serial[-4000:].decode(errors='replace')}") from None
         self.reader.join(10)
         return End(self.process.returncode, err.decode(errors="replace"), self.serial.decode(errors="replace"))

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from guest import ENDS
+from guest import ENDS, PATIENCE
 
 
 def ended(end, how, says=""):
@@ -48,7 +48,7 @@ say "the host says $answer"
     fd = theirs.detach()
     vmm = boot(script, modules=("virtio_pci", "virtio_console"), wait=False, fds=[fd],
                devices=[{"console": {"ports": [{"name": "org.test", "fd": fd}]}}])
-    ours.settimeout(60)
+    ours.settimeout(60 * PATIENCE)
     got = ours.recv(100)
     assert got == b"hello\n", vmm.wait()
     ours.sendall(b"welcome\n")

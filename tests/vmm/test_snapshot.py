@@ -42,7 +42,7 @@ class Machine:
         self.agent, agent = socket.socketpair()
         self.control, control = socket.socketpair()
         for s in (self.agent, self.control):
-            s.settimeout(60)
+            s.settimeout(60 * guest.PATIENCE)
         self.lines = b""
         fds = [agent.detach(), control.detach()]
         self.vmm = start(fds=fds, control_fd=fds[1],
