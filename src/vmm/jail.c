@@ -230,10 +230,12 @@ static const struct landlock_row {
 	{ 5, 1ull << 15, 0, 0 },       /* 6.10: ioctl of devices that are opened from now on */
 	{ 6, 0, 0, 3 },                /* 6.12: abstract sockets, signals */
 };
-enum { SCOPE_SIGNAL = 2 };
+enum { SCOPE_SIGNAL = 2, ABI_REFER = 2 };
 
-int jail_deny(bool may_signal, struct err *e)
+/* tree < 0: nothing is excepted. Else files below it may be used by `rights`, as far as this kernel knows them. */
+static int deny(bool may_signal, int tree, uint64_t rights, struct err *e)
 {
+	struct landlock_path_beneath_attr beneath = { .parent_fd = tree };
 	int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	struct {
 		uint64_t fs, net, scoped;
@@ -251,11 +253,20 @@ int jail_deny(bool may_signal, struct err *e)
 	}
 	if (may_signal)
 		all.scoped &= ~(uint64_t)SCOPE_SIGNAL;
+	if (tree >= 0 && abi < ABI_REFER) { /* it would refuse every rename from one directory to another */
+		log_info("jail", "this kernel's Landlock knows no renames: the other walls stand alone");
+		return 0;
+	}
+	beneath.allowed_access = rights & all.fs;
 	rules = (int)syscall(SYS_landlock_create_ruleset, &all, abi >= 6 ? 24 : abi >= 4 ? 16 : 8, 0);
-	if (rules < 0 || syscall(SYS_landlock_restrict_self, rules, 0) < 0)
+	if (rules < 0 || (tree >= 0 && syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0) ||
+	    syscall(SYS_landlock_restrict_self, rules, 0) < 0)
 		return jail_failed(e, "Landlock");
 	return 0;
 }
+
+int jail_deny(bool may_signal, struct err *e) { return deny(may_signal, -1, 0, e); }
+int jail_deny_but(int tree, uint64_t rights, struct err *e) { return deny(false, tree, rights, e); }
 
 /* ---- tie ---- */
 

@@ -1,4 +1,4 @@
-/* jail_impl: between jail.c and jail_alone.c. */
+/* jail_impl: between jail.c, jail_alone.c and fs/jail.c. */
 #pragma once
 
 #include "jail.h"
@@ -15,6 +15,8 @@ int jail_be_alone(uid_t uid, int *ret_lifeline, struct err *e);
 int jail_drop(uid_t uid, struct err *e);
 /* Landlock. May it still signal processes that are not in the jail? */
 int jail_deny(bool may_signal, struct err *e);
+/* The same, but files below the directory may be used (LANDLOCK_ACCESS_FS_x). */
+int jail_deny_but(int tree, uint64_t rights, struct err *e);
 /* Closes all but these and standard error; 0 and 1 become /dev/null unless they are among them. */
 int jail_keep_fds(const int32_t *fds, size_t n, struct err *e);
 int jail_failed(struct err *e, const char *what); /* err_set of errno */

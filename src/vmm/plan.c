@@ -132,6 +132,11 @@ static const struct field vsock_fields[] = {
 	  offsetof(struct vmm_vsock_plan, n_streams) },
 	{ .name = NULL, .flags = FIELD_STRICT },
 };
+static const struct field fs_fields[] = {
+	{ "tag", FIELD_STRING, offsetof(struct vmm_fs_plan, tag), FIELD_REQUIRED },
+	{ "fd", FIELD_I32, offsetof(struct vmm_fs_plan, fd), FIELD_REQUIRED },
+	{ .name = NULL, .flags = FIELD_STRICT },
+};
 static const struct field device_fields[] = {
 	{ "rng", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, rng), 0, rng_fields, sizeof(struct vmm_rng_plan) },
 	{ "console", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, console), 0, console_fields,
@@ -141,6 +146,7 @@ static const struct field device_fields[] = {
 	{ "net", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, net), 0, net_fields, sizeof(struct vmm_net_plan) },
 	{ "vsock", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, vsock), 0, vsock_fields, sizeof(struct vmm_vsock_plan),
 	  .init = no_vsock_fds },
+	{ "fs", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, fs), 0, fs_fields, sizeof(struct vmm_fs_plan) },
 	{ .name = NULL, .flags = FIELD_STRICT },
 };
 static const struct field plan_fields[] = {
@@ -184,6 +190,8 @@ size_t vmm_plan_fds(const struct vmm_plan *p, int32_t ret[VMM_PLAN_FDS_MAX])
 			ret[n++] = p->devices[i].blk->fd;
 		if (p->devices[i].pmem && n < VMM_PLAN_FDS_MAX)
 			ret[n++] = p->devices[i].pmem->fd;
+		if (p->devices[i].fs && n < VMM_PLAN_FDS_MAX)
+			ret[n++] = p->devices[i].fs->fd;
 		for (size_t k = 0; net && k < net->n_taps && n < VMM_PLAN_FDS_MAX; k++)
 			ret[n++] = net->taps[k].fd;
 		for (size_t k = 0; vsock && k < vsock->n_streams && n < VMM_PLAN_FDS_MAX; k++)
@@ -265,10 +273,14 @@ static int check_vsock(const struct vmm_vsock_plan *v, size_t i, struct err *e)
 
 static int check_device(const struct vmm_device_plan *d, size_t i, struct err *e)
 {
-	if (!!d->rng + !!d->console + !!d->blk + !!d->pmem + !!d->net + !!d->vsock != 1)
+	if (!!d->rng + !!d->console + !!d->blk + !!d->pmem + !!d->net + !!d->vsock + !!d->fs != 1)
 		return err_set(e, EINVAL, "plan: device #%zu is not exactly one thing", i);
 	if (d->console && (d->console->n_ports == 0 || d->console->n_ports > VMM_PORTS_MAX))
 		return err_set(e, EINVAL, "plan: device #%zu: a console has 1 to %u ports", i, VMM_PORTS_MAX);
+	if (d->fs && (!d->fs->tag || !d->fs->tag[0] || strlen(d->fs->tag) > VMM_FS_TAG_MAX))
+		return err_set(e, EINVAL, "plan: device #%zu: tag: 1 to %u bytes", i, VMM_FS_TAG_MAX);
+	if (d->fs && d->fs->fd < 0)
+		return err_set(e, EINVAL, "plan: device #%zu: fd: shared directories are an open socket", i);
 	if (d->pmem && d->pmem->fd < 0)
 		return err_set(e, EINVAL, "plan: device #%zu: fd: persistent memory is an open file", i);
 	if (d->blk)

@@ -1,6 +1,6 @@
 /* seccomp_table: what each class of threads may ask of the kernel once the guest runs. All else ends the process.
  *
- * No row opens, executes, makes a thread or a process, maps anything executable, or maps a file; one class connects, to what is in
+ * No row but the file server's opens; none executes, makes a thread or a process, maps anything executable, or maps a file; one class connects, to what is in
  * the jail's root. What glibc does on its
  * own accord is in ALL: memory for malloc and for its locks, the end of a thread, abort(). Called by seccomp.c. */
 #include <fcntl.h>
@@ -8,8 +8,10 @@
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "seccomp.h"
@@ -20,6 +22,7 @@ enum {
 	MAIN = 1 << VMM_THREAD_MAIN | CONNECT,
 	VCPU = 1 << VMM_THREAD_VCPU,
 	FILES = 1 << VMM_THREAD_FILE,
+	SHARE = 1 << VMM_THREAD_SHARE,
 	NET = 1 << VMM_THREAD_NET,
 	ALL = (1 << VMM_THREADS) - 1,
 };
@@ -122,6 +125,45 @@ const struct seccomp_row seccomp_rows[] = {
 	{ SYS_accept4, MAIN },
 	{ SYS_socket, CONNECT, IF(EQ(0, AF_UNIX), BITS(1, 15, SOCK_STREAM)) },
 	{ SYS_connect, CONNECT },
+	/* ---- the file server: the tree that is its root. No device is made ---- */
+	{ SYS_openat, SHARE },
+	{ SYS_openat2, SHARE },
+	{ SYS_close, SHARE },
+	{ SYS_statx, SHARE },
+	{ SYS_fstatfs, SHARE },
+	{ SYS_getdents64, SHARE },
+	{ SYS_readlinkat, SHARE },
+	{ SYS_mknodat, SHARE, IF(BITS(2, S_IFMT, S_IFREG)) },
+	{ SYS_mknodat, SHARE, IF(BITS(2, S_IFMT, S_IFIFO)) },
+	{ SYS_mknodat, SHARE, IF(BITS(2, S_IFMT, S_IFSOCK)) },
+	{ SYS_mkdirat, SHARE },
+	{ SYS_symlinkat, SHARE },
+	{ SYS_linkat, SHARE },
+	{ SYS_unlinkat, SHARE },
+	{ SYS_renameat2, SHARE, IF(BITS(4, ~(uint64_t)(RENAME_NOREPLACE | RENAME_EXCHANGE), 0)) },
+	{ SYS_fchmodat, SHARE },
+	{ SYS_fchownat, SHARE },
+	{ SYS_utimensat, SHARE },
+	{ SYS_ftruncate, SHARE },
+	{ SYS_fallocate, SHARE },
+	{ SYS_lseek, SHARE },
+	{ SYS_pread64, SHARE },
+	{ SYS_pwritev2, SHARE },
+	{ SYS_copy_file_range, SHARE },
+	{ SYS_fsync, SHARE },
+	{ SYS_fdatasync, SHARE },
+	{ SYS_syncfs, SHARE },
+	{ SYS_flock, SHARE },
+	{ SYS_fcntl, SHARE, IF(EQ(1, F_OFD_SETLK)) },
+	{ SYS_fcntl, SHARE, IF(EQ(1, F_OFD_GETLK)) },
+	{ SYS_fcntl, SHARE, IF(EQ(1, F_DUPFD_CLOEXEC)) },
+	{ SYS_getxattr, SHARE },
+	{ SYS_setxattr, SHARE },
+	{ SYS_listxattr, SHARE },
+	{ SYS_removexattr, SHARE },
+	{ SYS_setfsuid, SHARE },
+	{ SYS_setfsgid, SHARE },
+	{ SYS_capset, SHARE }, /* CAP_FSETID down and up; what was given away does not come back */
 };
 const size_t seccomp_n_rows = ARRAY_SIZE(seccomp_rows);
 _Static_assert(KICK == 34 + 1 && SIGSYS == 31, "the kernel's numbers of signals on x86");

@@ -5,11 +5,9 @@
 #include "seccomp.h"
 #include "vmm_impl.h"
 
-static const char *const names[] = { [VMM_THREAD_MAIN] = "vmm",
-				     [VMM_THREAD_CONNECT] = "vmm, connecting",
-				     [VMM_THREAD_VCPU] = "vcpu",
-				     [VMM_THREAD_FILE] = "file",
-				     [VMM_THREAD_NET] = "net" };
+static const char *const names[] = { [VMM_THREAD_MAIN] = "vmm",    [VMM_THREAD_CONNECT] = "vmm, connecting",
+				     [VMM_THREAD_VCPU] = "vcpu",   [VMM_THREAD_FILE] = "file",
+				     [VMM_THREAD_SHARE] = "share", [VMM_THREAD_NET] = "net" };
 _Static_assert(ARRAY_SIZE(names) == VMM_THREADS, "every class has a name");
 
 const char *vmm_thread_name(enum vmm_thread class) { return (unsigned)class < VMM_THREADS ? names[class] : "unknown"; }

@@ -21,6 +21,7 @@ enum vmm_thread {
 	VMM_THREAD_CONNECT, /* the same, where the plan has a directory of sockets that the guest may connect to (vsock) */
 	VMM_THREAD_VCPU,    /* runs the guest, answers registers */
 	VMM_THREAD_FILE,    /* a worker on files that are open already: blk, pmem */
+	VMM_THREAD_SHARE,   /* every thread of a file server, which is a process of its own (fs/serve.c) */
 	VMM_THREAD_NET,     /* a worker on taps and sockets that are open already: net */
 	VMM_THREADS,
 };

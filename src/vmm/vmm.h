@@ -100,6 +100,13 @@ struct vmm_vsock_plan {
 #define VMM_STREAMS_MAX      16u
 #define VMM_CONNECT_LIMIT_MS 5000u
 
+/* Shared directories, of a file server that is a process of its own (fs/wire.h). */
+struct vmm_fs_plan {
+	char *tag;  /* by which the guest mounts it: 1 to 36 bytes */
+	int32_t fd; /* the server's socket, connected, which keeps messages apart; owned by the plan */
+};
+#define VMM_FS_TAG_MAX 36u
+
 /* A device is the one member that is set. A new device adds its plan here and its row in virtio/devices.c and plan.c. */
 struct vmm_device_plan {
 	struct vmm_rng_plan *rng;
@@ -108,6 +115,7 @@ struct vmm_device_plan {
 	struct vmm_pmem_plan *pmem;
 	struct vmm_net_plan *net;
 	struct vmm_vsock_plan *vsock;
+	struct vmm_fs_plan *fs;
 };
 
 struct vmm_plan {

@@ -51,7 +51,7 @@ static struct timespec time_of(uint32_t valid, uint32_t set, uint32_t now, uint6
 {
 	if (valid & now)
 		return (struct timespec){ 0, UTIME_NOW };
-	return valid & set ? (struct timespec){ (time_t)s, (long)ns } : (struct timespec){ 0, UTIME_OMIT };
+	return (valid & set) ? (struct timespec){ (time_t)s, (long)ns } : (struct timespec){ 0, UTIME_OMIT };
 }
 
 static int set_times(struct fs_req *r, const struct fuse_setattr_in *in)
@@ -75,8 +75,8 @@ int fs_op_setattr(struct fs_req *r)
 		e = r->node->type == S_IFLNK ? -EOPNOTSUPP
 					     : fs_errno(fchmodat(AT_FDCWD, fs_fd_name(r->node->fd, name), in->mode & 07777, 0));
 	if (e >= 0 && in->valid & (FATTR_UID | FATTR_GID))
-		e = fs_errno(fchownat(r->node->fd, "", in->valid & FATTR_UID ? in->uid : UINT32_MAX,
-				      in->valid & FATTR_GID ? in->gid : UINT32_MAX, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
+		e = fs_errno(fchownat(r->node->fd, "", (in->valid & FATTR_UID) ? in->uid : UINT32_MAX,
+				      (in->valid & FATTR_GID) ? in->gid : UINT32_MAX, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
 	if (e >= 0 && in->valid & FATTR_SIZE)
 		e = cut(r, in);
 	if (e >= 0 && in->valid & (FATTR_ATIME | FATTR_MTIME | FATTR_ATIME_NOW | FATTR_MTIME_NOW))
@@ -98,7 +98,7 @@ int fs_op_access(struct fs_req *r)
 		may = S_ISDIR(st.stx_mode) || st.stx_mode & 0111 ? 7 : 6;
 	else
 		may = (uint32_t)st.stx_mode >> (r->h.uid == st.stx_uid ? 6 : r->h.gid == st.stx_gid ? 3 : 0) & 7;
-	return want & ~may ? -EACCES : 0;
+	return (want & ~may) ? -EACCES : 0;
 }
 
 int fs_op_statfs(struct fs_req *r)

@@ -120,7 +120,7 @@ int fs_op_fsync(struct fs_req *r)
 
 	if (e < 0)
 		return e;
-	e = fs_errno(in->fsync_flags & FUSE_FSYNC_FDATASYNC ? fdatasync(h->fd) : fsync(h->fd));
+	e = fs_errno((in->fsync_flags & FUSE_FSYNC_FDATASYNC) ? fdatasync(h->fd) : fsync(h->fd));
 	fs_handle_put(r->fs, h);
 	return e;
 }

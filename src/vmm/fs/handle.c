@@ -4,7 +4,7 @@
 int fs_reopen(const struct fs_node *n, int flags)
 {
 	char name[FS_FD_NAME];
-	int want = flags & O_DIRECTORY ? S_IFDIR : S_IFREG;
+	int want = (flags & O_DIRECTORY) ? S_IFDIR : S_IFREG;
 
 	if (n->type == S_IFLNK)
 		return -ELOOP;

@@ -79,7 +79,8 @@ static int rename_to(struct fs_req *r, uint64_t newdir, unsigned flags)
 	e = fs_node_get(r->fs, newdir, &to);
 	if (e < 0)
 		return e;
-	e = fs_errno(renameat2(r->node->fd, r->name[0], to->fd, r->name[1], flags));
+	/* Not by glibc, which makes another call of it where there are no flags. */
+	e = fs_errno((int)syscall(SYS_renameat2, r->node->fd, r->name[0], to->fd, r->name[1], flags));
 	fs_node_put(r->fs, to);
 	return e;
 }

@@ -8,7 +8,7 @@ int fs_statx(int fd, struct statx *ret)
 }
 
 static uint64_t dev_of(const struct statx *st) { return (uint64_t)st->stx_dev_major << 32 | st->stx_dev_minor; }
-static uint64_t mnt_of(const struct statx *st) { return st->stx_mask & STATX_MNT_ID ? st->stx_mnt_id : 0; }
+static uint64_t mnt_of(const struct statx *st) { return (st->stx_mask & STATX_MNT_ID) ? st->stx_mnt_id : 0; }
 
 static uint32_t dev_word(uint32_t major, uint32_t minor) /* the kernel's new_encode_dev */
 {
@@ -202,7 +202,7 @@ void fs_nodes_drop(struct fs *f)
 		free(n);
 	}
 	fs_table_done(&f->nodes);
-	memset(f->hash, 0, (f->hash_mask + 1ul) * sizeof(f->hash[0]));
+	memset(f->hash, 0, (f->hash_mask + 1ul) * sizeof(struct fs_node *));
 }
 
 int fs_open_path(const struct fs_node *dir, const char *name)

@@ -18,6 +18,8 @@ int virtio_add_planned(struct vmm *vm, const struct vmm_device_plan *plan, struc
 		r = virtio_net_new(plan->net, &d, e);
 	else if (plan->vsock)
 		r = virtio_vsock_new(plan->vsock, &d, e);
+	else if (plan->fs)
+		r = virtio_fs_new(plan->fs, &d, e);
 	else
 		r = err_set(e, EINVAL, "a device that is nothing");
 	if (r < 0)
