@@ -37,6 +37,11 @@ enum topic { TOPIC_RUN, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
 	X(save, "save", TOPIC_IMAGE, "IMAGE...", "write images to an archive or an OCI layout", CMD_STORE)                    \
 	X(image_inspect, "image inspect", TOPIC_IMAGE, "IMAGE...", "everything known about images, as JSON", CMD_STORE)       \
 	X(image_prune, "image prune", TOPIC_IMAGE, "", "remove untagged images and files that nothing uses", CMD_STORE)       \
+	X(kernel_ls, "kernel ls", TOPIC_SYSTEM, "", "list the kernels that virtual machines can boot", CMD_STORE)             \
+	X(kernel_build, "kernel build", TOPIC_SYSTEM, "", "build a kernel for virtual machines", CMD_STORE)                   \
+	X(kernel_use, "kernel use", TOPIC_SYSTEM, "KERNEL", "choose what virtual machines boot by default", CMD_STORE)        \
+	X(kernel_rm, "kernel rm", TOPIC_SYSTEM, "KERNEL...", "remove kernels", CMD_STORE)                                     \
+	X(kernel_inspect, "kernel inspect", TOPIC_SYSTEM, "KERNEL...", "everything known about kernels, as JSON", CMD_STORE)  \
 	X(info, "info", TOPIC_SYSTEM, "", "what this host offers and what Berth holds", CMD_STORE)                            \
 	X(version, "version", TOPIC_SYSTEM, "", "the version of Berth", 0)                                                    \
 	X(system_check, "system check", TOPIC_SYSTEM, "", "verify every stored object against its digest", CMD_STORE)         \
@@ -62,6 +67,7 @@ enum topic { TOPIC_RUN, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
 	A("container attach", attach)   \
 	A("container wait", wait)       \
 	A("container inspect", inspect) \
+	A("kernel list", kernel_ls)     \
 	A("image ls", images)           \
 	A("image list", images)         \
 	A("image pull", pull)           \

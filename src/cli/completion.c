@@ -37,6 +37,7 @@ static void put_command_kind(const struct command *c)
 {
 	fputs(str_after(c->operands, "CONTAINER") ? "container"
 	      : str_after(c->operands, "IMAGE")   ? "image"
+	      : str_after(c->operands, "KERNEL")  ? "kernel"
 	      : str_after(c->operands, "NAME")    ? "both"
 						  : "",
 	      stdout);
@@ -49,7 +50,7 @@ static void put_verbs(void)
 		if (!(commands[i].flags & CMD_HIDDEN) && !strchr(commands[i].name, ' '))
 			printf("%s ", commands[i].name);
 	}
-	printf("container image system help ");
+	printf("container image kernel system help ");
 }
 
 static void put_second_words(const char *group)
@@ -68,7 +69,7 @@ static void put_second_words(const char *group)
 
 static void put_bash(void)
 {
-	static const char *const groups[] = { "container", "image", "system" };
+	static const char *const groups[] = { "container", "image", "kernel", "system" };
 
 	printf("# bash completion for berth; \"source <(berth completion bash)\"\n"
 	       "_berth() {\n"
@@ -95,6 +96,7 @@ static void put_bash(void)
 	printf("\tcase \"$kind\" in\n"
 	       "\tcontainer) words=\"$(berth ps -a --format '{{.Names}}' 2>/dev/null)\" ;;\n"
 	       "\timage) words=\"$(berth images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null)\" ;;\n"
+	       "\tkernel) words=\"$(berth kernel ls -q 2>/dev/null)\" ;;\n"
 	       "\tboth) words=\"$(berth ps -a --format '{{.Names}}' 2>/dev/null) $(berth images --format "
 	       "'{{.Repository}}:{{.Tag}}' 2>/dev/null)\" ;;\n"
 	       "\tesac\n"

@@ -94,7 +94,7 @@ int env_complete(char **v, struct err *e);
 		{ "uts", 0, OPT_STRING, RUN_AT(uts_mode), "MODE", "private (default) or host" },                                                                                                       \
 		{ "cgroupns", 0, OPT_STRING, RUN_AT(cgroupns), "MODE", "private (default) or host" },                                                                                                  \
 		{ "userns", 0, OPT_STRING, RUN_AT(userns), "MODE", "host (default)" }, /* virtual machine */                                                                                           \
-		{ "kernel", 0, OPT_STRING, RUN_AT(kernel), "FILE", "vm: boot this kernel" },                                                                                                           \
+		{ "kernel", 0, OPT_STRING, RUN_AT(kernel), "KERNEL", "vm: boot this kernel, a name (kernel ls) or a file" },                                                                           \
 		{ "trace-startup", 0, OPT_FLAG, RUN_AT(trace_startup), NULL, "print how long each step of the start took" }, /* docker's that are not there yet: said as such, not as a misspelling */ \
 		{ "publish", 'p', OPT_STRING, 0, "PORT", NULL, run_set_publish },                                                                                                                      \
 		{ "publish-all", 'P', OPT_FLAG, 0, NULL, NULL, run_set_publish },                                                                                                                      \

@@ -115,3 +115,28 @@ bool vmlinux_has_pvh(const void *p, size_t n)
 	}
 	return false;
 }
+
+bool is_elf(const void *p, size_t n) { return n >= SELFMAG && memcmp(p, ELFMAG, SELFMAG) == 0; }
+
+int vmlinux_check(const void *p, size_t n, struct err *e)
+{
+	Elf64_Ehdr eh = { 0 };
+
+	memcpy(&eh, p, MIN(n, sizeof(eh)));
+	if (!is_elf(p, n) || n < sizeof(eh) || eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_machine != EM_X86_64 ||
+	    eh.e_type != ET_EXEC || eh.e_phentsize != sizeof(Elf64_Phdr) || eh.e_phnum == 0)
+		return err_set(e, ENOEXEC, "an ELF file, but not a Linux kernel for x86-64");
+	for (unsigned i = 0; i < eh.e_phnum; i++) {
+		Elf64_Phdr ph;
+		uint64_t at = (uint64_t)i * sizeof(ph);
+
+		if (eh.e_phoff > n || n - eh.e_phoff < at + sizeof(ph))
+			return err_set(e, ENOEXEC, "damaged kernel: it ends in its headers");
+		memcpy(&ph, (const char *)p + eh.e_phoff + at, sizeof(ph));
+		if (ph.p_type == PT_LOAD && (ph.p_offset > n || ph.p_filesz > n - ph.p_offset))
+			return err_set(e, ENOEXEC, "damaged kernel: it is shorter than its headers say");
+	}
+	if (!vmlinux_has_pvh(p, n))
+		return err_set(e, ENOEXEC, "an ELF kernel without a PVH entry: build it with CONFIG_PVH=y, or give its bzImage");
+	return 0;
+}

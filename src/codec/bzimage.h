@@ -17,3 +17,8 @@ int bzimage_parse(const void *p, size_t n, struct bzimage *ret, struct err *e);
 int bzimage_unpack(const struct bzimage *b, uint8_t **ret, size_t *ret_len);
 /* Is p an x86-64 ELF kernel with a PVH entry point (a Xen note of type 18), which VMMs can jump to directly? */
 bool vmlinux_has_pvh(const void *p, size_t n);
+/* Whether such a file can be booted: x86-64, everything that its headers name inside of it, and a PVH entry. -ENOEXEC, e says
+ * what is wrong. */
+int vmlinux_check(const void *p, size_t n, struct err *e);
+/* Does p begin as an ELF file of any kind? */
+bool is_elf(const void *p, size_t n);

@@ -15,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (kmod_unsigned_len(data, size) > size)
 		abort();
 	(void)!kmod_depends(data, size, &names);
-	(void)!vmlinux_has_pvh(data, size);
+	if (vmlinux_check(data, size, NULL) == 0 && !vmlinux_has_pvh(data, size))
+		abort();
 	if (bzimage_parse(data, size, &z, NULL) < 0)
 		return 0;
 	if (z.payload && (z.payload < data || z.payload_len > size - (size_t)(z.payload - data)))

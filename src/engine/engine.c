@@ -50,6 +50,8 @@ void engine_close(struct engine *en)
 	free(en);
 }
 
+const struct paths *engine_paths(const struct engine *en) { return en->paths; }
+
 struct store *engine_store(struct engine *en) { return en->store; }
 
 char *container_dir(const struct paths *p, const char *id) { return str_fmt("%s/containers/%s", p->root, id); }

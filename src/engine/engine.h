@@ -86,6 +86,12 @@ void engine_list_free(struct container_record *list, size_t n);
 int engine_record_options(const struct container_record *c, struct run_opts *ret, struct err *e);
 /* One, made true first. -ENOENT: "no such container: X". */
 int engine_get(struct engine *en, const char *name, struct container_record *ret, struct err *e);
+/* Guest kernels (isolation.h). Users: ids of the containers that run on it or, asked for by name, will; strv_free it. */
+int engine_kernel_users(struct engine *en, const char *name, char ***ret_ids, struct err *e);
+int engine_kernel_inspect(struct engine *en, const char *name, struct json_object **ret, struct err *e);
+/* -EBUSY where it has users or is the default, unless forced. */
+int engine_kernel_remove(struct engine *en, const char *name, bool force, struct err *e);
+const struct paths *engine_paths(const struct engine *en);
 /* Runs berth-transfer; progress goes to stderr. */
 struct pull_opts {
 	bool is_quiet, plain_http, tls_skip_verify;

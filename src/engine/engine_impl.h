@@ -115,6 +115,10 @@ void monitor_dismiss(struct waiting_monitor *w);
 /* engine_pull for a caller that holds the store's lock. */
 int pull_locked(struct engine *en, const char *name, const struct pull_opts *o, char **ret_image_id, struct err *e);
 
+/* ---- kernel.c ---- */
+/* Names of the store's kernels that containers have asked for or run on; strv_free it. */
+int kernel_names_used(struct engine *en, char ***ret, struct err *e);
+
 /* ---- remove.c ---- */
 int remove_files(const struct paths *p, const char *id, struct err *e);
 /* The same for who is waited for: on return both folders have names that nobody looks for, and engine_close removes them. A

@@ -56,6 +56,21 @@ static int refuse_in_container(const struct plan *p, struct err *e)
 	return 0;
 }
 
+/* The name is kept where it was asked for; else each start takes the default of its time. */
+static int plan_boot(struct plan *p, struct err *e)
+{
+	_cleanup_(vm_boot_done) struct vm_boot b = { NULL };
+	int r = vm_prepare(p->en->paths, p->o->kernel, &b, e);
+
+	if (r < 0)
+		return r;
+	p->launch.kernel = TAKE_PTR(b.kernel);
+	p->launch.initramfs = TAKE_PTR(b.initramfs);
+	if (p->o->kernel)
+		p->launch.kernel_name = TAKE_PTR(b.name);
+	return 0;
+}
+
 int plan_guest(struct plan *p, struct err *e)
 {
 	uint64_t disk_bytes;
@@ -67,7 +82,7 @@ int plan_guest(struct plan *p, struct err *e)
 	r = guest_disk_size(p->o->storage_opt, &disk_bytes, e);
 	if (r < 0)
 		return r;
-	r = vm_prepare(p->en->paths, p->o->kernel, &p->launch.kernel, &p->launch.initramfs, e);
+	r = plan_boot(p, e);
 	if (r >= 0)
 		r = image_disk(p->en->store, &p->image, &p->launch.image_disk, e);
 	if (r < 0)

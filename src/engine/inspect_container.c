@@ -315,8 +315,10 @@ static void add_head(struct doc d, const struct facts *f)
 	doc_text(d, "Image", f->c->image_id);
 	doc_text(d, "Name", name);
 	doc_text(d, "Isolation", f->c->isolation);
-	if (f->m.vmm[0] && (f->c->state == CS_RUNNING || f->c->state == CS_PAUSED))
+	if (f->m.vmm[0] && (f->c->state == CS_RUNNING || f->c->state == CS_PAUSED)) {
 		doc_text(d, "Vmm", f->m.vmm);
+		doc_text(d, "Kernel", f->m.kernel[0] ? f->m.kernel : f->launch.kernel);
+	}
 	doc_int(d, "RestartCount", 0);
 	doc_text(d, "Driver", "overlay2");
 	doc_text(d, "Platform", "linux");

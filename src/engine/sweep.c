@@ -82,6 +82,14 @@ static int sweep_cgroups(struct err *e)
 	return MIN(r, 0);
 }
 
+static int prune_guests(struct engine *en, struct err *e)
+{
+	_cleanup_strv_ char **kernels = NULL;
+	int r = kernel_names_used(en, &kernels, e);
+
+	return r < 0 ? r : vm_prune(en->paths, kernels, e);
+}
+
 int engine_sweep(struct engine *en, struct err *e)
 {
 	int r = store_lock(en->store, STORE_EXCLUSIVE, e);
@@ -94,7 +102,7 @@ int engine_sweep(struct engine *en, struct err *e)
 	if (r >= 0)
 		r = sweep_dir(en, en->paths->run, e);
 	if (r >= 0)
-		r = vm_prune(en->paths, e);
+		r = prune_guests(en, e);
 	if (r >= 0)
 		r = sweep_cgroups(e);
 	store_lock(en->store, STORE_UNLOCKED, NULL);

@@ -73,6 +73,8 @@ struct isolation_ops {
 		     struct err *e);
 	/* What carries a VM out, for `inspect`: "berth-vmm", "qemu, on KVM"; NULL where there is no VM. */
 	const char *(*vmm)(const struct instance *i);
+	/* The VM's kernel by its name in the store; NULL: no VM, or a kernel given by path. */
+	const char *(*kernel)(const struct instance *i);
 	pid_t (*pid)(const struct instance *i); /* host pid that `inspect` shows: the container's PID 1, or the VMM */
 	/* Ends everything at once and frees. Blocks for at most a few seconds. */
 	void (*destroy)(struct instance *i);
@@ -89,10 +91,48 @@ int isolation_find(const char *name, const struct isolation_ops **ret, struct er
 /* The filter of a container's processes: of the built-in profile, of config.json's, or none. */
 int isolation_seccomp(const struct spec *s, const struct launch *l, struct seccomp_prog *ret, struct err *e);
 
-/* vm: prepares, from the engine, what a VM needs and caches it below ROOT/kernels and ROOT/vm: the guest kernel (fetched
- * from the distribution the first time, unless kernel_path is given), the initramfs, this container's writable disk. */
-int vm_prepare(const struct paths *p, const char *kernel_path, char **ret_kernel, char **ret_initramfs, struct err *e);
+/* vm: prepares, from the engine, what a VM needs and caches it below ROOT/kernels and ROOT/vm: the guest kernel, the initramfs,
+ * this container's writable disk. */
+struct vm_boot {
+	char *kernel, *initramfs; /* paths */
+	char *name;               /* the kernel's in the store; NULL: it was given by path */
+};
+void vm_boot_done(struct vm_boot *b);
+/* kernel: a name of the store or a path; NULL: the default, fetched from the distribution where there is none. */
+int vm_prepare(const struct paths *p, const char *kernel, struct vm_boot *ret, struct err *e);
+
+/* The store's kernels (kernel_store.c). */
+enum vm_kernel_source { VM_KERNEL_FETCHED, VM_KERNEL_HOST, VM_KERNEL_BUILT };
+struct vm_kernel_info {
+	char *name, *version, *image;
+	char *modules;                  /* NULL: built in */
+	char *key, *package, *compiler; /* of a built one; else NULL */
+	enum vm_kernel_source source;
+	uint64_t bytes, created_ns;
+	bool is_default; /* what a VM boots that does not say */
+	bool is_elf;     /* entered directly; else it unpacks itself at each boot */
+};
+void vm_kernel_info_done(struct vm_kernel_info *i);
+/* By name; vm_kernels_free it. */
+int vm_kernels(const struct paths *p, struct vm_kernel_info **ret, size_t *ret_n, struct err *e);
+void vm_kernels_free(struct vm_kernel_info *list, size_t n);
+/* -ENOENT: "no such kernel: X; ...". Likewise the next two. */
+int vm_kernel_info(const struct paths *p, const char *name, struct vm_kernel_info *ret, struct err *e);
+/* The default from now on, for VMs that start and name none. */
+int vm_kernel_use(const struct paths *p, const char *name, struct err *e);
+/* Whoever boots it has it open. Where it was the default, there is one as if nobody had chosen. */
+int vm_kernel_remove(const struct paths *p, const char *name, struct err *e);
+struct vm_kernel_build_opts {
+	const char *name;   /* NULL: its version and the beginning of its key */
+	const char *config; /* a configuration of the user's own; NULL: Berth's */
+	int64_t jobs;       /* 0: as many as CPUs */
+	bool is_quiet;      /* no progress on stderr */
+};
+/* Builds a kernel of the distribution's source (guest/build-kernel) and takes it into the store. *ret_name: caller frees. Where
+ * the very same is there already, nothing is built. */
+int vm_kernel_build(const struct paths *p, const struct vm_kernel_build_opts *o, char **ret_name, struct err *e);
 int vm_make_disk(const struct paths *p, const char *path, uint64_t bytes, struct err *e);
-/* Removes what of all that no start will ask for again: older kernels, initramfs of other builds, templates of disks (made
- * again in a moment), what a killed maker left. Something being made right now is left alone. */
-int vm_prune(const struct paths *p, struct err *e);
+/* Removes what of all that no start will ask for again: older kernels of the distribution, unless one of the names in kept;
+ * initramfs of other builds, templates of disks (made again in a moment), what a killed maker left. Something being made right
+ * now is left alone. */
+int vm_prune(const struct paths *p, char *const *kept, struct err *e);

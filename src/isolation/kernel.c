@@ -1,15 +1,7 @@
-/* kernel: which kernel a guest boots. In this order: the one that was asked for (--kernel), one that is cached, one that is
- * installed on the host for virtual machines, one fetched from the distribution.
- *
- *   ROOT/kernels/VERSION/kernel      an ELF kernel taken out of its bzImage where that can be entered directly (PVH), which
- *                                    spares each boot the decompression; else the bzImage
- *   ROOT/kernels/VERSION/modules     its modules: a directory, or a symlink to the host's
- *   ROOT/kernels/VERSION/initramfs-* see initramfs.c
- *   ROOT/kernels/custom/             initramfs of kernels given by path
- *   ROOT/kernels/lock                flock by whoever makes any of these
- * Both files are for everybody to read, below directories that are root's alone: the VMM, which is nobody, gets them mounted.
- * A VERSION directory appears by rename: it is whole or it is not there. */
-#include <dirent.h>
+/* kernel: which kernel a guest boots. In this order: the one that was asked for (--kernel, a name or a path), the default of
+ * the store (kernel_store.c, which says what is there), one that is installed on the host for virtual machines, one fetched from
+ * the distribution. A kernel and its initramfs are for everybody to read, below directories that are root's alone: the VMM,
+ * which is nobody, gets them mounted or open. */
 #include <glob.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -19,15 +11,6 @@
 #include "vm_impl.h"
 
 #define HOST_KERNELS "/boot/vmlinuz-*-cloud-amd64"
-
-void vm_kernel_done(struct vm_kernel *k)
-{
-	free(k->version);
-	free(k->image);
-	free(k->modules);
-	free(k->cache);
-	*k = (struct vm_kernel){ NULL };
-}
 
 struct mapped {
 	void *p;
@@ -94,8 +77,8 @@ static char *find_modules(const char *kernel, const char *version)
 	return NULL;
 }
 
-/* --kernel: booted as it is. No modules beside it: then it has to have built in what a guest needs. */
-static int use_given(const struct paths *p, const char *path, struct vm_kernel *ret, struct err *e)
+/* A path: booted as it is. No modules beside it: then it has to have built in what a guest needs. */
+static int use_path(const struct paths *p, const char *path, struct vm_kernel *ret, struct err *e)
 {
 	_cleanup_(vm_kernel_done) struct vm_kernel k = { .image = realpath(path, NULL) };
 	_cleanup_(mapped_done) struct mapped m = { NULL };
@@ -107,7 +90,10 @@ static int use_given(const struct paths *p, const char *path, struct vm_kernel *
 	r = map_file(k.image, &m, e);
 	if (r < 0)
 		return err_push(e, r, "--kernel");
-	if (vmlinux_has_pvh(m.p, m.n)) {
+	if (is_elf(m.p, m.n)) {
+		r = vmlinux_check(m.p, m.n, e);
+		if (r < 0)
+			return err_push(e, r, "--kernel: %s", path);
 		k.version = elf_version(&m);
 		if (!k.version)
 			return err_set(e, ENOEXEC, "--kernel: %s: an ELF file, but it names no Linux version", path);
@@ -129,46 +115,7 @@ static int use_given(const struct paths *p, const char *path, struct vm_kernel *
 	return 0;
 }
 
-/* ---- the cache ---- */
-
-static bool is_whole(const char *base, const char *version)
-{
-	_cleanup_free_ char *kernel = str_fmt("%s/%s/kernel", base, version), *modules = str_fmt("%s/%s/modules", base, version);
-
-	return kernel && modules && access(kernel, R_OK) == 0 && access(modules, R_OK | X_OK) == 0;
-}
-
-static int use_version(const char *base, const char *version, struct vm_kernel *ret, struct err *e)
-{
-	struct vm_kernel k = { .version = strdup(version),
-			       .image = str_fmt("%s/%s/kernel", base, version),
-			       .modules = str_fmt("%s/%s/modules", base, version),
-			       .cache = str_fmt("%s/%s", base, version) };
-
-	if (!k.version || !k.image || !k.modules || !k.cache) {
-		vm_kernel_done(&k);
-		return err_set(e, ENOMEM, "out of memory");
-	}
-	*ret = k;
-	return 0;
-}
-
-/* The newest of them: 0, or -ENOENT. */
-static int use_cached(const char *base, struct vm_kernel *ret, struct err *e)
-{
-	_cleanup_free_ char *best = NULL;
-	DIR *d = opendir(base);
-	struct dirent *de;
-
-	while (d && (de = readdir(d)))
-		if (de->d_name[0] != '.' && is_whole(base, de->d_name) && (!best || strverscmp(de->d_name, best) > 0)) {
-			free(best);
-			best = strdup(de->d_name);
-		}
-	if (d)
-		closedir(d);
-	return best ? use_version(base, best, ret, e) : -ENOENT;
-}
+/* ---- making one ---- */
 
 static int write_kernel(int dirfd, const char *vmlinuz, char **ret_version, struct err *e)
 {
@@ -251,7 +198,7 @@ static int from_distribution(const char *base, const char *tmp, char **ret_versi
 static int make(const char *base, struct vm_kernel *ret, struct err *e)
 {
 	_cleanup_free_ char *tmp = str_fmt("%s/.tmp-XXXXXX", base), *version = NULL;
-	int r = use_cached(base, ret, e);
+	int r = vm_kernel_default(base, ret, e);
 
 	if (r != -ENOENT)
 		return r;
@@ -261,19 +208,23 @@ static int make(const char *base, struct vm_kernel *ret, struct err *e)
 	if (r == -ENOENT)
 		r = from_distribution(base, tmp, &version, e);
 	rm_rf(AT_FDCWD, tmp);
-	return r < 0 ? r : use_version(base, version, ret, e);
+	return r < 0 ? r : vm_kernel_named(base, version, ret, e);
 }
 
 int vm_kernel_cached(const struct paths *p, struct vm_kernel *ret, struct err *e)
 {
 	_cleanup_free_ char *base = str_fmt("%s/kernels", p->root);
 
-	return base ? use_cached(base, ret, e) : err_set(e, ENOMEM, "out of memory");
+	return base ? vm_kernel_default(base, ret, e) : err_set(e, ENOMEM, "out of memory");
 }
 
 int vm_kernel_lock(const struct paths *p, bool waits, struct err *e)
 {
-	_cleanup_free_ char *path = str_fmt("%s/kernels/lock", p->root);
+	_cleanup_free_ char *base = str_fmt("%s/kernels", p->root), *path = str_fmt("%s/kernels/lock", p->root);
+	int r = base ? mkdir_p(AT_FDCWD, base, 0700) : -ENOMEM;
+
+	if (r < 0)
+		return err_set(e, -r, "%s/kernels: %s", p->root, strerror(-r));
 	_cleanup_fd_ int lock = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
 
 	if (lock < 0 || flock(lock, waits ? LOCK_EX : LOCK_EX | LOCK_NB) < 0)
@@ -292,22 +243,42 @@ void vm_kernel_remove_stale(const char *base)
 	globfree(&g);
 }
 
-int vm_kernel_find(const struct paths *p, const char *kernel_path, struct vm_kernel *ret, struct err *e)
+/* A name of the store comes before a file of the same name in the working directory; "./NAME" is always the file. */
+static int use_asked(const struct paths *p, const char *base, const char *asked, struct vm_kernel *ret, struct err *e)
+{
+	_cleanup_free_ char *path = NULL;
+	const char *inside;
+	int r = strchr(asked, '/') ? -ENOENT : vm_kernel_named(base, asked, ret, e);
+
+	if (r != -ENOENT)
+		return r;
+	path = realpath(asked, NULL);
+	if (!path && errno == ENOENT && !strchr(asked, '/'))
+		return err_set(e, ENOENT, "--kernel: %s: neither a kernel of the store (berth kernel ls) nor a file", asked);
+	inside = path ? str_after(path, base) : NULL;
+	if (inside && inside[0] == '/' && str_ends(inside, "/kernel")) { /* the store's own, by its path */
+		_cleanup_free_ char *name = strndup(inside + 1, strlen(inside) - strlen("//kernel"));
+
+		r = name ? vm_kernel_named(base, name, ret, e) : err_set(e, ENOMEM, "out of memory");
+		if (r != -ENOENT)
+			return r;
+	}
+	return use_path(p, asked, ret, e);
+}
+
+int vm_kernel_find(const struct paths *p, const char *asked, struct vm_kernel *ret, struct err *e)
 {
 	_cleanup_free_ char *base = str_fmt("%s/kernels", p->root);
 	_cleanup_fd_ int lock = -1;
 	int r;
 
-	if (kernel_path)
-		return use_given(p, kernel_path, ret, e);
 	if (!base)
 		return err_set(e, ENOMEM, "out of memory");
-	r = use_cached(base, ret, e);
+	if (asked)
+		return use_asked(p, base, asked, ret, e);
+	r = vm_kernel_default(base, ret, e);
 	if (r != -ENOENT)
 		return r;
-	r = mkdir_p(AT_FDCWD, base, 0700);
-	if (r < 0)
-		return err_set(e, -r, "%s: %s", base, strerror(-r));
 	lock = vm_kernel_lock(p, true, e);
 	if (lock < 0)
 		return lock;
@@ -325,21 +296,28 @@ static int open_to_all(const char *path, struct err *e)
 	return 0;
 }
 
-int vm_prepare(const struct paths *p, const char *kernel_path, char **ret_kernel, char **ret_initramfs, struct err *e)
+int vm_prepare(const struct paths *p, const char *asked, struct vm_boot *ret, struct err *e)
 {
 	_cleanup_(vm_kernel_done) struct vm_kernel k = { NULL };
 	_cleanup_free_ char *initramfs = NULL;
-	int r = vm_kernel_find(p, kernel_path, &k, e);
+	int r = vm_kernel_find(p, asked, &k, e);
 
 	if (r >= 0)
 		r = vm_initramfs(p, &k, &initramfs, e);
 	if (r >= 0)
 		r = open_to_all(initramfs, e);
-	if (r >= 0 && !kernel_path)
+	if (r >= 0 && k.name)
 		r = open_to_all(k.image, e);
 	if (r < 0)
 		return r;
-	*ret_kernel = TAKE_PTR(k.image);
-	*ret_initramfs = TAKE_PTR(initramfs);
+	*ret = (struct vm_boot){ .kernel = TAKE_PTR(k.image), .initramfs = TAKE_PTR(initramfs), .name = TAKE_PTR(k.name) };
 	return 0;
+}
+
+void vm_boot_done(struct vm_boot *b)
+{
+	free(b->kernel);
+	free(b->initramfs);
+	free(b->name);
+	*b = (struct vm_boot){ NULL };
 }

@@ -43,8 +43,7 @@ static void vm_free(struct instance *i)
 {
 	vm_spec_done(&i->guest_spec);
 	free(i->shares);
-	free(i->kernel);
-	free(i->initramfs);
+	vm_boot_done(&i->boot);
 	buf_done(&i->said);
 	cgroup_free(i->cg);
 	free(i);
@@ -140,11 +139,11 @@ static void on_boot_timeout(struct loop *l _unused_, int fd _unused_, uint32_t e
 static int refresh_boot_files(struct instance *i, struct err *e)
 {
 	_cleanup_free_ char *cache = str_fmt("%s/kernels/", i->cfg.paths->root);
-	const char *kernel = i->cfg.launch->kernel;
+	const char *kernel = i->cfg.launch->kernel, *name = i->cfg.launch->kernel_name;
 
 	if (!cache)
 		return err_set(e, ENOMEM, "out of memory");
-	return vm_prepare(i->cfg.paths, str_after(kernel, cache) ? NULL : kernel, &i->kernel, &i->initramfs, e);
+	return vm_prepare(i->cfg.paths, name ?: str_after(kernel, cache) ? name : kernel, &i->boot, e);
 }
 
 /* Each start asks anew: the container may have been made on another boot of the host, or on another host. */
@@ -294,6 +293,8 @@ static const char *vm_vmm(const struct instance *i)
 	return i->backend == &vm_backend_own ? "berth-vmm" : i->has_kvm ? "qemu, on KVM" : "qemu, emulated";
 }
 
+static const char *vm_kernel_of(const struct instance *i) { return i->boot.name; }
+
 static pid_t vm_pid(const struct instance *i) { return i->vmm; }
 
 /* ---- the end ---- */
@@ -346,6 +347,7 @@ const struct isolation_ops isolation_vm = {
 	.stats = vm_stats,
 	.pid = vm_pid,
 	.vmm = vm_vmm,
+	.kernel = vm_kernel_of,
 	.destroy = vm_destroy,
 	.sweep = sweep_cgroup, /* the VMM and virtiofsd are in it: found even when nobody knows their ids any more */
 };

@@ -13,19 +13,29 @@
 #define VM_HOST_OVERHEAD_BYTES (160 * MIB)
 #define VM_TCG_CACHE_BYTES     (128 * MIB)
 
-/* ---- kernel.c, kernel_fetch.c, initramfs.c ---- */
+/* ---- kernel.c, kernel_store.c, kernel_fetch.c, initramfs.c ---- */
 struct vm_kernel {
-	char *version; /* names a directory: checked */
+	char *name;    /* in the store; NULL: given by path */
+	char *version; /* as messages call it */
 	char *image;   /* what the VMM is given: an ELF kernel with PVH entry where possible, else a bzImage */
 	char *modules; /* /lib/modules/VERSION of this kernel, or NULL: everything is built in */
 	char *cache;   /* directory for its initramfs */
 };
 void vm_kernel_done(struct vm_kernel *k);
-int vm_kernel_find(const struct paths *p, const char *kernel_path, struct vm_kernel *ret, struct err *e);
+/* asked: a name of the store or a path; NULL: the default, which is fetched where there is none. */
+int vm_kernel_find(const struct paths *p, const char *asked, struct vm_kernel *ret, struct err *e);
+/* base: ROOT/kernels. -ENOENT (e as it was): there is none of that name; none at all. */
+int vm_kernel_named(const char *base, const char *name, struct vm_kernel *ret, struct err *e);
+int vm_kernel_default(const char *base, struct vm_kernel *ret, struct err *e);
+bool vm_kernel_name_is_valid(const char *s);
+/* The newest that the distribution has made, which is the default where nobody has chosen; NULL: none. Caller frees. */
+char *vm_kernel_newest_fetched(const char *base);
+/* Makes NAME of a directory that build-kernel has made, on the same file system. -EEXIST. */
+int vm_kernel_take(const struct paths *p, const char *name, const char *from, struct err *e);
 /* Downloads and unpacks the distribution's package into dirfd/name, which must not exist; *ret_boot and *ret_modules: paths of
  * its vmlinuz and modules directory inside. */
 int vm_kernel_fetch(const char *dir, char **ret_vmlinuz, char **ret_modules, struct err *e);
-/* The newest of the cache, or -ENOENT. */
+/* The default that is there, or -ENOENT. */
 int vm_kernel_cached(const struct paths *p, struct vm_kernel *ret, struct err *e);
 /* An fd that holds the lock of ROOT/kernels, or -EWOULDBLOCK where somebody else has it and nobody `waits`. */
 int vm_kernel_lock(const struct paths *p, bool waits, struct err *e);
@@ -167,7 +177,7 @@ struct instance {
 	struct spec guest_spec;
 	struct vm_share *shares;
 	size_t n_shares;
-	char *kernel, *initramfs; /* as of this start */
+	struct vm_boot boot; /* as of this start */
 	struct cgroup *cg;
 	pid_t vmm, fsd;
 	int vmm_pidfd;

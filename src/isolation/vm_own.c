@@ -78,8 +78,8 @@ static int open_files(struct instance *i, struct files *f, struct err *e)
 		int flags, *fd;
 	} rows[] = { { program, O_PATH, &f->program },
 		     { "/dev/null", O_RDWR, &f->null },
-		     { i->kernel, O_RDONLY, &f->kernel },
-		     { i->initramfs, O_RDONLY, &f->initramfs },
+		     { i->boot.kernel, O_RDONLY, &f->kernel },
+		     { i->boot.initramfs, O_RDONLY, &f->initramfs },
 		     { "/dev/kvm", O_RDWR, &f->kvm } };
 	for (size_t k = 0; k < ARRAY_SIZE(rows); k++) {
 		*rows[k].fd = open(rows[k].path, rows[k].flags | O_CLOEXEC);

@@ -40,7 +40,7 @@ static void prune(void)
 {
 	struct err e = { 0 };
 
-	if (vm_prune(&paths, &e) < 0)
+	if (vm_prune(&paths, NULL, &e) < 0)
 		TAP_FAIL("%s", e.msg);
 }
 
@@ -67,6 +67,29 @@ TEST(the_newest_kernel_and_its_initramfs_stay_and_others_go)
 	ok(!is_there("kernels/6.1.0-38-cloud-amd64/initramfs-older-0123456789abcdef.cpio"));
 	ok(!is_there("kernels/6.1.0-9-cloud-amd64") && !is_there("kernels/.tmp-abandoned"));
 	free(name);
+	rm_rf(AT_FDCWD, dir);
+}
+
+TEST(a_chosen_kernel_one_that_a_container_has_asked_for_and_built_ones_stay)
+{
+	char word[] = "6.1.0-10-cloud-amd64", *kept[] = { word, NULL };
+	struct err e = { 0 };
+
+	begin();
+	make_kernel("6.1.0-8-cloud-amd64");
+	make_kernel("6.1.0-9-cloud-amd64");
+	make_kernel("6.1.0-10-cloud-amd64");
+	make_kernel("6.1.0-38-cloud-amd64");
+	make_file("kernels/lean/kernel");
+	make_file("kernels/lean/build");
+	make_file("kernels/lean/initramfs-older-0123456789abcdef.cpio");
+	is_int(vm_kernel_use(&paths, "6.1.0-9-cloud-amd64", &e), 0);
+	if (vm_prune(&paths, kept, &e) < 0)
+		TAP_FAIL("%s", e.msg);
+	ok(!is_there("kernels/6.1.0-8-cloud-amd64"));
+	ok(is_there("kernels/6.1.0-9-cloud-amd64/kernel") && is_there("kernels/6.1.0-10-cloud-amd64/kernel"));
+	ok(is_there("kernels/6.1.0-38-cloud-amd64/kernel") && is_there("kernels/default"));
+	ok(is_there("kernels/lean/kernel") && !is_there("kernels/lean/initramfs-older-0123456789abcdef.cpio"));
 	rm_rf(AT_FDCWD, dir);
 }
 

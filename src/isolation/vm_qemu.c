@@ -44,8 +44,8 @@ static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_byte
 	argv = qemu_args(&q);
 	if (!argv)
 		return err_set(e, ENOMEM, "out of memory");
-	struct vm_jail j = { .kernel = i->kernel,
-			     .initramfs = i->initramfs,
+	struct vm_jail j = { .kernel = i->boot.kernel,
+			     .initramfs = i->boot.initramfs,
 			     .has_kvm = i->has_kvm,
 			     .file_max = MAX(disk_bytes, q.ram_bytes),
 			     .argv = argv,

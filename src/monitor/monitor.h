@@ -2,7 +2,7 @@
  *
  *   RUN/containers/ID/monitor.sock   frames (frame.h): attach, exec, signal, resize, stats
  *   RUN/containers/ID/monitor.json   {"pid","start_time","boot_id"}: written once before anything else
- *   RUN/containers/ID/started.json   {"pid","started_ns"[,"vmm"]}: written once; its presence = running
+ *   RUN/containers/ID/started.json   {"pid","started_ns"[,"vmm","kernel"]}: written once; its presence = running
  *   RUN/containers/ID/exited.json    {"code","signal","oom","finished_ns","error"}: written once, durable before the record;
  *                                    with --rm only where record and directory could not be removed
  * Files are write-once (temp + rename to a new name): the state is which of them exist. The one writer is the monitor. */
@@ -63,7 +63,8 @@ struct monitor_state {
 	uint64_t started_ns, finished_ns;
 	struct exit_status exit;
 	char error[504];
-	char vmm[32]; /* what carries the VM out, or empty */
+	char vmm[32];     /* what carries the VM out, or empty */
+	char kernel[129]; /* the VM's kernel, by its name in the store, or empty */
 };
 /* The process that is the monitor of ID, also after its container has ended and its files are gone: 1 and *ret_pidfd (the
  * caller closes it), 0 when there is none. */

@@ -89,7 +89,8 @@ static void on_started(void *arg, const struct err *start_error)
 		return;
 	}
 	/* Without the file nobody could signal it, enter it or tell it from one that is starting: such a one is ended. */
-	if (state_write_started(m->rundirfd, m->ops->pid(m->instance), m->ops->vmm ? m->ops->vmm(m->instance) : NULL, &e) < 0) {
+	if (state_write_started(m->rundirfd, m->ops->pid(m->instance), m->ops->vmm ? m->ops->vmm(m->instance) : NULL,
+				m->ops->kernel ? m->ops->kernel(m->instance) : NULL, &e) < 0) {
 		m->start_error = e;
 		monitor_main_done(m);
 		return;

@@ -29,12 +29,14 @@ static const struct field owner_fields[] = {
 struct started {
 	int64_t pid;
 	uint64_t started_ns;
-	char *vmm; /* NULL: no VM */
+	char *vmm;    /* NULL: no VM */
+	char *kernel; /* of the store; NULL: none, or one given by path */
 };
 static const struct field started_fields[] = {
 	{ .name = "pid", .type = FIELD_I64, .offset = offsetof(struct started, pid), .flags = FIELD_REQUIRED },
 	{ .name = "started_ns", .type = FIELD_U64, .offset = offsetof(struct started, started_ns), .flags = FIELD_REQUIRED },
 	{ .name = "vmm", .type = FIELD_STRING, .offset = offsetof(struct started, vmm) },
+	{ .name = "kernel", .type = FIELD_STRING, .offset = offsetof(struct started, kernel) },
 	{ 0 },
 };
 
@@ -174,10 +176,10 @@ int state_claim(const struct paths *p, const char *id, int *ret_rundirfd, struct
 	return 0;
 }
 
-int state_write_started(int rundirfd, pid_t pid, const char *vmm, struct err *e)
+int state_write_started(int rundirfd, pid_t pid, const char *vmm, const char *kernel, struct err *e)
 {
-	_cleanup_free_ char *copy = vmm ? strdup(vmm) : NULL;
-	const struct started s = { .pid = pid, .started_ns = clock_real_ns(), .vmm = copy };
+	_cleanup_free_ char *vmm_copy = vmm ? strdup(vmm) : NULL, *kernel_copy = kernel ? strdup(kernel) : NULL;
+	const struct started s = { .pid = pid, .started_ns = clock_real_ns(), .vmm = vmm_copy, .kernel = kernel_copy };
 
 	return write_state(rundirfd, "started.json", started_fields, &s, false, e);
 }
@@ -240,6 +242,7 @@ static int inspect_dir(int dirfd, struct monitor_state *ret, struct err *e)
 	st.pid = (pid_t)started.pid;
 	st.started_ns = started.started_ns;
 	snprintf(st.vmm, sizeof(st.vmm), "%s", started.vmm ? started.vmm : "");
+	snprintf(st.kernel, sizeof(st.kernel), "%s", started.kernel ? started.kernel : "");
 	st.finished_ns = exited.finished_ns;
 	st.exit = (struct exit_status){ .code = exited.code, .signal = exited.signal, .oom = exited.oom };
 	snprintf(st.error, sizeof(st.error), "%s", exited.error ? exited.error : "");

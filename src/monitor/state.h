@@ -6,8 +6,8 @@
 /* Makes RUN/containers/ID with monitor.json of this process in it, atomically. -EBUSY: another monitor has it. Remains of a
  * dead one are removed. *ret_rundirfd: the directory, readable. */
 int state_claim(const struct paths *p, const char *id, int *ret_rundirfd, struct err *e);
-/* vmm: what carries a VM out, or NULL. */
-int state_write_started(int rundirfd, pid_t pid, const char *vmm, struct err *e);
+/* vmm: what carries a VM out, or NULL. kernel: its name in the store, or NULL. */
+int state_write_started(int rundirfd, pid_t pid, const char *vmm, const char *kernel, struct err *e);
 int state_write_exited(int rundirfd, const struct exit_status *st, const char *error, struct err *e);
 /* Removes the run directory and what is in it. */
 int state_release(const struct paths *p, const char *id, struct err *e);

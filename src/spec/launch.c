@@ -33,6 +33,7 @@ static const struct field launch_fields[] = {
 	SPEC_ROW("imageDisk", FIELD_STRING, launch, image_disk),
 	SPEC_ROW("upperDisk", FIELD_STRING, launch, upper_disk),
 	SPEC_ROW("kernel", FIELD_STRING, launch, kernel),
+	SPEC_ROW("kernelName", FIELD_STRING, launch, kernel_name),
 	SPEC_ROW("initramfs", FIELD_STRING, launch, initramfs),
 	SPEC_ROW("vmCpus", FIELD_U32, launch, vm_cpus, FIELD_OMIT_EMPTY),
 	SPEC_ROW("vmMemBytes", FIELD_U64, launch, vm_mem_bytes, FIELD_OMIT_EMPTY),

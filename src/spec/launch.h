@@ -34,6 +34,7 @@ struct launch {
 	char *image_disk; /* read-only EROFS of the layers */
 	char *upper_disk; /* this container's ext4 */
 	char *kernel, *initramfs;
+	char *kernel_name; /* the one of the store that was asked for; NULL: kernel is a file's path, or the default of each start */
 	uint32_t vm_cpus;
 	uint64_t vm_mem_bytes;
 	char *vm_backend; /* "qemu"; NULL = choose */

@@ -1,0 +1,98 @@
+/* first_byte: first_byte FD PAUSE_MS PROGRAM [ARG...]: how long a program takes from its exec to the first byte that it, or a guest of
+ * its, writes to descriptor FD (a pipe; 1 is standard output as well); prints that in nanoseconds, and what it has in memory
+ * then, PAUSE_MS later: "NS", then the mappings of all its processes, a line each, "PSS_KIB SIZE_KIB NAME". Then the program is
+ * killed, with its children. A small program of its own, so that what is measured does not depend on who asks. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static long long now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+static void print_memory(int pid)
+{
+	char path[64], line[512], name[256] = "";
+	unsigned long size = 0, pss;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		unsigned long from, to;
+
+		if (sscanf(line, "%lx-%lx %*s %*s %*s %*s %255[^\n]", &from, &to, name) >= 2 && !strstr(line, "kB")) {
+			size = (to - from) / 1024;
+			if (sscanf(line, "%*s %*s %*s %*s %*s %255[^\n]", name) < 1)
+				strcpy(name, "-");
+		} else if (sscanf(line, "Pss: %lu", &pss) == 1 && pss > 0) {
+			printf("%lu %lu %s\n", pss, size, name);
+		}
+	}
+	if (f)
+		fclose(f);
+}
+
+/* The process and all below it. */
+static void each(int pid, void (*deed)(int pid))
+{
+	char path[64];
+	int child;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	f = fopen(path, "r");
+	while (f && fscanf(f, "%d", &child) == 1)
+		each(child, deed);
+	if (f)
+		fclose(f);
+	deed(pid);
+}
+
+static void end(int pid) { kill(pid, SIGKILL); }
+
+int main(int argc, char **argv)
+{
+	int p[2], fd = argc > 3 ? atoi(argv[1]) : -1, pause_ms = argc > 3 ? atoi(argv[2]) : 0;
+	long long began, took;
+	char byte;
+	pid_t pid;
+
+	if (fd < 1 || pipe(p) < 0) {
+		fprintf(stderr, "first_byte: usage: first_byte FD PAUSE_MS PROGRAM [ARG...]\n");
+		return 1;
+	}
+	fcntl(p[0], F_SETFD, FD_CLOEXEC);
+	began = now();
+	pid = vfork();
+	if (pid == 0) {
+		dup2(p[1], fd);
+		if (fd != p[1])
+			close(p[1]);
+		execv(argv[3], argv + 3);
+		_exit(127);
+	}
+	close(p[1]);
+	if (pid < 0 || read(p[0], &byte, 1) != 1) {
+		fprintf(stderr, "first_byte: %s ended without a byte\n", argv[3]);
+		return 1;
+	}
+	took = now() - began;
+	printf("%lld\n", took);
+	usleep((useconds_t)pause_ms * 1000);
+	if (pause_ms > 0)
+		each(pid, print_memory);
+	each(pid, end);
+	waitpid(pid, NULL, 0);
+	return 0;
+}
