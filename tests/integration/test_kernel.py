@@ -108,3 +108,34 @@ def test_a_configuration_that_is_not_there_is_named_before_anything_is_built(ker
     berth.fails("kernel", "build", "--config", "/nowhere/kernel.config", says=("--config: /nowhere/kernel.config",))
     berth.fails("kernel", "build", "--name", "a/b", says=("--name", "a/b"))
     assert not (berth.root / "kernels/.build").exists()
+
+
+@pytest.fixture
+def tuned(berth):
+    """A kernel that guest/build-kernel has made: ./check lab-vm builds one, once for each key."""
+    where = os.environ.get("BERTH_GUEST_KERNEL") or pytest.skip("BERTH_GUEST_KERNEL names no directory of guest/build-kernel")
+    return f"{where}/vmlinux"
+
+
+def test_the_tuned_kernel_runs_an_image_with_all_that_containers_have(tuned, vm):
+    opts = ("--kernel", tuned, "--memory", "128m", "--cpus", "1", "--pids-limit", "50")
+    name = vm.start("sleep", "100000", opts=opts)
+    seen = vm.berth.inspect(name)
+    assert seen["Kernel"] == tuned
+    if os.environ.get("BERTH_LAB") == "1":
+        assert seen["Vmm"] == "berth-vmm"
+    ask = lambda script: vm.berth.ok("exec", name, "sh", "-c", script)
+    assert ask("uname -r").endswith("-berth")
+    assert ask("grep ' / ' /proc/mounts | cut -d' ' -f1,3").split()[1] == "overlay"
+    assert ask("cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max").split() == [str(128 << 20), "50"]
+    assert ask("echo kept > /file; sync; cat /file") == "kept"
+    assert ask("grep ^Seccomp: /proc/self/status").split()[1] == "2"
+    assert len(ask("ls /proc/self/ns").split()) >= 8
+    assert ask("head -c 16 /dev/urandom | wc -c") == "16"
+    assert ask("cat /sys/class/misc/hw_random/rng_current").startswith("virtio_rng")
+
+
+def test_the_tuned_kernel_mounts_volumes(tuned, vm, tmp_path):
+    (tmp_path / "in").write_text("from the host")
+    out = vm.sh("cat /v/in; echo back > /v/out", opts=("--kernel", tuned, "-v", f"{tmp_path}:/v"))
+    assert out == "from the host" and (tmp_path / "out").read_text() == "back\n"
