@@ -185,14 +185,14 @@ def test_twenty_runs_in_parallel(box):
         assert (p.returncode, out.decode()) == (i, f"{i}\n"), err.decode()
 
 
-def test_restart_begins_anew(cbox):
-    name = cbox.start("sh", "-c", "echo begun; sleep 1000")
-    first = cbox.berth.inspect(name)["State"]["Pid"]
-    until(lambda: cbox.berth.ok("logs", name) == "begun", "it has begun")
-    cbox.berth.ok("restart", "-t", "0", name)
-    state = cbox.berth.state(name)
+def test_restart_begins_anew(box):
+    name = box.start("sh", "-c", "echo begun; sleep 1000")
+    first = box.berth.inspect(name)["State"]["Pid"]
+    until(lambda: box.berth.ok("logs", name) == "begun", "it has begun")
+    box.berth.ok("restart", "-t", "0", name)
+    state = box.berth.state(name)
     assert state["Status"] == "running" and state["Pid"] != first
-    until(lambda: cbox.berth.ok("logs", name) == "begun\nbegun", "both beginnings are in the log")
+    until(lambda: box.berth.ok("logs", name) == "begun\nbegun", "both beginnings are in the log")
 
 
 def test_info_and_version(berth):
