@@ -1,11 +1,11 @@
 /* vm: a container behind a virtual machine's wall, on berth-vmm or QEMU (vm_choose.c).
  *
- *   new -> start: cgroup, virtiofsd (with volumes), VMM       VM_BOOTING, until berth-init says HELLO
+ *   new -> start: cgroup, the volumes' server, VMM       VM_BOOTING, until berth-init says HELLO
  *       -> START is sent: config.json, filter, clock          VM_STARTING, until FRAME_STARTED or FRAME_ERROR
  *       -> the process runs; exec, signals, sizes, stats      VM_RUNNING, until FRAME_EXIT on channel 0
  *       -> destroy: SHUTDOWN, or the kill of a volatile one   VM_ENDED
  * From every phase: the VMM dies, the guest panics, resets or breaks the protocol -> vm_lost(), which tells each waiting
- * callback why, once. Nothing of a guest survives its monitor: the VMM and virtiofsd die with it (PR_SET_PDEATHSIG). */
+ * callback why, once. Nothing of a guest survives its monitor: the VMM and the volumes' server die with it (PR_SET_PDEATHSIG). */
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -34,7 +34,7 @@ static int vm_available(const struct host *h _unused_, bool has_volumes, char **
 		return r;
 	if (!qemu && choice.backend == &vm_backend_qemu)
 		return err_set(e, ENOENT, "%s need QEMU: install the package qemu-system-x86",
-			       choice.lacks_shares ? "volumes of virtual machines" : "virtual machines without usable KVM");
+			       choice.is_for_shares ? "volumes of virtual machines" : "virtual machines without usable KVM");
 	*ret_note = vm_choice_note(&choice);
 	return 0;
 }
@@ -57,7 +57,7 @@ static int vm_new(const struct instance_config *cfg, struct instance **ret, stru
 	if (!i)
 		return err_set(e, ENOMEM, "out of memory");
 	i->cfg = *cfg;
-	i->agent_fd = i->console_fd = i->qmp_fd = i->stderr_fd = i->vmm_pidfd = -1;
+	i->agent_fd = i->console_fd = i->qmp_fd = i->stderr_fd = i->vmm_pidfd = i->fsd_pidfd = -1;
 	i->vmm = i->fsd = -1;
 	i->stats_tail = &i->stats;
 	r = vm_spec_for_guest(cfg->spec, cfg->launch, &i->guest_spec, &i->shares, &i->n_shares, e);
@@ -329,6 +329,7 @@ static void vm_destroy(struct instance *i)
 	fd_close(i->qmp_fd);
 	fd_close(i->stderr_fd);
 	fd_close(i->vmm_pidfd);
+	fd_close(i->fsd_pidfd);
 	if (i->cg && cgroup_remove(TAKE_PTR(i->cg), &e) < 0)
 		log_warn("vm", "cgroup of the VMM: %s", e.msg);
 	vm_free(i);
@@ -349,5 +350,5 @@ const struct isolation_ops isolation_vm = {
 	.vmm = vm_vmm,
 	.kernel = vm_kernel_of,
 	.destroy = vm_destroy,
-	.sweep = sweep_cgroup, /* the VMM and virtiofsd are in it: found even when nobody knows their ids any more */
+	.sweep = sweep_cgroup, /* the VMM and the server are in it: found even when nobody knows their ids any more */
 };

@@ -12,7 +12,7 @@ TEST(without_kvm_it_is_qemu_and_the_note_says_why)
 	struct err e = { 0 };
 
 	is_int(vm_choose(&absent, NULL, false, &c, &e), 0);
-	ok(c.backend == &vm_backend_qemu && !c.kvm.is_usable && !c.lacks_shares);
+	ok(c.backend == &vm_backend_qemu && !c.kvm.is_usable && !c.is_for_shares);
 	note = vm_choice_note(&c);
 	is_str(note, "no hardware virtualisation (there is no /nowhere/kvm): the VM is emulated (slower)");
 }
@@ -26,10 +26,12 @@ TEST(wishes_are_heeded_or_refused_by_name)
 	is_str(c.kvm.reason, "BERTH_VM_ACCEL=tcg");
 	is_int(vm_choose(&absent, "kvm", false, &c, &e), -ENODEV);
 	has_str(e.msg, "BERTH_VM_ACCEL=kvm, but there is no /nowhere/kvm");
+	is_int(vm_choose(&absent, "berth-vmm", true, &c, &e), -ENODEV);
+	has_str(e.msg, "BERTH_VM_ACCEL=berth-vmm, but there is no /nowhere/kvm");
 	is_int(vm_choose(&absent, "qemu", false, &c, &e), 0);
 	ok(c.backend == &vm_backend_qemu);
 	is_int(vm_choose(&absent, "xen", false, &c, &e), -EINVAL);
-	has_str(e.msg, "BERTH_VM_ACCEL=xen: kvm, qemu and tcg are known");
+	has_str(e.msg, "BERTH_VM_ACCEL=xen: kvm, berth-vmm, qemu and tcg are known");
 }
 
 TEST(a_good_kvm_is_berth_vmms_but_for_volumes_and_for_who_asks_for_qemu)
@@ -46,11 +48,13 @@ TEST(a_good_kvm_is_berth_vmms_but_for_volumes_and_for_who_asks_for_qemu)
 	ok(c.backend == &vm_backend_own && c.kvm.is_usable);
 	ok(vm_choice_note(&c) == NULL);
 	is_int(vm_choose(&kvm_calls_host, "qemu", false, &c, &e), 0);
-	ok(c.backend == &vm_backend_qemu && c.kvm.is_usable && !c.lacks_shares);
+	ok(c.backend == &vm_backend_qemu && c.kvm.is_usable && !c.is_for_shares);
 	is_int(vm_choose(&kvm_calls_host, NULL, true, &c, &e), 0);
-	ok(c.backend == &vm_backend_qemu && c.lacks_shares);
+	ok(c.backend == &vm_backend_qemu && c.is_for_shares);
 	note = vm_choice_note(&c);
 	has_str(note, "volumes: the VM runs on QEMU");
+	is_int(vm_choose(&kvm_calls_host, "berth-vmm", true, &c, &e), 0);
+	ok(c.backend == &vm_backend_own && !c.is_for_shares);
 	is_int(vm_choose(&kvm_calls_host, "tcg", true, &c, &e), 0);
 	ok(c.backend == &vm_backend_qemu && !c.kvm.is_usable);
 }

@@ -64,7 +64,7 @@ struct vm_own_config {
 	unsigned cpus;
 	uid_t uid; /* whom it becomes */
 	uint64_t ram_bytes;
-	bool has_upper, is_verbose;
+	bool has_upper, has_shares, is_verbose;
 };
 /* The caller's; NULL: out of memory. */
 struct json_object *vm_own_plan(const struct vm_own_config *c);
@@ -89,10 +89,10 @@ extern const struct kvm_calls kvm_calls_host;
 struct vm_choice {
 	const struct vm_backend *backend;
 	struct kvm_report kvm;
-	bool lacks_shares; /* on QEMU only because of the guest's volumes */
+	bool is_for_shares; /* on QEMU only because of the guest's volumes */
 };
 /* accel: BERTH_VM_ACCEL of the environment, or NULL. "tcg": QEMU, emulating; "qemu": QEMU, on KVM where it is usable; "kvm": an
- * error where KVM is not usable. */
+ * error where KVM is not usable; "berth-vmm": the same, and berth-vmm with volumes as well. */
 int vm_choose(const struct kvm_calls *kvm, const char *accel, bool has_shares, struct vm_choice *ret, struct err *e);
 int vm_choose_for_host(bool has_shares, struct vm_choice *ret, struct err *e);
 /* What the user should know about it, one line that the caller frees; NULL: nothing (or no memory to say it). */
@@ -142,9 +142,15 @@ int vm_spec_for_guest(const struct spec *s, const struct launch *l, struct spec 
 void vm_spec_done(struct spec *guest);
 
 /* ---- vm_shares.c ---- */
-/* Starts virtiofsd over the shares, in cg, confined, in a mount namespace of its own where read-only ones are mounted so. *ret_sock: the
- * connected vhost-user socket for the VMM. */
-int vm_shares_start(const struct instance_config *cfg, const struct vm_share *shares, size_t n, struct cgroup *cg, pid_t *ret_pid,
+/* Starts a server over the shares, in cg, confined, in a mount namespace of its own where read-only ones are mounted so. *ret_sock:
+ * connected to it, for the VMM: vhost-user with virtiofsd, vmm/fs/wire.h with berth-fs. */
+struct vm_shares_plan {
+	const struct vm_share *shares;
+	size_t n;
+	bool by_virtiofsd;
+	int said; /* berth-fs's standard error */
+};
+int vm_shares_start(const struct instance_config *cfg, const struct vm_shares_plan *p, struct cgroup *cg, pid_t *ret_pid,
 		    int *ret_sock, struct err *e);
 
 /* ---- vm.c ---- */
@@ -156,7 +162,7 @@ struct vm_ends {
 /* What is different from one VMM to another. Everything else is the same code: cgroup, jail, link, tasks, clocks, deaths. */
 struct vm_backend {
 	const char *name;             /* as inspect shows it */
-	bool serves_shares;           /* volumes, by virtiofsd */
+	bool needs_virtiofsd;         /* for volumes; else they are berth-fs's */
 	uint64_t host_overhead_bytes; /* of its process, beyond guest RAM */
 	/* Starts it by vm_process_jail. t: the caller closes them. disk_bytes: the largest that is writable. */
 	int (*spawn)(struct instance *i, const struct vm_ends *t, uint64_t disk_bytes, struct err *e);
@@ -182,7 +188,8 @@ struct instance {
 	pid_t vmm, fsd;
 	int vmm_pidfd;
 	int agent_fd, console_fd, qmp_fd, stderr_fd;
-	struct loop_src *vmm_src, *console_src, *stderr_src, *boot_timer, *kill_timer;
+	int fsd_pidfd;
+	struct loop_src *fsd_src, *vmm_src, *console_src, *stderr_src, *boot_timer, *kill_timer;
 	struct link link;
 	bool has_link, qmp_ready;
 	struct vm_console console;

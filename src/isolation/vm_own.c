@@ -18,6 +18,7 @@ enum {
 	FD_INITRAMFS,
 	FD_KVM,
 	FD_IMAGE,
+	FD_SHARE,
 	FD_UPPER,
 };
 
@@ -35,13 +36,17 @@ struct json_object *vm_own_plan(const struct vm_own_config *c)
 	struct vmm_port_plan port = { port_name, FD_AGENT };
 	struct vmm_console_plan console = { &port, 1 };
 	struct vmm_rng_plan rng = { 0 };
-	struct vmm_device_plan devices[4] = { { .blk = &image } };
+	char tag[] = VM_SHARE_TAG;
+	struct vmm_fs_plan fs = { tag, FD_SHARE };
+	struct vmm_device_plan devices[5] = { { .blk = &image } };
 	struct vmm_plan p = { VMM_PLAN_NO_FDS, .cpus = c->cpus, .mem_bytes = c->ram_bytes, .devices = devices, .n_devices = 1 };
 
 	if (c->has_upper)
 		devices[p.n_devices++] = (struct vmm_device_plan){ .blk = &upper };
 	devices[p.n_devices++] = (struct vmm_device_plan){ .console = &console };
 	devices[p.n_devices++] = (struct vmm_device_plan){ .rng = &rng };
+	if (c->has_shares)
+		devices[p.n_devices++] = (struct vmm_device_plan){ .fs = &fs };
 	p.kernel_fd = FD_KERNEL;
 	p.initrd_fd = FD_INITRAMFS;
 	p.kvm_fd = FD_KVM;
@@ -100,6 +105,7 @@ static int send_plan(struct instance *i, struct files *f, struct err *e)
 					 .uid = vm_jail_uid(l->id),
 					 .ram_bytes = vm_ram_bytes(l),
 					 .has_upper = l->upper_disk != NULL,
+					 .has_shares = i->n_shares > 0,
 					 .is_verbose = log_enabled(LOG_DEBUG_) };
 	_cleanup_json_ struct json_object *o = vm_own_plan(&c);
 	const char *text = o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN) : NULL;
@@ -122,23 +128,30 @@ static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_byte
 
 	if (r < 0)
 		return r;
-	const int fds[][2] = { { f.null, 0 },
-			       { f.null, 1 },
-			       { t->err, 2 },
-			       { t->agent, FD_AGENT },
-			       { t->console, FD_CONSOLE },
-			       { f.plan, FD_PLAN },
-			       { f.kernel, FD_KERNEL },
-			       { f.initramfs, FD_INITRAMFS },
-			       { f.kvm, FD_KVM },
-			       { t->image, FD_IMAGE },
-			       { t->upper, FD_UPPER } };
+	const int optional[][2] = { { t->share, FD_SHARE }, { t->upper, FD_UPPER } };
+	int fds[VM_JAIL_FDS][2] = { { f.null, 0 },
+				    { f.null, 1 },
+				    { t->err, 2 },
+				    { t->agent, FD_AGENT },
+				    { t->console, FD_CONSOLE },
+				    { f.plan, FD_PLAN },
+				    { f.kernel, FD_KERNEL },
+				    { f.initramfs, FD_INITRAMFS },
+				    { f.kvm, FD_KVM },
+				    { t->image, FD_IMAGE } };
+	size_t n_fds = 10;
+
+	for (size_t k = 0; k < ARRAY_SIZE(optional); k++)
+		if (optional[k][0] >= 0) {
+			fds[n_fds][0] = optional[k][0];
+			fds[n_fds++][1] = optional[k][1];
+		}
 	struct vm_jail j = { .program_fd = f.program,
 			     .file_max = MAX(disk_bytes, vm_ram_bytes(i->cfg.launch)),
 			     .argv = argv,
 			     .env = env,
 			     .fds = fds,
-			     .n_fds = ARRAY_SIZE(fds) - (t->upper < 0) };
+			     .n_fds = n_fds };
 	r = vm_process_jail(i, &j, e);
 	return r < 0 ? r : send_plan(i, &f, e);
 }

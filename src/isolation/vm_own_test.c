@@ -14,23 +14,24 @@ static char *text_of(const struct vm_own_config *c)
 
 TEST(the_plan_has_two_disks_a_port_and_random_numbers_and_every_descriptor_once)
 {
-	const struct vm_own_config c = { .cpus = 2, .ram_bytes = 608 * MIB, .has_upper = true };
+	const struct vm_own_config c = { .cpus = 2, .ram_bytes = 608 * MIB, .has_upper = true, .has_shares = true };
 	const char *text = text_of(&c);
 	struct vmm_plan p;
 	struct err e = { 0 };
 
-	for (int fd = 3; fd < 12; fd++)
+	for (int fd = 3; fd < 13; fd++)
 		if (dup2(0, fd) != fd)
 			TAP_FAIL("no descriptor %d", fd);
 	if (vmm_plan_parse(text, strlen(text), &p, &e) < 0)
 		TAP_FAIL("%s: %s", text, e.msg);
 	is_int(p.cpus, 2);
 	ok(p.mem_bytes == 608 * MIB);
-	is_int(p.n_devices, 4);
+	is_int(p.n_devices, 5);
 	ok(p.devices[0].blk && p.devices[0].blk->is_read_only); /* vda: the image */
 	ok(p.devices[1].blk && !p.devices[1].blk->is_read_only);
 	is_str(p.devices[2].console->ports[0].name, GUEST_PORT_NAME);
 	ok(p.devices[3].rng);
+	is_str(p.devices[4].fs->tag, VM_SHARE_TAG);
 	ok(p.kvm_fd > 2 && p.serial_fd > 2);
 	has_str(p.cmdline, "quiet");
 	has_str(p.cmdline, "reboot=a");
@@ -43,7 +44,7 @@ TEST(without_a_writable_disk_there_is_one)
 	const char *text = text_of(&c), *disk = strstr(text, "\"blk\"");
 
 	ok(disk && !strstr(disk + 1, "\"blk\""));
-	ok(!strstr(text, "quiet"));
+	ok(!strstr(text, "quiet") && !strstr(text, "\"fs\""));
 }
 
 TAP_MAIN()

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,7 +32,7 @@ static int make_cgroup(struct instance *i, struct err *e)
 	struct spec_resources r = blank.resources;
 	r.memory_limit =
 		(int64_t)(vm_ram_bytes(i->cfg.launch) + i->backend->host_overhead_bytes + (i->has_kvm ? 0 : VM_TCG_CACHE_BYTES));
-	r.pids_limit = 512; /* threads of QEMU and virtiofsd */
+	r.pids_limit = 512; /* threads of VMM and server */
 	r.cpu_shares = want->cpu_shares;
 	r.cpuset_cpus = want->cpuset_cpus;
 	r.cpuset_mems = want->cpuset_mems;
@@ -150,10 +151,33 @@ static void on_vmm_end(struct loop *l _unused_, int fd _unused_, uint32_t events
 	vm_lost(i, &e);
 }
 
+/* The guest goes on, with I/O errors on its volumes. After the VMM, whose end it follows, it is no news. */
+static void on_fsd_end(struct loop *l _unused_, int fd _unused_, uint32_t events _unused_, void *arg)
+{
+	struct pollfd vmm = { .fd = ((struct instance *)arg)->vmm_pidfd, .events = POLLIN };
+	struct instance *i = arg;
+	int st = 0;
+
+	loop_del(i->fsd_src);
+	i->fsd_src = NULL;
+	if (i->fsd > 0 && waitpid(i->fsd, &st, 0) == i->fsd)
+		i->fsd = -1;
+	/* Status 0: its end of the socket to the VMM was closed, which is the VMM's end. */
+	if (i->phase == VM_ENDED || (WIFEXITED(st) && WEXITSTATUS(st) == 0) || poll(&vmm, 1, 0) == 1)
+		return;
+	take_last_words(i);
+	log_error("vm",
+		  "the server of the volumes has ended (%s %d%s%.*s): the guest gets I/O errors on them until it is started anew",
+		  WIFSIGNALED(st) ? "signal" : "status", WIFSIGNALED(st) ? WTERMSIG(st) : WEXITSTATUS(st),
+		  i->said.len ? ": " : "", i->said.data ? (int)strcspn(i->said.data, "\n") : 0, i->said.data ?: "");
+}
+
 void vm_process_end(struct instance *i, int grace_ms)
 {
 	struct pollfd p = { .fd = i->vmm_pidfd, .events = POLLIN };
 
+	loop_del(i->fsd_src);
+	i->fsd_src = NULL;
 	loop_del(i->vmm_src);
 	i->vmm_src = NULL;
 	if (i->vmm > 0) {
@@ -181,6 +205,8 @@ static int watch(struct instance *i, struct err *e)
 		r = loop_add(i->cfg.loop, i->stderr_fd, EPOLLIN, on_stderr, i, &i->stderr_src);
 	if (r >= 0)
 		r = loop_add(i->cfg.loop, i->vmm_pidfd, EPOLLIN, on_vmm_end, i, &i->vmm_src);
+	if (r >= 0 && i->fsd_pidfd >= 0)
+		r = loop_add(i->cfg.loop, i->fsd_pidfd, EPOLLIN, on_fsd_end, i, &i->fsd_src);
 	return r < 0 ? err_set(e, -r, "event loop: %s", strerror(-r)) : 0;
 }
 
@@ -230,6 +256,17 @@ int vm_process_jail(struct instance *i, struct vm_jail *j, struct err *e)
 	return r < 0 ? r : cgroup_attach(i->cg, i->vmm, e);
 }
 
+static int start_shares(struct instance *i, struct vm_ends *t, struct err *e)
+{
+	const struct vm_shares_plan p = { i->shares, i->n_shares, i->backend->needs_virtiofsd, t->err };
+	int r = vm_shares_start(&i->cfg, &p, i->cg, &i->fsd, &t->share, e);
+
+	if (r < 0)
+		return r;
+	i->fsd_pidfd = (int)syscall(SYS_pidfd_open, i->fsd, 0);
+	return i->fsd_pidfd < 0 ? err_set(e, errno, "the volumes' server: %s", strerror(errno)) : 0;
+}
+
 int vm_process_start(struct instance *i, struct err *e)
 {
 	_cleanup_(close_ends) struct vm_ends t = { -1, -1, -1, -1, -1, -1, -1 };
@@ -249,7 +286,7 @@ int vm_process_start(struct instance *i, struct err *e)
 	if (r >= 0)
 		r = make_stream(&i->qmp_fd, &t.qmp, e);
 	if (r >= 0 && i->n_shares)
-		r = vm_shares_start(&i->cfg, i->shares, i->n_shares, i->cg, &i->fsd, &t.share, e);
+		r = start_shares(i, &t, e);
 	if (r >= 0)
 		r = open_disks(i->cfg.launch, &t, &disk_bytes, e);
 	if (r >= 0)

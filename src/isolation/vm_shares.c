@@ -1,9 +1,10 @@
-/* vm_shares: the volumes of a guest. One virtiofsd serves one directory; that directory is a tmpfs in a mount namespace which
- * only virtiofsd sees, and each volume is bound into it under its number:
+/* vm_shares: the volumes of a guest. One server serves one directory; that directory is a tmpfs in a mount namespace which
+ * only the server sees, and each volume is bound into it under its number:
  *
  *   RUN/containers/ID/shares/0   a directory or a file of the host, read-only mounts as such: the host enforces it
  *
- * So the server can reach nothing but the volumes (V10), whatever the guest asks of it. */
+ * So the server can reach nothing but the volumes (V10), whatever the guest asks of it. For berth-vmm it is berth-fs, which
+ * confines itself further (vmm/fs/jail.c); for QEMU it is virtiofsd, confined here. */
 #include <linux/capability.h>
 #include <linux/mount.h>
 #include <sched.h>
@@ -81,6 +82,7 @@ static int confine(struct err *e)
 /* In the child: its own mount namespace, nothing of which reaches the host. */
 static int stage(const char *dir, const struct vm_share *shares, size_t n, struct err *e)
 {
+	struct mount_attr ro = { .attr_set = MOUNT_ATTR_RDONLY };
 	_cleanup_fd_ int dirfd = -1;
 	int r = 0;
 
@@ -94,20 +96,62 @@ static int stage(const char *dir, const struct vm_share *shares, size_t n, struc
 		return err_set(e, errno, "%s: %s", dir, strerror(errno));
 	for (size_t i = 0; i < n && r >= 0; i++)
 		r = bind_share(dirfd, i, &shares[i], e);
+	/* The directory of numbers itself is nobody's to change. */
+	if (r >= 0 && mount_setattr(dirfd, "", AT_EMPTY_PATH, &ro, sizeof(ro)) < 0)
+		return err_set(e, errno, "staging of the volumes: read-only: %s", strerror(errno));
 	return r;
 }
 
 struct server {
-	const char *program, *dir;
+	const char *program; /* virtiofsd; NULL: berth-fs */
+	int program_fd;      /* berth-fs */
+	const char *dir;
 	const struct vm_share *shares;
 	size_t n;
-	int listenfd, errors, go; /* go: EOF once it is in its cgroup, where its own children are to be as well */
+	int listenfd, said; /* its end of the socket; where berth-fs says why it could not begin */
+	int errors, go;     /* go: EOF once it is in its cgroup, where its own children are to be as well */
 	pid_t parent;
 };
 
-static _noreturn_ void child(const struct server *s)
+static void exec_virtiofsd(const struct server *s, struct err *e)
 {
 	char fd_arg[32], source[PATH_MAX + 16];
+
+	snprintf(fd_arg, sizeof(fd_arg), "--fd=%d", s->listenfd);
+	snprintf(source, sizeof(source), "source=%s", s->dir);
+	if (confine(e) < 0 || fd_cloexec(s->listenfd, false) < 0)
+		return;
+	/* announce_submounts: volumes of different file systems have inode numbers in common, and "the same file" must
+	 * not be said of two. */
+	execl(s->program, "virtiofsd", fd_arg, "-o", source, "-o", "cache=auto,xattr,announce_submounts,sandbox=namespace", "-o",
+	      "log_level=err", (char *)NULL);
+	err_set(e, errno, "%s: %s", s->program, strerror(errno));
+}
+
+/* Its descriptors: null, null, said, socket, tree (main/berth-fs.c); what else it inherits it closes itself. */
+static void exec_berth_fs(struct server *s, struct err *e)
+{
+	_cleanup_free_ char *build = str_fmt("BERTH_BUILD_ID=%s", build_id());
+	char name[] = "berth-fs", *argv[] = { name, NULL }, *env[] = { build, NULL };
+	int from[] = { open("/dev/null", O_RDWR | O_CLOEXEC), -1, s->said, s->listenfd,
+		       open(s->dir, O_PATH | O_DIRECTORY | O_CLOEXEC) };
+	int program = fcntl(s->program_fd, F_DUPFD_CLOEXEC, 64);
+
+	from[1] = from[0];
+	s->errors = fcntl(s->errors, F_DUPFD_CLOEXEC, 64);
+	for (size_t i = 0; i < ARRAY_SIZE(from); i++)
+		from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 64); /* above all places */
+	for (size_t i = 0; i < ARRAY_SIZE(from); i++)
+		if (!build || program < 0 || s->errors < 0 || dup2(from[i], (int)i) < 0) {
+			err_set(e, errno, "berth-fs: descriptors: %s", strerror(errno));
+			return;
+		}
+	syscall(SYS_execveat, program, "", argv, env, AT_EMPTY_PATH);
+	err_set(e, errno, "berth-fs: %s", strerror(errno));
+}
+
+static _noreturn_ void child(struct server *s)
+{
 	struct err e = { 0 };
 	sigset_t none;
 	char c;
@@ -116,16 +160,14 @@ static _noreturn_ void child(const struct server *s)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (fd_read_full(s->go, &c, 1) != 0)
 		_exit(1);
-	snprintf(fd_arg, sizeof(fd_arg), "--fd=%d", s->listenfd);
-	snprintf(source, sizeof(source), "source=%s", s->dir);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != s->parent)
+	/* berth-fs is in a pid namespace of its own, where getppid shows nothing; it sees its socket close. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || (s->program && getppid() != s->parent))
 		_exit(1);
-	if (stage(s->dir, s->shares, s->n, &e) >= 0 && confine(&e) >= 0 && fd_cloexec(s->listenfd, false) >= 0) {
-		/* announce_submounts: volumes of different file systems have inode numbers in common, and "the same file" must
-		 * not be said of two. */
-		execl(s->program, "virtiofsd", fd_arg, "-o", source, "-o",
-		      "cache=auto,xattr,announce_submounts,sandbox=namespace", "-o", "log_level=err", (char *)NULL);
-		err_set(&e, errno, "%s: %s", s->program, strerror(errno));
+	if (stage(s->dir, s->shares, s->n, &e) >= 0) {
+		if (s->program)
+			exec_virtiofsd(s, &e);
+		else
+			exec_berth_fs(s, &e);
 	}
 	(void)!write(s->errors, &e, sizeof(e));
 	_exit(1);
@@ -162,7 +204,8 @@ static int spawn_server(struct server *s, struct cgroup *cg, pid_t *ret_pid, str
 	s->errors = p[1];
 	s->go = go[0];
 	s->parent = getpid();
-	pid = fork();
+	/* No CLONE_VM and no stack: a fork. */
+	pid = (pid_t)syscall(SYS_clone, (s->program ? 0 : CLONE_NEWPID) | SIGCHLD, NULL, NULL, NULL, 0);
 	if (pid == 0) {
 		fd_close(go[1]);
 		child(s);
@@ -183,26 +226,61 @@ static int spawn_server(struct server *s, struct cgroup *cg, pid_t *ret_pid, str
 	return r;
 }
 
-int vm_shares_start(const struct instance_config *cfg, const struct vm_share *shares, size_t n, struct cgroup *cg, pid_t *ret_pid,
-		    int *ret_sock, struct err *e)
+/* Both ends of a berth-fs's socket, and its program. */
+static int prepare_own(const struct instance_config *cfg, int *ret_listenfd, int *ret_sock, int *ret_program, struct err *e)
 {
-	_cleanup_free_ char *program = spawn_find("virtiofsd"), *dir = str_fmt("%s/" SHARES_DIR, cfg->rundir);
-	_cleanup_fd_ int listenfd = -1, sock = -1;
-	struct server s = { .program = program, .dir = dir, .shares = shares, .n = n };
+	_cleanup_free_ char *program = NULL;
+	int sv[2], r = paths_sibling(cfg->paths, "berth-fs", &program, e);
+
+	if (r < 0)
+		return r;
+	*ret_program = open(program, O_PATH | O_CLOEXEC);
+	if (*ret_program < 0)
+		return err_set(e, errno, "%s: %s", program, strerror(errno));
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+		return err_set(e, errno, "socketpair: %s", strerror(errno));
+	*ret_listenfd = sv[0];
+	*ret_sock = sv[1];
+	return 0;
+}
+
+static int prepare_virtiofsd(const struct instance_config *cfg, int *ret_listenfd, int *ret_sock, char **ret_program,
+			     struct err *e)
+{
+	_cleanup_fd_ int listenfd = -1;
 	int r;
 
-	if (!program)
+	*ret_program = spawn_find("virtiofsd");
+	if (!*ret_program)
 		return err_set(e, ENOENT, "volumes of a virtual machine need virtiofsd: install qemu-system-common");
-	if (!dir || (mkdirat(cfg->rundirfd, SHARES_DIR, 0700) < 0 && errno != EEXIST))
-		return err_set(e, errno, "%s/" SHARES_DIR ": %s", cfg->rundir, strerror(errno));
 	/* The name is gone as soon as both ends have what they need. */
 	unlinkat(cfg->rundirfd, SOCKET_NAME, 0);
 	listenfd = r = sock_unix_listen(cfg->rundirfd, SOCKET_NAME, 0600);
 	if (r >= 0)
-		sock = r = sock_unix_connect(cfg->rundirfd, SOCKET_NAME);
+		*ret_sock = r = sock_unix_connect(cfg->rundirfd, SOCKET_NAME);
 	unlinkat(cfg->rundirfd, SOCKET_NAME, 0);
 	if (r < 0)
 		return err_set(e, -r, "%s/" SOCKET_NAME ": %s", cfg->rundir, strerror(-r));
+	*ret_listenfd = TAKE_FD(listenfd);
+	return 0;
+}
+
+int vm_shares_start(const struct instance_config *cfg, const struct vm_shares_plan *p, struct cgroup *cg, pid_t *ret_pid,
+		    int *ret_sock, struct err *e)
+{
+	_cleanup_free_ char *program = NULL, *dir = str_fmt("%s/" SHARES_DIR, cfg->rundir);
+	_cleanup_fd_ int listenfd = -1, sock = -1, program_fd = -1;
+	struct server s = { .dir = dir, .shares = p->shares, .n = p->n, .said = p->said };
+	int r;
+
+	if (!dir || (mkdirat(cfg->rundirfd, SHARES_DIR, 0700) < 0 && errno != EEXIST))
+		return err_set(e, errno, "%s/" SHARES_DIR ": %s", cfg->rundir, strerror(errno));
+	r = p->by_virtiofsd ? prepare_virtiofsd(cfg, &listenfd, &sock, &program, e)
+			    : prepare_own(cfg, &listenfd, &sock, &program_fd, e);
+	if (r < 0)
+		return r;
+	s.program = program;
+	s.program_fd = program_fd;
 	s.listenfd = listenfd;
 	r = spawn_server(&s, cg, ret_pid, e);
 	if (r < 0)

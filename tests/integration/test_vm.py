@@ -61,7 +61,8 @@ def test_V9_the_vmm_is_a_user_of_its_own_without_any_privilege(vm):
     assert len(users) == 2, "no two VMMs share a user"
 
 
-def test_V9_the_vmm_sees_nothing_of_the_host(vm, tmp_path):
+def test_V9_the_vmm_sees_nothing_of_the_host(vm, tmp_path, monkeypatch):
+    monkeypatch.setenv("BERTH_VM_ACCEL", "qemu")  # berth-vmm's own jail: src/vmm/jail_test.c
     name = vm.start("sleep", "100000", opts=("-v", f"{tmp_path}:/v"))
     pid = vmm_pid(vm, name)
     ours, its = namespaces("self"), namespaces(pid)
@@ -81,7 +82,17 @@ def test_V9_the_vmm_sees_nothing_of_the_host(vm, tmp_path):
     assert not re.search(r"Max file size +unlimited", limits)
 
 
-def test_V10_the_server_of_volumes_keeps_only_what_it_needs(vm, tmp_path):
+@pytest.fixture(params=["berth-vmm", "qemu"])
+def each_vmm(request, monkeypatch, vm):
+    """Volumes are served on both, where there is KVM."""
+    usable = json.loads(vm.berth.ok("info", "--format", "{{json .Isolations}}"))["vm"] == "available"
+    if request.param == "berth-vmm" and not usable:
+        pytest.skip("berth-vmm needs KVM on which a guest runs")
+    monkeypatch.setenv("BERTH_VM_ACCEL", request.param)
+    return request.param
+
+
+def test_V10_the_server_of_volumes_keeps_only_what_it_needs(vm, tmp_path, each_vmm):
     vmm = vmm_pid(vm, vm.start("sleep", "100000", opts=("-v", f"{tmp_path}:/v")))
 
     def read(pid, name):
@@ -90,9 +101,16 @@ def test_V10_the_server_of_volumes_keeps_only_what_it_needs(vm, tmp_path):
         except OSError:  # has ended meanwhile
             return ""
 
-    servers = [p for p in os.listdir("/proc") if p.isdigit() and read(p, "comm").strip() == "virtiofsd" and
+    own = each_vmm == "berth-vmm"
+    servers = [p for p in os.listdir("/proc") if p.isdigit() and read(p, "comm").strip() == ("berth-fs" if own else "virtiofsd") and
                read(p, "cgroup") == read(vmm, "cgroup")]
-    assert len(servers) == 2, "the one that serves is in the cgroup as well"
+    assert len(servers) == (1 if own else 2), "the one that serves is in the cgroup as well"
+    if own:
+        s, its, ours = status(servers[0]), namespaces(servers[0]), namespaces("self")
+        assert int(s["CapEff"], 16) == int(s["CapBnd"], 16) == 1 << 0 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 31
+        assert s["NoNewPrivs"] == "1" and s["Seccomp"] == "2" and s["NSpid"].split()[-1] == "1"
+        assert all(its[n] != ours[n] for n in its)
+        assert os.listdir(f"/proc/{servers[0]}/root") == ["0"]
     refused = 1 << 21 | 1 << 12 | 1 << 16 | 1 << 17 | 1 << 19 | 1 << 25  # sys_admin, net_admin, module, rawio, ptrace, time
     for pid in servers:
         s = status(pid)
@@ -243,19 +261,63 @@ def test_inspect_tells_which_vmm_carries_it_out(vm):
     assert os.path.basename(program) == "qemu-system-x86_64" and ("anon_inode:kvm-vm" in fds) == usable
 
 
-def test_a_volume_is_served_whichever_vmm_it_takes(vm, tmp_path):
-    usable = json.loads(vm.berth.ok("info", "--format", "{{json .Isolations}}"))["vm"] == "available"
+def test_a_volume_is_served_whichever_vmm_it_takes(vm, tmp_path, each_vmm):
     (tmp_path / "f").write_text("the host's\n")
-    done = vm("cat", "/v/f", opts=("-v", f"{tmp_path}:/v"))
-    assert done.code == 0 and done.out == "the host's\n", done
-    assert ("berth: volumes: the VM runs on QEMU, as berth-vmm has no shared file system yet\n" in done.notes) == usable
+    done = vm("sh", "-c", "cat /v/f; echo the guest wrote >/v/g", opts=("-v", f"{tmp_path}:/v"))
+    assert done.code == 0 and done.out == "the host's\n" and "volumes: " not in done.notes, done
+    assert (tmp_path / "g").read_text() == "the guest wrote\n"
+
+
+def test_with_volumes_a_vm_is_qemus_unless_berth_vmm_is_asked_for(vm, tmp_path):
+    usable = json.loads(vm.berth.ok("info", "--format", "{{json .Isolations}}"))["vm"] == "available"
+    done = vm("true", opts=("-v", f"{tmp_path}:/v"))
+    assert done.code == 0 and ("berth: volumes: the VM runs on QEMU; BERTH_VM_ACCEL=berth-vmm asks for berth-vmm\n" in done.notes) == usable
+
+
+def test_what_the_host_and_the_guest_do_to_a_volume_is_seen_by_both_at_once(vm, tmp_path, each_vmm):
+    name = vm.start("sleep", "100000", opts=("-v", f"{tmp_path}:/v"))
+    if vm.berth.inspect(name)["Vmm"] != "berth-vmm":
+        pytest.skip("virtiofsd lets the guest keep what it knows for a second")
+
+    def guest(script):
+        return vm.berth.ok("exec", name, "sh", "-c", script)
+
+    for i in range(3):
+        (tmp_path / "f").write_text(f"host {i}\n")
+        assert guest("cat /v/f; echo guest >>/v/f") == f"host {i}\n"
+        assert (tmp_path / "f").read_text() == f"host {i}\nguest\n"
+        (tmp_path / "f").rename(tmp_path / f"g{i}")
+        assert guest(f"test -e /v/f || echo gone; rm /v/g{i}") == "gone\n"
+        assert os.listdir(tmp_path) == []
+
+
+def test_when_the_server_of_volumes_is_killed_the_guest_lives_and_inspect_tells(vm, tmp_path, each_vmm):
+    (tmp_path / "f").write_text("text\n")
+    name = vm.start("sleep", "100000", opts=("-v", f"{tmp_path}:/v"))
+    vmm = vmm_pid(vm, name)
+    if vm.berth.inspect(name)["Vmm"] != "berth-vmm":
+        pytest.skip("with QEMU it is virtiofsd")
+    group = open(f"/proc/{vmm}/cgroup").read()
+    servers = []
+    for p in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if open(f"/proc/{p}/comm").read() == "berth-fs\n" and open(f"/proc/{p}/cgroup").read() == group:
+                servers.append(int(p))
+        except OSError:  # has ended meanwhile
+            pass
+    assert len(servers) == 1
+    os.kill(servers[0], signal.SIGKILL)
+    done = vm.berth("exec", name, "sh", "-c", "cat /v/f; echo alive")
+    assert "I/O error" in done.err and done.out == "alive\n", done
+    assert any("the server of the volumes has ended (signal 9)" in line for line in vm.berth.inspect(name)["MonitorLog"])
+    vm.berth.ok("rm", "-f", name)
 
 
 def test_the_hosts_network_is_refused(vm):
     vm.berth.fails("run", "--rm", "--vm", "--network", "host", vm.image, "true", says=("--network host",))
 
 
-def test_a_volume_of_one_file_and_a_read_only_one(vm, tmp_path):
+def test_a_volume_of_one_file_and_a_read_only_one(vm, tmp_path, each_vmm):
     (tmp_path / "d").mkdir()
     (tmp_path / "d/f").write_text("in a directory\n")
     (tmp_path / "one").write_text("a file\n")
@@ -266,7 +328,7 @@ def test_a_volume_of_one_file_and_a_read_only_one(vm, tmp_path):
     assert os.listdir(tmp_path / "d") == ["f"]
 
 
-def test_two_volumes_of_different_file_systems_are_never_the_same_file(vm, tmp_path):
+def test_two_volumes_of_different_file_systems_are_never_the_same_file(vm, tmp_path, each_vmm):
     shm = f"/dev/shm/berth-test-{os.getpid()}"
     os.mkdir(shm)
     try:

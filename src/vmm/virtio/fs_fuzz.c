@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				(void)send(s[1], &done, sizeof(done), MSG_DONTWAIT | MSG_NOSIGNAL);
 		}
 		if (what == 0xff)
-			(void)send(s[1], data, what, MSG_DONTWAIT | MSG_NOSIGNAL);
+			(void)send(s[1], data, MIN(size, (size_t)what), MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
 	close(s[1]);
 	for (unsigned i = 0; i < TURNS; i++)
