@@ -159,7 +159,7 @@ static int sweep_entry(struct store *s, int dirfd, const char *name, void *arg, 
 	char hex[66], doomed[80];
 
 	/* HEX of a blob or a layer, HEX.erofs of a disk; names of another form are remains of interrupted work. */
-	snprintf(hex, sizeof(hex), "%c%s", m->kind, name);
+	snprintf(hex, sizeof(hex), "%c%.64s", m->kind, name);
 	hex[strcspn(hex, ".")] = '\0';
 	const char *rest = name + strlen(hex) - 1;
 	if (is_marked(m, hex) && (*rest == '\0' || streq(rest, ".erofs")))
