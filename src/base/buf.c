@@ -27,6 +27,8 @@ fail:
 	return false;
 }
 
+char *buf_room(struct buf *b, size_t n) { return reserve(b, n) ? b->data + b->len : NULL; }
+
 void buf_add(struct buf *b, const void *p, size_t n)
 {
 	if (!reserve(b, n))

@@ -54,15 +54,22 @@ int fd_write_full(int fd, const void *p, size_t n)
 	return 0;
 }
 
+/* Most files are shorter than the first piece, and that is small: 1024 bytes or more make malloc tidy up all that has been freed, and
+ * a large array on the stack has to be given its pages first. */
+enum { PIECE_MIN = 960, PIECE_MAX = 65536 };
+
 int fd_read_all(int fd, size_t max, char **ret_data, size_t *ret_len)
 {
 	_cleanup_buf_ struct buf b = { 0 };
-	char chunk[16384];
 
 	for (;;) {
+		size_t piece = MIN(MAX(3 * b.len, (size_t)PIECE_MIN), (size_t)PIECE_MAX);
 		/* One byte beyond max is asked for, so that a file of exactly max bytes is told from a longer one. */
-		size_t room = max - b.len < sizeof(chunk) ? max - b.len + 1 : sizeof(chunk);
-		ssize_t k = read(fd, chunk, room);
+		size_t room = max - b.len < piece ? max - b.len + 1 : piece;
+		char *to = buf_room(&b, room);
+		if (!to)
+			return -ENOMEM;
+		ssize_t k = read(fd, to, room);
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k < 0)
@@ -71,9 +78,7 @@ int fd_read_all(int fd, size_t max, char **ret_data, size_t *ret_len)
 			break;
 		if ((size_t)k > max - b.len)
 			return -EFBIG;
-		buf_add(&b, chunk, (size_t)k);
-		if (b.failed)
-			return -ENOMEM;
+		b.len += (size_t)k;
 	}
 	size_t len = b.len;
 	char *data = buf_take(&b);

@@ -4,9 +4,9 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -182,18 +182,23 @@ static bool is_mounted(const char *path, long magic)
 	return statfs(path, &fs) == 0 && (long)fs.f_type == magic;
 }
 
-/* A line of /proc/cgroups, "memory 4 230 1": on a v1 hierarchy, found where it usually is? A link is to a hierarchy of several
- * controllers ("cpu,cpuacct"), whose one name mountinfo knows. */
-static int note_usual_v1(struct host *h, const char *line)
+/* A line of /proc/cgroups, "memory 4 230 1": on a v1 hierarchy of its own, and found where that usually is? Of one that several
+ * controllers share ("cpu,cpuacct") mountinfo knows the name. seen: hierarchies so far, a bit each. */
+static int note_usual_v1(struct host *h, const char *line, uint64_t *seen)
 {
 	size_t n = strcspn(line, "\t");
 	int c = ctrl_find(line, n, false);
+	unsigned long hierarchy = line[n] == '\t' ? strtoul(line + n + 1, NULL, 10) : 0;
 
-	if (c < 0 || line[n] != '\t' || line[n + 1] == '0')
+	if (hierarchy == 0 || (c < 0 && hierarchy > 63))
+		return 0;
+	if (hierarchy > 63 || *seen & 1ull << hierarchy)
+		return -ENOENT;
+	*seen |= 1ull << hierarchy;
+	if (c < 0)
 		return 0;
 	_cleanup_free_ char *path = str_fmt(CGROUP_DIR "/%s", ctrl_names[c]);
-	struct stat st;
-	if (!path || lstat(path, &st) < 0 || !S_ISDIR(st.st_mode) || !is_mounted(path, CGROUP_SUPER_MAGIC))
+	if (!path || !is_mounted(path, CGROUP_SUPER_MAGIC))
 		return -ENOENT;
 	h->cgroup_v1[c] = TAKE_PTR(path);
 	return 0;
@@ -205,6 +210,7 @@ static bool probe_usual(struct host *h)
 {
 	_cleanup_free_ char *text = NULL;
 	bool is_pure = is_mounted(CGROUP_DIR, CGROUP2_SUPER_MAGIC);
+	uint64_t seen = 0;
 	int r = 0;
 
 	if (!is_pure && (!is_mounted(CGROUP_DIR "/unified", CGROUP2_SUPER_MAGIC) ||
@@ -212,7 +218,7 @@ static bool probe_usual(struct host *h)
 		return false;
 	for (char *save = NULL, *line = text ? strtok_r(text, "\n", &save) : NULL; line && r == 0;
 	     line = strtok_r(NULL, "\n", &save))
-		r = note_usual_v1(h, line);
+		r = note_usual_v1(h, line, &seen);
 	h->cgroup_v2 = r == 0 ? strdup(is_pure ? CGROUP_DIR : CGROUP_DIR "/unified") : NULL;
 	if (h->cgroup_v2)
 		return true;

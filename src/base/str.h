@@ -52,6 +52,8 @@ struct buf {
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_str(struct buf *b, const char *s);
 void buf_fmt(struct buf *b, const char *fmt, ...) _printf_(2, 3);
+/* Room for n more bytes behind data + len, for the caller to fill and to add to len; NULL when there is no memory (failed is set). */
+char *buf_room(struct buf *b, size_t n);
 void buf_consume(struct buf *b, size_t n); /* drops n bytes from the front */
 void buf_done(struct buf *b);
 char *buf_take(struct buf *b); /* the string, caller frees; NULL when failed; resets b */

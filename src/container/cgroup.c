@@ -264,15 +264,18 @@ int cgroup_open(const struct host *h, const char *path, struct cgroup **ret, str
 	return 0;
 }
 
-void cgroup_remove_empty(const struct host *h, const char *path)
+bool cgroup_remove_empty(const struct host *h, const char *path)
 {
 	struct cgroup *cg = NULL;
+	bool is_gone = true;
 
 	if (cgroup_new(h, path, UINT32_MAX >> (32 - CG_CTRL_COUNT), &cg, NULL) < 0)
-		return;
+		return false;
 	for (size_t i = 0; i < cg->n_places; i++)
-		rmdir(cg->places[i].dir); /* EBUSY: it is in use */
+		if (rmdir(cg->places[i].dir) < 0 && errno != ENOENT) /* EBUSY: it is in use */
+			is_gone = false;
 	cgroup_free(cg);
+	return is_gone;
 }
 
 void cgroup_free(struct cgroup *cg)

@@ -67,8 +67,8 @@ const char *cgroup_freezer_dir(const struct cgroup *cg); /* absolute; NULL = it 
 int cgroup_kill(struct cgroup *cg, struct err *e);       /* thaws, kills all, waits until empty (bounded) */
 /* Kills what is left and removes the directories; 0 also when they are gone already. Frees cg. */
 int cgroup_remove(struct cgroup *cg, struct err *e);
-/* Of the directories of this path those that have neither processes nor children: a parent that containers have left. */
-void cgroup_remove_empty(const struct host *h, const char *path);
+/* Of the directories of this path those that have neither processes nor children. -> whether none is left: also where there was none. */
+bool cgroup_remove_empty(const struct host *h, const char *path);
 void cgroup_free(struct cgroup *cg);                     /* closes only */
 bool cgroup_asks_limits(const struct spec_resources *r); /* anything but rules for devices */
 uint64_t cgroup_weight_of_shares(int64_t shares);        /* v1's cpu.shares 2..262144 -> v2's cpu.weight 1..10000 */

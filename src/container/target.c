@@ -1,7 +1,9 @@
 /* target: the places below the container's root where mounts, files and devices are put. Each is resolved exactly once, from
  * the root's fd, and used as an fd from then on, so that a symlink or a swapped directory can neither lead out of the root
  * nor make two resolutions differ (CVE-2021-30465, CVE-2024-45310). Called by mounts.c, dev.c, files.c, mask.c, tty.c. */
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "setup.h"
@@ -53,13 +55,29 @@ static int step_into(int dirfd, const char *name, bool mkdir, mode_t mode)
 	return fd;
 }
 
+static bool has_dotdot(const char *path)
+{
+	for (const char *p = path; (p = strstr(p, "..")); p += 2)
+		if ((p == path || p[-1] == '/') && (p[2] == '/' || !p[2]))
+			return true;
+	return false;
+}
+
+/* All of the walk in one call, where the kernel has it (Linux 5.6) and nothing is missing. */
+static int open_at_once(int rootfd, const char *path)
+{
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS };
+
+	return (int)syscall(SYS_openat2, rootfd, path, &how, sizeof(how));
+}
+
 int target_open_strict(int rootfd, const char *path, bool mkdir, mode_t mode)
 {
-	_cleanup_fd_ int fd = openat(rootfd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_fd_ int fd = has_dotdot(path) ? -1 : open_at_once(rootfd, path);
 	char name[256];
 
-	if (fd < 0)
-		return -errno;
+	if (fd >= 0)
+		return TAKE_FD(fd);
 	while (*path) {
 		size_t n;
 		int next;
@@ -77,13 +95,15 @@ int target_open_strict(int rootfd, const char *path, bool mkdir, mode_t mode)
 			continue;
 		if (streq(name, ".."))
 			return -EINVAL;
-		next = step_into(fd, name, mkdir, mode);
+		next = step_into(fd >= 0 ? fd : rootfd, name, mkdir, mode);
 		if (next < 0)
 			return next;
 		fd_close(fd);
 		fd = next;
 	}
-	return TAKE_FD(fd);
+	if (fd < 0) /* of "/" nothing was to be walked */
+		fd = openat(rootfd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : TAKE_FD(fd);
 }
 
 /* An empty file to bind onto; its directory is made where missing. */

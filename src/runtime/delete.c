@@ -49,8 +49,11 @@ static void stop_scope(const struct held *h)
 
 static int remove_all(struct held *h, const struct host *host, const struct spec *s, struct err *e)
 {
+	const char *path = h->rec.cgroup_path;
 	struct cgroup *cg = NULL;
-	int r = record_cgroup(&h->rec, host, &cg, e);
+	/* The usual end: all have left, and nothing needs to be opened. */
+	bool is_gone = path && *path && cgroup_remove_empty(host, path);
+	int r = is_gone ? 0 : record_cgroup(&h->rec, host, &cg, e);
 
 	if (r < 0 && r != -ENOENT)
 		return r;
