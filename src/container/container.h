@@ -2,9 +2,11 @@
  * berth-init inside a guest, berth-runtime (later) behind its command line. Parse -> plan -> apply: struct spec is the
  * plan, steps.c holds THE ordered table of what is done to make it true; each step is timed and named in errors.
  *
- * The caller must be single-threaded (setns, clone3) and owns waiting: container_pidfd() becomes readable when the
+ * The caller must be single-threaded (setns, clone3; net_ahead is over when its network is taken) and owns waiting: container_pidfd() becomes readable when the
  * process has ended, then container_reap(). */
 #pragma once
+
+#include <pthread.h>
 
 #include "spec.h"
 
@@ -142,6 +144,7 @@ struct container_args {
 	void *meanwhile_arg;
 	unsigned n_preserve_fds; /* the caller's 3 .. 3+n-1 stay open in the process */
 	bool no_new_keyring;     /* keep the caller's session keyring */
+	bool allows_ping;        /* ping without privilege in a new network namespace, unless the spec sets its sysctl */
 	bool no_pivot;           /* chroot instead of pivot_root, for a root on an initramfs */
 	/* Called per step where not NULL; ns since container_create began. */
 	void (*trace)(const char *step, uint64_t ns, void *arg);
@@ -152,6 +155,16 @@ struct container_args {
  * caller's own network namespace, to which it returns; *ret_fd is the caller's, close-on-exec. -ENOTRECOVERABLE: the way back
  * failed, and the caller stands in the new one. */
 int container_make_network(int *ret_fd, struct err *e);
+/* The same in a thread, beside what the caller has to do before container_create: begun where the spec asks for such a network,
+ * quietly not where that fails, since the container's first process then makes its own and has the error. Whoever has begun it takes
+ * it, before anything is cloned: the descriptor, the caller's to close, or -1. */
+struct net_ahead {
+	pthread_t thread;
+	int fd;
+	bool is_begun;
+};
+void container_network_begin(struct net_ahead *a, const struct spec *s);
+int container_network_take(struct net_ahead *a);
 /* Everything up to, not including, the user's exec: namespaces, cgroup, mounts, user, capabilities, seccomp are done by the
  * time this returns where possible; what must follow (seccomp, exec) is done in container_start. On failure nothing is
  * left behind (processes, cgroups, mounts). */

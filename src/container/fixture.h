@@ -127,6 +127,7 @@ static inline void fixture_init(struct fixture *f)
 					   .rootfd = -1,
 					   .stdio = { 0, 1, 2 },
 					   .no_cgroup = true,
+					   .allows_ping = true,
 					   .die_with_parent = true };
 	ARGS(f, "true");
 }

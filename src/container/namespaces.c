@@ -148,10 +148,9 @@ int ns_cgroup(struct setup *s, struct err *e)
 	return join_one(s, NS_CGROUP, e);
 }
 
-bool ns_takes_network(const struct setup *s)
-{
-	return s->args->network_fd > 0 && ns_is_new(s->spec, NS_NET) && !is_net_born(s->spec) && !s->spec->ns.wanted[NS_USER];
-}
+bool ns_may_take_network(const struct spec *s) { return ns_is_new(s, NS_NET) && !is_net_born(s) && !s->ns.wanted[NS_USER]; }
+
+bool ns_takes_network(const struct setup *s) { return s->args->network_fd > 0 && ns_may_take_network(s->spec); }
 
 /* Of a new one for the network the kernel spends as long on as on all others together: so the child makes it, while the parent
  * makes the cgroups, where nobody has made one beforehand. */

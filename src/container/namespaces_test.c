@@ -82,6 +82,63 @@ TEST(a_network_made_beforehand_is_taken_and_the_maker_stays_in_its_own)
 	fixture_done(&f);
 }
 
+TEST(a_network_begun_in_a_thread_is_a_new_one_with_its_loopback_up)
+{
+	struct net_ahead a;
+	struct fixture f;
+	unsigned long own;
+	int fd;
+
+	fixture_init(&f);
+	own = network_of(-1);
+	container_network_begin(&a, &f.spec);
+	fd = container_network_take(&a);
+	ok(fd > 0 && network_of(-1) == own && network_of(fd) != own);
+	is_int(container_network_take(&a), -1); /* it is taken once */
+	f.args.network_fd = fd;
+	ok(network_inside(&f) == network_of(fd));
+	is_str(sh(&f, "cat /sys/class/net/lo/operstate"), "unknown\n");
+	close(fd);
+	fixture_done(&f);
+}
+
+TEST(no_network_is_begun_where_the_spec_wants_none_or_another_kind)
+{
+	struct net_ahead a;
+	struct fixture f;
+
+	fixture_init(&f);
+	f.spec.ns.wanted[NS_NET] = false;
+	container_network_begin(&a, &f.spec);
+	is_int(container_network_take(&a), -1);
+	f.spec.ns.wanted[NS_NET] = true;
+	use_userns(&f);
+	container_network_begin(&a, &f.spec);
+	is_int(container_network_take(&a), -1);
+	forget_userns(&f);
+	fixture_done(&f);
+}
+
+TEST(who_may_make_no_network_takes_none)
+{
+	struct net_ahead a;
+	struct fixture f;
+	int status;
+	pid_t pid;
+
+	fixture_init(&f);
+	pid = fork();
+	if (pid == 0) {
+		if (setresuid(65534, 65534, 65534) < 0)
+			_exit(2);
+		container_network_begin(&a, &f.spec);
+		_exit(container_network_take(&a) == -1 ? 0 : 1);
+	}
+	ok(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	is_int(WEXITSTATUS(status), 0);
+	fixture_done(&f);
+}
+
 /* It belongs to the caller's user namespace; and a network that is shared or another's is not new. */
 TEST(a_network_made_beforehand_is_left_where_it_would_be_the_wrong_one)
 {

@@ -1,4 +1,5 @@
-/* net: the least that a new network namespace needs: its loopback up, and ping without privilege. Called as step `network`. */
+/* net: the least that a new network namespace needs: its loopback up, and where the caller wants it, as Docker does for its containers,
+ * ping without privilege. Called as step `network`. */
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -7,7 +8,7 @@
 
 #include "setup.h"
 
-static int loopback_up(struct err *e)
+int net_loopback_up(struct err *e)
 {
 	_cleanup_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq ifr = { .ifr_name = "lo" };
@@ -32,7 +33,7 @@ int container_make_network(int *ret_fd, struct err *e)
 		return err_set(e, errno, "/proc/thread-self/ns/net: %s", strerror(errno));
 	if (unshare(CLONE_NEWNET) < 0)
 		return err_set(e, errno, "new network namespace: %s", strerror(errno));
-	r = loopback_up(e);
+	r = net_loopback_up(e);
 	if (r == 0 && (made = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) < 0)
 		r = err_set(e, errno, "/proc/thread-self/ns/net: %s", strerror(errno));
 	if (setns(own, CLONE_NEWNET) < 0)
@@ -73,7 +74,7 @@ static int allow_ping(struct setup *s, struct err *e)
 	unsigned long last;
 	int r;
 
-	if (map_get(&s->spec->sysctl, "net.ipv4.ping_group_range"))
+	if (!s->args->allows_ping || map_get(&s->spec->sysctl, "net.ipv4.ping_group_range"))
 		return 0;
 	r = procfs_write(s, "sys/net/ipv4/ping_group_range", range);
 	if (r == -EINVAL && (r = last_group(s, &last)) == 0) {
@@ -90,6 +91,6 @@ int net_apply(struct setup *s, struct err *e)
 
 	if (!ns_is_new(s->spec, NS_NET))
 		return 0;
-	r = ns_takes_network(s) ? 0 : loopback_up(e);
+	r = ns_takes_network(s) ? 0 : net_loopback_up(e);
 	return r < 0 ? r : allow_ping(s, e);
 }

@@ -212,6 +212,8 @@ TEST(loopback_is_up_and_ping_needs_no_privilege)
 
 	fixture_init(&f);
 	is_str(sh(&f, "cat /sys/class/net/lo/flags; cat /proc/sys/net/ipv4/ping_group_range"), "0x9\n0\t2147483647\n");
+	f.args.allows_ping = false; /* a config.json that does not ask for it */
+	is_str(sh(&f, "cat /proc/sys/net/ipv4/ping_group_range"), "1\t0\n");
 	fixture_done(&f);
 }
 

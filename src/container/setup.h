@@ -168,6 +168,7 @@ struct ns_row {
 extern const struct ns_row ns_table[NS_COUNT];
 extern const enum spec_ns ns_join_order[NS_COUNT];
 bool ns_is_new(const struct spec *s, enum spec_ns n);
+bool ns_may_take_network(const struct spec *s);           /* one made beforehand is as good as a new one */
 bool ns_takes_network(const struct setup *s);             /* args.network_fd serves */
 bool ns_mount_is_anothers(const struct setup *s);         /* not new: nothing is mounted, root.path is entered by chroot */
 uint64_t ns_clone_flags(const struct spec *s);            /* for clone3: all new ones but the cgroup namespace */
@@ -303,6 +304,7 @@ int mask_apply_late(struct setup *s, struct err *e);
 int sysctl_apply(struct setup *s, struct err *e); /* sysctl.c */
 bool sysctl_is_allowed(const struct setup *s, const char *key);
 int uts_apply(struct setup *s, struct err *e);        /* uts.c */
+int net_loopback_up(struct err *e);                   /* of the caller's network namespace */
 int net_apply(struct setup *s, struct err *e);        /* net.c */
 int net_devices_move(struct setup *s, struct err *e); /* net_device.c, parent; then SYNC_DEVICES */
 int net_devices_wait(struct setup *s, struct err *e); /* child */

@@ -27,12 +27,23 @@ int stdio_own(struct setup *s, struct err *e)
 	return 0;
 }
 
+/* They are where they belong; only that nothing closes them at the exec. */
+static int keep_as_they_are(struct err *e)
+{
+	for (int i = 0; i < 3; i++)
+		if (fcntl(i, F_SETFD, 0) < 0)
+			return err_set(e, errno, "descriptor %d: %s", i, strerror(errno));
+	return 0;
+}
+
 int stdio_apply(struct setup *s, struct err *e)
 {
 	int high[3], from[3];
 
 	for (int i = 0; i < 3; i++)
 		from[i] = s->console_slave >= 0 ? s->console_slave : s->stdio[i];
+	if (from[0] == 0 && from[1] == 1 && from[2] == 2)
+		return keep_as_they_are(e);
 	/* Out of the way first: {1, 0, 2} must come out swapped, not doubled. */
 	for (int i = 0; i < 3; i++) {
 		high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 10);

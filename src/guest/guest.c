@@ -108,6 +108,7 @@ static int create(struct guest *g, int rootfd, struct stdio *io, struct err *e)
 		.n_files = s->n_files,
 		.init_path = s->use_init ? GUEST_INIT : NULL,
 		.stdio = { io->theirs[0], io->theirs[1], io->theirs[2] },
+		.allows_ping = true,
 	};
 	int r = container_create(&a, &g->container, e);
 

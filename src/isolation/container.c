@@ -139,6 +139,7 @@ static int create(struct instance *i, const char *init_path, const struct task_i
 		.init_path = init_path,
 		.stdio = { io->theirs[0], io->theirs[1], io->theirs[2] },
 		.die_with_parent = true,
+		.allows_ping = true,
 		.starts_at_once = !i->cfg.spec->process.terminal, /* whose size is set in between */
 		.network_fd = i->cfg.network_fd,
 		.meanwhile = i->cfg.meanwhile,

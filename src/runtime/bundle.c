@@ -20,7 +20,7 @@ static void mark(const struct bundle *b, const char *what)
 		trace_mark(b->trace, what);
 }
 
-int bundle_load(int dirfd, struct bundle *ret, struct err *e)
+int bundle_read(int dirfd, struct bundle *ret, struct err *e)
 {
 	int r = file_read(dirfd, "config.json", CONFIG_MAX, &ret->text, &ret->len);
 
@@ -32,14 +32,25 @@ int bundle_load(int dirfd, struct bundle *ret, struct err *e)
 		return err_set(e, -r, "config.json: %s", strerror(-r));
 	r = spec_parse(ret->text, ret->len, &ret->spec, e);
 	mark(ret, "config.json read");
-	if (r == 0) {
-		r = host_probe_cgroup(&ret->host, e);
-		mark(ret, "cgroups probed");
-	}
 	ret->args = (struct container_args){
 		.spec = &ret->spec, .host = &ret->host, .seccomp = &ret->seccomp, .rootfd = -1, .stdio = { 0, 1, 2 }
 	};
 	return r;
+}
+
+int bundle_probe(struct bundle *b, struct err *e)
+{
+	int r = host_probe_cgroup(&b->host, e);
+
+	mark(b, "cgroups probed");
+	return r;
+}
+
+int bundle_load(int dirfd, struct bundle *ret, struct err *e)
+{
+	int r = bundle_read(dirfd, ret, e);
+
+	return r < 0 ? r : bundle_probe(ret, e);
 }
 
 /* One place for all roots, so that the next container of whatever engine finds what this one has compiled. */

@@ -16,6 +16,9 @@ struct bundle {
 void bundle_done(struct bundle *b);
 /* DIRFD/config.json and this host. ret is filled by degrees: bundle_done it also after an error. */
 int bundle_load(int dirfd, struct bundle *ret, struct err *e);
+/* Its two halves, for who has something to begin in between. */
+int bundle_read(int dirfd, struct bundle *ret, struct err *e);
+int bundle_probe(struct bundle *b, struct err *e);
 int bundle_seccomp(const struct runtime *rt, struct bundle *b, struct err *e);
 /* Where the container's cgroup is to be: config.json's linux.cgroupsPath made absolute, or /berth-ID. */
 int bundle_place_cgroup(struct bundle *b, const char *id, struct err *e);

@@ -84,7 +84,11 @@ static int make(struct job *j, struct made *m, struct err *e)
 		a->start_fd = sock;
 	}
 	trace_steps(&j->rt->trace, a);
-	return container_create(a, &j->container, e);
+	_cleanup_fd_ int network = container_network_take(&j->network);
+	a->network_fd = MAX(network, 0);
+	r = container_create(a, &j->container, e);
+	a->network_fd = 0;
+	return r;
 }
 
 /* The last of it: whoever starts it may come, or it starts now. */
@@ -168,9 +172,12 @@ int job_keep_record(struct job *j, struct made *m, struct err *e)
 int container_make(struct runtime *rt, const char *id, const struct create_opts *o, enum make how, struct made *ret,
 		   struct err *e)
 {
-	struct job j = {
-		.rt = rt, .o = o, .is_detached = how != MAKE_ATTACHED, .starts = how != MAKE_CREATED, .held = HELD_NONE
-	};
+	struct job j = { .rt = rt,
+			 .o = o,
+			 .is_detached = how != MAKE_ATTACHED,
+			 .starts = how != MAKE_CREATED,
+			 .held = HELD_NONE,
+			 .makes_process = true };
 	struct made m = MADE_NONE;
 	int r = id_check(id, e);
 

@@ -19,6 +19,7 @@ static char *absolute(const char *path)
 
 void job_done(struct job *j)
 {
+	fd_close(container_network_take(&j->network));
 	free(j->console_socket);
 	free(j->pid_file);
 	free(j->bundle_dir);
@@ -47,7 +48,11 @@ int job_read_bundle(struct job *j, struct err *e)
 	int r = enter_bundle(j, e);
 
 	if (r == 0)
-		r = bundle_load(AT_FDCWD, b, e);
+		r = bundle_read(AT_FDCWD, b, e);
+	if (r == 0 && j->makes_process)
+		container_network_begin(&j->network, &b->spec);
+	if (r == 0)
+		r = bundle_probe(b, e);
 	if (r < 0)
 		return r;
 	/* config.md §process: needed only "when start is called", which then is what fails. */

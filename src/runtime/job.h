@@ -17,6 +17,8 @@ struct job {
 	struct held held;
 	struct scope scope; /* with --systemd-cgroup */
 	struct container *container;
+	bool makes_process; /* its network, too, which is begun as soon as config.json is read */
+	struct net_ahead network;
 };
 
 /* Zero but for held: HELD_NONE. */

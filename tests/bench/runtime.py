@@ -4,7 +4,7 @@
 The floor (floor.c) does the same kernel work with nothing around it. The config is `berth-runtime spec`'s, the same file for all.
   --case default   as it is
   --case no-net    without a network namespace
-  --case seccomp   with Berth's built-in profile, which is Docker's with small changes (the floor has none)
+  --case seccomp   with Berth's built-in profile, which is Docker's with small changes (the floor loads its filter, ready made)
 Prints Markdown for docs/PERFORMANCE.md. Needs root and gcc; --idle waits before each run; --many N also starts N in a row and N
 at once. crun of Debian 12 refuses hybrid cgroups and is run where the v2 hierarchy seems to have no controllers."""
 
@@ -48,11 +48,12 @@ class Runtimes(Bench):
             config["linux"]["namespaces"] = [n for n in config["linux"]["namespaces"] if n["type"] != "network"]
         if case == "seccomp":
             config["linux"]["seccomp"] = json.loads(tool(self.build / "tests/tools/seccomp_default"))
+            tool(self.build / "tests/tools/seccomp_default", "--filter", self.dir / "filter")
         (bundle / "config.json").write_text(json.dumps(config))
         self.bundle = bundle
 
     def floor(self):
-        extra = ["--no-net"] if self.case == "no-net" else []
+        extra = {"no-net": ["--no-net"], "seccomp": ["--filter", str(self.dir / "filter")]}.get(self.case, [])
         return lambda ident: [str(self.dir / "floor"), str(self.bundle / "rootfs"), *extra]
 
     def _oci(self, program):
