@@ -222,6 +222,41 @@ def test_R19_the_refusal_is_the_filters_not_the_kernels(cbox):
     assert "EPERM" not in cbox.sh(ask, opts=("--security-opt", "seccomp=unconfined"))
 
 
+# ABI, number, arguments -> what the filter says. Without it each gets as far as the kernel, which says something else.
+CALLS = [
+    ("64", 250, 999, 0, 0, "EPERM"),  # keyctl
+    ("x32", 250, 999, 0, 0, "EPERM"),
+    ("32", 288, 999, 0, 0, "EPERM"),
+    ("64", 272, 0x8, 0, 0, "EPERM"),  # unshare, of a flag that no kernel has there
+    ("x32", 272, 0x8, 0, 0, "EPERM"),
+    ("32", 310, 0x8, 0, 0, "EPERM"),
+    ("64", 435, 0, 0, 0, "ENOSYS"),  # clone3 has to seem absent
+    ("32", 435, 0, 0, 0, "ENOSYS"),
+    ("64", 56, 0x10000200, 0, 0, "EPERM"),  # clone: a user namespace, and CLONE_FS, which the kernel does not take together
+    ("32", 120, 0x10000200, 0, 0, "EPERM"),
+    ("64", 41, 40, 1, 0, "EPERM"),  # socket(AF_VSOCK): the kernel looks at the lower half of an int
+    ("64", 41, 40 | 1 << 32, 1, 0, "EPERM"),
+    ("64", 41, 40 | 0xffffffff << 32, 1, 0, "EPERM"),
+    ("32", 359, 40, 1, 0, "EPERM"),
+    ("64", 135, 0x40000, 0, 0, "EPERM"),  # personality(ADDR_NO_RANDOMIZE), and PER_LINUX with something above it
+    ("64", 135, 1 << 32, 0, 0, "EPERM"),
+    ("32", 136, 0x40000, 0, 0, "EPERM"),
+]
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the three ABIs are x86-64's")
+def test_R18_neither_another_abi_nor_the_upper_half_of_an_argument_gets_past_the_filter(cbox):
+    ask = "; ".join(f"probe call {abi} {nr} {a} {b} {c}" for abi, nr, a, b, c, _ in CALLS)
+    with_filter, without = cbox.sh(ask).split(), cbox.sh(ask, opts=("--security-opt", "seccomp=unconfined")).split()
+    assert len(with_filter) == len(without) == len(CALLS)
+    for row, got, other in zip(CALLS, with_filter, without):
+        if other == "NO-ABI":  # this kernel has no i386
+            assert got == "NO-ABI", row
+        else:
+            assert got == row[-1], row
+            assert row[0] == "x32" or other != got, f"{row}: nothing but the filter may say so"
+
+
 def test_R17_sysctls_of_the_host_are_refused_and_namespaced_ones_set(cbox):
     for name in ("kernel.panic=1", "kernel.core_pattern=x", "vm.overcommit_memory=1", "fs.file-max=1", "net/../kernel/panic=1"):
         err = cbox.berth.fails(*cbox.args("true", opts=("--rm", "--sysctl", name)))

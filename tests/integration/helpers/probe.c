@@ -188,6 +188,41 @@ static int verb_rlimit(char **a)
 	return 0;
 }
 
+#ifdef __x86_64__
+/* Where the kernel has no calls of the i386 ABI, int 0x80 is a fault. */
+static void on_fault(int sig)
+{
+	(void)sig;
+	puts("NO-ABI");
+	fflush(stdout);
+	_exit(0);
+}
+
+/* A system call by number, and up to three arguments, through the door of an ABI: 64, x32 or 32. */
+static int verb_call(char **a)
+{
+	unsigned long nr = strtoul(a[1], NULL, 0), x[3];
+	long r;
+
+	for (int i = 0; i < 3; i++)
+		x[i] = strtoul(a[2 + i], NULL, 0);
+	if (strcmp(a[0], "32") == 0) {
+		signal(SIGSEGV, on_fault);
+		__asm__ volatile("int $0x80"
+				 : "=a"(r)
+				 : "a"(nr), "b"(x[0]), "c"(x[1]), "d"(x[2])
+				 : "r8", "r9", "r10", "r11", "memory");
+	} else {
+		nr |= strcmp(a[0], "x32") == 0 ? 0x40000000 : 0;
+		__asm__ volatile("syscall" : "=a"(r) : "a"(nr), "D"(x[0]), "S"(x[1]), "d"(x[2]) : "rcx", "r11", "memory");
+	}
+	r = strcmp(a[0], "32") == 0 ? (int)r : r;
+	errno = (int)-r;
+	print_errno(r < 0 && r > -4096 ? -1 : 0);
+	return 0;
+}
+#endif
+
 /* Dies by signal N with its default action, which PID 1 would not. */
 static int verb_die(char **a)
 {
@@ -205,6 +240,9 @@ static const struct verb {
 	{ "grow", 1, verb_grow },         { "orphan", 0, verb_orphan },     { "open", 2, verb_open },
 	{ "writable", 1, verb_writable }, { "grab-exe", 1, verb_grab_exe }, { "rlimit", 1, verb_rlimit },
 	{ "die", 1, verb_die },
+#ifdef __x86_64__
+	{ "call", 5, verb_call },
+#endif
 };
 
 int main(int argc, char **argv)
