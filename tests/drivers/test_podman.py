@@ -5,7 +5,7 @@ import json
 import pytest
 
 from engines import limit, size_to_bytes
-from host import until
+from host import CGROUPS, until
 
 
 @pytest.fixture
@@ -192,6 +192,13 @@ def test_a_file_on_a_directory_is_explained(podman):
     (podman.host.dir / "file").write_text("x")
     r = once(podman, "true", opts=("-v", f"{podman.host.dir}/file:/etc"))
     assert r.code != 0 and "mount point /etc: a directory, but the source is none" in r.err, r
+
+
+@pytest.mark.skipif(not CGROUPS.joinpath("systemd").is_dir() or CGROUPS.joinpath("cgroup.controllers").exists(), reason="cgroup v1 with systemd's hierarchy only")
+def test_systemd_in_a_container_on_v1_is_refused_by_the_mount_that_can_not_be_had(podman):
+    """docs/CONFORMANCE.md, "Podman's --systemd". crun refuses such a host as a whole."""
+    podman.fails(*podman.run("--rm", "--systemd", "always", "base", "true"), code=126,
+                 says="mount /sys/fs/cgroup/systemd: mount point /sys/fs/cgroup/systemd: Read-only file system")
 
 
 def test_an_exec_that_can_not_be_made(podman, box):
