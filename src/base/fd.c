@@ -99,6 +99,13 @@ int file_read(int dirfd, const char *path, size_t max, char **ret_data, size_t *
 	return fd_read_all(fd, max, ret_data, ret_len);
 }
 
+int file_exists(int dirfd, const char *path)
+{
+	if (faccessat(dirfd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 1;
+	return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+}
+
 int file_replace(int dirfd, const char *name, const void *p, size_t n, mode_t mode, bool durable)
 {
 	/* The pid keeps writers of two processes apart; a leftover of a crashed one with our pid is truncated. */

@@ -53,6 +53,10 @@ TEST(reading_all_stops_exactly_at_the_limit)
 	is_int(file_read(dirfd_, "f", 7, &text, NULL), -EFBIG);
 	ok(!text);
 	is_int(file_read(dirfd_, "none", 7, &text, NULL), -ENOENT);
+	is_int(file_exists(dirfd_, "f"), 1);
+	is_int(file_exists(dirfd_, "none"), 0);
+	is_int(file_exists(dirfd_, "f/below"), 0);
+	is_int(file_exists(-1, "f"), -EBADF);
 	/* Longer than one chunk, at the edge of the limit. */
 	char *big = calloc(1, 40001);
 	memset(big, 'y', 40000);

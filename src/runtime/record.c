@@ -104,7 +104,10 @@ int record_relock(struct held *h, struct err *e)
 	if (r < 0)
 		return r;
 	/* In this very directory: one of the same name may have been made anew. */
-	return faccessat(h->dirfd, "state.json", F_OK, 0) < 0 ? no_such(h->rec.id, e) : 0;
+	r = file_exists(h->dirfd, "state.json");
+	if (r < 0)
+		return err_set(e, -r, "state.json of %s: %s", h->rec.id, strerror(-r));
+	return r ? 0 : no_such(h->rec.id, e);
 }
 
 static int read_record(struct held *h, const char *id, struct err *e)

@@ -52,6 +52,10 @@ def test_F08_a_network_that_can_not_be_made_ahead_or_left_again_is_the_starts_ow
     sweep("--set", "engine", "--command", "run-rm", "--pick", r":(setns|unshare):\d+:(EPERM|ENOMEM|kill)$")
 
 
+def test_F08_a_record_that_can_not_be_looked_for_is_not_one_that_is_gone():
+    sweep("--command", "run", "--pick", r"^0:faccessat2?:\d+:(ENOMEM|EIO)$")
+
+
 def test_F08_output_that_can_not_be_read_or_watched_is_not_taken_for_its_end():
     sweep("--set", "engine", "--command", "run-rm", "--pick", r"^0\.1:(read:\d+:EIO|epoll_ctl:\d+:ENOMEM)$")
 
