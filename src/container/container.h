@@ -197,6 +197,12 @@ DEFINE_CLEANUP(struct container *, container_free)
 int hooks_run(const struct container_args *a, enum spec_hook_kind kind, const char *status, pid_t pid, struct err *e);
 /* The groups of resctrl that were made for a container (intelRdt); container_destroy does it too. 0 where there are none. */
 int container_rdt_remove(const struct spec *s, const char *id, struct err *e);
+/* Other schemas (NULL or "" = as they are) for a container that runs: in the group that its spec has put it into, or where that has no
+ * intelRdt in one of its id, made where missing, to which its threads move. That one container_rdt_remove_updated removes; 0 where
+ * there is none. -ENOTSUP names what this host lacks. */
+int container_rdt_update(const struct spec *s, const char *id, pid_t pid, const char *l3_schema, const char *mb_schema,
+			 struct err *e);
+int container_rdt_remove_updated(const char *id, struct err *e);
 pid_t container_pid(const struct container *c);
 int container_pidfd(const struct container *c);  /* owned by c */
 int container_take_console(struct container *c); /* pty master, -1 without terminal; ownership moves to the caller */

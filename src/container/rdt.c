@@ -1,7 +1,8 @@
 /* rdt: shares of cache and memory bandwidth through the kernel's resctrl filesystem (config-linux.md §intelrdt; Intel RDT, AMD
  * QoS). A group is a directory: the class of service `closID`, or one of the container's own that is named by its id and goes
  * with it, and within that, where monitoring is asked for, mon_groups/ID. Only a resctrl that is mounted already is used, and
- * without intelRdt none is touched. Called as steps of the parent, and at the container's end. */
+ * without intelRdt none is touched. Called as steps of the parent, at the container's end, and for `update`. */
+#include <dirent.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
@@ -34,7 +35,7 @@ static bool has_schemas(const struct spec_rdt *r)
 }
 static const char *group_of(const struct spec_rdt *r, const char *id)
 {
-	return is_own(r) ? id : streq(r->clos_id, "/") ? "." : r->clos_id;
+	return !r || is_own(r) ? id : streq(r->clos_id, "/") ? "." : r->clos_id;
 }
 
 static int write_line(int dirfd, const char *file, const char *line, struct err *e)
@@ -200,4 +201,79 @@ int container_rdt_remove(const struct spec *s, const char *id, struct err *e)
 	base = open_base(NULL);
 	/* Unmounted since, or never there: nothing of the container's is left in it. */
 	return base < 0 ? 0 : rdt_remove(base, s->rdt, id, e);
+}
+
+/* ---- update ---- */
+
+/* What a schema is about, and where resctrl says that the processor has it; also: the same split for code and data. */
+static const struct {
+	const char *name, *info, *also;
+} kinds[] = {
+	{ "l3CacheSchema", "info/L3", "info/L3CODE" },
+	{ "memBwSchema", "info/MB", "info/MB" },
+};
+
+static int check_kind(int basefd, size_t k, struct err *e)
+{
+	if (basefd >= 0 && (faccessat(basefd, kinds[k].info, F_OK, 0) == 0 || faccessat(basefd, kinds[k].also, F_OK, 0) == 0))
+		return 0;
+	return err_set(e, ENOTSUP, "%s: " RESCTRL "/%s is missing: the processor can't do it, or resctrl is not mounted",
+		       kinds[k].name, kinds[k].info);
+}
+
+static int add_threads(int groupfd, pid_t pid, struct err *e)
+{
+	char path[48];
+	struct dirent *de;
+	int r = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	d = opendir(path);
+	if (!d)
+		return err_set(e, errno, "%s: %s", path, strerror(errno));
+	while (r == 0 && (de = readdir(d)))
+		if (de->d_name[0] != '.') {
+			r = add_process(groupfd, atoi(de->d_name), e);
+			r = r == -ESRCH ? 0 : r; /* it ended meanwhile */
+		}
+	closedir(d);
+	return r;
+}
+
+int rdt_update(int basefd, const char *group, pid_t pid, const char *l3_schema, const char *mb_schema, struct err *e)
+{
+	const char *const schemas[] = { l3_schema, mb_schema };
+	_cleanup_fd_ int fd = -1;
+	int r = 0;
+
+	for (size_t k = 0; r == 0 && k < ARRAY_SIZE(kinds); k++)
+		r = has_text(schemas[k]) ? check_kind(basefd, k, e) : 0;
+	if (r < 0)
+		return r;
+	if (mkdirat(basefd, group, 0755) < 0 && errno != EEXIST)
+		return err_set(e, errno, "group %s: %s", group, strerror(errno));
+	fd = openat(basefd, group, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, errno, "group %s: %s", group, strerror(errno));
+	r = add_threads(fd, pid, e);
+	for (size_t k = 0; r == 0 && k < ARRAY_SIZE(kinds); k++)
+		r = has_text(schemas[k]) ? set_schema(fd, schemas[k], e) : 0;
+	return r < 0 ? err_push(e, r, "group %s", group) : 0;
+}
+
+int container_rdt_update(const struct spec *s, const char *id, pid_t pid, const char *l3_schema, const char *mb_schema,
+			 struct err *e)
+{
+	_cleanup_fd_ int base = open_base(NULL);
+
+	return rdt_update(base, group_of(s->rdt, id), pid, l3_schema, mb_schema, e);
+}
+
+int container_rdt_remove_updated(const char *id, struct err *e)
+{
+	_cleanup_fd_ int base = open_base(NULL);
+	int r = base < 0 ? 0 : remove_dir(base, id, e);
+
+	return r < 0 ? err_push(e, r, "resctrl") : 0;
 }

@@ -151,4 +151,41 @@ TEST(without_resctrl_the_container_is_refused_and_the_remedy_named)
 	fixture_done(&f);
 }
 
+TEST(update_moves_all_threads_to_a_group_and_sets_its_schemas)
+{
+	struct tree t;
+	struct err e = { 0 };
+
+	tree_init(&t);
+	ok(mkdirat(t.fd, "info", 0755) == 0);
+	put(&t, "info/L3", "");
+	put(&t, "info/MB", "");
+	group(&t, "c1", "");
+	if (rdt_update(t.fd, "c1", getpid(), "L3:0=f;1=f", NULL, &e) < 0)
+		TAP_FAIL("%s", e.msg);
+	is_str(text_of(&t, "c1/schemata"), "L3:0=f;1=f\n");
+	is_int(atoi(text_of(&t, "c1/tasks")), getpid());
+	put(&t, "c1/schemata", "");
+	is_int(rdt_update(t.fd, "c1", getpid(), "", "MB:0=20;1=70", &e), 0);
+	is_str(text_of(&t, "c1/schemata"), "MB:0=20;1=70\n");
+	is_int(rdt_update(t.fd, "c1", 0x3fffff, "L3:0=f", NULL, &e), -ENOENT);
+	tree_done(&t);
+}
+
+TEST(update_names_what_the_processor_lacks_and_makes_no_group)
+{
+	struct tree t;
+	struct err e = { 0 };
+
+	tree_init(&t);
+	ok(mkdirat(t.fd, "info", 0755) == 0);
+	put(&t, "info/L3CODE", "");
+	is_int(rdt_update(t.fd, "c2", getpid(), "L3CODE:0=f", "MB:0=20", &e), -ENOTSUP);
+	has_str(e.msg, "memBwSchema: /sys/fs/resctrl/info/MB is missing");
+	ok(faccessat(t.fd, "c2", F_OK, 0) < 0);
+	tree_done(&t);
+	is_int(rdt_update(-1, "c2", getpid(), "L3:0=f", NULL, &e), -ENOTSUP);
+	has_str(e.msg, "l3CacheSchema: /sys/fs/resctrl/info/L3 is missing");
+}
+
 TAP_MAIN()

@@ -313,6 +313,7 @@ int rdt_join(struct setup *s, struct err *e);         /* an exec's process */
 /* Of the container's own groups; basefd: a resctrl. Apart for its tests. */
 int rdt_make(int basefd, const struct spec_rdt *r, const char *id, pid_t pid, struct err *e);
 int rdt_remove(int basefd, const struct spec_rdt *r, const char *id, struct err *e);
+int rdt_update(int basefd, const char *group, pid_t pid, const char *l3_schema, const char *mb_schema, struct err *e);
 int caps_check(struct setup *s, struct err *e);   /* caps.c, parent: warns of what can't be granted */
 bool caps_are_effective(uint64_t caps);           /* all of them, in this process */
 int user_resolve(struct setup *s, struct err *e); /* user.c: spec's user -> s->user, HOME */

@@ -5,6 +5,7 @@
 #include "criu.h"
 #include "bundle.h"
 #include "make.h"
+#include "notify.h"
 
 #define LOG "dump.log"
 
@@ -93,6 +94,10 @@ static int put_request(const struct dump *d, const struct cgroup *cg, struct buf
 	if (r < 0)
 		return err_push(e, r, "%s", d->dirs.images_path);
 	r = criu_put_nodes(b, s, (pid_t)rec->pid, CRIU_SAVES, e);
+	if (r == 0 && (r = notify_is_lent(d->held)) < 0)
+		err_set(e, -r, "what is lent to %s: %s", rec->id, strerror(-r));
+	if (r > 0)
+		r = notify_add_mount(d->rt, d->held, &d->bundle->spec, e);
 	return r < 0 ? r : criu_put_mounts(b, s, rootfd, rec->bundle, (pid_t)rec->pid, CRIU_SAVES, e);
 }
 

@@ -97,6 +97,10 @@ int criu_put_mounts(struct buf *b, const struct spec *s, int rootfd, const char 
 int criu_put_namespaces(struct buf *b, const struct spec *s, pid_t pid, enum criu_way way, int *fds, size_t *n_fds,
 			struct err *e);
 int criu_put_nodes(struct buf *b, const struct spec *s, pid_t pid, enum criu_way way, struct err *e);
+/* The lines of /proc/PID/NAME; owned by the caller. */
+int criu_proc_lines(pid_t pid, const char *name, char ***ret, struct err *e);
+/* Whether a mount of what was saved had this place: CRIU's image of mounts has the word. */
+bool criu_had_mount(int images, const char *place);
 /* criu_stdio.c: stdio is the record's, dirfd the images'. */
 int criu_stdio_save(struct buf *b, char *const *stdio, pid_t pid, int dirfd, struct err *e);
 int criu_stdio_restore(struct buf *b, int dirfd, struct err *e);

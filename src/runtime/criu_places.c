@@ -1,14 +1,38 @@
 /* criu_places: the mounts and namespaces of a container that are the host's. CRIU saves what lives in the container's own; of these it
  * notes a name, and is told under the same name what to take instead when it restores. See criu.h. */
+#include <dirent.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "criu.h"
 
-/* ---- mounts ---- */
+enum { PROC_MAX = 16 << 20, IMAGE_MAX = 16 << 20 };
 
-enum { MOUNTINFO_MAX = 16 << 20 };
+static int proc_text(pid_t pid, const char *name, char **ret, struct err *e)
+{
+	char path[48];
+	int r;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	r = file_read(AT_FDCWD, path, PROC_MAX, ret, NULL);
+	return r < 0 ? err_set(e, -r, "%s: %s", path, strerror(-r)) : 0;
+}
+
+int criu_proc_lines(pid_t pid, const char *name, char ***ret, struct err *e)
+{
+	_cleanup_free_ char *text = NULL;
+	int r = proc_text(pid, name, &text, e);
+	char **lines = r < 0 ? NULL : strv_split(text, '\n');
+
+	if (r == 0 && !lines)
+		r = err_set(e, ENOMEM, "out of memory");
+	if (r == 0)
+		*ret = lines;
+	return r;
+}
+
+/* ---- mounts ---- */
 
 /* Where dest really is once the links of the root are followed: so the kernel calls the mount. One that is not there lies on another
  * mount, of which no link leads away as far as config.json tells. */
@@ -109,18 +133,10 @@ static int put_below(struct buf *b, const struct bound *x, pid_t pid, struct err
 {
 	const char *top = x->way == CRIU_SAVES ? x->place : x->source;
 	_cleanup_free_ char *text = NULL;
-	char path[40];
-	int r;
+	int r = has_option(x->m, "rbind") ? proc_text(x->way == CRIU_SAVES ? pid : getpid(), "mountinfo", &text, e) : 0;
 
-	if (!has_option(x->m, "rbind"))
-		return 0;
-	if (x->way == CRIU_SAVES)
-		snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)pid);
-	else
-		snprintf(path, sizeof(path), "/proc/self/mountinfo");
-	r = file_read(AT_FDCWD, path, MOUNTINFO_MAX, &text, NULL);
-	if (r < 0)
-		return err_set(e, -r, "%s: %s", path, strerror(-r));
+	if (r < 0 || !text)
+		return r;
 	for (char *rest = text, *at; (at = next_mount_point(&rest));) {
 		_cleanup_free_ char *inside = NULL;
 		size_t n = streq(top, "/") ? 0 : strlen(top);
@@ -164,6 +180,34 @@ int criu_put_mounts(struct buf *b, const struct spec *s, int rootfd, const char 
 	return r;
 }
 
+static bool is_image_of_mounts(const char *name)
+{
+	const char *rest = str_after(name, "mountpoints-");
+
+	return rest && strstr(rest, ".img");
+}
+
+bool criu_had_mount(int images, const char *place)
+{
+	int fd = openat(images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	bool found = false;
+
+	if (!d) {
+		fd_close(fd);
+		return false;
+	}
+	for (struct dirent *de; !found && (de = readdir(d));) {
+		_cleanup_free_ char *bytes = NULL;
+		size_t n;
+
+		found = is_image_of_mounts(de->d_name) && file_read(images, de->d_name, IMAGE_MAX, &bytes, &n) == 0 &&
+			memmem(bytes, n, place, strlen(place));
+	}
+	closedir(d);
+	return found;
+}
+
 /* ---- devices ---- */
 
 /* Where the container may make no nodes (a user namespace) they are the host's, bound one by one, and masked files with them. */
@@ -187,15 +231,10 @@ static void put_node(struct buf *b, char *line)
 static int save_nodes(struct buf *b, pid_t pid, struct err *e)
 {
 	_cleanup_strv_ char **lines = NULL;
-	_cleanup_free_ char *text = NULL;
-	char path[40];
-	int r;
+	int r = criu_proc_lines(pid, "mountinfo", &lines, e);
 
-	snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)pid);
-	r = file_read(AT_FDCWD, path, MOUNTINFO_MAX, &text, NULL);
-	lines = r < 0 ? NULL : strv_split(text, '\n');
-	if (!lines)
-		return err_set(e, r < 0 ? -r : ENOMEM, "%s: %s", path, strerror(r < 0 ? -r : ENOMEM));
+	if (r < 0)
+		return r;
 	for (char **l = lines; *l; l++)
 		put_node(b, *l);
 	return 0;

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "make.h"
-#include "rdt.h"
 #include "scope.h"
 
 const struct opt delete_options[] = {
@@ -66,8 +65,8 @@ static int remove_all(struct held *h, const struct host *host, const struct spec
 		stop_scope(h);
 		r = container_rdt_remove(s, h->rec.id, e);
 	}
-	if (r == 0 && faccessat(h->dirfd, RDT_MARK, F_OK, 0) == 0)
-		r = rdt_group_remove(RDT_ROOT, h->rec.id, e);
+	if (r == 0 && file_exists(h->dirfd, RDT_MARK)) /* also where nobody can say */
+		r = container_rdt_remove_updated(h->rec.id, e);
 	return r < 0 ? r : record_remove(h, e);
 }
 

@@ -122,7 +122,7 @@ static int run(struct job *j, struct err *e)
 	struct attended attended;
 	sigset_t before;
 	pid_t pid = 0;
-	int status = 0, r = j->o->is_detached ? 0 : foreground_begin(&before, e);
+	int status = 0, r = j->o->is_detached ? 0 : foreground_begin(false, &before, e);
 
 	if (r == 0)
 		r = container_exec(j->container, &a, &pid, &pidfd, &console, e);

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -22,14 +23,18 @@ struct foreground {
 	int status;
 };
 
-int foreground_begin(sigset_t *ret_before, struct err *e)
+int foreground_begin(bool adopts, sigset_t *ret_before, struct err *e)
 {
 	sigset_t set;
 
 	sigfillset(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
 		sigdelset(&set, kept[i]);
-	return sigprocmask(SIG_BLOCK, &set, ret_before) < 0 ? err_set(e, errno, "block signals: %s", strerror(errno)) : 0;
+	if (sigprocmask(SIG_BLOCK, &set, ret_before) < 0)
+		return err_set(e, errno, "block signals: %s", strerror(errno));
+	return adopts && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0
+		       ? err_set(e, errno, "PR_SET_CHILD_SUBREAPER: %s", strerror(errno))
+		       : 0;
 }
 
 static void copy_size(const struct foreground *f)

@@ -3,8 +3,9 @@
 
 #include "bundle.h"
 
-/* Blocks the signals that foreground_wait passes on, from before there is a process. */
-int foreground_begin(sigset_t *ret_before, struct err *e);
+/* Blocks the signals that foreground_wait passes on, from before there is a process; adopts: orphans of the process become this
+ * one's children, and are reaped. */
+int foreground_begin(bool adopts, sigset_t *ret_before, struct err *e);
 struct attended {
 	pid_t pid; /* a child of ours */
 	int pidfd;

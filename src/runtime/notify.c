@@ -4,6 +4,8 @@
  *
  *   create, run:  ROOT/ID/notify becomes /run/notify, NOTIFY_SOCKET=/run/notify/notify.sock
  *   start, run:   listens there before the process runs, and while detached waits for it before it returns
+ *   checkpoint:   saves it as a mount of the host's
+ *   restore:      gives it again to who had it, and says READY=1 itself
  *
  * There is no limit of time: the service's own (TimeoutStartSec=) ends this program too. */
 #include "notify.h"
@@ -15,7 +17,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define INSIDE "/run/notify"
 #define DIR_   "notify"
 #define SOCKET "notify.sock"
 
@@ -32,7 +33,7 @@ bool notify_is_wanted(void) { return host_socket() != NULL; }
 
 /* ---- making it ---- */
 
-static int add_mount(struct spec *s, const char *source)
+static int push_mount(struct spec *s, const char *source)
 {
 	static const char *const options[] = { "bind", "ro", "nosuid", "noexec", "nodev" };
 	struct spec_mount *more = reallocarray(s->mounts, s->n_mounts + 1, sizeof(*more)), *m;
@@ -41,42 +42,66 @@ static int add_mount(struct spec *s, const char *source)
 		return -ENOMEM;
 	s->mounts = more;
 	m = &more[s->n_mounts++];
-	*m = (struct spec_mount){ .destination = strdup(INSIDE), .type = strdup("bind"), .source = strdup(source) };
+	*m = (struct spec_mount){ .destination = strdup(NOTIFY_INSIDE), .type = strdup("bind"), .source = strdup(source) };
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
 		if (strv_push(&m->options, options[i]) < 0)
 			return -ENOMEM;
 	return m->destination && m->type && m->source ? 0 : -ENOMEM;
 }
 
-static int check_host_socket(const char *s, struct err *e)
+int notify_add_mount(const struct runtime *rt, const struct held *h, struct spec *s, struct err *e)
 {
-	if ((s[0] != '/' && s[0] != '@') || !s[1] || strlen(s) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+	_cleanup_free_ char *source = str_fmt("%s/%s/" DIR_, rt->root, h->rec.id);
+
+	return source && push_mount(s, source) == 0 ? 0 : err_set(e, ENOMEM, "out of memory");
+}
+
+bool notify_is_configured(const struct spec *s)
+{
+	for (size_t i = 0; i < s->n_mounts; i++)
+		if (s->mounts[i].destination && streq(s->mounts[i].destination, NOTIFY_INSIDE))
+			return true;
+	return false;
+}
+
+int notify_is_lent(const struct held *h) { return file_exists(h->dirfd, DIR_); }
+
+int notify_check(struct err *e)
+{
+	const char *s = host_socket();
+
+	if (s && ((s[0] != '/' && s[0] != '@') || !s[1] || strlen(s) >= sizeof(((struct sockaddr_un *)0)->sun_path)))
 		return err_set(e, EINVAL, "$NOTIFY_SOCKET is \"%.80s\", neither a path nor @NAME: unset it, or set it right", s);
 	return 0;
 }
 
+int notify_lend(const struct runtime *rt, const struct held *h, struct spec *s, struct err *e)
+{
+	/* Whoever the process is may look in; our umask must not say otherwise. */
+	if (mkdirat(h->dirfd, DIR_, 0755) < 0 || fchmodat(h->dirfd, DIR_, 0755, 0) < 0)
+		return err_set(e, errno, "%s/%s/" DIR_ ": %s", rt->root, h->rec.id, strerror(errno));
+	return notify_add_mount(rt, h, s, e);
+}
+
 int notify_prepare(const struct runtime *rt, const struct held *h, struct bundle *b, bool *ret_passed, struct err *e)
 {
-	_cleanup_free_ char *source = str_fmt("%s/%s/" DIR_, rt->root, h->rec.id);
-	const char *host = host_socket();
 	int r;
 
-	if (!host || !b->spec.process.cwd) /* a container without a process */
+	if (!notify_is_wanted() || !b->spec.process.cwd) /* a container without a process */
 		return 0;
-	r = check_host_socket(host, e);
+	r = notify_check(e);
 	if (r < 0)
 		return r;
 	if (!b->spec.ns.wanted[NS_MOUNT] || b->spec.ns.path[NS_MOUNT]) {
 		log_warn("notify", "$NOTIFY_SOCKET is not passed on: the container has no mount namespace of its own");
 		return 0;
 	}
-	if (!source || add_mount(&b->spec, source) < 0 || env_set(&b->spec.process.env, "NOTIFY_SOCKET=" INSIDE "/" SOCKET) < 0)
+	if (env_set(&b->spec.process.env, "NOTIFY_SOCKET=" NOTIFY_INSIDE "/" SOCKET) < 0)
 		return err_set(e, ENOMEM, "out of memory");
-	/* Whoever the process is may look in; our umask must not say otherwise. */
-	if (mkdirat(h->dirfd, DIR_, 0755) < 0 || fchmodat(h->dirfd, DIR_, 0755, 0) < 0)
-		return err_set(e, errno, "%s: %s", source, strerror(errno));
-	*ret_passed = true;
-	return 0;
+	r = notify_lend(rt, h, &b->spec, e);
+	if (r == 0)
+		*ret_passed = true;
+	return r;
 }
 
 int notify_listen(const struct held *h, int *ret_fd, struct err *e)

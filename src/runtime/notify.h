@@ -8,6 +8,16 @@ bool notify_is_wanted(void);
 /* Where it is wanted the bundle's container gets the directory notify/ of its record as /run/notify, and the variable. *ret_passed: set where
  * it does; a container without a process, or in another's mounts, can't. */
 int notify_prepare(const struct runtime *rt, const struct held *h, struct bundle *b, bool *ret_passed, struct err *e);
+#define NOTIFY_INSIDE "/run/notify"
+/* $NOTIFY_SOCKET is not set, or can be one. */
+int notify_check(struct err *e);
+/* For a checkpoint: it has that directory, and the mount of it, which its config.json does not know of. */
+int notify_is_lent(const struct held *h); /* 1, 0 or -errno */
+/* config.json has a mount there of its own. */
+bool notify_is_configured(const struct spec *s);
+int notify_add_mount(const struct runtime *rt, const struct held *h, struct spec *s, struct err *e);
+/* For a restore: the directory and the mount, without the variable. */
+int notify_lend(const struct runtime *rt, const struct held *h, struct spec *s, struct err *e);
 /* The socket in that directory, before the process may look for it. *ret_fd: owned by the caller. -ENOENT: the container was made
  * without. */
 int notify_listen(const struct held *h, int *ret_fd, struct err *e);

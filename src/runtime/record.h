@@ -10,6 +10,7 @@
 #include "verbs.h"
 
 #define RECORD_VERSION 1
+#define RDT_MARK       "rdt" /* in its directory: update has made a group of resctrl of the container's id */
 
 enum status { STATUS_CREATING, STATUS_CREATED, STATUS_RUNNING, STATUS_PAUSED, STATUS_STOPPED, STATUS_COUNT };
 extern const char *const status_names[STATUS_COUNT]; /* OCI's words */

@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include "foreground.h"
 #include "job.h"
 #include "make.h"
+#include "notify.h"
 
 #define LOG      "restore.log"
 #define ROOT_DIR "criu-root"
@@ -71,15 +71,10 @@ static void put_cgroup_line(struct buf *b, char *line)
 static int put_cgroups(struct buf *b, pid_t criu, struct err *e)
 {
 	_cleanup_strv_ char **lines = NULL;
-	_cleanup_free_ char *text = NULL;
-	char path[32];
-	int r;
+	int r = criu_proc_lines(criu, "cgroup", &lines, e);
 
-	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)criu);
-	r = file_read(AT_FDCWD, path, 64 << 10, &text, NULL);
-	lines = r < 0 ? NULL : strv_split(text, '\n');
-	if (!lines)
-		return err_set(e, r < 0 ? -r : ENOMEM, "%s: %s", path, strerror(r < 0 ? -r : ENOMEM));
+	if (r < 0)
+		return r;
 	for (char **l = lines; *l; l++)
 		put_cgroup_line(b, *l);
 	return 0;
@@ -215,6 +210,19 @@ static int on_notify(void *arg, const char *script, pid_t pid, int fd, struct er
 
 /* ---- the deed ---- */
 
+/* Whoever was started with a NOTIFY_SOCKET has our directory among its mounts, whether anybody waits for its word now or not. It
+ * has our socket there again, which one that has kept it open is connected to anew (--ext-unix-sk). */
+static int lend_notify(struct restoring *x, struct err *e)
+{
+	struct job *j = &x->job;
+	int r;
+
+	if (notify_is_configured(&j->bundle.spec) || !criu_had_mount(x->dirs.images, NOTIFY_INSIDE))
+		return 0;
+	r = notify_lend(j->rt, &j->held, &j->bundle.spec, e);
+	return r < 0 ? r : notify_listen(&j->held, &x->made.notify, e);
+}
+
 /* With CRIU in it from the first, as systemd wants a scope to have a process. */
 static int make_cgroup(struct restoring *x, pid_t criu, struct err *e)
 {
@@ -263,7 +271,9 @@ static int restore(struct restoring *x, struct err *e)
 	rootfd = open(j->held.rec.rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (rootfd < 0)
 		return err_set(e, errno, "root.path %s: %s", j->held.rec.rootfs, strerror(errno));
-	r = container_make_targets(&j->bundle.spec, rootfd, j->bundle_dir, e);
+	r = lend_notify(x, e);
+	if (r == 0)
+		r = container_make_targets(&j->bundle.spec, rootfd, j->bundle_dir, e);
 	if (r == 0 && mkdirat(j->held.dirfd, ROOT_DIR, 0700) < 0)
 		r = err_set(e, errno, ROOT_DIR ": %s", strerror(errno));
 	if (r == 0)
@@ -352,11 +362,14 @@ int verb_restore(struct runtime *rt, union verb_opts *opts, struct err *e)
 	int r = 0;
 
 	if (!o->is_detached)
-		r = foreground_begin(&before, e);
-	if (r == 0 && !o->is_detached && !o->no_subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
-		r = err_set(e, errno, "PR_SET_CHILD_SUBREAPER: %s", strerror(errno));
+		r = foreground_begin(!o->no_subreaper, &before, e);
+	if (r == 0)
+		r = notify_check(e);
 	if (r == 0)
 		r = container_restore(rt, o, id, &m, e);
+	/* What it had to say of its readiness it may have said before it was saved: it works, so the service does. */
+	if (r == 0 && notify_is_wanted())
+		notify_host(o->is_detached ? m.pid : getpid(), o->is_detached);
 	if (r == 0 && !o->is_detached)
 		r = container_attend(rt, false, &m, &before, e);
 	made_done(&m);

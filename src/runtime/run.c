@@ -1,6 +1,5 @@
 /* run: create, start, and be there until it ends. */
 #include <signal.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "foreground.h"
@@ -57,9 +56,7 @@ int verb_run(struct runtime *rt, union verb_opts *opts, struct err *e)
 	int r = 0;
 
 	if (!o->is_detached)
-		r = foreground_begin(&before, e);
-	if (r == 0 && !o->is_detached && !o->no_subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
-		r = err_set(e, errno, "PR_SET_CHILD_SUBREAPER: %s", strerror(errno));
+		r = foreground_begin(!o->no_subreaper, &before, e);
 	if (r == 0)
 		r = container_make(rt, id, &o->create, o->is_detached ? MAKE_DETACHED : MAKE_ATTACHED, &m, e);
 	if (r < 0)

@@ -5,7 +5,8 @@
  * and the fallbacks.
  *
  * Nothing of libc works yet: no calls, no thread-local storage (so no stack protector), no relocated data (so no tables of
- * pointers). meson.build compiles this file accordingly, for static x86-64 programs only. */
+ * pointers). meson.build compiles this file accordingly, for static x86-64 programs only; never for link-time optimisation, which would
+ * leave out what assembly alone calls, and optimise by the other files' rules. */
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <stdbool.h>

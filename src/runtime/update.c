@@ -3,7 +3,6 @@
  * Device rules stay as they are, as in runc. */
 #include <unistd.h>
 
-#include "rdt.h"
 #include "record.h"
 #include "scope.h"
 
@@ -213,14 +212,11 @@ static int apply(const struct held *h, const struct host *host, struct spec_reso
 static int apply_rdt(const struct held *h, const struct update_opts *o, struct err *e)
 {
 	struct spec s;
-	const char *name = h->rec.id;
 	int r = load_config(h, &s, e);
 
 	if (r < 0)
 		return r;
-	if (s.rdt && s.rdt->clos_id && *s.rdt->clos_id)
-		name = streq(s.rdt->clos_id, "/") ? "." : s.rdt->clos_id;
-	r = rdt_group_update(RDT_ROOT, name, (pid_t)h->rec.pid, o->l3_schema, o->bw_schema, e);
+	r = container_rdt_update(&s, h->rec.id, (pid_t)h->rec.pid, o->l3_schema, o->bw_schema, e);
 	if (r == 0 && !s.rdt && (r = file_replace(h->dirfd, RDT_MARK, "", 0, 0600, false)) < 0)
 		err_set(e, -r, "note the group of resctrl: %s", strerror(-r));
 	spec_done(&s);

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -251,6 +252,38 @@ def test_mounts_come_from_their_source_and_pipes_from_the_caller(runtime, box, b
     assert ["/tmp/file", str(tmp_path / "file")] in opts[EXT_MNT]
     assert [p for p in opts[INHERIT] if re.match("pipe:", p[0])] == [[pipes[0], 1], [pipes[1], 2]]
     assert (bundle.rootfs / "tmp/file").exists(), "its mount point was not made"
+
+
+def test_a_service_s_directory_is_saved_and_lent_again_and_the_manager_is_told(runtime, box, bundle, criu, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "manager"))
+        manager.settimeout(20)
+        # Whoever is done with a container's start, and not ready, is not waited for by a restore.
+        name = box.create(bundle, env={**os.environ, "NOTIFY_SOCKET": manager.getsockname()})
+        runtime.ok("start", name)
+        pid = runtime.state(name)["pid"]
+        _, opts, _ = criu.asked("checkpoint", name)
+        oci.reap(pid)
+        assert opts[EXT_MNT].count(["/run/notify", "/run/notify"]) == 1
+        at, mounts = ["--detach", "--bundle", bundle.where], criu.images / "mountpoints-9.img"
+        _, opts, _ = criu.asked("restore", *at, box.name())
+        assert not [pair for pair in opts[EXT_MNT] if pair[0] == "/run/notify"], "nobody had it"
+        mounts.write_bytes(b"\x0a\x0b/run/notify\x12")
+        name = box.name()
+        _, opts, _ = criu.asked("restore", *at, name)
+        assert ["/run/notify", f"{runtime.root}/{name}/notify"] in opts[EXT_MNT]
+        assert (runtime.root / name / "notify/notify.sock").is_socket()
+        _, opts, _ = criu.asked("checkpoint", "--leave-running", name)
+        assert opts[EXT_MNT].count(["/run/notify", "/run/notify"]) == 1, "a second time"
+        os.environ["NOTIFY_SOCKET"] = manager.getsockname()
+        try:
+            name = box.name()
+            criu.asked("restore", *at, name)
+            assert manager.recv(100).decode() == f"READY=1\nMAINPID={runtime.state(name)['pid']}"
+            os.environ["NOTIFY_SOCKET"] = "nowhere"
+            criu.fails("restore", *at, box.name(), says="$NOTIFY_SOCKET")
+        finally:
+            del os.environ["NOTIFY_SOCKET"]
 
 
 def test_namespaces_of_others_are_handed_over(box, bundle, criu, saved):
