@@ -10,7 +10,7 @@ enum {
 	CMD_STOP = 1 << 1,   /* the first operand ends the options: what follows belongs to the container */
 	CMD_HIDDEN = 1 << 2,
 };
-enum topic { TOPIC_RUN, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
+enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
 
 /* X(function, words, topic, operands, summary, flags). Words are one ("run") or two ("image prune"). */
 #define COMMANDS(X)                                                                                                           \
@@ -29,6 +29,19 @@ enum topic { TOPIC_RUN, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
 	X(wait, "wait", TOPIC_RUN, "CONTAINER...", "wait for the end and print exit codes", CMD_STORE)                        \
 	X(inspect, "inspect", TOPIC_RUN, "NAME...", "everything known about containers or images, as JSON", CMD_STORE)        \
 	X(container_prune, "container prune", TOPIC_RUN, "", "remove all containers that do not run", CMD_STORE)              \
+	X(pod_create, "pod create", TOPIC_POD, "[NAME]", "create a pod: containers that share network, IPC and host name",    \
+	  CMD_STORE)                                                                                                          \
+	X(pod_ps, "pod ps", TOPIC_POD, "", "list pods", CMD_STORE)                                                            \
+	X(pod_inspect, "pod inspect", TOPIC_POD, "POD...", "everything known about pods, as JSON", CMD_STORE)                 \
+	X(pod_exists, "pod exists", TOPIC_POD, "POD", "exit with 0 when there is such a pod, else with 1", CMD_STORE)         \
+	X(pod_start, "pod start", TOPIC_POD, "POD...", "start the containers of pods", CMD_STORE)                             \
+	X(pod_stop, "pod stop", TOPIC_POD, "POD...", "ask the containers of pods to end, then kill them", CMD_STORE)          \
+	X(pod_restart, "pod restart", TOPIC_POD, "POD...", "stop and start again", CMD_STORE)                                 \
+	X(pod_kill, "pod kill", TOPIC_POD, "POD...", "send a signal to the containers of pods", CMD_STORE)                    \
+	X(pod_pause, "pod pause", TOPIC_POD, "POD...", "hold all processes of pods", CMD_STORE)                               \
+	X(pod_unpause, "pod unpause", TOPIC_POD, "POD...", "let them go on", CMD_STORE)                                       \
+	X(pod_rm, "pod rm", TOPIC_POD, "POD...", "remove pods with their containers", CMD_STORE)                              \
+	X(pod_prune, "pod prune", TOPIC_POD, "", "remove all pods that do not run", CMD_STORE)                                \
 	X(images, "images", TOPIC_IMAGE, "[NAME]", "list images", CMD_STORE)                                                  \
 	X(pull, "pull", TOPIC_IMAGE, "IMAGE", "fetch an image from a registry", CMD_STORE)                                    \
 	X(rmi, "rmi", TOPIC_IMAGE, "IMAGE...", "remove images", CMD_STORE)                                                    \
@@ -68,6 +81,8 @@ enum topic { TOPIC_RUN, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
 	A("container wait", wait)       \
 	A("container inspect", inspect) \
 	A("kernel list", kernel_ls)     \
+	A("pod ls", pod_ps)             \
+	A("pod list", pod_ps)           \
 	A("image ls", images)           \
 	A("image list", images)         \
 	A("image pull", pull)           \

@@ -3,6 +3,7 @@
 
 static const char *const topics[] = {
 	[TOPIC_RUN] = "Containers and virtual machines",
+	[TOPIC_POD] = "Pods",
 	[TOPIC_IMAGE] = "Images",
 	[TOPIC_SYSTEM] = "System",
 };

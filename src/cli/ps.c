@@ -4,7 +4,7 @@
 #include "ps_row.h"
 
 struct ps_args {
-	bool all, quiet, no_trunc, latest;
+	bool all, quiet, no_trunc, latest, pod;
 	int64_t last;
 	char *format, **filters;
 };
@@ -13,9 +13,10 @@ const struct opt ps_options[] = {
 	{ "quiet", 'q', OPT_FLAG, offsetof(struct ps_args, quiet), NULL, "print ids only" },
 	{ "no-trunc", 0, OPT_FLAG, offsetof(struct ps_args, no_trunc), NULL, "do not shorten ids and commands" },
 	{ "filter", 'f', OPT_LIST, offsetof(struct ps_args, filters), "KEY=VALUE",
-	  "id, name, label, status, ancestor, isolation or exited" },
+	  "id, name, label, status, ancestor, isolation, pod or exited" },
 	{ "format", 0, OPT_STRING, offsetof(struct ps_args, format), "FORMAT", "json, table, or a template such as {{.Names}}" },
 	{ "last", 'n', OPT_I64, offsetof(struct ps_args, last), "N", "the N newest, in any state" },
+	{ "pod", 'p', OPT_FLAG, offsetof(struct ps_args, pod), NULL, "with the pods that they are in" },
 	{ "latest", 'l', OPT_FLAG, offsetof(struct ps_args, latest), NULL, "the newest, in any state" },
 	{ NULL },
 };
@@ -25,6 +26,13 @@ static const struct column columns[] = {
 	{ "CREATED", "RunningFor" },  { "STATUS", "Status" }, { "PORTS", "Ports" },
 	{ "ISOLATION", "Isolation" }, { "NAMES", "Names" },   { NULL },
 };
+static const struct column columns_with_pods[] = {
+	{ "CONTAINER ID", "ID" }, { "IMAGE", "Image" },
+	{ "COMMAND", "Command" }, { "CREATED", "RunningFor" },
+	{ "STATUS", "Status" },   { "PORTS", "Ports" },
+	{ "NAMES", "Names" },     { "POD ID", "Pod" },
+	{ "PODNAME", "PodName" }, { NULL },
+};
 static const struct column others[] = {
 	{ "CREATED AT", "CreatedAt" },
 	{ "STATE", "State" },
@@ -33,12 +41,14 @@ static const struct column others[] = {
 	{ "NETWORKS", "Networks" },
 	{ "LOCAL VOLUMES", "LocalVolumes" },
 	{ "SIZE", "Size" },
+	{ "POD ID", "Pod" },
+	{ "PODNAME", "PodName" },
 	{ NULL },
 };
 
 static bool names_a_filter(const char *key)
 {
-	static const char *const known[] = { "id", "name", "label", "status", "ancestor", "isolation", "exited" };
+	static const char *const known[] = { "id", "name", "label", "status", "ancestor", "isolation", "exited", "pod" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
 		if (streq(known[i], key))
@@ -90,6 +100,8 @@ static bool matches(const struct container_record *r, const char *key, const cha
 		return streq(r->isolation, v);
 	if (streq(key, "ancestor"))
 		return image_matches(r, v);
+	if (streq(key, "pod"))
+		return r->pod_id && (str_after(r->pod_id, v) || streq0(r->pod_name, v));
 	snprintf(code, sizeof(code), "%d", r->exit_code);
 	return r->state == CS_EXITED && streq(code, v);
 }
@@ -121,7 +133,7 @@ static int check_filters(char *const *filters, bool *ret_all, struct err *e)
 		if (!(*filters)[n] || !names_a_filter(key))
 			return err_set(e, EINVAL,
 				       "--filter: \"%s\" is not KEY=VALUE with one of id, name, label, status, ancestor, "
-				       "isolation, exited",
+				       "isolation, pod, exited",
 				       *filters);
 		*ret_all |= streq(key, "status") || streq(key, "exited");
 	}
@@ -130,7 +142,7 @@ static int check_filters(char *const *filters, bool *ret_all, struct err *e)
 
 static int print(const struct ps_args *a, const struct container_record *list, size_t n, struct err *e)
 {
-	const struct listing l = { columns, others, a->format, a->quiet ? "ID" : NULL };
+	const struct listing l = { a->pod ? columns_with_pods : columns, others, a->format, a->quiet ? "ID" : NULL };
 	_cleanup_json_ struct json_object *rows = json_object_new_array();
 	uint64_t now = clock_real_ns();
 	size_t printed = 0, most = a->latest ? 1 : a->last > 0 ? (size_t)a->last : SIZE_MAX;

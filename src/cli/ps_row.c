@@ -116,7 +116,9 @@ int ps_row(const struct container_record *c, uint64_t now_ns, bool no_trunc, str
 	    add_text(row, "Status", ps_status(c, now_ns)) < 0 || add_text(row, "Size", strdup("0B")) < 0 ||
 	    add_text(row, "Names", strdup(c->name)) < 0 || add_text(row, "Labels", labels_text(&c->labels)) < 0 ||
 	    add_text(row, "Mounts", strdup("")) < 0 || add_text(row, "Networks", strdup(o.network ? o.network : "none")) < 0 ||
-	    add_text(row, "LocalVolumes", strdup("0")) < 0 || add_text(row, "Isolation", strdup(c->isolation)) < 0)
+	    add_text(row, "LocalVolumes", strdup("0")) < 0 || add_text(row, "Isolation", strdup(c->isolation)) < 0 ||
+	    add_text(row, "Pod", strndup(c->pod_id ? c->pod_id : "", no_trunc ? ID_LEN : ID_SHORT)) < 0 ||
+	    add_text(row, "PodName", strdup(c->pod_name ? c->pod_name : "")) < 0)
 		r = err_set(e, ENOMEM, "out of memory");
 	run_opts_done(&o);
 	if (r < 0)

@@ -61,6 +61,7 @@ int env_complete(char **v, struct err *e);
 		{ "shm-size", 0, OPT_BYTES, RUN_AT(shm_size), "SIZE", "of /dev/shm (default 64m)" },                                                                                                   \
 		{ "storage-opt", 0, OPT_LIST, RUN_AT(storage_opt), "size=SIZE", "vm: of the disk that it writes to (default 10g)" },                                                                   \
 		{ "device", 0, OPT_LIST, RUN_AT(devices), "HOST[:PATH[:rwm]]", "give it a device of the host" }, /* names and network */                                                               \
+		{ "pod", 0, OPT_STRING, RUN_AT(pod), "POD", "a container of this pod (berth pod create)" },                                                                                            \
 		{ "hostname", 'h', OPT_STRING, RUN_AT(hostname), "NAME", "host name; the short id otherwise" },                                                                                        \
 		{ "network", 0, OPT_STRING, RUN_AT(network), "NAME", "none (default) or host" },                                                                                                       \
 		{ "net", 0, OPT_STRING, RUN_AT(network), "NAME", NULL }, /* resources */                                                                                                               \
@@ -110,7 +111,6 @@ int env_complete(char **v, struct err *e);
 		{ "log-opt", 0, OPT_STRING, 0, "OPTION", NULL, run_set_missing },                                                                                                                      \
 		{ "mac-address", 0, OPT_STRING, 0, "ADDRESS", NULL, run_set_missing },                                                                                                                 \
 		{ "network-alias", 0, OPT_STRING, 0, "NAME", NULL, run_set_missing },                                                                                                                  \
-		{ "pod", 0, OPT_STRING, 0, "POD", NULL, run_set_missing },                                                                                                                             \
 		{ "runtime", 0, OPT_STRING, 0, "RUNTIME", NULL, run_set_missing },                                                                                                                     \
 		{ "secret", 0, OPT_STRING, 0, "SECRET", NULL, run_set_missing },                                                                                                                       \
 	{                                                                                                                                                                                              \

@@ -138,6 +138,8 @@ struct container_args {
 	/* From container_make_network, beforehand, for a spec that asks for a new network namespace and no user namespace: taken
 	 * instead of a new one. Borrowed; 0 = none. */
 	int network_fd;
+	/* From shared_ns_memory: attached where the spec mounts a new tmpfs at SHARED_MEMORY, instead of that. Borrowed; 0 = none. */
+	int memory_fd;
 	/* Called once while the process is being set up, before it can run the program, for what the caller has to do anyway; its
 	 * error is container_create's. May be NULL. */
 	int (*meanwhile)(void *arg, struct err *e);
@@ -165,6 +167,22 @@ struct net_ahead {
 };
 void container_network_begin(struct net_ahead *a, const struct spec *s);
 int container_network_take(struct net_ahead *a);
+/* Namespaces that several containers share (a pod's), held by descriptors: nothing else keeps them. By kind; -1 = not shared. */
+struct shared_ns {
+	int fd[NS_COUNT]; /* [NS_MOUNT]: of a namespace with nothing but the memory of SHARED_MEMORY */
+};
+#define SHARED_MEMORY "/dev/shm"
+#define SHARED_NS_NONE                                    \
+	((struct shared_ns){                              \
+		.fd = { -1, -1, -1, -1, -1, -1, -1, -1 }, \
+	})
+_Static_assert(NS_COUNT == 8, "a -1 for each kind in SHARED_NS_NONE");
+/* Makes those of network, IPC and host name that s wants new: the loopback interface up, s's host name set, and with IPC a tmpfs as
+ * s mounts it at SHARED_MEMORY. Close-on-exec; shared_ns_close them. Nothing is left behind on failure. */
+int shared_ns_make(const struct spec *s, struct shared_ns *ret, struct err *e);
+/* The memory, as a detached mount for one container (container_args.memory_fd), the caller's to close; -1 where none is shared. */
+int shared_ns_memory(const struct shared_ns *n, int *ret_fd, struct err *e);
+void shared_ns_close(struct shared_ns *n);
 /* Everything up to, not including, the user's exec: namespaces, cgroup, mounts, user, capabilities, seccomp are done by the
  * time this returns where possible; what must follow (seccomp, exec) is done in container_start. On failure nothing is
  * left behind (processes, cgroups, mounts). */

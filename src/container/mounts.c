@@ -242,6 +242,12 @@ static int new_copy(struct setup *s, const struct spec_mount *m, const struct mo
 	return r < 0 ? r : TAKE_FD(fd);
 }
 
+/* Another's too: it has its options already. */
+static bool is_shared_memory(const struct setup *s, const struct spec_mount *m)
+{
+	return s->args->memory_fd > 0 && streq(m->type, "tmpfs") && streq(m->destination, SHARED_MEMORY);
+}
+
 static int do_new(struct setup *s, size_t i, const struct mount_plan *plan, struct err *e)
 {
 	const struct spec_mount *m = &s->spec->mounts[i];
@@ -259,9 +265,10 @@ static int do_new(struct setup *s, size_t i, const struct mount_plan *plan, stru
 		return target;
 	if (is_cgroup(m))
 		return mount_cgroup(s, target, plan, e);
-	fd = streq(m->type, "proc") ? proc_mount(s, plan, attrs, e)
-	     : plan->is_copyup      ? new_copy(s, m, plan, attrs, target, e)
-				    : new_fs(s, m, plan, attrs, e);
+	fd = is_shared_memory(s, m)   ? fcntl(s->args->memory_fd, F_DUPFD_CLOEXEC, 3)
+	     : streq(m->type, "proc") ? proc_mount(s, plan, attrs, e)
+	     : plan->is_copyup        ? new_copy(s, m, plan, attrs, target, e)
+				      : new_fs(s, m, plan, attrs, e);
 	if (fd == -EPERM)
 		fd = mount_lend(s, m, attrs, e);
 	if (fd < 0)

@@ -19,6 +19,8 @@ static void plan_done(struct plan *p)
 	launch_done(&p->launch);
 	free(p->dir);
 	free(p->hostname);
+	pod_record_done(&p->pod);
+	run_opts_done(&p->pod_o);
 }
 
 /* The order matters: files want to know mounts and network, the process its host name, security the user. */
@@ -102,6 +104,17 @@ static int fill_launch(struct plan *p, struct err *e)
 
 /* ---- the record ---- */
 
+int labels_add(char *const *words, struct string_map *m, struct err *e)
+{
+	for (; words && *words; words++) {
+		const char *eq = strchr(*words, '=');
+		_cleanup_free_ char *key = strndup(*words, eq ? (size_t)(eq - *words) : strlen(*words));
+		if (!key || map_set(m, key, eq ? eq + 1 : "") < 0)
+			return OUT_OF_MEMORY(e);
+	}
+	return 0;
+}
+
 static int fill_labels(const struct plan *p, struct string_map *m, struct err *e)
 {
 	const struct string_map *image = &p->image.config.config.labels;
@@ -110,13 +123,7 @@ static int fill_labels(const struct plan *p, struct string_map *m, struct err *e
 		if (map_set(m, image->keys[i], image->values[i]) < 0)
 			return OUT_OF_MEMORY(e);
 	}
-	for (char **l = p->o->labels; l && *l; l++) {
-		const char *eq = strchr(*l, '=');
-		_cleanup_free_ char *key = strndup(*l, eq ? (size_t)(eq - *l) : strlen(*l));
-		if (!key || map_set(m, key, eq ? eq + 1 : "") < 0)
-			return OUT_OF_MEMORY(e);
-	}
-	return 0;
+	return labels_add(p->o->labels, m, e);
 }
 
 /* Someone has the name: perhaps only the remains of a container that has ended unseen. */
@@ -186,6 +193,7 @@ static int put_record(struct plan *p, struct err *e)
 		.has_tty = p->o->has_tty,
 		.name = dup_or_null(p->o->name),
 		.options_json = record_options(p),
+		.pod_id = p->pod.id,
 	};
 	int r = c.options_json && (c.name || !p->o->name) ? fill_labels(p, &c.labels, e) : OUT_OF_MEMORY(e);
 
@@ -230,7 +238,13 @@ static int make_dir(const struct plan *p, int *ret_dirfd, struct err *e)
 
 static int make_plan(struct plan *p, struct err *e)
 {
-	int r = isolation_find(p->o->isolation ? p->o->isolation : "container", &p->isolation, e);
+	int r = plan_pod(p, e);
+
+	if (r >= 0)
+		r = isolation_find(p->pod.id         ? p->pod.isolation
+				   : p->o->isolation ? p->o->isolation
+						     : "container",
+				   &p->isolation, e);
 
 	if (r < 0)
 		return r;
@@ -297,6 +311,7 @@ int create_container(struct engine *en, const struct run_opts *o, const char *id
 
 	memcpy(p.id, id, sizeof(p.id));
 	spec_init(&p.spec);
+	run_opts_init(&p.pod_o);
 	r = create_with(&p, e ? e : &local);
 	store_lock(en->store, STORE_UNLOCKED, NULL); /* letting go can't fail */
 	plan_done(&p);

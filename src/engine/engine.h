@@ -5,6 +5,7 @@
 #include "image.h"
 #include "isolation.h"
 #include "monitor.h"
+#include "pods.h"
 
 struct engine;
 int engine_open(const struct paths *p, struct engine **ret, struct err *e);
@@ -28,7 +29,7 @@ struct engine_rlimit {
 };
 /* Options of run and create; what the command line's table fills. SPEC_UNSET / NULL / 0 = not given. */
 struct run_opts {
-	char *image;
+	char *image, *pod /* a pod to be in */;
 	char **command;
 	char *name, *isolation, *hostname, *workdir, *user, *entrypoint, *network, *pull, *stop_signal, *kernel, *cgroup_parent;
 	bool is_detached, auto_remove, is_interactive, has_tty, use_init, is_readonly, is_privileged, no_sig_proxy, trace_startup,
@@ -37,6 +38,7 @@ struct run_opts {
 	char **env, **labels, **cap_add, **cap_drop, **security_opt, **devices, **mounts, **volumes, **tmpfs, **ulimits,
 		**group_add, **sysctls, **storage_opt;
 	char **device_read_bps, **device_write_bps, **device_read_iops, **device_write_iops;
+	char *share; /* of a pod: "net,ipc,uts" */
 	char *cidfile, *detach_keys, *platform, *userns, *pid_mode, *ipc_mode, *uts_mode, *cgroupns;
 	int64_t memory, memory_swap, memory_reservation, shm_size, pids_limit, cpu_shares, cpu_quota, cpu_period, blkio_weight,
 		oom_score_adj;

@@ -23,6 +23,7 @@ char *options_print(const struct run_opts *o);                            /* NUL
 int options_parse(const char *text, struct run_opts *ret, struct err *e); /* text NULL = none given */
 /* Values of enumerated options and whether they agree with each other. */
 int options_check(const struct run_opts *o, struct err *e);
+int options_check_pod(const struct run_opts *o, struct err *e); /* of a pod's */
 
 /* ---- plan: a container on its way from options to files ----
  * Made by create.c, filled by one plan_* function a subject (their order is the table in create.c), then written out. */
@@ -32,12 +33,16 @@ struct plan {
 	const struct isolation_ops *isolation;
 	bool is_vm;
 	struct image image;
+	struct pod_record pod; /* id NULL = in none */
+	struct run_opts pod_o;
+	bool pod_shares[NS_COUNT];
 	char id[ID_LEN + 1];
 	char *dir;      /* ROOT/containers/ID */
 	char *hostname; /* as the process sees it, also where it is the host's */
 	struct spec spec;
 	struct launch launch;
 };
+int plan_pod(struct plan *p, struct err *e);        /* pod_plan.c: before all others: the isolation is the pod's */
 int plan_process(struct plan *p, struct err *e);    /* process.c: args, env, user, cwd, tty, rlimits */
 int plan_security(struct plan *p, struct err *e);   /* security.c: capabilities, seccomp, privileged, no_new_privs, sysctls */
 int plan_mounts(struct plan *p, struct err *e);     /* mounts.c: -v, --mount, --tmpfs, --shm-size, --read-only */
@@ -47,6 +52,10 @@ int plan_namespaces(struct plan *p, struct err *e); /* namespaces.c: network, pi
 int plan_files(struct plan *p, struct err *e);      /* files.c: hostname, /etc/hosts, /etc/hostname, /etc/resolv.conf */
 int plan_guest(struct plan *p, struct err *e);      /* guest_plan.c: disks, kernel, memory and processors of a VM */
 int guest_disk_size(char *const *options, uint64_t *ret_bytes, struct err *e); /* guest_plan.c: --storage-opt */
+
+/* Whether that namespace is the pod's: 1 or 0; where the user asked for another one it is an error. */
+int plan_is_pods(const struct plan *p, const char *option, const char *given, enum spec_ns ns, struct err *e);
+int plan_pod_resources(struct plan *p, struct err *e);
 
 /* Pieces with rules of their own, apart for the sake of their tests. */
 int process_args(const struct run_opts *o, const struct image_config *ic, char ***ret, struct err *e);
@@ -61,6 +70,7 @@ int caps_mask(const struct run_opts *o, uint64_t base, uint64_t *ret, struct err
 int mounts_add_volume(struct spec *s, const char *text, struct err *e);
 int mounts_add_mount(struct spec *s, const char *text, struct err *e);
 int mounts_add_tmpfs(struct spec *s, const char *text, struct err *e);
+int mounts_set_shm_size(struct spec *s, int64_t bytes, struct err *e);
 int resources_fill(const struct run_opts *o, struct spec_resources *r, struct err *e);
 
 /* ---- bundle.c ---- */
@@ -72,6 +82,20 @@ int bundle_write(const struct plan *p, int dirfd, struct err *e);
 /* One command at a time starts, sweeps or removes a container: -EWOULDBLOCK when another one is at it. Held until *ret_fd is
  * closed; *ret_fd is left as it is when there is no directory to lock. */
 int container_lock(struct engine *en, const char *id, int *ret_fd, struct err *e);
+
+/* ---- pods.c, pod_verbs.c ---- */
+/* "net,ipc,uts", "none"; NULL = the default, all that can be. */
+int pod_share_parse(const char *text, bool ret_shared[NS_COUNT], struct err *e);
+/* ROOT/pods/ID and RUN/pods/ID. */
+int pod_remove_files(struct engine *en, const char *id, struct err *e);
+int pod_must_not_be_paused(const struct container_record *c, struct err *e);
+
+/* ---- files.c ---- */
+bool hostname_is_valid(const char *s);
+
+/* ---- stop.c ---- */
+/* The signal and the seconds that its end is asked for with. wished: 0 = the container's own; *timeout_s: SPEC_UNSET likewise. */
+int stop_words(const struct container_record *c, int wished, int64_t *timeout_s, int *ret, struct err *e);
 
 /* ---- names.c ---- */
 char *name_generate(void); /* "adjective_noun" */
@@ -91,6 +115,8 @@ int client_wait_exit(int fd, int timeout_ms, struct exit_status *ret_exit, struc
 bool client_is_gone(int r);
 
 /* ---- create.c ---- */
+/* NAME=VALUE words into m. */
+int labels_add(char *const *words, struct string_map *m, struct err *e);
 /* engine_create of checked options, with an id of the caller's (id_new). */
 int create_container(struct engine *en, const struct run_opts *o, const char *id, struct err *e);
 

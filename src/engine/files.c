@@ -6,7 +6,7 @@
 #define RESOLV_MAX     (64u << 10)
 #define HOST_LABEL_MAX 63 /* Linux: HOST_NAME_MAX is 64 with the NUL */
 
-static bool is_hostname(const char *s)
+bool hostname_is_valid(const char *s)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
 	size_t n = strlen(s);
@@ -72,12 +72,33 @@ static int add_hosts(struct plan *p, bool shares_net, struct err *e)
 	return shares_net ? add_host_copy(&p->launch, "/etc/hosts", own, e) : add_file(&p->launch, "/etc/hosts", own, e);
 }
 
+/* The plan has it; what a container writes there later is for those that look from then on. */
+static int pod_hostname(struct plan *p, struct err *e)
+{
+	_cleanup_(spec_done) struct spec pod;
+	int r;
+
+	spec_init(&pod);
+	r = pod_read_plan(p->en->paths, p->pod.id, &pod, e);
+	if (r < 0)
+		return r;
+	free(p->hostname);
+	p->hostname = strdup(pod.hostname ? pod.hostname : p->pod.name);
+	return p->hostname ? 0 : OUT_OF_MEMORY(e);
+}
+
 static int set_hostname(struct plan *p, bool shares_uts, struct err *e)
 {
 	char own[HOST_LABEL_MAX + 2] = "";
+	int r = plan_is_pods(p, "--hostname", p->o->hostname, NS_UTS, e);
+
+	if (r < 0)
+		return r;
+	if (r > 0)
+		return pod_hostname(p, e);
 
 	if (p->o->hostname && *p->o->hostname) {
-		if (!is_hostname(p->o->hostname))
+		if (!hostname_is_valid(p->o->hostname))
 			return err_set(e, EINVAL,
 				       "--hostname: \"%s\" is not a host name: letters, digits, '-' and '.', at most %d",
 				       p->o->hostname, HOST_LABEL_MAX);

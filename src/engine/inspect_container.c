@@ -315,6 +315,8 @@ static void add_head(struct doc d, const struct facts *f)
 	doc_text(d, "Image", f->c->image_id);
 	doc_text(d, "Name", name);
 	doc_text(d, "Isolation", f->c->isolation);
+	if (f->c->pod_id)
+		doc_text(d, "Pod", f->c->pod_id);
 	if (f->m.vmm[0] && (f->c->state == CS_RUNNING || f->c->state == CS_PAUSED)) {
 		doc_text(d, "Vmm", f->m.vmm);
 		doc_text(d, "Kernel", f->m.kernel[0] ? f->m.kernel : f->launch.kernel);

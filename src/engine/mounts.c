@@ -395,7 +395,7 @@ int mounts_add_mount(struct spec *s, const char *text, struct err *e)
 
 /* ---- all of them ---- */
 
-static int set_shm_size(struct spec *s, int64_t bytes, struct err *e)
+int mounts_set_shm_size(struct spec *s, int64_t bytes, struct err *e)
 {
 	for (size_t i = 0; i < s->n_mounts; i++) {
 		struct spec_mount *m = &s->mounts[i];
@@ -428,7 +428,7 @@ int plan_mounts(struct plan *p, struct err *e)
 	int r = 0;
 
 	if (p->o->shm_size != SPEC_UNSET)
-		r = set_shm_size(&p->spec, p->o->shm_size, e);
+		r = mounts_set_shm_size(&p->spec, p->o->shm_size, e);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		char *const *list = *(char *const *const *)(const void *)((const char *)p->o + kinds[i].offset);
 		for (; r >= 0 && list && *list; list++)

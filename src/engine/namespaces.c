@@ -3,6 +3,10 @@
 
 static int choose(struct plan *p, const char *option, const char *mode, enum spec_ns ns, struct err *e)
 {
+	int r = plan_is_pods(p, option, mode, ns, e);
+
+	if (r != 0)
+		return MIN(r, 0);
 	if (!mode || !*mode || streq(mode, "private") || (ns == NS_IPC && streq(mode, "shareable")))
 		return 0;
 	if (!streq(mode, "host"))
@@ -19,20 +23,35 @@ static int choose(struct plan *p, const char *option, const char *mode, enum spe
 static int set_network(struct plan *p, struct err *e)
 {
 	const char *net = p->o->network;
+	int r = plan_is_pods(p, "--network", net, NS_NET, e);
 
+	if (r < 0)
+		return r;
+	if (r > 0)
+		net = p->pod_o.network;
 	if (!net || !*net || streq(net, "none"))
 		return 0;
 	if (!streq(net, "host"))
 		return err_set(e, EOPNOTSUPP,
 			       "--network: \"%s\" is not there yet; none (loopback only) and host (the host's own) are", net);
+	if (p->is_vm)
+		return choose(p, "--network", net, NS_NET, e);
 	p->launch.host_network = true;
-	return choose(p, "--network", net, NS_NET, e);
+	p->spec.ns.wanted[NS_NET] = false;
+	return 0;
 }
 
 static int set_cgroup(struct plan *p, struct err *e)
 {
 	const char *parent = p->o->cgroup_parent && *p->o->cgroup_parent ? p->o->cgroup_parent : "berth";
 
+	if (p->pod.id) {
+		parent = p->pod_o.cgroup_parent && *p->pod_o.cgroup_parent ? p->pod_o.cgroup_parent : "berth";
+		parent += strspn(parent, "/");
+		free(p->spec.cgroups_path);
+		p->spec.cgroups_path = str_fmt("/%s/pod-%s/%s", parent, p->pod.id, p->id);
+		return p->spec.cgroups_path ? 0 : OUT_OF_MEMORY(e);
+	}
 	parent += strspn(parent, "/");
 	if (!*parent || strstr(parent, "..") || str_ends(parent, ".slice"))
 		return err_set(e, EINVAL, "--cgroup-parent: \"%s\" is not a path such as /berth/web", p->o->cgroup_parent);

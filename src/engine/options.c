@@ -13,6 +13,8 @@ static const struct row {
 #member, kind, offsetof(struct run_opts, member) \
 	}
 	ROW(STR, image),
+	ROW(STR, pod),
+	ROW(STR, share),
 	ROW(STRV, command),
 	ROW(STR, name),
 	ROW(STR, isolation),
@@ -249,6 +251,23 @@ static int check_labels(char *const *labels, struct err *e)
 	return 0;
 }
 
+static int check_name(const char *name, struct err *e)
+{
+	if (name && !name_is_valid(name))
+		return err_set(e, EINVAL,
+			       "--name: \"%s\": a name begins with a letter or digit and goes on with letters, digits, '_', '.' "
+			       "and '-'; at most 128",
+			       name);
+	return 0;
+}
+
+int options_check_pod(const struct run_opts *o, struct err *e)
+{
+	int r = check_name(o->name, e);
+
+	return r < 0 ? r : check_labels(o->labels, e);
+}
+
 static int check_guest(const struct run_opts *o, struct err *e)
 {
 	if (!o->isolation || !streq(o->isolation, "vm"))
@@ -270,11 +289,9 @@ int options_check(const struct run_opts *o, struct err *e)
 		return r;
 	if (!o->image || !*o->image)
 		return err_set(e, EINVAL, "no image given");
-	if (o->name && !name_is_valid(o->name))
-		return err_set(e, EINVAL,
-			       "--name: \"%s\": a name begins with a letter or digit and goes on with letters, digits, '_', '.' "
-			       "and '-'; at most 128",
-			       o->name);
+	r = check_name(o->name, e);
+	if (r < 0)
+		return r;
 	if (o->stop_signal && signal_parse(o->stop_signal) < 0)
 		return err_set(e, EINVAL, "--stop-signal: there is no signal \"%s\"", o->stop_signal);
 	if (o->stop_timeout_s != SPEC_UNSET && o->stop_timeout_s < -1)

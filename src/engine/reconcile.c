@@ -29,6 +29,8 @@ static int sweep(struct engine *en, const struct container_record *c, struct err
 		return r;
 	r = ops->sweep(&h, en->paths, c->id, e);
 	host_done(&h);
+	if (r >= 0 && c->pod_id)
+		r = pod_sweep(en->paths, c->pod_id, e);
 	return r < 0 ? err_push(e, r, "clean up after container %s", c->name) : 0;
 }
 
@@ -129,7 +131,8 @@ static int finish_removal(struct engine *en, struct container_record *c, bool *r
 	return r;
 }
 
-int reconcile_one(struct engine *en, struct container_record *c, bool *ret_gone, struct err *e)
+/* What stands still with its pod is not recorded as such: the kernel knows, and forgets it with the pod. */
+static int reconcile(struct engine *en, struct container_record *c, bool *ret_gone, struct err *e)
 {
 	struct monitor_state m = { 0 };
 	int r = monitor_inspect(en->paths, c->id, &m, e);
@@ -147,6 +150,15 @@ int reconcile_one(struct engine *en, struct container_record *c, bool *ret_gone,
 	case MONITOR_DIED: return has_ended(c->state) ? 0 : set_lost(en, c, ret_gone, e);
 	}
 	return 0;
+}
+
+int reconcile_one(struct engine *en, struct container_record *c, bool *ret_gone, struct err *e)
+{
+	int r = reconcile(en, c, ret_gone, e);
+
+	if (r >= 0 && !*ret_gone && c->pod_id && c->state == CS_RUNNING && pod_is_frozen(en->paths, c->pod_id))
+		c->state = CS_PAUSED;
+	return r;
 }
 
 int engine_get(struct engine *en, const char *name, struct container_record *ret, struct err *e)

@@ -162,7 +162,9 @@ int engine_remove(struct engine *en, const char *name, bool force, bool volumes,
 	(void)volumes; /* anonymous volumes do not exist yet, so none can be left behind */
 	if (r < 0)
 		return r;
-	r = find_life(en, &c, &what, e);
+	r = force ? pod_must_not_be_paused(&c, e) : 0;
+	if (r >= 0)
+		r = find_life(en, &c, &what, e);
 	if (r >= 0 && force)
 		r = monitor_pidfd(en->paths, c.id, &monitor, e);
 	if (r >= 0)

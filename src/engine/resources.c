@@ -196,5 +196,6 @@ int plan_resources(struct plan *p, struct err *e)
 
 	if (online > 0 && p->o->cpus > (double)online)
 		return err_set(e, EINVAL, "--cpus: %g is more than this host has: %ld", p->o->cpus, online);
-	return resources_fill(p->o, &p->spec.resources, e);
+	int r = resources_fill(p->o, &p->spec.resources, e);
+	return r < 0 ? r : plan_pod_resources(p, e);
 }

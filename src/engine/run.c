@@ -8,7 +8,8 @@
 /* A guess, so that the monitor can begin with it: config.json decides. */
 static bool wants_network(const struct run_opts *o)
 {
-	return (!o->isolation || streq(o->isolation, "container")) && (!o->network || !*o->network || streq(o->network, "none"));
+	return !o->pod && (!o->isolation || streq(o->isolation, "container")) &&
+	       (!o->network || !*o->network || streq(o->network, "none"));
 }
 
 static int make_and_go(struct engine *en, const struct run_opts *o, const char *id, struct exit_status *ret_exit,

@@ -6,7 +6,7 @@
 #define STOP_TIMEOUT_S  10
 #define KILL_TIMEOUT_MS 10000
 
-static int stop_signal(const struct container_record *c, int wished, int64_t *timeout_s, int *ret, struct err *e)
+int stop_words(const struct container_record *c, int wished, int64_t *timeout_s, int *ret, struct err *e)
 {
 	struct run_opts o;
 	int sig, r = options_parse(c->options_json, &o, e);
@@ -51,8 +51,9 @@ int engine_stop(struct engine *en, const char *name, int64_t timeout_s, int sig,
 
 	if (r < 0)
 		return r;
-	if (c.state == CS_RUNNING || c.state == CS_PAUSED) { /* docker: stopping what doesn't run is no error */
-		r = stop_signal(&c, sig, &timeout_s, &sig, e);
+	r = pod_must_not_be_paused(&c, e);
+	if (r >= 0 && (c.state == CS_RUNNING || c.state == CS_PAUSED)) { /* docker: stopping what doesn't run is no error */
+		r = stop_words(&c, sig, &timeout_s, &sig, e);
 		if (r >= 0)
 			r = stop_running(en, &c, timeout_s, sig, e);
 	}

@@ -70,6 +70,29 @@ static int sweep_dir(struct engine *en, const char *parent, struct err *e)
 	return 0;
 }
 
+/* A plan without a record: of a pod that was being made, or removed. */
+static int sweep_pods(struct engine *en, struct err *e)
+{
+	_cleanup_free_ char *path = str_fmt("%s/pods", en->paths->root);
+	_cleanup_(closedir_ptr) DIR *d = path ? opendir(path) : NULL;
+
+	if (!path)
+		return OUT_OF_MEMORY(e);
+	if (!d && errno != ENOENT)
+		return err_set(e, errno, "%s: %s", path, strerror(errno));
+	for (struct dirent *ent; d && (ent = readdir(d));) {
+		struct pod_record p;
+		int r = is_id(ent->d_name) ? records_pod_get(en->records, ent->d_name, &p, NULL) : 0;
+		if (r == 0 && is_id(ent->d_name))
+			pod_record_done(&p);
+		if (r == -ENOENT)
+			r = pod_remove_files(en, ent->d_name, e);
+		if (r < 0)
+			return r;
+	}
+	return pod_sweep_all(en->paths, e);
+}
+
 /* The parent of all containers' cgroups, where it has none any more; the next start makes it again. */
 static int sweep_cgroups(struct err *e)
 {
@@ -101,6 +124,8 @@ int engine_sweep(struct engine *en, struct err *e)
 	r = sweep_dir(en, en->paths->root, e);
 	if (r >= 0)
 		r = sweep_dir(en, en->paths->run, e);
+	if (r >= 0)
+		r = sweep_pods(en, e);
 	if (r >= 0)
 		r = prune_guests(en, e);
 	if (r >= 0)

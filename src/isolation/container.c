@@ -142,6 +142,7 @@ static int create(struct instance *i, const char *init_path, const struct task_i
 		.allows_ping = true,
 		.starts_at_once = !i->cfg.spec->process.terminal, /* whose size is set in between */
 		.network_fd = i->cfg.network_fd,
+		.memory_fd = i->cfg.memory_fd,
 		.meanwhile = i->cfg.meanwhile,
 		.meanwhile_arg = i->cfg.arg,
 		.trace = i->cfg.trace ? on_step : NULL,

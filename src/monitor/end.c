@@ -73,6 +73,7 @@ static void end(struct monitor *m)
 	end_procs(m);
 	if (m->instance)
 		m->ops->destroy(TAKE_PTR(m->instance));
+	pod_leave(&m->pod, m);
 	monitor_mark(m, "wall taken down");
 	loop_del(m->listen_src);
 	m->listen_src = NULL;

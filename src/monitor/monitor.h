@@ -41,6 +41,19 @@ char *monitor_log_path(const struct paths *p, const char *id);
 /* All that is there, oldest first; *ret_lines is NULL when nothing was said. */
 int monitor_log_read(const struct paths *p, const char *id, char ***ret_lines, struct err *e);
 
+/* ---- pods: what their containers share at run time ----
+ * ROOT/pods/ID/config.json is the plan (an OCI document: host name, namespaces, memory, cgroup path and its limits). Made by the first
+ * container's monitor, held by the monitors of all that run, by descriptors; the last one takes it down.
+ *   RUN/pods/ID/CONTAINER   {"pid","start_time","boot_id","fds"}: written once by that container's monitor; it holds these */
+int pod_read_plan(const struct paths *p, const char *pod_id, struct spec *ret, struct err *e);
+/* After a crash: forgets monitors that are dead, and with the last one removes the pod's cgroup. */
+int pod_sweep(const struct paths *p, const char *pod_id, struct err *e);
+/* All of RUN/pods. */
+int pod_sweep_all(const struct paths *p, struct err *e);
+/* All processes of the pod at once; one whose containers don't run has nothing to freeze (-ESRCH). */
+int pod_freeze(const struct paths *p, const char *pod_id, bool frozen, struct err *e);
+bool pod_is_frozen(const struct paths *p, const char *pod_id);
+
 /* ---- client side, used by the engine and the CLI ---- */
 /* Connects to a running container's monitor, HELLO exchanged. -ENOENT / -ECONNREFUSED: no monitor. */
 int monitor_connect(const struct paths *p, const char *id, int *ret_fd, struct err *e);

@@ -73,6 +73,14 @@ struct client {
 	bool is_dead;       /* to be freed by clients_reap */
 };
 
+/* What a monitor holds of its container's pod. */
+struct pod_hold {
+	bool is_held;
+	int memory_fd; /* detached mount, <= 0 = none */
+	struct shared_ns ns;
+	char *cgroup; /* the pod's */
+};
+
 struct monitor {
 	const struct monitor_config *cfg;
 	find_isolation find;
@@ -81,6 +89,7 @@ struct monitor {
 	struct host host;
 	struct spec spec;
 	struct launch launch;
+	struct pod_hold pod;
 	char *rundir;
 	int rundirfd, listenfd;
 	int network_fd; /* container_make_network's, 0 = none */
@@ -116,6 +125,12 @@ int monitor_listen(struct monitor *m, struct err *e);
 int monitor_load(struct monitor *m, struct err *e);
 int monitor_adopt_first_client(struct monitor *m, struct err *e);
 int monitor_start(struct monitor *m, struct err *e);
+
+/* pod.c */
+/* For a container of a pod: finds or makes what the pod's containers share, holds it, and has m->spec join it. Nothing for others. */
+int pod_join(struct pod_hold *p, struct monitor *m, struct err *e);
+/* Its container has ended, and its wall is down: lets go of it all. Safe to call twice. */
+void pod_leave(struct pod_hold *p, const struct monitor *m);
 
 /* end.c */
 void monitor_main_done(struct monitor *m);

@@ -180,6 +180,7 @@ static void monitor_done(struct monitor *m)
 		proc_free(m->procs);
 	if (m->instance)
 		m->ops->destroy(m->instance);
+	pod_leave(&m->pod, m);
 	log_file_close(m->log);
 	fd_close(m->listenfd);
 	if (m->network_fd > 0)

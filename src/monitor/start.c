@@ -125,6 +125,10 @@ static int meanwhile(void *arg, struct err *e)
 
 int monitor_start(struct monitor *m, struct err *e)
 {
+	int r = m->find(m->launch.isolation, &m->ops, e);
+
+	if (r == 0)
+		r = pod_join(&m->pod, m, e);
 	const struct instance_config cfg = {
 		.spec = &m->spec,
 		.launch = &m->launch,
@@ -136,13 +140,12 @@ int monitor_start(struct monitor *m, struct err *e)
 		.tty_rows = (uint16_t)MIN(m->spec.process.console_rows, UINT16_MAX),
 		.tty_cols = (uint16_t)MIN(m->spec.process.console_cols, UINT16_MAX),
 		.network_fd = m->network_fd,
+		.memory_fd = m->pod.memory_fd,
 		.meanwhile = meanwhile,
 		.on_started = on_started,
 		.trace = m->launch.trace_began_us ? on_trace : NULL,
 		.arg = m,
 	};
-	int r = m->find(m->launch.isolation, &m->ops, e);
-
 	if (r == 0)
 		r = m->ops->new (&cfg, &m->instance, e);
 	if (r < 0)

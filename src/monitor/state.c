@@ -56,7 +56,7 @@ static const struct field exited_fields[] = {
 };
 
 /* A random id of this boot of the kernel: what makes a pid in a file on a persistent /run comparable at all. */
-static int read_boot_id(char ret[40])
+int state_boot_id(char ret[40])
 {
 	_cleanup_free_ char *text = NULL;
 	int r = file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &text, NULL);
@@ -124,7 +124,7 @@ static int write_owner(int dirfd, struct err *e)
 	int r = pid_start_time(getpid(), &o.start_time);
 
 	if (r == 0)
-		r = read_boot_id(boot);
+		r = state_boot_id(boot);
 	if (r < 0)
 		return err_set(e, -r, "read about this process in /proc: %s", strerror(-r));
 	return write_state(dirfd, "monitor.json", owner_fields, &o, true, e);
@@ -208,13 +208,13 @@ int state_release(const struct paths *p, const char *id, struct err *e)
 	return r < 0 ? err_set(e, -r, "remove %s/containers/%s: %s", p->run, id, strerror(-r)) : 0;
 }
 
-static bool owner_is_alive(const struct owner *o)
+bool state_is_alive(int64_t pid, uint64_t start_time, const char *boot_id)
 {
 	uint64_t start;
 	char boot[40];
 
-	return o->pid > 0 && read_boot_id(boot) == 0 && streq0(boot, o->boot_id) && pid_start_time((pid_t)o->pid, &start) == 0 &&
-	       start == o->start_time;
+	return pid > 0 && state_boot_id(boot) == 0 && streq0(boot, boot_id) && pid_start_time((pid_t)pid, &start) == 0 &&
+	       start == start_time;
 }
 
 static int inspect_dir(int dirfd, struct monitor_state *ret, struct err *e)
@@ -230,7 +230,7 @@ static int inspect_dir(int dirfd, struct monitor_state *ret, struct err *e)
 	if (r <= 0)
 		goto out;
 	/* Looked at before the other files: who was alive then may finish and write them while we read, not the other way round. */
-	alive = owner_is_alive(&owner);
+	alive = state_is_alive(owner.pid, owner.start_time, owner.boot_id);
 	r = has_started = read_state(dirfd, "started.json", started_fields, &started, e);
 	if (r < 0)
 		goto out;

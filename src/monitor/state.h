@@ -3,6 +3,10 @@
 
 #include "monitor.h"
 
+/* The process that a state file names: this boot's, and no later one of its number. */
+bool state_is_alive(int64_t pid, uint64_t start_time, const char *boot_id);
+int state_boot_id(char ret[40]);
+
 /* Makes RUN/containers/ID with monitor.json of this process in it, atomically. -EBUSY: another monitor has it. Remains of a
  * dead one are removed. *ret_rundirfd: the directory, readable. */
 int state_claim(const struct paths *p, const char *id, int *ret_rundirfd, struct err *e);

@@ -11,16 +11,19 @@ void container_record_done(struct container_record *c)
 	free(c->isolation);
 	free(c->error);
 	free(c->options_json);
+	free(c->pod_id);
+	free(c->pod_name);
 	map_done(&c->labels);
 	*c = (struct container_record){ 0 };
 }
 
+#define CONTAINER_READ CONTAINER_COLUMNS ", (SELECT p.name FROM pods p WHERE p.id=containers.pod_id)"
 #define CONTAINER_COLUMNS                                                                                               \
 	"id, name, image_id, image_ref, isolation, created_ns, started_ns, finished_ns, state, exit_code, oom_killed, " \
 	"auto_remove,"                                                                                                  \
-	" has_tty, error, options_json, labels_json"
+	" has_tty, error, options_json, labels_json, pod_id"
 
-static int labels_print(const struct string_map *m, char **ret)
+int labels_print(const struct string_map *m, char **ret)
 {
 	_cleanup_json_ struct json_object *o = json_object_new_object();
 
@@ -40,8 +43,9 @@ static int labels_print(const struct string_map *m, char **ret)
 	return 0;
 }
 
-static int labels_parse(const char *text, struct string_map *ret, struct err *e)
+int db_labels(sqlite3_stmt *s, int column, struct string_map *ret, struct err *e)
 {
+	const char *text = (const char *)sqlite3_column_text(s, column);
 	_cleanup_json_ struct json_object *o = NULL;
 	int k;
 
@@ -72,8 +76,8 @@ static int container_from_row(sqlite3_stmt *s, struct container_record *ret, str
 	const struct {
 		int column;
 		char **to;
-	} texts[] = { { 0, &c.id },        { 1, &c.name },   { 2, &c.image_id },     { 3, &c.image_ref },
-		      { 4, &c.isolation }, { 13, &c.error }, { 14, &c.options_json } };
+	} texts[] = { { 0, &c.id },     { 1, &c.name },          { 2, &c.image_id }, { 3, &c.image_ref }, { 4, &c.isolation },
+		      { 13, &c.error }, { 14, &c.options_json }, { 16, &c.pod_id },  { 17, &c.pod_name } };
 	int k = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts) && k == 0; i++)
@@ -81,7 +85,7 @@ static int container_from_row(sqlite3_stmt *s, struct container_record *ret, str
 	if (k < 0)
 		err_set(e, ENOMEM, "records: out of memory");
 	else
-		k = labels_parse((const char *)sqlite3_column_text(s, 15), &c.labels, e);
+		k = db_labels(s, 15, &c.labels, e);
 	if (k < 0) {
 		container_record_done(&c);
 		return k;
@@ -123,14 +127,15 @@ int records_container_put(struct records *r, const struct container_record *c, s
 		return err_set(e, ENOMEM, "records: out of memory");
 	if ((k = db_begin(r, false, e)) < 0)
 		return k;
-	if ((k = image_is_known(r, c->image_id, e)) == 0) {
+	if ((k = image_is_known(r, c->image_id, e)) == 0 && (k = pod_is_known(r, c->pod_id, e)) == 0 &&
+	    (k = is_pods_name(r, c->name, e)) == 0) {
 		k = db_run(r, "record a container", e,
 			   "INSERT INTO containers(" CONTAINER_COLUMNS
-			   ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)",
-			   "tttttiiiiiiiittt", c->id, c->name, c->image_id, c->image_ref, c->isolation, (int64_t)c->created_ns,
+			   ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)",
+			   "tttttiiiiiiiitttt", c->id, c->name, c->image_id, c->image_ref, c->isolation, (int64_t)c->created_ns,
 			   (int64_t)c->started_ns, (int64_t)c->finished_ns, (int64_t)c->state, (int64_t)c->exit_code,
 			   (int64_t)c->oom_killed, (int64_t)c->auto_remove, (int64_t)c->has_tty, c->error, c->options_json,
-			   labels);
+			   labels, c->pod_id);
 		if (k == -EEXIST)
 			k = name_taken(r, c, e);
 	}
@@ -148,8 +153,8 @@ static int by_prefix(struct records *r, const char *prefix, struct container_rec
 
 	if (!high)
 		return err_set(e, ENOMEM, "records: out of memory");
-	int k = db_query(r, &s, e, "SELECT " CONTAINER_COLUMNS " FROM containers WHERE id >= ?1 AND id < ?2 LIMIT 2", "tt",
-			 prefix, high);
+	int k = db_query(r, &s, e, "SELECT " CONTAINER_READ " FROM containers WHERE id >= ?1 AND id < ?2 LIMIT 2", "tt", prefix,
+			 high);
 	if (k < 0 || (k = db_step(r, s, "look a container up", e)) < 0)
 		return k;
 	if (k == 0)
@@ -168,9 +173,8 @@ static int by_prefix(struct records *r, const char *prefix, struct container_rec
 int records_container_get(struct records *r, const char *name, struct container_record *ret, struct err *e)
 {
 	_cleanup_stmt_ sqlite3_stmt *s = NULL;
-	int k = db_query(r, &s, e,
-			 "SELECT " CONTAINER_COLUMNS " FROM containers WHERE id=?1 OR name=?1 ORDER BY id=?1 DESC LIMIT 1", "t",
-			 name);
+	int k = db_query(r, &s, e, "SELECT " CONTAINER_READ " FROM containers WHERE id=?1 OR name=?1 ORDER BY id=?1 DESC LIMIT 1",
+			 "t", name);
 
 	if (k < 0 || (k = db_step(r, s, "look a container up", e)) < 0)
 		return k;
@@ -186,8 +190,7 @@ int records_container_list(struct records *r, bool all, struct container_record 
 	struct container_record *list = NULL, *more;
 	size_t n = 0, room = 0;
 	int k = db_query(r, &s, e,
-			 "SELECT " CONTAINER_COLUMNS
-			 " FROM containers WHERE ?1 OR state IN (?2, ?3) ORDER BY created_ns DESC, id",
+			 "SELECT " CONTAINER_READ " FROM containers WHERE ?1 OR state IN (?2, ?3) ORDER BY created_ns DESC, id",
 			 "iii", (int64_t)all, (int64_t)CS_RUNNING, (int64_t)CS_PAUSED);
 
 	while (k >= 0 && (k = db_step(r, s, "list containers", e)) == 1) {

@@ -40,13 +40,14 @@ struct container_record {
 	enum container_state state;
 	int exit_code; /* -1 = unknown */
 	bool oom_killed, auto_remove, has_tty;
-	char *error;        /* why it could not start, or NULL */
-	char *options_json; /* what `inspect` and a later `start` need: engine/options.c owns its form */
+	char *error;             /* why it could not start, or NULL */
+	char *options_json;      /* what `inspect` and a later `start` need: engine/options.c owns its form */
+	char *pod_id, *pod_name; /* of the pod it was made in, or NULL; the name is looked up, and not put */
 	struct string_map labels;
 };
 void container_record_done(struct container_record *c);
 /* Inserts; -EEXIST when the name is taken: "the name X is in use by container ID: remove or rename it, ...". -ENOENT when
- * image_id is a "sha256:..." that has no record (removed since it was found). */
+ * image_id is a "sha256:..." that has no record (removed since it was found), or pod_id a pod's that has none. */
 int records_container_put(struct records *r, const struct container_record *c, struct err *e);
 /* By name, id or unique id prefix. */
 int records_container_get(struct records *r, const char *name, struct container_record *ret, struct err *e);
@@ -57,6 +58,21 @@ int records_container_list(struct records *r, bool all, struct container_record 
 bool container_state_may(enum container_state from, enum container_state to);
 int records_container_state(struct records *r, const char *id, const struct container_record *to, struct err *e);
 int records_container_delete(struct records *r, const char *id, struct err *e); /* 0 also when gone */
+
+/* ---- pods ---- */
+struct pod_record {
+	char *id, *name, *isolation;
+	uint64_t created_ns;
+	char *options_json; /* as a container's */
+	struct string_map labels;
+};
+void pod_record_done(struct pod_record *p);
+/* Inserts; -EEXIST when a pod or a container has the name. */
+int records_pod_put(struct records *r, const struct pod_record *p, struct err *e);
+/* By name, id or unique id prefix. */
+int records_pod_get(struct records *r, const char *name, struct pod_record *ret, struct err *e);
+int records_pod_list(struct records *r, struct pod_record **ret, size_t *ret_n, struct err *e); /* newest first */
+int records_pod_delete(struct records *r, const char *id, struct err *e); /* -EBUSY while it has containers; 0 also when gone */
 
 /* ---- events ---- */
 struct event {

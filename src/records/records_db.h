@@ -42,5 +42,12 @@ int db_begin(struct records *r, bool durable, struct err *e);
 int db_commit(struct records *r, struct err *e);
 void db_rollback(struct records *r); /* nothing without a transaction */
 
+/* containers.c: labels as the JSON that a column keeps. */
+int labels_print(const struct string_map *m, char **ret); /* -ENOMEM */
+int db_labels(sqlite3_stmt *s, int column, struct string_map *ret, struct err *e);
+/* pods.c, inside of a container's transaction: -ENOENT where there is no such pod; -EEXIST where a pod has the name. NULL is fine. */
+int pod_is_known(struct records *r, const char *pod_id, struct err *e);
+int is_pods_name(struct records *r, const char *name, struct err *e);
+
 /* schema.c: makes, migrates or refuses by user_version. */
 int schema_ensure(struct records *r, struct err *e);

@@ -260,6 +260,99 @@ TEST(container_exit_keeps_what_start_wrote_and_a_new_start_clears_the_exit)
 	records_close(r);
 }
 
+static int put_pod(struct records *r, const char *id, const char *name, struct err *e)
+{
+	struct pod_record p = { .id = strdup(id),
+				.name = strdup(name),
+				.isolation = strdup("container"),
+				.created_ns = 7,
+				.options_json = strdup("{}") };
+	int k;
+
+	map_set(&p.labels, "tier", "web");
+	k = records_pod_put(r, &p, e);
+	pod_record_done(&p);
+	return k;
+}
+
+TEST(pods_and_containers_share_one_set_of_names)
+{
+	struct records *r = fresh();
+	struct pod_record p = { 0 };
+	struct err e = { 0 };
+
+	is_int(put_pod(r, "abc1", "web", &e), 0);
+	is_int(put_pod(r, "abc2", "web", &e), -EEXIST);
+	has_str(e.msg, "the name web is in use by pod abc1");
+	is_int(put_container(r, "c1", "web", &e), -EEXIST);
+	has_str(e.msg, "the name web is in use by pod abc1");
+	is_int(put_container(r, "c1", "job", &e), 0);
+	is_int(put_pod(r, "abc2", "job", &e), -EEXIST);
+	has_str(e.msg, "the name job is in use by container c1");
+	is_int(put_pod(r, "abc2", "db", &e), 0);
+	is_int(records_pod_get(r, "abc", &p, &e), -ENOTUNIQ);
+	is_int(records_pod_get(r, "abc1", &p, &e), 0);
+	is_str(p.name, "web");
+	is_str(p.isolation, "container");
+	is_int(p.created_ns, 7);
+	is_str(map_get(&p.labels, "tier"), "web");
+	pod_record_done(&p);
+	is_int(records_pod_get(r, "none", &p, &e), -ENOENT);
+	records_close(r);
+}
+
+TEST(a_pod_goes_after_its_containers_and_no_container_comes_after_its_pod)
+{
+	struct records *r = fresh();
+	struct container_record c = { .id = (char *)(uintptr_t) "c1",
+				      .name = (char *)(uintptr_t) "n",
+				      .pod_id = (char *)(uintptr_t) "abc1" },
+				read;
+	struct pod_record *list = NULL;
+	struct err e = { 0 };
+	size_t n = 0;
+
+	is_int(records_container_put(r, &c, &e), -ENOENT);
+	has_str(e.msg, "no such pod: abc1");
+	is_int(put_pod(r, "abc1", "web", &e), 0);
+	is_int(records_container_put(r, &c, &e), 0);
+	is_int(records_container_get(r, "n", &read, &e), 0);
+	is_str(read.pod_id, "abc1");
+	is_str(read.pod_name, "web");
+	container_record_done(&read);
+	is_int(records_pod_delete(r, "abc1", &e), -EBUSY);
+	has_str(e.msg, "still has container n");
+	is_int(records_container_delete(r, "c1", &e), 0);
+	is_int(records_pod_delete(r, "abc1", &e), 0);
+	is_int(records_pod_delete(r, "abc1", &e), 0);
+	is_int(records_pod_list(r, &list, &n, &e), 0);
+	is_int(n, 0);
+	free(list);
+	records_close(r);
+}
+
+TEST(a_database_of_version_1_is_taken_over_with_what_it_holds)
+{
+	struct records *r = fresh();
+	struct container_record c = { 0 };
+	struct err e = { 0 };
+
+	is_int(put_container(r, "c1", "job", &e), 0);
+	/* As the version before had it. */
+	is_int(sqlite3_exec(r->db,
+			    "DROP TABLE pods; DROP INDEX containers_by_pod; ALTER TABLE containers DROP COLUMN pod_id;"
+			    "PRAGMA user_version=1",
+			    NULL, NULL, NULL),
+	       SQLITE_OK);
+	records_close(r);
+	r = opened();
+	is_int(records_container_get(r, "job", &c, &e), 0);
+	ok(!c.pod_id);
+	container_record_done(&c);
+	is_int(put_pod(r, "abc1", "web", &e), 0);
+	records_close(r);
+}
+
 static int count_event(const struct event *v, void *arg)
 {
 	uint64_t *last = arg;

@@ -24,6 +24,11 @@ static const char *const steps[] = {
 	"CREATE INDEX containers_by_image ON containers(image_id);"
 	"CREATE TABLE events(seq INTEGER PRIMARY KEY AUTOINCREMENT, time_ns INTEGER NOT NULL, type TEXT NOT NULL,"
 	"  action TEXT NOT NULL, id TEXT NOT NULL, attrs_json TEXT);",
+	/* 1 -> 2: pods. */
+	"CREATE TABLE pods(id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, isolation TEXT NOT NULL, created_ns INTEGER NOT NULL,"
+	"  options_json TEXT, labels_json TEXT);"
+	"ALTER TABLE containers ADD COLUMN pod_id TEXT;"
+	"CREATE INDEX containers_by_pod ON containers(pod_id);",
 };
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(steps))
 

@@ -39,6 +39,7 @@ static const struct field launch_fields[] = {
 	SPEC_ROW("vmMemBytes", FIELD_U64, launch, vm_mem_bytes, FIELD_OMIT_EMPTY),
 	SPEC_ROW("vmBackend", FIELD_STRING, launch, vm_backend),
 	SPEC_ROW("hostNetwork", FIELD_BOOL, launch, host_network, FIELD_OMIT_EMPTY),
+	SPEC_ROW("pod", FIELD_STRING, launch, pod),
 	{ NULL, .flags = FIELD_STRICT },
 };
 

@@ -39,6 +39,7 @@ struct launch {
 	uint64_t vm_mem_bytes;
 	char *vm_backend; /* "qemu"; NULL = choose */
 	bool host_network;
+	char *pod; /* id of the pod whose namespaces and cgroup it shares: ROOT/pods/ID has them; NULL = none */
 };
 int launch_parse(const char *text, size_t len, struct launch *ret, struct err *e); /* version checked: newer is refused */
 struct json_object *launch_json(const struct launch *l);

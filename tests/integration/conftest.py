@@ -67,6 +67,9 @@ def berth(scratch):
         shutil.copytree(KERNELS, b.root / "kernels", copy_function=link_or_copy)
     before = leaks.cgroups()
     yield b
+    pods = b("pod", "ps", "-q").out.split()
+    if pods:
+        b("pod", "rm", "-f", *pods)
     left = b("ps", "-aq").out.split()
     if left:
         b("rm", "-f", *left)
@@ -76,7 +79,7 @@ def berth(scratch):
             KERNELS.with_suffix(f".{os.getpid()}").rename(KERNELS)
         except OSError:  # the other worker was first
             shutil.rmtree(KERNELS.with_suffix(f".{os.getpid()}"))
-    assert not left, f"tests left containers: {left}"
+    assert not left and not pods, f"tests left containers {left} and pods {pods}"
     leaks.check(scratch, b.run_dir, before)
 
 

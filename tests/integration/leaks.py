@@ -51,8 +51,8 @@ def check(where: Path, run_dir: Path, cgroups_before: set, patience=10):
     deadline = time.monotonic() + patience
     while True:
         # Another session's running containers are not ours; an empty cgroup that stays is somebody's leak.
-        empty = [str(c) for c in cgroups() - cgroups_before if not _read(c / "cgroup.procs").strip()]
-        runs = [str(p) for p in (run_dir / "containers").glob("*")]
+        empty = [str(c) for c in cgroups() - cgroups_before if not any(_read(p).strip() for p in c.rglob("cgroup.procs"))]
+        runs = [str(p) for kind in ("containers", "pods") for p in (run_dir / kind).glob("*")]
         left = {"processes": processes(where), "mounts": mounts(where), "cgroups": empty, "run directories": runs}
         if not any(left.values()):
             return

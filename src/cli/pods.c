@@ -1,0 +1,317 @@
+/* pods.c: `berth pod create`, `pod ps`, `pod inspect`, `pod exists`. */
+#include "cli.h"
+#include "output.h"
+#include "run_args.h"
+
+#include <stdio.h>
+
+/* ---- create ---- */
+
+struct pod_create_args {
+	struct run_opts o;
+	bool replace;
+};
+
+static int set_cpus(void *args, const char *value, struct err *e)
+{
+	struct pod_create_args *a = args;
+
+	if (opt_read_double(value, &a->o.cpus) < 0 || a->o.cpus <= 0)
+		return err_set(e, EINVAL, "\"%s\" is not a number above 0, such as 1.5", value);
+	return 0;
+}
+
+#define AT(member) offsetof(struct pod_create_args, o.member)
+const struct opt pod_create_options[] = {
+	{ "name", 'n', OPT_STRING, AT(name), "NAME", "name it; a generated name otherwise" },
+	{ "isolation", 0, OPT_STRING, AT(isolation), "KIND", "of all its containers: container (default)" },
+	{ "share", 0, OPT_STRING, AT(share), "KINDS", "what its containers share: net,ipc,uts (default), or none" },
+	{ "hostname", 0, OPT_STRING, AT(hostname), "NAME", "host name; the pod's name otherwise" },
+	{ "network", 0, OPT_STRING, AT(network), "NAME", "none (default) or host" },
+	{ "net", 0, OPT_STRING, AT(network), "NAME", NULL },
+	{ "label", 'l', OPT_LIST, AT(labels), "NAME=VALUE", "attach a label" },
+	{ "shm-size", 0, OPT_BYTES, AT(shm_size), "SIZE", "of the shared /dev/shm (default 64m)" },
+	{ "memory", 'm', OPT_BYTES, AT(memory), "SIZE", "memory limit of all together" },
+	{ "memory-swap", 0, OPT_BYTES_ANY, AT(memory_swap), "SIZE", "memory and swap together; -1 = unlimited swap" },
+	{ "cpus", 0, OPT_DOUBLE, AT(cpus), "N", "processor time of all together, in processors", set_cpus },
+	{ "cpu-shares", 'c', OPT_I64, AT(cpu_shares), "N", "weight against others (default 1024)" },
+	{ "cpuset-cpus", 0, OPT_STRING, AT(cpuset_cpus), "LIST", "run only on these processors, such as 0-2,4" },
+	{ "cpuset-mems", 0, OPT_STRING, AT(cpuset_mems), "LIST", "use only these memory nodes" },
+	{ "pids-limit", 0, OPT_I64, AT(pids_limit), "N", "processes and threads of all together" },
+	{ "cgroup-parent", 0, OPT_STRING, AT(cgroup_parent), "PATH", "the cgroup above (default /berth)" },
+	{ "replace", 0, OPT_FLAG, offsetof(struct pod_create_args, replace), NULL, "remove a pod of that name first" },
+	{ NULL },
+};
+#undef AT
+
+static int replace(struct cli *c, const struct pod_create_args *a, struct err *e)
+{
+	int r;
+
+	if (!a->replace)
+		return 0;
+	if (!a->o.name)
+		return err_set(e, EINVAL, "--replace needs --name: which pod is to go?");
+	r = engine_pod_remove(c->engine, a->o.name, true, e);
+	if (r == -ENOENT) {
+		*e = (struct err){ 0 };
+		return 0;
+	}
+	return r;
+}
+
+int cmd_pod_create(struct cli *c, struct err *e)
+{
+	struct pod_create_args a = { 0 };
+	_cleanup_free_ char *id = NULL;
+	int r;
+
+	run_opts_init(&a.o);
+	r = cli_parse(c, &a, 0, 1, e);
+	if (r == 0 && c->n_operands && a.o.name)
+		r = err_set(e, EINVAL, "the pod's name is given twice: %s and %s", a.o.name, c->operands[0]);
+	if (r == 0 && c->n_operands && !(a.o.name = strdup(c->operands[0])))
+		r = err_set(e, ENOMEM, "out of memory");
+	if (r == 0)
+		r = replace(c, &a, e);
+	if (r == 0)
+		r = engine_pod_create(c->engine, &a.o, &id, e);
+	if (id && r == 0)
+		puts(id);
+	run_opts_done(&a.o);
+	return MIN(r, 0);
+}
+
+/* ---- ps ---- */
+
+struct pod_ps_args {
+	bool quiet, no_trunc, latest, ctr_names;
+	char *format, **filters;
+};
+const struct opt pod_ps_options[] = {
+	{ "quiet", 'q', OPT_FLAG, offsetof(struct pod_ps_args, quiet), NULL, "print ids only" },
+	{ "no-trunc", 0, OPT_FLAG, offsetof(struct pod_ps_args, no_trunc), NULL, "do not shorten ids" },
+	{ "latest", 'l', OPT_FLAG, offsetof(struct pod_ps_args, latest), NULL, "the newest only" },
+	{ "ctr-names", 0, OPT_FLAG, offsetof(struct pod_ps_args, ctr_names), NULL, "with the names of their containers" },
+	{ "filter", 'f', OPT_LIST, offsetof(struct pod_ps_args, filters), "KEY=VALUE", "id, name, label, status or isolation" },
+	{ "format", 0, OPT_STRING, offsetof(struct pod_ps_args, format), "FORMAT",
+	  "json, table, or a template such as {{.Name}}" },
+	{ NULL },
+};
+static const struct column columns[] = {
+	{ "POD ID", "Id" },
+	{ "NAME", "Name" },
+	{ "STATUS", "Status" },
+	{ "CREATED", "RunningFor" },
+	{ "ISOLATION", "Isolation" },
+	{ "# OF CONTAINERS", "NumberOfContainers" },
+	{ NULL },
+};
+static const struct column columns_with_names[] = {
+	{ "POD ID", "Id" },
+	{ "NAME", "Name" },
+	{ "STATUS", "Status" },
+	{ "CREATED", "RunningFor" },
+	{ "ISOLATION", "Isolation" },
+	{ "NAMES", "ContainerNames" },
+	{ NULL },
+};
+static const struct column others[] = {
+	{ "CREATED AT", "Created" },
+	{ "LABELS", "Labels" },
+	{ "NAMES", "ContainerNames" },
+	{ NULL },
+};
+
+static int check_filters(char *const *filters, struct err *e)
+{
+	static const char *const known[] = { "id=", "name=", "label=", "status=", "isolation=" };
+
+	for (; filters && *filters; filters++) {
+		size_t i = 0;
+		while (i < ARRAY_SIZE(known) && !str_after(*filters, known[i]))
+			i++;
+		if (i == ARRAY_SIZE(known))
+			return err_set(e, EINVAL,
+				       "--filter: \"%s\" is not KEY=VALUE with one of id, name, label, status, isolation",
+				       *filters);
+	}
+	return 0;
+}
+
+static bool has_label(const struct string_map *labels, const char *wanted)
+{
+	const char *eq = strchr(wanted, '=');
+	_cleanup_free_ char *key = strndup(wanted, eq ? (size_t)(eq - wanted) : strlen(wanted));
+	const char *have = key ? map_get(labels, key) : NULL;
+
+	return have && (!eq || streq(have, eq + 1));
+}
+
+static bool matches(const struct engine_pod *p, const char *filter)
+{
+	const char *v;
+
+	if ((v = str_after(filter, "id=")))
+		return str_after(p->record.id, v);
+	if ((v = str_after(filter, "name=")))
+		return strstr(p->record.name, v);
+	if ((v = str_after(filter, "label=")))
+		return has_label(&p->record.labels, v);
+	if ((v = str_after(filter, "status=")))
+		return strcasecmp(p->state, v) == 0;
+	return (v = str_after(filter, "isolation=")) && streq(p->record.isolation, v);
+}
+
+/* As in ps: filters of one key are alternatives, of different keys conditions; labels must all be there. */
+static bool passes(const struct engine_pod *p, char *const *filters)
+{
+	for (char *const *f = filters; f && *f; f++) {
+		size_t n = strcspn(*f, "=") + 1;
+		bool any = false;
+		for (char *const *g = filters; *g; g++)
+			if (strncmp(*f, *g, n) == 0 && (!str_after(*f, "label=") || f == g))
+				any |= matches(p, *g);
+		if (!any)
+			return false;
+	}
+	return true;
+}
+
+static struct json_object *labels_json(const struct string_map *m)
+{
+	struct json_object *o = json_object_new_object();
+
+	for (size_t i = 0; o && m->keys && m->keys[i]; i++)
+		json_add(o, m->keys[i], json_object_new_string(m->values[i]));
+	return o;
+}
+
+static int add_containers(struct json_object *row, const struct engine_pod *p)
+{
+	struct json_object *list = json_object_new_array();
+	_cleanup_buf_ struct buf names = { 0 };
+
+	buf_str(&names, "");
+	for (size_t i = 0; list && i < p->n; i++) {
+		struct json_object *one = json_object_new_object();
+		json_add(one, "Id", json_object_new_string(p->members[i].id));
+		json_add(one, "Names", json_object_new_string(p->members[i].name));
+		json_add(one, "Status", json_object_new_string(container_state_name(p->members[i].state)));
+		json_object_array_add(list, one);
+		buf_fmt(&names, "%s%s", i ? "," : "", p->members[i].name);
+	}
+	if (json_add(row, "Containers", list) < 0)
+		return -ENOMEM;
+	return json_add(row, "ContainerNames", json_object_new_string(names.data ? names.data : ""));
+}
+
+static int add_row(struct json_object *rows, const struct engine_pod *p, uint64_t now, bool no_trunc, struct err *e)
+{
+	struct json_object *row = json_object_new_object();
+	_cleanup_free_ char *id = strndup(p->record.id, no_trunc ? ID_LEN : 12), *ago = NULL;
+	char text[32], created[RFC3339_LEN];
+
+	ago = str_fmt("%s ago", clock_ago(now > p->record.created_ns ? (now - p->record.created_ns) / 1000000000 : 0, text));
+	if (!row || !id || !ago || json_add(row, "Id", json_object_new_string(id)) < 0 ||
+	    json_add(row, "Name", json_object_new_string(p->record.name)) < 0 ||
+	    json_add(row, "Status", json_object_new_string(p->state)) < 0 ||
+	    json_add(row, "Created", json_object_new_string(clock_rfc3339(p->record.created_ns, created))) < 0 ||
+	    json_add(row, "RunningFor", json_object_new_string(ago)) < 0 ||
+	    json_add(row, "Isolation", json_object_new_string(p->record.isolation)) < 0 ||
+	    json_add(row, "NumberOfContainers", json_object_new_int64((int64_t)p->n)) < 0 ||
+	    json_add(row, "Labels", labels_json(&p->record.labels)) < 0 || add_containers(row, p) < 0 ||
+	    json_object_array_add(rows, row) < 0) {
+		json_object_put(row);
+		return err_set(e, ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+int cmd_pod_ps(struct cli *c, struct err *e)
+{
+	struct pod_ps_args a = { 0 };
+	_cleanup_json_ struct json_object *rows = json_object_new_array();
+	struct engine_pod *list = NULL;
+	size_t n = 0, printed = 0;
+	int r = rows ? cli_parse(c, &a, 0, 0, e) : err_set(e, ENOMEM, "out of memory");
+	const struct listing l = { a.ctr_names ? columns_with_names : columns, others, a.format, a.quiet ? "Id" : NULL };
+
+	if (r == 0)
+		r = check_filters(a.filters, e);
+	if (r == 0)
+		r = engine_pod_list(c->engine, &list, &n, e);
+	for (size_t i = 0; r == 0 && i < n && !(a.latest && printed); i++) {
+		if (!passes(&list[i], a.filters))
+			continue;
+		r = add_row(rows, &list[i], clock_real_ns(), a.no_trunc, e);
+		printed++;
+	}
+	if (r == 0)
+		r = listing_print(&l, rows, e);
+	engine_pod_list_free(list, n);
+	opts_done(pod_ps_options, &a);
+	return MIN(r, 0);
+}
+
+/* ---- inspect, exists ---- */
+
+struct pod_inspect_args {
+	char *format;
+};
+const struct opt pod_inspect_options[] = {
+	{ "format", 'f', OPT_STRING, offsetof(struct pod_inspect_args, format), "FORMAT",
+	  "json, or a template such as {{.State}}" },
+	{ NULL },
+};
+
+static int inspect_all(struct cli *c, const char *format, struct err *e)
+{
+	_cleanup_json_ struct json_object *all = json_object_new_array();
+	int status = 0, r = 0;
+
+	for (int i = 0; all && i < c->n_operands; i++) {
+		struct json_object *o = NULL;
+		struct err why = { 0 };
+		if (engine_pod_inspect(c->engine, c->operands[i], &o, &why) < 0)
+			status = cli_report(c, &why);
+		else
+			json_object_array_add(all, o);
+	}
+	if (!all)
+		return err_set(e, ENOMEM, "out of memory");
+	if (!format || streq(format, "json"))
+		return document_print(all, format, e) < 0 ? -EIO : status;
+	for (size_t i = 0; r >= 0 && i < json_object_array_length(all); i++)
+		r = document_print(json_object_array_get_idx(all, i), format, e);
+	return r < 0 ? r : status;
+}
+
+int cmd_pod_inspect(struct cli *c, struct err *e)
+{
+	struct pod_inspect_args a = { 0 };
+	int r = cli_parse(c, &a, 1, CLI_ANY, e);
+
+	r = r == 0 ? inspect_all(c, a.format, e) : MIN(r, 0);
+	opts_done(pod_inspect_options, &a);
+	return r;
+}
+
+const struct opt pod_exists_options[] = { { NULL } };
+
+int cmd_pod_exists(struct cli *c, struct err *e)
+{
+	struct engine_pod p;
+	int r = cli_parse(c, NULL, 1, 1, e);
+
+	if (r != 0)
+		return MIN(r, 0);
+	r = engine_pod_get(c->engine, c->operands[0], &p, e);
+	if (r == -ENOENT) { /* podman's answer, without a word */
+		*e = (struct err){ 0 };
+		return 1;
+	}
+	if (r == 0)
+		engine_pod_done(&p);
+	return MIN(r, 0);
+}

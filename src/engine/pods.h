@@ -1,0 +1,32 @@
+/* pods: groups of containers that share network, IPC and host name, and one cgroup with limits for all of them. A pod is a record and
+ * a plan on disk (monitor.h has its run state); how it fares is how its containers fare. Public with engine.h. */
+#pragma once
+
+#include "records.h"
+
+struct engine;
+struct run_opts;
+
+struct engine_pod {
+	struct pod_record record;
+	struct run_opts *o;               /* what it was created with: resources, host name, network, share */
+	struct container_record *members; /* oldest first; each made true */
+	size_t n;
+	bool is_paused;
+	const char *state; /* "Created", "Running", "Degraded" (some of them), "Paused", "Exited" */
+};
+void engine_pod_done(struct engine_pod *p);
+void engine_pod_list_free(struct engine_pod *list, size_t n);
+/* Of o: name (NULL = a generated one), isolation, hostname, share, network, labels, cgroup_parent, shm_size, and the resources. */
+int engine_pod_create(struct engine *en, const struct run_opts *o, char **ret_id, struct err *e);
+/* By name, id or unique id prefix; -ENOENT: "no such pod: X". */
+int engine_pod_get(struct engine *en, const char *name, struct engine_pod *ret, struct err *e);
+int engine_pod_list(struct engine *en, struct engine_pod **ret, size_t *ret_n, struct err *e); /* newest first */
+int engine_pod_inspect(struct engine *en, const char *name, struct json_object **ret, struct err *e);
+/* Of all its containers; what is so already is left alone. All are tried; the first failure is reported. */
+int engine_pod_start(struct engine *en, const char *name, struct err *e);
+int engine_pod_stop(struct engine *en, const char *name, int64_t timeout_s /* SPEC_UNSET */, struct err *e);
+int engine_pod_kill(struct engine *en, const char *name, int sig, struct err *e);
+int engine_pod_pause(struct engine *en, const char *name, bool paused, struct err *e);
+/* With its containers; one that runs is -EBUSY without force. */
+int engine_pod_remove(struct engine *en, const char *name, bool force, struct err *e);

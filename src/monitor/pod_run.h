@@ -1,0 +1,18 @@
+/* The run directory of a pod, RUN/pods/ID (monitor.h). Private to monitor/.
+ *
+ * One file a container that runs, written and removed by that container's monitor; the directory is there while there is one. Who
+ * looks or changes anything holds the directory's lock, for as long as that takes and no longer: so of two that start at once one
+ * makes what they share, and the last that leaves knows that it is the last. */
+#pragma once
+
+#include "monitor.h"
+
+/* Locked: closing the fd is letting go. make: where there is none; else -ENOENT, without a message. */
+int pod_run_open(const struct paths *p, const char *pod_id, bool make, int *ret_dirfd, struct err *e);
+/* What one that is alive holds, opened for this process: 1; 0 where nobody is. Files of the dead are removed. */
+int pod_run_find(int dirfd, struct shared_ns *ret, struct err *e);
+/* This process holds ns, for container id. */
+int pod_run_add(int dirfd, const char *id, const struct shared_ns *ns, struct err *e);
+/* That container's file (NULL: of nobody) and, when it was the last, the pod's cgroup and the directory. */
+int pod_run_drop(const struct paths *p, const char *pod_id, int dirfd, const char *id, const struct host *h, const char *cgroup,
+		 struct err *e);
