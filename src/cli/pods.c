@@ -24,7 +24,8 @@ static int set_cpus(void *args, const char *value, struct err *e)
 #define AT(member) offsetof(struct pod_create_args, o.member)
 const struct opt pod_create_options[] = {
 	{ "name", 'n', OPT_STRING, AT(name), "NAME", "name it; a generated name otherwise" },
-	{ "isolation", 0, OPT_STRING, AT(isolation), "KIND", "of all its containers: container (default)" },
+	{ "isolation", 0, OPT_STRING, AT(isolation), "KIND",
+	  "of all its containers: container (default) or vm, one machine for all" },
 	{ "share", 0, OPT_STRING, AT(share), "KINDS", "what its containers share: net,ipc,uts (default), or none" },
 	{ "hostname", 0, OPT_STRING, AT(hostname), "NAME", "host name; the pod's name otherwise" },
 	{ "network", 0, OPT_STRING, AT(network), "NAME", "none (default) or host" },
@@ -72,6 +73,8 @@ int cmd_pod_create(struct cli *c, struct err *e)
 		r = err_set(e, EINVAL, "the pod's name is given twice: %s and %s", a.o.name, c->operands[0]);
 	if (r == 0 && c->n_operands && !(a.o.name = strdup(c->operands[0])))
 		r = err_set(e, ENOMEM, "out of memory");
+	if (r == 0)
+		r = run_print_note(a.o.isolation, false, e);
 	if (r == 0)
 		r = replace(c, &a, e);
 	if (r == 0)

@@ -22,21 +22,21 @@ static bool has_volumes(const struct run_args *a)
 }
 
 /* Once, before anything runs: what the user should know about the wall that was chosen, such as an emulated machine. */
-static int print_note(const struct run_args *a, struct err *e)
+int run_print_note(const char *isolation, bool volumes, struct err *e)
 {
 	const struct isolation_ops *ops;
 	_cleanup_free_ char *note = NULL;
 	struct host h = { 0 };
 	int r;
 
-	if (!a->o.isolation || streq(a->o.isolation, "container"))
+	if (!isolation || streq(isolation, "container"))
 		return 0;
-	r = isolation_find(a->o.isolation, &ops, e);
+	r = isolation_find(isolation, &ops, e);
 	if (r >= 0)
 		r = host_probe(&h, e);
 	if (r < 0)
 		return r;
-	r = ops->available(&h, has_volumes(a), &note, e);
+	r = ops->available(&h, volumes, &note, e);
 	host_done(&h);
 	if (r >= 0 && note)
 		fprintf(stderr, "berth: %s\n", note);
@@ -59,7 +59,7 @@ int cmd_run(struct cli *c, struct err *e)
 	if (r >= 0 && !a.o.is_detached)
 		r = terminal_check(a.o.has_tty, a.o.is_interactive, e);
 	if (r >= 0)
-		r = print_note(&a, e);
+		r = run_print_note(a.o.isolation, has_volumes(&a), e);
 	if (r >= 0)
 		r = engine_run(c->engine, &a.o, &id, &st, &detached, e);
 	if (r < 0)

@@ -23,7 +23,8 @@ char *options_print(const struct run_opts *o);                            /* NUL
 int options_parse(const char *text, struct run_opts *ret, struct err *e); /* text NULL = none given */
 /* Values of enumerated options and whether they agree with each other. */
 int options_check(const struct run_opts *o, struct err *e);
-int options_check_pod(const struct run_opts *o, struct err *e); /* of a pod's */
+int options_check_guest(const struct run_opts *o, struct err *e); /* what a virtual machine can't */
+int options_check_pod(const struct run_opts *o, struct err *e);   /* of a pod's */
 
 /* ---- plan: a container on its way from options to files ----
  * Made by create.c, filled by one plan_* function a subject (their order is the table in create.c), then written out. */
@@ -83,7 +84,12 @@ int bundle_write(const struct plan *p, int dirfd, struct err *e);
  * closed; *ret_fd is left as it is when there is no directory to lock. */
 int container_lock(struct engine *en, const char *id, int *ret_fd, struct err *e);
 
-/* ---- pods.c, pod_verbs.c ---- */
+/* ---- pods.c, pod_verbs.c, pod_vm.c ---- */
+int pod_vm_check(const struct run_opts *o, struct err *e);
+int pod_vm_write(struct engine *en, const struct run_opts *o, const char *id, const char *rel, struct err *e);
+/* ROOT/REL/NAME, new and durable, with its folder; o NULL = out of memory. */
+int pod_write_json(struct engine *en, const char *rel, const char *name, struct json_object *o, struct err *e);
+void guest_size(const struct run_opts *o, struct launch *l); /* guest_plan.c: memory and processors */
 /* "net,ipc,uts", "none"; NULL = the default, all that can be. */
 int pod_share_parse(const char *text, bool ret_shared[NS_COUNT], struct err *e);
 /* ROOT/pods/ID and RUN/pods/ID. */

@@ -11,16 +11,16 @@
 #define DISK_MIN        (64ull << 20) /* ext4 with its journal, and room for a few files */
 #define DISK_MAX        (8ull << 40)  /* half of what a file of ext4 can hold */
 
-static void set_size(struct plan *p)
+void guest_size(const struct run_opts *o, struct launch *l)
 {
-	int64_t memory = p->o->memory == SPEC_UNSET ? 0 : p->o->memory;
+	int64_t memory = o->memory == SPEC_UNSET ? 0 : o->memory;
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
 
 	/* The workload's: what the guest's kernel needs comes on top (isolation/vm.c). */
-	p->launch.vm_mem_bytes = memory ? (uint64_t)memory : VM_MEM_DEFAULT;
-	p->launch.vm_cpus = p->o->cpus > 0 ? (uint32_t)ceil(p->o->cpus) : VM_CPUS_DEFAULT;
-	if (online > 0 && p->launch.vm_cpus > (uint32_t)online)
-		p->launch.vm_cpus = (uint32_t)online;
+	l->vm_mem_bytes = memory ? (uint64_t)memory : VM_MEM_DEFAULT;
+	l->vm_cpus = o->cpus > 0 ? (uint32_t)ceil(o->cpus) : VM_CPUS_DEFAULT;
+	if (online > 0 && l->vm_cpus > (uint32_t)online)
+		l->vm_cpus = (uint32_t)online;
 }
 
 /* docker's syntax, "size=120G"; the last one counts. */
@@ -78,7 +78,15 @@ int plan_guest(struct plan *p, struct err *e)
 
 	if (!p->is_vm)
 		return refuse_in_container(p, e);
-	set_size(p);
+	guest_size(p->o, &p->launch);
+	if (p->pod.id && (strv_len(p->o->volumes) || strv_len(p->o->mounts) || p->o->kernel))
+		return err_set(e, EOPNOTSUPP, "%s: not possible yet in a pod's virtual machine",
+			       p->o->kernel              ? "--kernel"
+			       : strv_len(p->o->volumes) ? "--volume"
+							 : "--mount");
+	r = options_check_guest(p->o, e); /* the isolation may be the pod's */
+	if (r < 0)
+		return r;
 	r = guest_disk_size(p->o->storage_opt, &disk_bytes, e);
 	if (r < 0)
 		return r;

@@ -429,6 +429,8 @@ int plan_mounts(struct plan *p, struct err *e)
 
 	if (p->o->shm_size != SPEC_UNSET)
 		r = mounts_set_shm_size(&p->spec, p->o->shm_size, e);
+	else if (p->pod.id && p->pod_shares[NS_IPC] && p->pod_o.shm_size != SPEC_UNSET)
+		r = mounts_set_shm_size(&p->spec, p->pod_o.shm_size, e);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		char *const *list = *(char *const *const *)(const void *)((const char *)p->o + kinds[i].offset);
 		for (; r >= 0 && list && *list; list++)

@@ -268,10 +268,8 @@ int options_check_pod(const struct run_opts *o, struct err *e)
 	return r < 0 ? r : check_labels(o->labels, e);
 }
 
-static int check_guest(const struct run_opts *o, struct err *e)
+int options_check_guest(const struct run_opts *o, struct err *e)
 {
-	if (!o->isolation || !streq(o->isolation, "vm"))
-		return 0;
 	if (strv_len(o->devices))
 		return err_set(e, EOPNOTSUPP,
 			       "--device: a virtual machine can't be given devices of the host yet; use --isolation container");
@@ -300,5 +298,5 @@ int options_check(const struct run_opts *o, struct err *e)
 		return err_set(e, EINVAL, "--oom-score-adj: %lld is out of range; -1000 to 1000 are possible",
 			       (long long)o->oom_score_adj);
 	r = check_labels(o->labels, e);
-	return r < 0 ? r : check_guest(o, e);
+	return r < 0 || !o->isolation || !streq(o->isolation, "vm") ? r : options_check_guest(o, e);
 }

@@ -21,6 +21,8 @@ int plan_pod(struct plan *p, struct err *e)
 			       p->pod.name, p->pod.isolation);
 	if (o->cgroup_parent && *o->cgroup_parent)
 		return err_set(e, EINVAL, "--cgroup-parent can't be given with --pod: the cgroup above is pod %s's", p->pod.name);
+	if (p->pod_o.shm_size != SPEC_UNSET && p->pod_shares[NS_IPC] && o->shm_size != SPEC_UNSET)
+		return err_set(e, EINVAL, "--shm-size: not with --pod: pod %s has one for all of its containers", p->pod.name);
 	p->launch.pod = strdup(p->pod.id);
 	return p->launch.pod ? 0 : OUT_OF_MEMORY(e);
 }

@@ -2,8 +2,10 @@
 #include "engine_impl.h"
 
 #include <signal.h>
+#include <unistd.h>
 
-#define KILL_TIMEOUT_MS 10000
+#define KILL_TIMEOUT_MS   10000
+#define HOLDER_TIMEOUT_MS 20000
 
 static bool runs(const struct container_record *c) { return c->state == CS_RUNNING || c->state == CS_PAUSED; }
 
@@ -86,6 +88,25 @@ static int thaw(struct engine *en, const struct engine_pod *p, struct err *e)
 	return p->is_paused ? pod_freeze(en->paths, p->record.id, false, e) : 0;
 }
 
+/* A virtual machine's holder writes the disks out and ends once it is alone: the next start, or who removes the disks, waits. */
+static int wait_for_holder(struct engine *en, const struct engine_pod *p, struct err *e)
+{
+	uint64_t until = clock_mono_us() + HOLDER_TIMEOUT_MS * 1000ull;
+	struct monitor_state st = { .truth = MONITOR_NONE };
+	int r = 0;
+
+	while (streq(p->record.isolation, "vm")) {
+		r = monitor_inspect(en->paths, p->record.id, &st, e);
+		if (r < 0 || st.truth == MONITOR_NONE || st.truth == MONITOR_DIED)
+			return r;
+		if (clock_mono_us() > until)
+			return err_set(e, ETIMEDOUT, "the virtual machine of pod %s has not ended within %d seconds",
+				       p->record.name, HOLDER_TIMEOUT_MS / 1000);
+		usleep(5000);
+	}
+	return r;
+}
+
 int engine_pod_stop(struct engine *en, const char *name, int64_t timeout_s, struct err *e)
 {
 	struct engine_pod p;
@@ -108,6 +129,8 @@ int engine_pod_stop(struct engine *en, const char *name, int64_t timeout_s, stru
 			keep(&r, see_end(&p.members[i], &s[i], &why), &why, e, "stop", p.members[i].name);
 		fd_close(s[i].fd);
 	}
+	if (r >= 0)
+		r = wait_for_holder(en, &p, e);
 	engine_pod_done(&p);
 	return r;
 }
@@ -195,6 +218,8 @@ int engine_pod_remove(struct engine *en, const char *name, bool force, struct er
 	if (r < 0)
 		return r;
 	r = remove_all(en, &p, force, e);
+	if (r >= 0)
+		r = wait_for_holder(en, &p, e);
 	if (r >= 0)
 		r = records_pod_delete(en->records, p.record.id, e);
 	if (r >= 0)

@@ -97,10 +97,9 @@ static int fill_plan(const struct run_opts *o, const char *id, struct spec *s, s
 	return r < 0 ? r : set_limits(o, &s->resources, e);
 }
 
-static int write_plan(struct engine *en, const char *rel, const struct spec *s, struct err *e)
+int pod_write_json(struct engine *en, const char *rel, const char *name, struct json_object *o, struct err *e)
 {
-	_cleanup_json_ struct json_object *o = spec_json(s);
-	_cleanup_free_ char *path = str_fmt("%s/config.json", rel);
+	_cleanup_free_ char *path = str_fmt("%s/%s", rel, name);
 	const char *text = o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : NULL;
 	_cleanup_fd_ int fd = -1;
 	int r;
@@ -117,6 +116,13 @@ static int write_plan(struct engine *en, const char *rel, const struct spec *s, 
 	if (r >= 0 && fsync(fd) < 0)
 		r = -errno;
 	return r < 0 ? err_set(e, -r, "write %s/%s: %s", en->paths->root, path, strerror(-r)) : 0;
+}
+
+static int write_plan(struct engine *en, const char *rel, const struct spec *s, struct err *e)
+{
+	_cleanup_json_ struct json_object *o = spec_json(s);
+
+	return pod_write_json(en, rel, "config.json", o, e);
 }
 
 /* ---- the record ---- */
@@ -167,6 +173,8 @@ static int create(struct engine *en, const struct run_opts *o, const char *id, s
 	}
 	if (r >= 0)
 		r = write_plan(en, rel, &s, e);
+	if (r >= 0 && streq(p.isolation, "vm"))
+		r = pod_vm_write(en, o, id, rel, e);
 	if (r >= 0)
 		r = put_record(en, &p, p.name, e);
 	if (r < 0 && rel)
@@ -182,9 +190,8 @@ int engine_pod_create(struct engine *en, const struct run_opts *o, char **ret_id
 
 	if (r >= 0)
 		r = isolation_find(o->isolation ? o->isolation : "container", &isolation, e);
-	if (r >= 0 && !streq(isolation->name, "container"))
-		r = err_set(e, EOPNOTSUPP, "--isolation %s: pods of virtual machines are not there yet; container is",
-			    isolation->name);
+	if (r >= 0 && streq(isolation->name, "vm"))
+		r = pod_vm_check(o, e);
 	if (r >= 0 && (r = id_new(id)) < 0)
 		r = err_set(e, -r, "make an id: %s", strerror(-r));
 	if (r >= 0)

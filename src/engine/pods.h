@@ -19,6 +19,10 @@ void engine_pod_done(struct engine_pod *p);
 void engine_pod_list_free(struct engine_pod *list, size_t n);
 /* Of o: name (NULL = a generated one), isolation, hostname, share, network, labels, cgroup_parent, shm_size, and the resources. */
 int engine_pod_create(struct engine *en, const struct run_opts *o, char **ret_id, struct err *e);
+/* For berth-monitor --pod: the disks of a virtual pod's containers, oldest first. */
+struct pod_vm_member;
+int engine_pod_disks(struct engine *en, const char *id, struct pod_vm_member **ret, size_t *ret_n, struct err *e);
+void engine_pod_disks_free(struct pod_vm_member *list, size_t n);
 /* By name, id or unique id prefix; -ENOENT: "no such pod: X". */
 int engine_pod_get(struct engine *en, const char *name, struct engine_pod *ret, struct err *e);
 int engine_pod_list(struct engine *en, struct engine_pod **ret, size_t *ret_n, struct err *e); /* newest first */

@@ -18,6 +18,10 @@
 /* More processes than anybody execs into one guest; a bound, since the host names channels with 16 bits. */
 #define CHANNELS_MAX 512
 
+#define SLOT(channel)    ((unsigned)(channel) >> GUEST_SLOT_SHIFT)
+#define IS_MAIN(channel) (((channel)&GUEST_SLOT_MASK) == 0)
+_Static_assert(GUEST_SLOTS <= 32, "a bit of has_start each");
+
 struct agent;
 struct channel {
 	struct agent *agent;
@@ -39,7 +43,8 @@ struct agent {
 	void *arg;
 	struct channel *channels;
 	size_t n_channels;
-	bool has_hello, has_start;
+	bool has_hello, is_pod;
+	uint32_t has_start; /* a bit a slot */
 	struct err broken;
 };
 
@@ -88,7 +93,7 @@ static void send_signal(void *arg, int sig)
 	struct channel *c = arg;
 	struct err e = { 0 };
 
-	if (c->agent->ops->kill(c->agent->arg, c->p.pid, c->id == 0, sig, &e) < 0)
+	if (c->agent->ops->kill(c->agent->arg, SLOT(c->id), c->p.pid, IS_MAIN(c->id), sig, &e) < 0)
 		log_warn("agent", "signal %d: %s", sig, e.msg);
 }
 
@@ -141,7 +146,7 @@ static void channel_ended(struct channel *c)
 	struct err e = { 0 };
 	uint16_t id = c->id;
 
-	if (a->ops->reap(a->arg, c->p.pid, id == 0, &c->wait_status, &c->is_oom, &e) < 0) {
+	if (a->ops->reap(a->arg, SLOT(id), c->p.pid, IS_MAIN(id), &c->wait_status, &c->is_oom, &e) < 0) {
 		log_warn("agent", "reap: %s", e.msg);
 		c->wait_status = W_EXITCODE(255, 0);
 	}
@@ -191,7 +196,7 @@ static void answer_started(struct agent *a, uint16_t channel, const struct agent
 
 	frame_put_u32(&a->link.out, FRAME_STARTED, channel, (uint32_t)pid);
 	if (channel_new(a, channel, p, &e) < 0) {
-		if (a->ops->kill(a->arg, pid, channel == 0, SIGKILL, &e) < 0)
+		if (a->ops->kill(a->arg, SLOT(channel), pid, IS_MAIN(channel), SIGKILL, &e) < 0)
 			log_warn("agent", "%s", e.msg);
 		answer_error(a, channel, &e);
 	}
@@ -206,13 +211,20 @@ static int on_start(struct agent *a, const struct frame *f, struct err *e)
 	struct guest_start s;
 	struct err se = { 0 };
 
-	if (a->has_start || f->channel != 0)
+	if (!IS_MAIN(f->channel) || SLOT(f->channel) >= GUEST_SLOTS)
+		return err_set(e, EPROTO, "a start on channel %u", f->channel);
+	if (channel_find(a, f->channel) || (a->has_start >> SLOT(f->channel) & 1 && SLOT(f->channel) == 0 && !a->is_pod))
 		return err_set(e, EPROTO, "a second start");
-	a->has_start = true;
-	if (guest_start_parse((const char *)f->payload, f->len, &s, &se) < 0 || a->ops->start(a->arg, &s, &p, &se) < 0)
-		answer_error(a, 0, &se);
+	a->has_start |= 1u << SLOT(f->channel);
+	if (guest_start_parse((const char *)f->payload, f->len, &s, &se) < 0) {
+		answer_error(a, f->channel, &se);
+		return 0;
+	}
+	a->is_pod |= s.is_pod;
+	if (a->ops->start(a->arg, SLOT(f->channel), &s, &p, &se) < 0)
+		answer_error(a, f->channel, &se);
 	else
-		answer_started(a, 0, &p);
+		answer_started(a, f->channel, &p);
 	return 0;
 }
 
@@ -230,7 +242,7 @@ static int exec_process(struct agent *a, const struct frame *f, struct agent_pro
 	spec_process_init(&sp);
 	r = spec_process_parse(o, &sp, e);
 	if (r >= 0)
-		r = a->ops->exec(a->arg, &sp, ret, e);
+		r = a->ops->exec(a->arg, SLOT(f->channel), &sp, ret, e);
 	spec_process_done(&sp);
 	return r;
 }
@@ -240,7 +252,8 @@ static int on_exec(struct agent *a, const struct frame *f, struct err *e)
 	struct agent_process p = { .in = -1, .out = -1, .err = -1 };
 	struct err xe = { 0 };
 
-	if (!a->has_start || f->channel == 0 || channel_find(a, f->channel))
+	if (SLOT(f->channel) >= GUEST_SLOTS || !(a->has_start >> SLOT(f->channel) & 1) || IS_MAIN(f->channel) ||
+	    channel_find(a, f->channel))
 		return err_set(e, EPROTO, "exec on channel %u, which is in use", f->channel);
 	if (exec_process(a, f, &p, &xe) < 0)
 		answer_error(a, f->channel, &xe);
@@ -283,18 +296,19 @@ static int on_data(struct channel *c, const struct frame *f, struct err *e)
 	}
 }
 
-static int on_stats(struct agent *a)
+static int on_stats(struct agent *a, const struct frame *f)
 {
 	_cleanup_json_ struct json_object *o = NULL;
 	struct err se = { 0 };
 	const char *text;
 
-	if (a->ops->stats(a->arg, &o, &se) < 0) {
-		answer_error(a, 0, &se);
+	if ((SLOT(f->channel) >= GUEST_SLOTS ? err_set(&se, ESRCH, "there is no such container")
+					     : a->ops->stats(a->arg, SLOT(f->channel), &o, &se)) < 0) {
+		answer_error(a, f->channel, &se);
 		return 0;
 	}
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
-	frame_put(&a->link.out, FRAME_OK, 0, text, (uint32_t)strlen(text));
+	frame_put(&a->link.out, FRAME_OK, f->channel, text, (uint32_t)strlen(text));
 	link_flush(&a->link);
 	return 0;
 }
@@ -318,7 +332,7 @@ static int on_frame(struct link *l, const struct frame *f, struct err *e)
 	switch (f->type) {
 	case FRAME_START: return on_start(a, f, e);
 	case FRAME_EXEC: return on_exec(a, f, e);
-	case FRAME_STATS: return on_stats(a);
+	case FRAME_STATS: return on_stats(a, f);
 	case FRAME_SHUTDOWN: loop_stop(a->loop, 0); return 0;
 	default:
 		c = channel_find(a, f->channel);

@@ -38,7 +38,8 @@ static int fork_shell(char *const *args, struct agent_process *ret, struct err *
 	*ret = (struct agent_process){ .pid = pid, .in = in[1], .out = out[0], .err = err[0] };
 	return 0;
 }
-static int t_start(void *arg _unused_, const struct guest_start *s, struct agent_process *ret, struct err *e)
+static int t_start(void *arg _unused_, unsigned slot _unused_, const struct guest_start *s, struct agent_process *ret,
+		   struct err *e)
 {
 	struct guest_start mine = *s;
 	int r = fork_shell(mine.spec.process.args, ret, e);
@@ -46,15 +47,17 @@ static int t_start(void *arg _unused_, const struct guest_start *s, struct agent
 	guest_start_done(&mine);
 	return r;
 }
-static int t_exec(void *arg _unused_, const struct spec_process *p, struct agent_process *ret, struct err *e)
+static int t_exec(void *arg _unused_, unsigned slot _unused_, const struct spec_process *p, struct agent_process *ret,
+		  struct err *e)
 {
 	return fork_shell(p->args, ret, e);
 }
-static int t_kill(void *arg _unused_, pid_t pid, bool is_main _unused_, int sig, struct err *e)
+static int t_kill(void *arg _unused_, unsigned slot _unused_, pid_t pid, bool is_main _unused_, int sig, struct err *e)
 {
 	return kill(pid, sig) < 0 ? err_set(e, errno, "kill") : 0;
 }
-static int t_reap(void *arg _unused_, pid_t pid, bool is_main, int *ret_status, bool *ret_oom, struct err *e)
+static int t_reap(void *arg _unused_, unsigned slot _unused_, pid_t pid, bool is_main, int *ret_status, bool *ret_oom,
+		  struct err *e)
 {
 	*ret_oom = is_main && WIFSIGNALED(*ret_status); /* shows that the flag travels */
 	if (waitpid(pid, ret_status, 0) < 0)
@@ -62,7 +65,7 @@ static int t_reap(void *arg _unused_, pid_t pid, bool is_main, int *ret_status, 
 	*ret_oom = is_main && WIFSIGNALED(*ret_status);
 	return 0;
 }
-static int t_stats(void *arg _unused_, struct json_object **ret, struct err *e _unused_)
+static int t_stats(void *arg _unused_, unsigned slot _unused_, struct json_object **ret, struct err *e _unused_)
 {
 	*ret = json_object_new_object();
 	json_object_object_add(*ret, "pids", json_object_new_int(3));

@@ -1,5 +1,5 @@
 /* guest: what the agent has done, with the same container library as on a host: START makes the file systems and the
- * container, EXEC a further process, and so on. State: one container, one guest. */
+ * container, EXEC a further process, and so on. State: one guest, and a container a slot. */
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -10,10 +10,21 @@
 
 struct guest {
 	struct host host;
-	struct guest_start start; /* from the first frame; the container borrows its spec */
-	struct container *container;
-	bool has_start;
+	bool has_clock; /* set with the first container */
+	struct member {
+		struct guest_start start; /* from its frame; the container borrows its spec */
+		struct container *container;
+		bool has_start;
+	} members[GUEST_SLOTS];
 };
+
+static void member_done(struct member *m)
+{
+	container_destroy(m->container);
+	if (m->has_start)
+		guest_start_done(&m->start);
+	*m = (struct member){ .container = NULL };
+}
 
 int guest_new(struct guest **ret, struct err *e)
 {
@@ -35,14 +46,16 @@ void guest_free(struct guest *g)
 {
 	if (!g)
 		return;
-	container_destroy(g->container);
-	if (g->has_start)
-		guest_start_done(&g->start);
+	for (size_t i = 0; i < GUEST_SLOTS; i++)
+		member_done(&g->members[i]);
 	host_done(&g->host);
 	free(g);
 }
 
-bool guest_is_volatile(const struct guest *g) { return g->has_start && g->start.is_volatile; }
+bool guest_is_volatile(const struct guest *g)
+{
+	return g->members[0].has_start && g->members[0].start.is_volatile && !g->members[0].start.is_pod;
+}
 
 /* The child's and our ends of the three streams; a terminal needs none. */
 struct stdio {
@@ -95,9 +108,10 @@ static int seed(const struct guest_start *s, struct err *e)
 }
 
 /* User names are looked up in the image's own files: by the container library, through its root. */
-static int create(struct guest *g, int rootfd, struct stdio *io, struct err *e)
+static int create(struct guest *g, struct member *m, int rootfd, struct stdio *io, struct err *e)
 {
-	const struct guest_start *s = &g->start;
+	const struct guest_start *s = &m->start;
+	_cleanup_fd_ int memory = -1;
 	struct container_args a = {
 		.spec = &s->spec,
 		.id = s->id,
@@ -110,98 +124,127 @@ static int create(struct guest *g, int rootfd, struct stdio *io, struct err *e)
 		.stdio = { io->theirs[0], io->theirs[1], io->theirs[2] },
 		.allows_ping = true,
 	};
-	int r = container_create(&a, &g->container, e);
+	int r = s->is_pod && !s->spec.ns.wanted[NS_IPC] ? guest_shared_memory(s, &memory, e) : 0;
 
+	a.memory_fd = memory;
+	if (r >= 0)
+		r = container_create(&a, &m->container, e);
 	if (r < 0)
 		return r;
-	r = container_start(g->container, e);
+	r = container_start(m->container, e);
 	if (r < 0) {
-		container_destroy(g->container);
-		g->container = NULL;
+		container_destroy(m->container);
+		m->container = NULL;
 	}
 	return r;
 }
 
-static int guest_start(void *arg, const struct guest_start *given, struct agent_process *ret, struct err *e)
+/* The first one sets up what is the guest's as a whole. */
+static int set_up_guest(struct guest *g, const struct guest_start *s, struct err *e)
+{
+	int r = g->has_clock ? 0 : guest_set_clock(s->time_ns, e);
+
+	if (r >= 0)
+		r = seed(s, e);
+	if (r >= 0 && !g->has_clock && s->hostname && sethostname(s->hostname, strlen(s->hostname)) < 0)
+		r = err_set(e, errno, "host name \"%s\": %s", s->hostname, strerror(errno));
+	g->has_clock = r >= 0;
+	return r;
+}
+
+static int guest_start(void *arg, unsigned slot, const struct guest_start *given, struct agent_process *ret, struct err *e)
 {
 	struct guest *g = arg;
+	struct member *m = &g->members[slot];
 	_cleanup_fd_ int rootfd = -1;
 	_cleanup_(stdio_done) struct stdio io = { { -1, -1, -1 }, { -1, -1, -1 } };
 	int r;
 
-	g->start = *given;
-	g->has_start = true;
-	r = guest_set_clock(g->start.time_ns, e);
+	member_done(m); /* a start that failed */
+	m->start = *given;
+	m->has_start = true;
+	r = set_up_guest(g, &m->start, e);
 	if (r >= 0)
-		r = seed(&g->start, e);
+		r = guest_mount_root(slot, &m->start, &rootfd, e);
 	if (r >= 0)
-		r = guest_mount_root(&g->start, &rootfd, e);
+		r = guest_mount_shares(&m->start, e);
 	if (r >= 0)
-		r = guest_mount_shares(&g->start, e);
+		r = stdio_init(&io, m->start.spec.process.terminal, e);
 	if (r >= 0)
-		r = stdio_init(&io, g->start.spec.process.terminal, e);
-	if (r >= 0)
-		r = create(g, rootfd, &io, e);
-	if (r < 0)
+		r = create(g, m, rootfd, &io, e);
+	if (r < 0) {
+		if (m->start.is_pod)
+			guest_unmount_root(slot);
 		return r;
-	give(&io, container_take_console(g->container), container_pid(g->container), ret);
+	}
+	give(&io, container_take_console(m->container), container_pid(m->container), ret);
 	return 0;
 }
 
-static int guest_exec(void *arg, const struct spec_process *p, struct agent_process *ret, struct err *e)
+static int guest_exec(void *arg, unsigned slot, const struct spec_process *p, struct agent_process *ret, struct err *e)
 {
 	struct guest *g = arg;
+	struct member *m = &g->members[slot];
 	_cleanup_(stdio_done) struct stdio io = { { -1, -1, -1 }, { -1, -1, -1 } };
-	struct container_exec_args a = { .process = p, .seccomp = &g->start.seccomp };
+	struct container_exec_args a = { .process = p, .seccomp = &m->start.seccomp };
 	_cleanup_fd_ int pidfd = -1;
 	int console = -1, r;
 	pid_t pid = -1;
 
-	if (!g->container)
+	if (!m->container)
 		return err_set(e, ESRCH, "the container does not run");
 	r = stdio_init(&io, p->terminal, e);
 	if (r < 0)
 		return r;
 	memcpy(a.stdio, io.theirs, sizeof(a.stdio));
-	r = container_exec(g->container, &a, &pid, &pidfd, &console, e);
+	r = container_exec(m->container, &a, &pid, &pidfd, &console, e);
 	if (r < 0)
 		return r;
 	give(&io, console, pid, ret);
 	return 0;
 }
 
-static int guest_kill(void *arg, pid_t pid, bool is_main, int sig, struct err *e)
+static int guest_kill(void *arg, unsigned slot, pid_t pid, bool is_main, int sig, struct err *e)
 {
 	struct guest *g = arg;
 
-	if (is_main)
-		return container_kill(g->container, sig, e);
+	if (is_main && g->members[slot].container)
+		return container_kill(g->members[slot].container, sig, e);
 	if (kill(pid, sig) < 0)
 		return err_set(e, errno, "signal %d: %s", sig, strerror(errno));
 	return 0;
 }
 
-static int guest_reap(void *arg, pid_t pid, bool is_main, int *ret_wait_status, bool *ret_oom, struct err *e)
+static int guest_reap(void *arg, unsigned slot, pid_t pid, bool is_main, int *ret_wait_status, bool *ret_oom, struct err *e)
 {
 	struct guest *g = arg;
+	struct member *m = &g->members[slot];
+	int r;
 
-	if (is_main)
-		return container_reap(g->container, ret_wait_status, ret_oom, e);
+	if (is_main && m->container) {
+		r = container_reap(m->container, ret_wait_status, ret_oom, e);
+		/* Its neighbours go on: what it wrote is on its disk when its end is told. */
+		if (m->start.is_pod) {
+			member_done(m);
+			guest_unmount_root(slot);
+		}
+		return r;
+	}
 	*ret_oom = false;
 	if (waitpid(pid, ret_wait_status, 0) < 0)
 		return err_set(e, errno, "wait for %d: %s", pid, strerror(errno));
 	return 0;
 }
 
-static int guest_stats(void *arg, struct json_object **ret, struct err *e)
+static int guest_stats(void *arg, unsigned slot, struct json_object **ret, struct err *e)
 {
 	struct guest *g = arg;
 	struct cgroup_stats st = { 0 };
 	int r;
 
-	if (!g->container)
+	if (!g->members[slot].container)
 		return err_set(e, ESRCH, "the container does not run");
-	r = cgroup_stats(container_cgroup(g->container), &st, e);
+	r = cgroup_stats(container_cgroup(g->members[slot].container), &st, e);
 	if (r < 0)
 		return r;
 	*ret = cgroup_stats_json(&st);

@@ -5,6 +5,8 @@
  *     "root": {"disk": "/dev/vda", "upper": "/dev/vdb"}, "shares": [{"tag","target"}], "init": bool, "volatile": bool,
  *     "seccomp": base64 of the compiled filter, "seccomp_flags": n, "time_ns": host clock, "entropy": base64 }
  * and is answered with FRAME_STARTED or FRAME_ERROR; then STDIN/STDOUT/... as frame.h says; FRAME_EXEC on channels 1.. .
+ * One guest may hold several containers (a pod's): a channel's upper bits are the container's slot, and its channel 0 within the slot
+ * what is said of channel 0 here. "pod": true: what the container mounted goes with it; "hostname": the guest's own, which it shares.
  * When the main process has ended: output, FRAME_EXIT on channel 0; the host then sends FRAME_SHUTDOWN (sync, power off).
  *
  * Neither side trusts the other: the host takes the guest for hostile (docs/THREATS.md), and the agent checks what it is
@@ -14,6 +16,10 @@
 #include "container.h"
 
 #define GUEST_PORT_NAME "dev.berth.agent"
+/* channel = slot << GUEST_SLOT_SHIFT | channel of the container; a guest with one container has it in slot 0 */
+#define GUEST_SLOT_SHIFT 10
+#define GUEST_SLOT_MASK  ((1u << GUEST_SLOT_SHIFT) - 1)
+#define GUEST_SLOTS      32
 /* In the initramfs: modules in load order, one file name a line; the second list only when there are shares. */
 #define GUEST_MODULES       "/m"
 #define GUEST_MODULES_BOOT  "boot"
@@ -32,6 +38,8 @@ struct guest_start {
 	struct guest_share *shares;
 	size_t n_shares;
 	bool use_init, is_volatile;
+	bool is_pod;
+	char *hostname; /* of a pod whose containers share one; else NULL */
 	struct seccomp_prog seccomp;
 	uint64_t time_ns;
 	char *entropy_b64;
@@ -53,13 +61,13 @@ struct agent_process {
  * failure; err.exit travels to the host. */
 struct agent_ops {
 	/* Owns what *s holds from here on, also on failure. */
-	int (*start)(void *arg, const struct guest_start *s, struct agent_process *ret, struct err *e);
-	int (*exec)(void *arg, const struct spec_process *p, struct agent_process *ret, struct err *e);
+	int (*start)(void *arg, unsigned slot, const struct guest_start *s, struct agent_process *ret, struct err *e);
+	int (*exec)(void *arg, unsigned slot, const struct spec_process *p, struct agent_process *ret, struct err *e);
 	/* is_main: the container's own process. pid has not been reaped. */
-	int (*kill)(void *arg, pid_t pid, bool is_main, int sig, struct err *e);
+	int (*kill)(void *arg, unsigned slot, pid_t pid, bool is_main, int sig, struct err *e);
 	/* pid is a zombie: reap it. */
-	int (*reap)(void *arg, pid_t pid, bool is_main, int *ret_wait_status, bool *ret_oom, struct err *e);
-	int (*stats)(void *arg, struct json_object **ret, struct err *e);
+	int (*reap)(void *arg, unsigned slot, pid_t pid, bool is_main, int *ret_wait_status, bool *ret_oom, struct err *e);
+	int (*stats)(void *arg, unsigned slot, struct json_object **ret, struct err *e);
 };
 /* Serves fd (a stream, made non-blocking) until SHUTDOWN (returns 0) or until the host goes away or breaks the protocol
  * (-errno). Reaps every child of this process, its own or adopted: the caller must have no others to wait for. */
@@ -79,7 +87,11 @@ int guest_tune(struct err *e);
 int guest_set_clock(uint64_t time_ns, struct err *e);
 int guest_add_entropy(const void *p, size_t n, struct err *e);
 /* Read-only image disk below a writable ext4 disk (upper NULL = read-only): detached overlay mount. -> *ret_rootfd */
-int guest_mount_root(const struct guest_start *s, int *ret_rootfd, struct err *e);
+int guest_mount_root(unsigned slot, const struct guest_start *s, int *ret_rootfd, struct err *e);
+/* Written out and unmounted; for a pod's container that has ended. */
+void guest_unmount_root(unsigned slot);
+/* A pod's: memory that containers share, of the size that s has for SHARED_MEMORY; *ret_fd: a detached mount for one of them. */
+int guest_shared_memory(const struct guest_start *s, int *ret_fd, struct err *e);
 int guest_mount_shares(const struct guest_start *s, struct err *e);
 /* The ops of a real guest, and their state. */
 struct guest;

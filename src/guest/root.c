@@ -1,6 +1,7 @@
 /* root: a guest's root file system and shares. The image's disk is read-only and shared by every guest of the image; what
  * this container writes goes to a disk of its own, or nowhere when there is none. */
 #include <linux/mount.h>
+#include <stdio.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/syscall.h>
@@ -26,20 +27,39 @@ static int overlay_set(int fs, const char *key, const char *value, struct err *e
 	return 0;
 }
 
-static int mount_overlay(bool is_volatile, int *ret_fd, struct err *e)
+/* "/disk" of slot 0, "/disk-3" of slot 3. */
+struct dirs {
+	char image[24], disk[24];
+};
+
+static struct dirs dirs_of(unsigned slot)
+{
+	struct dirs d = { IMAGE_DIR, DISK_DIR };
+
+	if (slot) {
+		snprintf(d.image, sizeof(d.image), "%s-%u", IMAGE_DIR, slot);
+		snprintf(d.disk, sizeof(d.disk), "%s-%u", DISK_DIR, slot);
+	}
+	return d;
+}
+
+static int mount_overlay(const struct dirs *d, bool is_volatile, int *ret_fd, struct err *e)
 {
 	_cleanup_fd_ int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+	char upper[40], work[40];
 	int m, r;
 
 	if (fs < 0)
 		return err_set(e, errno, "overlay: %s", strerror(errno));
+	snprintf(upper, sizeof(upper), "%s/upper", d->disk);
+	snprintf(work, sizeof(work), "%s/work", d->disk);
 	r = overlay_set(fs, "source", "overlay", e);
 	if (r >= 0)
-		r = overlay_set(fs, "lowerdir", IMAGE_DIR, e);
+		r = overlay_set(fs, "lowerdir", d->image, e);
 	if (r >= 0)
-		r = overlay_set(fs, "upperdir", DISK_DIR "/upper", e);
+		r = overlay_set(fs, "upperdir", upper, e);
 	if (r >= 0)
-		r = overlay_set(fs, "workdir", DISK_DIR "/work", e);
+		r = overlay_set(fs, "workdir", work, e);
 	if (r >= 0 && is_volatile) /* Linux 5.10: no syncs at all; the disk is thrown away with the container */
 		r = overlay_set(fs, "volatile", NULL, e);
 	if (r < 0)
@@ -53,30 +73,73 @@ static int mount_overlay(bool is_volatile, int *ret_fd, struct err *e)
 	return 0;
 }
 
-int guest_mount_root(const struct guest_start *s, int *ret_rootfd, struct err *e)
+static int make_dir(const char *disk, const char *name, mode_t mode)
 {
-	int r = mount_dir(s->root_disk, IMAGE_DIR, "erofs", MS_RDONLY | MS_NODEV, NULL, e);
+	char path[40];
+
+	snprintf(path, sizeof(path), "%s/%s", disk, name);
+	return mkdir_p(AT_FDCWD, path, mode);
+}
+
+int guest_mount_root(unsigned slot, const struct guest_start *s, int *ret_rootfd, struct err *e)
+{
+	const struct dirs d = dirs_of(slot);
+	char mark[48];
+	int r = mount_dir(s->root_disk, d.image, "erofs", MS_RDONLY | MS_NODEV, NULL, e);
 
 	if (r < 0)
 		return r;
 	if (!s->upper_disk) {
-		int fd = open_tree(AT_FDCWD, IMAGE_DIR, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		int fd = open_tree(AT_FDCWD, d.image, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
 		if (fd < 0)
-			return err_set(e, errno, "open_tree %s: %s", IMAGE_DIR, strerror(errno));
+			return err_set(e, errno, "open_tree %s: %s", d.image, strerror(errno));
 		*ret_rootfd = fd;
 		return 0;
 	}
 	/* The inode tables are zero as made; the lazy thread that would zero them again only costs. */
-	r = mount_dir(s->upper_disk, DISK_DIR, "ext4", MS_NOATIME | MS_NODEV, "noinit_itable", e);
+	r = mount_dir(s->upper_disk, d.disk, "ext4", MS_NOATIME | MS_NODEV, "noinit_itable", e);
 	if (r < 0)
 		return r;
-	if (mkdir_p(AT_FDCWD, DISK_DIR "/upper", 0755) < 0 || mkdir_p(AT_FDCWD, DISK_DIR "/work", 0700) < 0)
+	if (make_dir(d.disk, "upper", 0755) < 0 || make_dir(d.disk, "work", 0700) < 0)
 		return err_set(e, errno, "directories on the container's disk: %s", strerror(errno));
 	/* A volatile overlay leaves a mark that refuses the next mount of the same directories. */
-	if (s->is_volatile && rm_rf(AT_FDCWD, DISK_DIR "/work/work/incompat") < 0)
+	snprintf(mark, sizeof(mark), "%s/work/work/incompat", d.disk);
+	if (s->is_volatile && rm_rf(AT_FDCWD, mark) < 0)
 		return err_set(e, EIO, "the overlay's volatile mark could not be removed");
-	return mount_overlay(s->is_volatile, ret_rootfd, e);
+	return mount_overlay(&d, s->is_volatile, ret_rootfd, e);
+}
+
+void guest_unmount_root(unsigned slot)
+{
+	const struct dirs d = dirs_of(slot);
+
+	sync();
+	umount2(d.disk, MNT_DETACH);
+	umount2(d.image, MNT_DETACH);
+}
+
+#define MEMORY_DIR "/memory"
+
+int guest_shared_memory(const struct guest_start *s, int *ret_fd, struct err *e)
+{
+	char options[64] = "mode=1777";
+	int r = 0, fd;
+
+	for (size_t i = 0; i < s->spec.n_mounts; i++)
+		for (char **o = s->spec.mounts[i].options; streq(s->spec.mounts[i].destination, SHARED_MEMORY) && o && *o; o++)
+			if (str_after(*o, "size="))
+				snprintf(options, sizeof(options), "mode=1777,%.40s", *o);
+	/* The first one makes it; it goes with the guest. */
+	if (faccessat(AT_FDCWD, MEMORY_DIR, F_OK, 0) < 0)
+		r = mount_dir("shm", MEMORY_DIR, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options, e);
+	if (r < 0)
+		return r;
+	fd = open_tree(AT_FDCWD, MEMORY_DIR, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, errno, "shared memory: %s", strerror(errno));
+	*ret_fd = fd;
+	return 0;
 }
 
 int guest_mount_shares(const struct guest_start *s, struct err *e)

@@ -36,6 +36,8 @@ static const struct field start_rows[] = {
 	  .count_offset = offsetof(struct guest_start, n_shares) },
 	ROW("init", FIELD_BOOL, guest_start, use_init),
 	ROW("volatile", FIELD_BOOL, guest_start, is_volatile),
+	ROW("pod", FIELD_BOOL, guest_start, is_pod),
+	ROW("hostname", FIELD_STRING, guest_start, hostname),
 	ROW("time_ns", FIELD_U64, guest_start, time_ns, FIELD_REQUIRED),
 	ROW("entropy", FIELD_STRING, guest_start, entropy_b64),
 	ROW("seccomp_flags", FIELD_U32, guest_start, seccomp.flags),

@@ -83,6 +83,9 @@ struct isolation_ops {
 	int (*sweep)(const struct host *h, const struct paths *p, const char *id, struct err *e);
 };
 
+/* ROOT/pods/ID/config.json: host name, shared namespaces, memory, cgroup path and its limits. ret: of spec_init. */
+int pod_read_plan(const struct paths *p, const char *pod_id, struct spec *ret, struct err *e);
+
 /* NULL-terminated: { &isolation_container, &isolation_vm }. */
 extern const struct isolation_ops *const isolations[];
 extern const struct isolation_ops isolation_container, isolation_vm;

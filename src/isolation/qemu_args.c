@@ -111,16 +111,39 @@ static int add_machine(char ***v, const struct qemu_config *c)
 /* Devices sit on numbered transports, so that /dev/vda and vdb are what FRAME_START says they are: the
  * kernel meets them from the highest number down. Not on number 0: its
  * interrupt never reaches the guest (seen with QEMU 7.2, ACPI on). */
+static int add_disk_device(char ***v, const struct qemu_config *c, const char *node, unsigned place)
+{
+	/* One container's two have their old numbers; a pod's begin at the last of the 24. */
+	return add(v, "-device",
+		   str_fmt("virtio-blk-device,drive=%s,bus=virtio-mmio-bus.%u", node, (c->n_more ? 23 : 2) - place));
+}
+
+static int add_more_disks(char ***v, const struct qemu_config *c)
+{
+	int r = 0;
+
+	for (size_t k = 0; k < c->n_more && r >= 0; k++) {
+		char node[16];
+		snprintf(node, sizeof(node), "more%u", (unsigned)k);
+		r = add_disk(v, node, c->more_fd + (int)k, c->more[k].is_readonly, false);
+		if (r >= 0)
+			r = add_disk_device(v, c, node, (unsigned)k + 2);
+	}
+	return r;
+}
+
 static int add_devices(char ***v, const struct qemu_config *c)
 {
 	int r = add_disk(v, "image", c->image_fd, true, false);
 
 	if (r >= 0)
-		r = add(v, "-device", strdup("virtio-blk-device,drive=image,bus=virtio-mmio-bus.2"));
+		r = add_disk_device(v, c, "image", 0);
 	if (r >= 0 && c->upper_fd >= 0)
 		r = add_disk(v, "upper", c->upper_fd, false, c->is_volatile);
 	if (r >= 0 && c->upper_fd >= 0)
-		r = add(v, "-device", strdup("virtio-blk-device,drive=upper,bus=virtio-mmio-bus.1"));
+		r = add_disk_device(v, c, "upper", 1);
+	if (r >= 0)
+		r = add_more_disks(v, c);
 	if (r >= 0)
 		r = add(v, "-device", strdup("virtio-serial-device,max_ports=2,bus=virtio-mmio-bus.3"));
 	/* rng-builtin: QEMU asks getrandom(2), so there is no device file to open. */

@@ -42,11 +42,36 @@ static int vm_available(const struct host *h _unused_, bool has_volumes, char **
 static void vm_free(struct instance *i)
 {
 	vm_spec_done(&i->guest_spec);
+	pod_vm_place_done(&i->place);
+	free(i->pod_hostname);
 	free(i->shares);
 	vm_boot_done(&i->boot);
 	buf_done(&i->said);
 	cgroup_free(i->cg);
 	free(i);
+}
+
+/* What its pod shares is the guest's own. */
+static int pod_vm_share(struct instance *i, struct err *e)
+{
+	static const enum spec_ns kinds[] = { NS_NET, NS_IPC, NS_UTS };
+	struct spec plan;
+	int r;
+
+	i->in_pod = true;
+	spec_init(&plan);
+	r = pod_read_plan(i->cfg.paths, i->cfg.launch->pod, &plan, e);
+	for (size_t k = 0; r >= 0 && k < ARRAY_SIZE(kinds); k++)
+		i->guest_spec.ns.wanted[kinds[k]] = !plan.ns.wanted[kinds[k]];
+	if (r >= 0 && plan.ns.wanted[NS_UTS]) {
+		i->guest_spec.hostname = NULL; /* borrowed, as all of it */
+		i->pod_hostname = plan.hostname ? strdup(plan.hostname) : NULL;
+		r = plan.hostname && !i->pod_hostname ? err_set(e, ENOMEM, "out of memory") : 0;
+	}
+	spec_done(&plan);
+	if (r >= 0 && i->n_shares)
+		r = err_set(e, EOPNOTSUPP, "volumes are not possible yet in a pod's virtual machine");
+	return r;
 }
 
 static int vm_new(const struct instance_config *cfg, struct instance **ret, struct err *e)
@@ -61,6 +86,8 @@ static int vm_new(const struct instance_config *cfg, struct instance **ret, stru
 	i->vmm = i->fsd = -1;
 	i->stats_tail = &i->stats;
 	r = vm_spec_for_guest(cfg->spec, cfg->launch, &i->guest_spec, &i->shares, &i->n_shares, e);
+	if (r >= 0 && cfg->launch->pod)
+		r = pod_vm_share(i, e);
 	if (r < 0) {
 		vm_free(i);
 		return r;
@@ -78,7 +105,7 @@ static void limit_cpu(struct instance *i)
 	struct spec blank;
 	struct err e = { 0 };
 
-	if (want->cpu_quota == SPEC_UNSET)
+	if (want->cpu_quota == SPEC_UNSET || !i->cg)
 		return;
 	spec_init(&blank);
 	blank.resources.cpu_quota = want->cpu_quota;
@@ -107,6 +134,8 @@ void vm_lost(struct instance *i, const struct err *why)
 	vm_process_end(i, 0);
 	vm_stats_lost(i, why);
 	vm_tasks_lost(i, why);
+	if (i->on_pod_lost)
+		i->on_pod_lost(i->cfg.arg, why);
 }
 
 /* BERTH_VM_BOOT_TIMEOUT, "90s": for hosts slower than anybody thought. */
@@ -161,16 +190,48 @@ static int choose_backend(struct instance *i, struct err *e)
 	return 0;
 }
 
-static int vm_start(struct instance *i, struct task *main_task, struct err *e)
+int vm_start_machine(struct instance *i, struct err *e)
 {
-	int r;
+	int r = boot_timeout(&i->boot_ms, e);
 
-	r = boot_timeout(&i->boot_ms, e);
 	if (r >= 0)
 		r = choose_backend(i, e);
 	if (r >= 0)
 		r = refresh_boot_files(i, e);
 	if (r >= 0)
+		r = vm_process_start(i, e);
+	if (r >= 0 && loop_timer(i->cfg.loop, i->boot_ms, on_boot_timeout, i, &i->boot_timer) < 0)
+		r = err_set(e, ENOMEM, "out of memory");
+	if (r >= 0)
+		i->phase = VM_BOOTING;
+	return r;
+}
+
+/* In the machine of its pod, which may boot still: to be said HELLO by. */
+static int start_in_pod(struct instance *i, struct err *e)
+{
+	int r = boot_timeout(&i->boot_ms, e);
+
+	if (r >= 0)
+		r = pod_vm_join(i->cfg.paths, i->cfg.launch->pod, i->cfg.launch->id, &i->place, e);
+	if (r >= 0)
+		i->agent_fd = TAKE_FD(i->place.fd);
+	return r;
+}
+
+static int vm_start(struct instance *i, struct task *main_task, struct err *e)
+{
+	int r;
+
+	if (i->in_pod)
+		r = start_in_pod(i, e);
+	else
+		r = boot_timeout(&i->boot_ms, e);
+	if (r >= 0 && !i->in_pod)
+		r = choose_backend(i, e);
+	if (r >= 0 && !i->in_pod)
+		r = refresh_boot_files(i, e);
+	if (r >= 0 && !i->in_pod)
 		r = vm_process_start(i, e);
 	if (r >= 0)
 		r = vm_link_start(i, e);
@@ -281,6 +342,9 @@ static int vm_pause(struct instance *i, bool paused, struct err *e)
 {
 	int r = must_run(i, e);
 
+	if (r >= 0 && i->in_pod)
+		r = err_set(e, EOPNOTSUPP,
+			    "one container of a virtual machine can't be paused: berth pod pause holds its whole pod");
 	if (r >= 0)
 		r = i->backend->pause(i, paused, e);
 	if (r >= 0)
@@ -290,12 +354,14 @@ static int vm_pause(struct instance *i, bool paused, struct err *e)
 
 static const char *vm_vmm(const struct instance *i)
 {
+	if (i->in_pod)
+		return i->place.vmm;
 	return i->backend == &vm_backend_own ? "berth-vmm" : i->has_kvm ? "qemu, on KVM" : "qemu, emulated";
 }
 
 static const char *vm_kernel_of(const struct instance *i) { return i->boot.name; }
 
-static pid_t vm_pid(const struct instance *i) { return i->vmm; }
+static pid_t vm_pid(const struct instance *i) { return i->in_pod ? (pid_t)i->place.pid : i->vmm; }
 
 /* ---- the end ---- */
 

@@ -3,6 +3,7 @@
 
 #include "isolation.h"
 #include "link.h"
+#include "pod_vm.h"
 
 #define MIB (1ull << 20)
 /* Guest RAM beyond what the workload may use: the kernel's image and page structures, its slabs, berth-init, page cache
@@ -45,6 +46,13 @@ void vm_kernel_remove_stale(const char *base);
 int vm_initramfs_name(const struct paths *p, const struct vm_kernel *k, char **ret_name, struct err *e);
 int vm_initramfs(const struct paths *p, const struct vm_kernel *k, char **ret_path, struct err *e);
 
+/* A disk of a pod's machine. */
+struct vm_disk {
+	const char *path; /* borrowed */
+	bool is_readonly;
+};
+#define VM_MORE_DISKS_MAX 16
+
 /* ---- qemu_args.c ---- */
 struct qemu_config {
 	const char *program, *id, *kernel, *initramfs; /* as the VMM sees them */
@@ -53,8 +61,11 @@ struct qemu_config {
 	unsigned cpus, tsc_khz; /* tsc_khz: what an emulated CPU's counter runs at, 0 = let the kernel find out */
 	uint64_t ram_bytes;
 	int agent_fd, console_fd, qmp_fd;
-	int image_fd, upper_fd; /* open disks; upper_fd may be -1 */
-	int share_fd;           /* connected vhost-user socket of virtiofsd, or -1 */
+	int image_fd, upper_fd;     /* open disks; upper_fd may be -1 */
+	const struct vm_disk *more; /* of a pod's other containers, in order behind those two: n_more, open from more_fd on */
+	size_t n_more;
+	int more_fd;
+	int share_fd; /* connected vhost-user socket of virtiofsd, or -1 */
 };
 /* The whole command line; strv_free it. NULL on ENOMEM. */
 char **qemu_args(const struct qemu_config *c);
@@ -65,6 +76,9 @@ struct vm_own_config {
 	uid_t uid; /* whom it becomes */
 	uint64_t ram_bytes;
 	bool has_upper, has_shares, is_verbose;
+	const struct vm_disk *more; /* n_more of them, from more_fd on */
+	size_t n_more;
+	int more_fd;
 };
 /* The caller's; NULL: out of memory. */
 struct json_object *vm_own_plan(const struct vm_own_config *c);
@@ -157,7 +171,7 @@ int vm_shares_start(const struct instance_config *cfg, const struct vm_shares_pl
 struct vm_jail;
 /* The far ends of what a VMM is connected to, and its disks; -1: none. */
 struct vm_ends {
-	int agent, console, qmp, share, err, image, upper;
+	int agent, console, qmp, share, err, image, upper, more[VM_MORE_DISKS_MAX];
 };
 /* What is different from one VMM to another. Everything else is the same code: cgroup, jail, link, tasks, clocks, deaths. */
 struct vm_backend {
@@ -198,6 +212,14 @@ struct instance {
 	uint16_t last_channel;
 	struct stats_request *stats, **stats_tail;
 	uint64_t boot_ms;
+	/* A pod's machine (pod_vm.c): the disks of its other containers. */
+	void (*on_pod_lost)(void *arg, const struct err *why); /* cfg.arg */
+	const struct vm_disk *more;
+	size_t n_more;
+	/* A container in one: where its disks are, and what it shares. */
+	bool in_pod, pod_shares[NS_COUNT];
+	char *pod_hostname;
+	struct pod_vm_place place;
 };
 void vm_trace(struct instance *i, const char *step);
 /* ---- vm_process.c: the VMM as a process ---- */
@@ -212,6 +234,9 @@ void vm_process_end(struct instance *i, int grace_ms);
 void vm_lost(struct instance *i, const struct err *why);
 /* The main process runs, or why it does not. */
 void vm_main_started(struct instance *i, const struct err *e);
+/* ---- vm.c: for pod_vm.c ---- */
+/* The machine alone: chosen, booting, nothing in it yet. The link is the caller's. */
+int vm_start_machine(struct instance *i, struct err *e);
 /* ---- vm_qmp.c ---- */
 /* One QMP command and its answer. */
 int vm_qmp(struct instance *i, const char *command, struct err *e);

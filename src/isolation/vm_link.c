@@ -29,8 +29,12 @@ static int put_start(struct instance *i, struct err *e)
 				 .id = l->id,
 				 .files = l->files,
 				 .n_files = l->n_files,
-				 .root_disk = vda,
-				 .upper_disk = l->upper_disk ? vdb : NULL,
+				 .root_disk = i->in_pod ? i->place.disk : vda,
+				 .upper_disk = i->in_pod       ? i->place.upper
+					       : l->upper_disk ? vdb
+							       : NULL,
+				 .is_pod = i->in_pod,
+				 .hostname = i->pod_hostname,
 				 .shares = &share,
 				 .n_shares = i->n_shares ? 1 : 0,
 				 .use_init = l->use_init,
@@ -78,7 +82,14 @@ static int on_hello(struct instance *i, const struct frame *f, struct err *e)
 static int on_frame(struct link *l, const struct frame *f, struct err *e)
 {
 	struct instance *i = l->arg;
+	struct err lost = { 0 };
 
+	if (i->in_pod && f->channel == POD_VM_LOST) {
+		if (f->type != FRAME_ERROR || frame_get_error(f, &lost) < 0)
+			return err_set(e, EPROTO, "the pod's machine sent a false end");
+		vm_lost(i, &lost);
+		return 0;
+	}
 	if (i->phase == VM_BOOTING)
 		return on_hello(i, f, e);
 	if (f->channel == 0 && i->phase == VM_RUNNING && (f->type == FRAME_OK || f->type == FRAME_ERROR)) {
@@ -95,7 +106,7 @@ static void on_broken(struct link *l, const struct err *e)
 	struct instance *i = l->arg;
 
 	/* Where the VMM has died as well, its death says more: that event is on its way. */
-	if (e->no == EPIPE || i->phase == VM_ENDED)
+	if ((e->no == EPIPE && !i->in_pod) || i->phase == VM_ENDED)
 		return;
 	vm_lost(i, e);
 }

@@ -20,6 +20,7 @@ enum {
 	FD_IMAGE,
 	FD_SHARE,
 	FD_UPPER,
+	FD_MORE,
 };
 
 /* quiet, console, panic: as with QEMU (qemu_args.c). reboot=a: by ACPI's register; without it a kernel that meets hardware-reduced
@@ -38,11 +39,16 @@ struct json_object *vm_own_plan(const struct vm_own_config *c)
 	struct vmm_rng_plan rng = { 0 };
 	char tag[] = VM_SHARE_TAG;
 	struct vmm_fs_plan fs = { tag, FD_SHARE };
-	struct vmm_device_plan devices[5] = { { .blk = &image } };
+	struct vmm_device_plan devices[5 + VM_MORE_DISKS_MAX] = { { .blk = &image } };
+	struct vmm_blk_plan more[VM_MORE_DISKS_MAX];
 	struct vmm_plan p = { VMM_PLAN_NO_FDS, .cpus = c->cpus, .mem_bytes = c->ram_bytes, .devices = devices, .n_devices = 1 };
 
 	if (c->has_upper)
 		devices[p.n_devices++] = (struct vmm_device_plan){ .blk = &upper };
+	for (size_t k = 0; k < c->n_more; k++) {
+		more[k] = (struct vmm_blk_plan){ .fd = c->more_fd + (int)k, .is_read_only = c->more[k].is_readonly };
+		devices[p.n_devices++] = (struct vmm_device_plan){ .blk = &more[k] };
+	}
 	devices[p.n_devices++] = (struct vmm_device_plan){ .console = &console };
 	devices[p.n_devices++] = (struct vmm_device_plan){ .rng = &rng };
 	if (c->has_shares)
@@ -106,6 +112,9 @@ static int send_plan(struct instance *i, struct files *f, struct err *e)
 					 .ram_bytes = vm_ram_bytes(l),
 					 .has_upper = l->upper_disk != NULL,
 					 .has_shares = i->n_shares > 0,
+					 .more = i->more,
+					 .n_more = i->n_more,
+					 .more_fd = FD_MORE,
 					 .is_verbose = log_enabled(LOG_DEBUG_) };
 	_cleanup_json_ struct json_object *o = vm_own_plan(&c);
 	const char *text = o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN) : NULL;
@@ -146,6 +155,10 @@ static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_byte
 			fds[n_fds][0] = optional[k][0];
 			fds[n_fds++][1] = optional[k][1];
 		}
+	for (size_t k = 0; k < i->n_more; k++) {
+		fds[n_fds][0] = t->more[k];
+		fds[n_fds++][1] = FD_MORE + (int)k;
+	}
 	struct vm_jail j = { .program_fd = f.program,
 			     .file_max = MAX(disk_bytes, vm_ram_bytes(i->cfg.launch)),
 			     .argv = argv,

@@ -219,6 +219,8 @@ static void close_ends(struct vm_ends *t)
 	fd_close(t->err);
 	fd_close(t->image);
 	fd_close(t->upper);
+	for (size_t k = 0; k < VM_MORE_DISKS_MAX; k++)
+		fd_close(t->more[k]);
 }
 
 /* The VMM's user may open none of these; it gets them open. */
@@ -235,6 +237,18 @@ static int open_disks(const struct launch *l, struct vm_ends *t, uint64_t *ret_s
 			return err_set(e, errno, "disk %s: %s", l->upper_disk, strerror(errno));
 	}
 	*ret_size = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int open_more_disks(const struct instance *i, struct vm_ends *t, uint64_t *size, struct err *e)
+{
+	for (size_t k = 0; k < i->n_more; k++) {
+		struct stat st;
+		t->more[k] = open(i->more[k].path, (i->more[k].is_readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+		if (t->more[k] < 0 || fstat(t->more[k], &st) < 0)
+			return err_set(e, errno, "disk %s: %s", i->more[k].path, strerror(errno));
+		*size = i->more[k].is_readonly ? *size : MAX(*size, (uint64_t)st.st_size);
+	}
 	return 0;
 }
 
@@ -269,8 +283,11 @@ static int start_shares(struct instance *i, struct vm_ends *t, struct err *e)
 
 int vm_process_start(struct instance *i, struct err *e)
 {
-	_cleanup_(close_ends) struct vm_ends t = { -1, -1, -1, -1, -1, -1, -1 };
+	_cleanup_(close_ends) struct vm_ends t = { -1, -1, -1, -1, -1, -1, -1, { 0 } };
 	uint64_t disk_bytes = 0;
+
+	for (size_t k = 0; k < VM_MORE_DISKS_MAX; k++)
+		t.more[k] = -1;
 	int p[2], r = make_cgroup(i, e);
 
 	if (r < 0)
@@ -289,6 +306,8 @@ int vm_process_start(struct instance *i, struct err *e)
 		r = start_shares(i, &t, e);
 	if (r >= 0)
 		r = open_disks(i->cfg.launch, &t, &disk_bytes, e);
+	if (r >= 0)
+		r = open_more_disks(i, &t, &disk_bytes, e);
 	if (r >= 0)
 		r = i->backend->spawn(i, &t, disk_bytes, e);
 	if (r >= 0)

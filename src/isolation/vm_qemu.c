@@ -26,6 +26,9 @@ static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_byte
 				       .qmp_fd = 5,
 				       .image_fd = 6,
 				       .upper_fd = l->upper_disk ? 7 : -1,
+				       .more = i->more,
+				       .n_more = i->n_more,
+				       .more_fd = 9,
 				       .share_fd = t->share >= 0 ? 8 : -1 };
 	const int more[][2] = { { t->image, q.image_fd }, { t->upper, q.upper_fd }, { t->share, q.share_fd } };
 	int fds[VM_JAIL_FDS][2] = { { null, 0 }, { null, 1 }, { t->err, 2 }, { t->agent, 3 }, { t->console, 4 }, { t->qmp, 5 } };
@@ -40,6 +43,10 @@ static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_byte
 			fds[n][0] = more[k][0];
 			fds[n++][1] = more[k][1];
 		}
+	}
+	for (size_t k = 0; k < i->n_more; k++) {
+		fds[n][0] = t->more[k];
+		fds[n++][1] = q.more_fd + (int)k;
 	}
 	argv = qemu_args(&q);
 	if (!argv)

@@ -51,7 +51,7 @@ void vm_stats_answer(struct instance *i, const struct frame *f)
 	} else if (json_parse((const char *)f->payload, f->len, "stats", &o, &e) == 0) {
 		if (!json_object_is_type(o, json_type_object))
 			err_set(&e, EPROTO, "the guest sent false statistics");
-		else if (cgroup_stats(i->cg, &st, &e) >= 0)
+		else if (i->cg && cgroup_stats(i->cg, &st, &e) >= 0)
 			json_object_object_add(o, "host", cgroup_stats_json(&st));
 	}
 	answer(i, e.no ? NULL : o, e.no ? &e : NULL);

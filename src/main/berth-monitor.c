@@ -6,16 +6,17 @@
 #include <stdio.h>
 
 struct args {
-	const char *root, *run, *id;
+	const char *root, *run, *id, *pod;
 	int client_fd;
 	bool new_network;
 };
 
 static int usage(struct err *e)
 {
-	return err_set(
-		e, EINVAL,
-		"usage: berth-monitor --root DIR --run DIR [--client-fd N] [--new-network] ID; berth starts it, people don't");
+	return err_set(e, EINVAL,
+		       "usage: berth-monitor --root DIR --run DIR [--client-fd N] [--new-network] ID, or --pod ID; berth starts "
+		       "it, people "
+		       "don't");
 }
 
 static int parse_args(int argc, char **argv, struct args *ret, struct err *e)
@@ -33,6 +34,8 @@ static int parse_args(int argc, char **argv, struct args *ret, struct err *e)
 			if (str_to_u64(argv[++i], &fd) < 0 || fd > INT32_MAX || fcntl((int)fd, F_GETFD) < 0)
 				return err_set(e, EBADF, "--client-fd: \"%s\" is not an open descriptor", argv[i]);
 			a.client_fd = (int)fd;
+		} else if (streq(argv[i], "--pod") && has_value) {
+			a.pod = argv[++i];
 		} else if (streq(argv[i], "--new-network")) {
 			a.new_network = true;
 		} else if (argv[i][0] != '-' && !a.id) {
@@ -41,7 +44,7 @@ static int parse_args(int argc, char **argv, struct args *ret, struct err *e)
 			return usage(e);
 		}
 	}
-	if (!a.root || !a.run || !a.id || !name_is_valid(a.id))
+	if (!a.root || !a.run || !a.id == !a.pod || !name_is_valid(a.id ? a.id : a.pod))
 		return usage(e);
 	*ret = a;
 	return 0;
@@ -115,6 +118,32 @@ static int run(const struct args *a, struct err *e)
 	return r;
 }
 
+/* Holds a pod's virtual machine, in a process of its own. */
+static int run_pod(const struct args *a, struct err *e)
+{
+	struct paths paths = { 0 };
+	struct engine *engine = NULL;
+	struct pod_vm_member *members = NULL;
+	size_t n = 0;
+	int r = build_id_check(e);
+
+	if (r >= 0)
+		r = paths_init(&paths, a->root, a->run, e);
+	if (r >= 0)
+		r = engine_open(&paths, &engine, e);
+	if (r >= 0)
+		r = engine_pod_disks(engine, a->pod, &members, &n, e);
+	if (engine)
+		engine_close(engine);
+	if (r >= 0) {
+		const struct pod_holder_config c = { .id = a->pod, .paths = &paths, .members = members, .n_members = n };
+		r = pod_holder_start(&c, e);
+	}
+	engine_pod_disks_free(members, n);
+	paths_done(&paths);
+	return r;
+}
+
 int main(int argc, char **argv)
 {
 	struct args args = { .client_fd = -1 };
@@ -123,6 +152,12 @@ int main(int argc, char **argv)
 
 	log_setup("berth-monitor", LOG_WARN_, false);
 	r = parse_args(argc, argv, &args, &e);
+	if (r >= 0 && args.pod) {
+		r = run_pod(&args, &e);
+		if (r < 0 && e.no)
+			log_error("pod", "%s", e.msg);
+		return r == -EBUSY ? 2 : r < 0 ? 1 : 0;
+	}
 	if (r >= 0)
 		return run(&args, &e) < 0 ? 1 : 0;
 	log_error("monitor", "%s", e.msg);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "isolation.h"
+#include "pod_vm.h"
 
 #define MONITOR_GO 'G'
 
@@ -45,7 +46,15 @@ int monitor_log_read(const struct paths *p, const char *id, char ***ret_lines, s
  * ROOT/pods/ID/config.json is the plan (an OCI document: host name, namespaces, memory, cgroup path and its limits). Made by the first
  * container's monitor, held by the monitors of all that run, by descriptors; the last one takes it down.
  *   RUN/pods/ID/CONTAINER   {"pid","start_time","boot_id","fds"}: written once by that container's monitor; it holds these */
-int pod_read_plan(const struct paths *p, const char *pod_id, struct spec *ret, struct err *e);
+/* A process of its own that holds the pod's virtual machine (isolation/pod_vm.h): returns once monitors can connect to it. On failure it
+ * has told why on stderr; -EBUSY: there is one already. */
+struct pod_holder_config {
+	const char *id;
+	const struct paths *paths;
+	const struct pod_vm_member *members;
+	size_t n_members;
+};
+int pod_holder_start(const struct pod_holder_config *c, struct err *e);
 /* After a crash: forgets monitors that are dead, and with the last one removes the pod's cgroup. */
 int pod_sweep(const struct paths *p, const char *pod_id, struct err *e);
 /* All of RUN/pods. */

@@ -66,6 +66,10 @@ int pod_join(struct pod_hold *p, struct monitor *m, struct err *e)
 
 	if (!m->launch.pod)
 		return 0;
+	if (streq0(m->launch.isolation, "vm")) /* what it shares is in the guest */
+		return pod_is_frozen(m->cfg->paths, m->launch.pod)
+			       ? err_set(e, EBUSY, "pod %.12s: its pod is paused: unpause it first", m->launch.pod)
+			       : 0;
 	p->ns = SHARED_NS_NONE;
 	spec_init(&plan);
 	r = pod_read_plan(m->cfg->paths, m->launch.pod, &plan, e);
@@ -98,6 +102,9 @@ void pod_leave(struct pod_hold *p, const struct monitor *m)
 		if (r < 0 && r != -ENOENT)
 			log_error("pod", "%s", e.msg);
 	}
+	/* A holder that was killed has left its cgroup and its run directory. */
+	if (m->launch.pod && streq0(m->launch.isolation, "vm") && pod_sweep(m->cfg->paths, m->launch.pod, &e) < 0)
+		log_error("pod", "%s", e.msg);
 	free(p->cgroup);
 	*p = (struct pod_hold){ 0 };
 }

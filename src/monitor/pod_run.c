@@ -9,7 +9,6 @@
 #include "pod_run.h"
 #include "state.h"
 
-#define PLAN_MAX   (1u << 20)
 #define MEMBER_MAX 4096
 #ifndef NSFS_MAGIC
 #define NSFS_MAGIC 0x6e736673
@@ -238,18 +237,6 @@ int pod_run_drop(const struct paths *p, const char *pod_id, int dirfd, const cha
 
 /* ---- from outside ---- */
 
-int pod_read_plan(const struct paths *p, const char *pod_id, struct spec *ret, struct err *e)
-{
-	_cleanup_free_ char *path = str_fmt("%s/pods/%s/config.json", p->root, pod_id), *text = NULL;
-	size_t len;
-	int r = path ? file_read(AT_FDCWD, path, PLAN_MAX, &text, &len) : -ENOMEM;
-
-	if (r < 0)
-		return err_set(e, -r, "plan of pod %.12s: %s", pod_id, strerror(-r));
-	r = spec_parse(text, len, ret, e);
-	return r < 0 ? err_push(e, r, "%s", path) : 0;
-}
-
 /* Where its cgroup is: the plan says so while it is there. */
 static char *cgroup_of(const struct paths *p, const char *pod_id)
 {
@@ -263,6 +250,23 @@ static char *cgroup_of(const struct paths *p, const char *pod_id)
 	return path ? path : str_fmt("/berth/pod-%s", pod_id);
 }
 
+/* Of a pod's virtual machine: the VMM dies with its holder, what is left is the cgroup and the run directory. */
+static int sweep_holder(const struct paths *p, const char *pod_id, const struct host *h, const char *cgroup, struct err *e)
+{
+	struct monitor_state st;
+	struct cgroup *cg;
+	int r = monitor_inspect(p, pod_id, &st, e);
+
+	if (r < 0 || st.truth != MONITOR_DIED)
+		return r;
+	r = cgroup_open(h, cgroup, &cg, e);
+	if (r == 0)
+		r = cgroup_remove(cg, e);
+	else if (r == -ENOENT)
+		r = 0;
+	return r < 0 ? r : state_release(p, pod_id, e);
+}
+
 int pod_sweep(const struct paths *p, const char *pod_id, struct err *e)
 {
 	_cleanup_free_ char *cgroup = cgroup_of(p, pod_id);
@@ -274,6 +278,8 @@ int pod_sweep(const struct paths *p, const char *pod_id, struct err *e)
 	if (r < 0)
 		return r;
 	r = host_probe_cgroup(&h, e);
+	if (r >= 0)
+		r = sweep_holder(p, pod_id, &h, cgroup, e);
 	if (r >= 0)
 		r = pod_run_drop(p, pod_id, dirfd, NULL, &h, cgroup, e);
 	host_done(&h);
