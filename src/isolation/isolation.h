@@ -102,8 +102,8 @@ struct vm_boot {
 	char *name;               /* the kernel's in the store; NULL: it was given by path */
 };
 void vm_boot_done(struct vm_boot *b);
-/* kernel: a name of the store or a path; NULL: the default, fetched from the distribution where there is none. */
-int vm_prepare(const struct paths *p, const char *kernel, struct vm_boot *ret, struct err *e);
+/* asked: a name of the store or a path; NULL: the default, fetched from the distribution where there is none. */
+int vm_prepare(const struct paths *p, const char *asked, struct vm_boot *ret, struct err *e);
 
 /* The store's kernels (kernel_store.c). */
 enum vm_kernel_source { VM_KERNEL_FETCHED, VM_KERNEL_HOST, VM_KERNEL_BUILT };
