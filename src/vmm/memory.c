@@ -52,17 +52,18 @@ static int open_backing(const struct vmm_mem_config *c, struct err *e)
 	return TAKE_FD(fd);
 }
 
-/* Aligned to 2 MiB, so that huge pages of host and guest coincide; an inaccessible page behind it, so that an overrun faults. */
+/* Aligned to 2 MiB, so that huge pages of host and guest coincide; an inaccessible page behind it, so that an overrun faults.
+ * fd -1: memory that no file is behind, for which hosts give huge pages more readily than for a shared file's. */
 static uint8_t *map_aligned(uint64_t bytes, int fd, uint64_t offset, bool is_private)
 {
+	int flags = MAP_FIXED | MAP_NORESERVE | (is_private ? MAP_PRIVATE : MAP_SHARED) | (fd < 0 ? MAP_ANONYMOUS : 0);
 	size_t room = bytes + 2 * HUGE_PAGE;
 	uint8_t *p = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *start, *got;
 
 	if (p == MAP_FAILED)
 		return NULL;
 	start = p + HUGE_PAGE - (uintptr_t)p % HUGE_PAGE;
-	got = mmap(start, bytes, PROT_READ | PROT_WRITE, MAP_FIXED | (is_private ? MAP_PRIVATE : MAP_SHARED) | MAP_NORESERVE, fd,
-		   (off_t)offset);
+	got = mmap(start, bytes, PROT_READ | PROT_WRITE, flags, fd, (off_t)offset);
 	if (got == MAP_FAILED) {
 		munmap(p, room);
 		return NULL;
@@ -86,9 +87,11 @@ int vmm_mem_new(const struct vmm_mem_config *c, struct vmm_mem **ret, struct err
 	if (c->bytes == 0 || c->bytes % HUGE_PAGE || c->bytes > VMM_MEM_MAX)
 		return err_set(e, EINVAL, "guest memory: %llu bytes are not a multiple of 2 MiB within 1 TiB",
 			       (unsigned long long)c->bytes);
-	fd = open_backing(c, e);
-	if (fd < 0)
-		return fd;
+	if (c->file_fd >= 0 || !c->is_private || c->pages == VMM_PAGES_HUGE) {
+		fd = open_backing(c, e);
+		if (fd < 0)
+			return fd;
+	}
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return err_set(e, ENOMEM, "out of memory");

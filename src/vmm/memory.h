@@ -25,8 +25,10 @@ struct vmm_mem;
 struct vmm_mem_config {
 	uint64_t bytes; /* a multiple of 2 MiB */
 	enum vmm_pages pages;
-	/* Where RAM comes from: -1: a new memfd. Else a file of at least `bytes` from file_offset on (page-aligned), which
-	 * stays the caller's. is_private: writes stay in this process (restore, fork): the file is never changed. */
+	/* Where RAM comes from: -1: a new memfd, or with is_private no file at all. Else a file of at least `bytes` from file_offset
+	 * on (page-aligned), which stays the caller's. is_private: writes stay in this process (restore, fork): the file is never
+	 * changed. Hosts give huge pages to memory without a file when they are asked (MADV_HUGEPAGE), to a memfd mostly not
+	 * (shmem_enabled is "never" by default); but a whole snapshot of it has to look at every page for zeros. */
 	int file_fd;
 	uint64_t file_offset;
 	bool is_private;

@@ -114,6 +114,26 @@ TEST(a_private_mapping_leaves_its_file_alone)
 	is_str(got, "before");
 }
 
+TEST(memory_without_a_file_is_zero_keeps_what_is_written_and_is_zero_again_when_it_was_given_back)
+{
+	const struct vmm_mem_config c = { .bytes = 32 * MIB, .file_fd = -1, .is_private = true, .pages = VMM_PAGES_THP };
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = NULL;
+	uint64_t got = 1;
+
+	is_int(vmm_mem_new(&c, &m, NULL), 0);
+	is_int(vmm_mem_fd(m), -1);
+	is_int(vmm_mem_read(m, 32 * MIB - 8, &got, sizeof(got)), 0);
+	ok(got == 0);
+	got = 7;
+	is_int(vmm_mem_write(m, 16 * MIB, &got, sizeof(got)), 0);
+	got = 0;
+	is_int(vmm_mem_read(m, 16 * MIB, &got, sizeof(got)), 0);
+	ok(got == 7);
+	is_int(vmm_mem_discard(m, 16 * MIB, 4096), 0);
+	is_int(vmm_mem_read(m, 16 * MIB, &got, sizeof(got)), 0);
+	ok(got == 0);
+}
+
 TEST(V14_a_memory_file_that_is_too_short_is_refused)
 {
 	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram(32 * MIB), *more = NULL;

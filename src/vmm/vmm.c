@@ -33,7 +33,7 @@ static int make_memory(struct vmm *vm, struct err *e)
 	const struct vmm_mem_config c = { .bytes = vm->plan->mem_bytes,
 					  .pages = vm->plan->pages,
 					  .file_fd = vm->plan->state_fd >= 0 ? vm->plan->ram_fd : -1,
-					  .is_private = vm->plan->state_fd >= 0 };
+					  .is_private = vm->plan->state_fd >= 0 || vm->plan->pages == VMM_PAGES_THP };
 	int r = vmm_mem_new(&c, &vm->mem, e);
 
 	return r < 0 ? r : vmm_mem_attach(vm->mem, vm->fd_vm, e);
