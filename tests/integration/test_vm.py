@@ -284,10 +284,10 @@ def test_what_the_host_and_the_guest_do_to_a_volume_is_seen_by_both_at_once(vm, 
 
     for i in range(3):
         (tmp_path / "f").write_text(f"host {i}\n")
-        assert guest("cat /v/f; echo guest >>/v/f") == f"host {i}\n"
+        assert guest("cat /v/f; echo guest >>/v/f") == f"host {i}"
         assert (tmp_path / "f").read_text() == f"host {i}\nguest\n"
         (tmp_path / "f").rename(tmp_path / f"g{i}")
-        assert guest(f"test -e /v/f || echo gone; rm /v/g{i}") == "gone\n"
+        assert guest(f"test -e /v/f || echo gone; rm /v/g{i}") == "gone"
         assert os.listdir(tmp_path) == []
 
 
@@ -308,7 +308,7 @@ def test_when_the_server_of_volumes_is_killed_the_guest_lives_and_inspect_tells(
     assert len(servers) == 1
     os.kill(servers[0], signal.SIGKILL)
     done = vm.berth("exec", name, "sh", "-c", "cat /v/f; echo alive")
-    assert "I/O error" in done.err and done.out == "alive\n", done
+    assert re.search("I/O error|Input/output error", done.err) and done.out == "alive\n", done
     assert any("the server of the volumes has ended (signal 9)" in line for line in vm.berth.inspect(name)["MonitorLog"])
     vm.berth.ok("rm", "-f", name)
 
