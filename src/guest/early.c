@@ -1,6 +1,7 @@
 /* early: a guest's first seconds: pseudo file systems, modules, limits, clock. For PID 1 of a guest only. */
 #include <linux/random.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -95,6 +96,23 @@ int guest_load_modules(const char *list, struct err *e)
 			return r;
 	}
 	return 0;
+}
+
+void guest_load_late_modules(void)
+{
+	const struct sched_param none = { .sched_priority = 0 };
+	struct err e = { 0 };
+	pid_t pid = fork();
+
+	if (pid < 0)
+		log_warn("guest", "late kernel modules: %s", strerror(errno));
+	if (pid != 0)
+		return;
+	(void)close_range(3, ~0u, 0); /* the container's streams end with those whose they are */
+	(void)sched_setscheduler(0, SCHED_IDLE, &none);
+	if (guest_load_modules(GUEST_MODULES_LATE, &e) < 0)
+		log_warn("guest", "%s", e.msg);
+	_exit(0);
 }
 
 /* ---- limits, network, clock, entropy ---- */

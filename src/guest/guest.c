@@ -158,6 +158,7 @@ static int guest_start(void *arg, unsigned slot, const struct guest_start *given
 	struct member *m = &g->members[slot];
 	_cleanup_fd_ int rootfd = -1;
 	_cleanup_(stdio_done) struct stdio io = { { -1, -1, -1 }, { -1, -1, -1 } };
+	bool is_first = !g->has_clock;
 	int r;
 
 	member_done(m); /* a start that failed */
@@ -178,6 +179,8 @@ static int guest_start(void *arg, unsigned slot, const struct guest_start *given
 		return r;
 	}
 	give(&io, container_take_console(m->container), container_pid(m->container), ret);
+	if (is_first)
+		guest_load_late_modules();
 	return 0;
 }
 

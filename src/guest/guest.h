@@ -20,10 +20,12 @@
 #define GUEST_SLOT_SHIFT 10
 #define GUEST_SLOT_MASK  ((1u << GUEST_SLOT_SHIFT) - 1)
 #define GUEST_SLOTS      32
-/* In the initramfs: modules in load order, one file name a line; the second list only when there are shares. */
+/* In the initramfs: modules in load order, one file name a line; the second list only when there are shares, the third once the
+ * container runs. */
 #define GUEST_MODULES       "/m"
 #define GUEST_MODULES_BOOT  "boot"
 #define GUEST_MODULES_SHARE "share"
+#define GUEST_MODULES_LATE  "late"
 #define GUEST_INIT          "/init"
 
 struct guest_share {
@@ -80,6 +82,8 @@ int guest_mount_early(struct err *e);
 /* Loads GUEST_MODULES/list in order; what is built in or loaded already is passed over. The files are deleted: they
  * only cost memory. */
 int guest_load_modules(const char *list, struct err *e);
+/* The late ones, by a child that runs when nobody else wants to; agent_run reaps it. Not having them is no error. */
+void guest_load_late_modules(void);
 /* Opens the virtio-serial port of that name, waiting for it for at most timeout_ms. -> fd */
 int guest_open_port(const char *name, unsigned timeout_ms, struct err *e);
 /* Limits that a process inherits on a usual host, the loopback interface. */

@@ -29,7 +29,11 @@ static const struct wanted {
 	{ "virtiofs", GUEST_MODULES_SHARE, false },
 	/* a guest without it has still the host's entropy of its start */
 	{ "virtio_rng", GUEST_MODULES_BOOT, true },
+	/* nor is memory that is given back anything to wait for */
+	{ "virtio_balloon", GUEST_MODULES_LATE, true },
 };
+static const char *const list_names[] = { GUEST_MODULES_BOOT, GUEST_MODULES_SHARE, GUEST_MODULES_LATE };
+#define LISTS ARRAY_SIZE(list_names)
 
 /* Files of the modules directory by normalised module name. */
 struct index {
@@ -40,8 +44,8 @@ struct index {
 
 struct archive {
 	struct cpio cpio;
-	struct buf lists[2]; /* boot, share */
-	char **done;         /* names that are in it */
+	struct buf lists[LISTS];
+	char **done; /* names that are in it */
 	const struct index *index;
 };
 
@@ -189,21 +193,22 @@ static int add_module(struct archive *a, const char *name, const char *list, boo
 	/* Without its signature: checking it costs an emulated guest milliseconds a module, and whoever could change this archive
 	 * could as well change the kernel beside it. */
 	cpio_add(&a->cpio, inside, S_IFREG | 0400, data, kmod_unsigned_len(data, n));
-	buf_fmt(&a->lists[streq(list, GUEST_MODULES_SHARE)], "%s.ko\n", name);
+	for (size_t i = 0; i < LISTS; i++)
+		if (streq(list, list_names[i]))
+			buf_fmt(&a->lists[i], "%s.ko\n", name);
 	return 0;
 }
 
 static int add_modules(struct archive *a, struct err *e)
 {
-	static const char *const names[] = { GUEST_MODULES_BOOT, GUEST_MODULES_SHARE };
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(wanted) && r >= 0 && a->index; i++)
 		r = add_module(a, wanted[i].name, wanted[i].list, wanted[i].is_optional, 0, e);
-	for (size_t i = 0; i < ARRAY_SIZE(names) && r >= 0; i++) {
+	for (size_t i = 0; i < LISTS && r >= 0; i++) {
 		char path[64];
 
-		snprintf(path, sizeof(path), "%s/%s", &GUEST_MODULES[1], names[i]);
+		snprintf(path, sizeof(path), "%s/%s", &GUEST_MODULES[1], list_names[i]);
 		cpio_add(&a->cpio, path, S_IFREG | 0400, a->lists[i].data, a->lists[i].len);
 	}
 	return r;
@@ -271,8 +276,8 @@ static int write_archive(const struct vm_kernel *k, const char *init, const char
 			err_set(e, -r, "%s/%s: %s", k->cache, name, strerror(-r));
 	}
 	buf_done(&a.cpio.out);
-	buf_done(&a.lists[0]);
-	buf_done(&a.lists[1]);
+	for (size_t i = 0; i < LISTS; i++)
+		buf_done(&a.lists[i]);
 	strv_free(a.done);
 	map_done(&x.paths);
 	free(x.builtin);

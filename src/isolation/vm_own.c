@@ -39,7 +39,8 @@ struct json_object *vm_own_plan(const struct vm_own_config *c)
 	struct vmm_rng_plan rng = { 0 };
 	char tag[] = VM_SHARE_TAG;
 	struct vmm_fs_plan fs = { tag, FD_SHARE };
-	struct vmm_device_plan devices[5 + VM_MORE_DISKS_MAX] = { { .blk = &image } };
+	struct vmm_balloon_plan balloon = { .reports = true, .deflates_on_oom = true };
+	struct vmm_device_plan devices[6 + VM_MORE_DISKS_MAX] = { { .blk = &image } };
 	struct vmm_blk_plan more[VM_MORE_DISKS_MAX];
 	struct vmm_plan p = { VMM_PLAN_NO_FDS, .cpus = c->cpus, .mem_bytes = c->ram_bytes, .devices = devices, .n_devices = 1 };
 
@@ -53,6 +54,7 @@ struct json_object *vm_own_plan(const struct vm_own_config *c)
 	devices[p.n_devices++] = (struct vmm_device_plan){ .rng = &rng };
 	if (c->has_shares)
 		devices[p.n_devices++] = (struct vmm_device_plan){ .fs = &fs };
+	devices[p.n_devices++] = (struct vmm_device_plan){ .balloon = &balloon };
 	p.kernel_fd = FD_KERNEL;
 	p.initrd_fd = FD_INITRAMFS;
 	p.kvm_fd = FD_KVM;

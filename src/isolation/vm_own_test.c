@@ -12,7 +12,7 @@ static char *text_of(const struct vm_own_config *c)
 	return tap_keep(strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN)));
 }
 
-TEST(the_plan_has_two_disks_a_port_and_random_numbers_and_every_descriptor_once)
+TEST(the_plan_has_two_disks_a_port_random_numbers_and_a_balloon_and_every_descriptor_once)
 {
 	const struct vm_own_config c = { .cpus = 2, .ram_bytes = 608 * MIB, .has_upper = true, .has_shares = true };
 	const char *text = text_of(&c);
@@ -26,12 +26,13 @@ TEST(the_plan_has_two_disks_a_port_and_random_numbers_and_every_descriptor_once)
 		TAP_FAIL("%s: %s", text, e.msg);
 	is_int(p.cpus, 2);
 	ok(p.mem_bytes == 608 * MIB);
-	is_int(p.n_devices, 5);
+	is_int(p.n_devices, 6);
 	ok(p.devices[0].blk && p.devices[0].blk->is_read_only); /* vda: the image */
 	ok(p.devices[1].blk && !p.devices[1].blk->is_read_only);
 	is_str(p.devices[2].console->ports[0].name, GUEST_PORT_NAME);
 	ok(p.devices[3].rng);
 	is_str(p.devices[4].fs->tag, VM_SHARE_TAG);
+	ok(p.devices[5].balloon && p.devices[5].balloon->reports && p.devices[5].balloon->deflates_on_oom);
 	ok(p.kvm_fd > 2 && p.serial_fd > 2);
 	has_str(p.cmdline, "quiet");
 	has_str(p.cmdline, "reboot=a");

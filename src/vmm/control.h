@@ -17,6 +17,12 @@ struct control_env {
 	unsigned pauses; /* that were asked for here and not taken back */
 };
 
+/* ---- control_memory.c: what the guest has of memory ----
+ * Asks the guest to make do with mem_bytes (0: all it has); what comes of it, and when, is the guest's doing. */
+int control_resize(struct vmm *vm, uint64_t mem_bytes, struct json_object *reply, struct err *e);
+/* Adds "balloon" to the answer where there is one. */
+int control_memory(struct vmm *vm, struct json_object *reply, struct err *e);
+
 /* The answer to one line (without its end), whatever it is; NULL: out of memory. The descriptors stay the caller's. vmm thread. */
 struct json_object *control_answer(struct vmm *vm, struct control_env *env, const char *line, size_t n,
 				   const struct control_fds *fds);

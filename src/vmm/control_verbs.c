@@ -8,8 +8,9 @@
 struct request {
 	char *verb;
 	uint32_t version;
-	char *kind;  /* snapshot: "full", "diff" */
-	bool tracks; /* snapshot */
+	char *kind;         /* snapshot: "full", "diff" */
+	bool tracks;        /* snapshot */
+	uint64_t mem_bytes; /* resize */
 };
 
 static const struct field request_fields[] = {
@@ -17,6 +18,7 @@ static const struct field request_fields[] = {
 	{ "version", FIELD_U32, offsetof(struct request, version) },
 	{ "kind", FIELD_STRING, offsetof(struct request, kind) },
 	{ "track", FIELD_BOOL, offsetof(struct request, tracks) },
+	{ "mem_bytes", FIELD_U64, offsetof(struct request, mem_bytes) },
 	{ .name = NULL, .flags = FIELD_STRICT },
 };
 
@@ -121,11 +123,7 @@ static int do_snapshot(const struct call *c, struct err *e)
 	return r < 0 ? r : add_number(c->reply, "pause_us", info.pause_us, e);
 }
 
-static int do_resize(const struct call *c, struct err *e)
-{
-	(void)c;
-	return err_set(e, EOPNOTSUPP, "resize: this VM has no balloon and no hotplug");
-}
+static int do_resize(const struct call *c, struct err *e) { return control_resize(c->vm, c->q->mem_bytes, c->reply, e); }
 
 static int do_stop(const struct call *c, struct err *e)
 {
@@ -212,18 +210,20 @@ static int do_metrics(const struct call *c, struct err *e)
 	r = add_exits(c->vm, exits, e);
 	for (unsigned i = 0; r >= 0 && i < c->vm->n_devices; i++)
 		r = add_device(c->vm->devices[i], devices, e);
+	if (r >= 0)
+		r = control_memory(c->vm, c->reply, e);
 	return r < 0 ? r : add_resident(c->env->statm_fd, c->reply, e);
 }
 
-/* is_snapshot: takes a kind, track and descriptors; the others take nothing. */
+/* is_snapshot: takes a kind, track and descriptors; has_size: mem_bytes; the others take nothing. */
 static const struct verb {
 	const char *name;
-	bool is_snapshot;
+	bool is_snapshot, has_size;
 	int (*fn)(const struct call *c, struct err *e);
 } verbs[] = {
-	{ "state", false, do_state },      { "pause", false, do_pause },   { "resume", false, do_resume },
-	{ "snapshot", true, do_snapshot }, { "resize", false, do_resize }, { "stop", false, do_stop },
-	{ "metrics", false, do_metrics },
+	{ "state", false, false, do_state },      { "pause", false, false, do_pause },  { "resume", false, false, do_resume },
+	{ "snapshot", true, false, do_snapshot }, { "resize", false, true, do_resize }, { "stop", false, false, do_stop },
+	{ "metrics", false, false, do_metrics },
 };
 
 static int obey(struct call *c, struct err *e)
@@ -235,6 +235,8 @@ static int obey(struct call *c, struct err *e)
 			continue;
 		if (!verbs[i].is_snapshot && (c->q->kind || c->q->tracks || c->fds->n))
 			return err_set(e, EINVAL, "%s: takes no kind, no track and no descriptors", verbs[i].name);
+		if (!verbs[i].has_size && c->q->mem_bytes)
+			return err_set(e, EINVAL, "%s: takes no mem_bytes", verbs[i].name);
 		return verbs[i].fn(c, e);
 	}
 	return err_set(e, EINVAL, "do: \"%s\": there are state, pause, resume, snapshot, resize, metrics, stop", c->q->verb);

@@ -1,30 +1,15 @@
 /* memory: see memory.h. */
-#include "memory.h"
+#include "memory_impl.h"
 
 #include <linux/kvm.h>
 #include <linux/memfd.h>
-#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PAGE       4096ull
-#define HUGE_PAGE  (2ull << 20)
-#define REGIONS    2
+#define PAGE       VMM_PAGE
+#define HUGE_PAGE  VMM_HUGE_PAGE
 #define WORD_PAGES 64u
-
-struct vmm_mem {
-	uint64_t bytes;
-	struct vmm_mem_region regions[REGIONS];
-	size_t n_regions;
-	uint8_t *host;
-	int fd; /* -1: private */
-	int fd_vm;
-	struct vmm_mem_window windows[VMM_WINDOWS_MAX];
-	size_t n_windows;
-	/* Written by this process since the log was started; NULL: no log. Readers see either. */
-	_Atomic(uint64_t) *_Atomic log;
-};
 
 /* ---- making it ---- */
 
@@ -97,18 +82,24 @@ int vmm_mem_new(const struct vmm_mem_config *c, struct vmm_mem **ret, struct err
 		return err_set(e, ENOMEM, "out of memory");
 	m->bytes = c->bytes;
 	m->fd = m->fd_vm = -1;
+	if (c->is_private && c->file_fd >= 0) {
+		m->is_anonymous = calloc((c->bytes / HUGE_PAGE + WORD_PAGES - 1) / WORD_PAGES, sizeof(uint64_t));
+		if (!m->is_anonymous) {
+			free(m);
+			return err_set(e, ENOMEM, "out of memory");
+		}
+	}
 	m->host = map_aligned(c->bytes, fd, c->file_fd >= 0 ? c->file_offset : 0, c->is_private);
 	if (!m->host) {
 		int no = errno;
 
+		free(m->is_anonymous);
 		free(m);
 		return err_set(e, no, "guest memory of %llu MiB: %s%s", (unsigned long long)(c->bytes >> 20), strerror(no),
 			       c->pages == VMM_PAGES_HUGE ? " (are that many huge pages reserved in vm.nr_hugepages?)" : "");
 	}
-	/* Advice only: a host without transparent huge pages in shared memory answers EINVAL, and all works. */
-	if (c->pages != VMM_PAGES_HUGE)
-		(void)madvise(m->host, c->bytes, c->pages == VMM_PAGES_THP ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-	(void)madvise(m->host, c->bytes, MADV_DONTDUMP); /* a crash of ours does not write the guest's secrets to a core file */
+	m->pages = c->pages;
+	vmm_mem_advise(m, m->host, c->bytes);
 	if (!c->is_private)
 		m->fd = TAKE_FD(fd);
 	add_region(m, 0, low, 0);
@@ -125,6 +116,7 @@ void vmm_mem_free(struct vmm_mem *m)
 	vmm_mem_log_stop(m);
 	munmap(m->host, m->bytes + PAGE);
 	fd_close(m->fd);
+	free(m->is_anonymous);
 	free(m);
 }
 
@@ -140,7 +132,7 @@ int vmm_mem_fd(const struct vmm_mem *m) { return m->fd; }
 /* ---- the gate ---- */
 
 /* The offset of [gpa, gpa + len) in the mapping; UINT64_MAX: not all RAM. No sum here can wrap. */
-static uint64_t offset_of(const struct vmm_mem *m, uint64_t gpa, uint64_t len)
+uint64_t vmm_mem_offset(const struct vmm_mem *m, uint64_t gpa, uint64_t len)
 {
 	for (size_t i = 0; i < m->n_regions; i++) {
 		const struct vmm_mem_region *r = &m->regions[i];
@@ -150,6 +142,8 @@ static uint64_t offset_of(const struct vmm_mem *m, uint64_t gpa, uint64_t len)
 	}
 	return UINT64_MAX;
 }
+
+bool vmm_mem_is_ram(const struct vmm_mem *m, uint64_t gpa, uint64_t len) { return vmm_mem_offset(m, gpa, len) != UINT64_MAX; }
 
 static void *window_at(const struct vmm_mem *m, uint64_t gpa, uint64_t len, bool is_write)
 {
@@ -166,21 +160,21 @@ static void *window_at(const struct vmm_mem *m, uint64_t gpa, uint64_t len, bool
 
 const void *vmm_mem_at(const struct vmm_mem *m, uint64_t gpa, uint64_t len)
 {
-	uint64_t off = offset_of(m, gpa, len);
+	uint64_t off = vmm_mem_offset(m, gpa, len);
 
 	return off == UINT64_MAX ? window_at(m, gpa, len, false) : m->host + off;
 }
 
 void *vmm_mem_at_fill(const struct vmm_mem *m, uint64_t gpa, uint64_t len)
 {
-	uint64_t off = offset_of(m, gpa, len);
+	uint64_t off = vmm_mem_offset(m, gpa, len);
 
 	return off == UINT64_MAX ? window_at(m, gpa, len, true) : m->host + off;
 }
 
 void *vmm_mem_at_write(struct vmm_mem *m, uint64_t gpa, uint64_t len)
 {
-	uint64_t off = offset_of(m, gpa, len);
+	uint64_t off = vmm_mem_offset(m, gpa, len);
 
 	if (off == UINT64_MAX)
 		return window_at(m, gpa, len, true);
@@ -238,20 +232,6 @@ int vmm_mem_pread(struct vmm_mem *m, uint64_t gpa, int fd, uint64_t offset, uint
 		len -= (uint64_t)n;
 	}
 	return 0;
-}
-
-int vmm_mem_discard(struct vmm_mem *m, uint64_t gpa, uint64_t len)
-{
-	uint64_t off = offset_of(m, gpa, len);
-
-	if (off == UINT64_MAX)
-		return -EFAULT;
-	if (off % PAGE || len % PAGE)
-		return -EINVAL;
-	vmm_mem_dirty(m, gpa, len);
-	if (m->fd >= 0)
-		return fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) < 0 ? -errno : 0;
-	return madvise(m->host + off, len, MADV_DONTNEED) < 0 ? -errno : 0;
 }
 
 /* ---- KVM and the dirty log ---- */
@@ -378,7 +358,7 @@ void vmm_mem_dirty(struct vmm_mem *m, uint64_t gpa, uint64_t len)
 
 	if (!log || len == 0)
 		return;
-	off = offset_of(m, gpa, len);
+	off = vmm_mem_offset(m, gpa, len);
 	if (off != UINT64_MAX)
 		dirty_file(log, off, len);
 }

@@ -54,14 +54,19 @@ const void *vmm_mem_at(const struct vmm_mem *m, uint64_t gpa, uint64_t len);
 void *vmm_mem_at_write(struct vmm_mem *m, uint64_t gpa, uint64_t len);
 /* As vmm_mem_at_write, for who marks it dirty later. */
 void *vmm_mem_at_fill(const struct vmm_mem *m, uint64_t gpa, uint64_t len);
+/* Whether all of it is RAM; a window is not. */
+bool vmm_mem_is_ram(const struct vmm_mem *m, uint64_t gpa, uint64_t len);
 /* Copies. 0 or -EFAULT (nothing is copied then). */
 int vmm_mem_read(const struct vmm_mem *m, uint64_t gpa, void *to, size_t len);
 int vmm_mem_write(struct vmm_mem *m, uint64_t gpa, const void *from, size_t len);
 int vmm_mem_zero(struct vmm_mem *m, uint64_t gpa, uint64_t len);
 /* Fills [gpa, gpa + len) from fd at offset. 0, -EFAULT, -ENODATA (the file is shorter), or -errno of pread. */
 int vmm_mem_pread(struct vmm_mem *m, uint64_t gpa, int fd, uint64_t offset, uint64_t len);
-/* Gives pages back to the host; they read as zero (or, private, as the file). For the balloon. Whole pages within only. */
+/* Gives whole pages back to the host (memory_discard.c). 0; -EFAULT: not all RAM; -EINVAL: no whole pages; -errno.
+ * discard: they read as zero, or, a file being mapped privately, as the file, which is what the guest had there when it was saved.
+ * discard_to_zero: they read as zero, or are as they were where that can't be had: a private mapping gives whole 2 MiB only. */
 int vmm_mem_discard(struct vmm_mem *m, uint64_t gpa, uint64_t len);
+int vmm_mem_discard_to_zero(struct vmm_mem *m, uint64_t gpa, uint64_t len);
 
 /* ---- dirty log: which 4 KiB pages were written since it was started ----
  * Two writers: the guest (KVM logs; the log's fd_vm is asked on collect) and this process (vmm_mem_at_write, vmm_mem_dirty, on

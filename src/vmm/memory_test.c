@@ -1,6 +1,7 @@
 /* Guest RAM: the gate refuses whatever is not wholly RAM, whichever way the sum would wrap; private mappings; the dirty log. */
 #include "memory.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tap.h"
@@ -176,6 +177,94 @@ TEST(pages_given_back_read_as_zero)
 	is_int(vmm_mem_read(m, 8192, &got, 1), 0);
 	is_int(got, 0);
 	is_int(vmm_mem_discard(m, 8192, 100), -EINVAL);
+}
+
+/* A file of 32 MiB, each page filled with its number + 1, and a private mapping of it. */
+static struct vmm_mem *restored(int *ret_fd)
+{
+	struct vmm_mem_config c = { .bytes = 32 * MIB, .is_private = true };
+	static uint8_t page[4096];
+	struct vmm_mem *m = NULL;
+
+	c.file_fd = *ret_fd = file_unnamed(AT_FDCWD, ".");
+	for (unsigned i = 0; i < 32 * MIB / 4096; i++) {
+		memset(page, (int)(i % 255 + 1), sizeof(page));
+		is_int(pwrite(c.file_fd, page, sizeof(page), (off_t)i * 4096), 4096);
+	}
+	is_int(vmm_mem_new(&c, &m, NULL), 0);
+	return m;
+}
+static uint8_t byte_at(struct vmm_mem *m, uint64_t gpa) { return *(const uint8_t *)vmm_mem_at(m, gpa, 1); }
+
+TEST(a_page_given_back_to_a_snapshots_file_is_the_snapshots_again)
+{
+	int fd;
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = restored(&fd);
+
+	is_int(vmm_mem_zero(m, 8192, 4096), 0);
+	is_int(vmm_mem_discard(m, 8192, 4096), 0);
+	is_int(byte_at(m, 8192), 3);
+	close(fd);
+}
+
+TEST(what_has_to_be_zero_of_a_private_mapping_is_zero_or_untouched_and_the_file_is_as_it_was)
+{
+	int fd;
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = restored(&fd);
+	uint8_t saved[2] = { 0 };
+
+	is_int(vmm_mem_write(m, 6 * MIB - 4096, "mine", 4), 0);
+	is_int(vmm_mem_write(m, 8 * MIB, "mine", 4), 0);
+	/* half a piece, two whole ones, half a piece */
+	is_int(vmm_mem_discard_to_zero(m, 3 * MIB, 6 * MIB), 0);
+	is_int(byte_at(m, 3 * MIB), 3 * 256 % 255 + 1);
+	is_int(byte_at(m, 4 * MIB - 1), (4 * 256 - 1) % 255 + 1);
+	for (uint64_t at = 4 * MIB; at < 8 * MIB; at += 4095)
+		is_int(byte_at(m, at), 0);
+	is_int(memcmp(vmm_mem_at(m, 8 * MIB, 4), "mine", 4), 0);
+	/* its pages are dropped like others from then on, one at a time, and read as zero */
+	is_int(vmm_mem_write(m, 4 * MIB, "new", 3), 0);
+	is_int(vmm_mem_write(m, 4 * MIB + 4096, "new", 3), 0);
+	is_int(vmm_mem_discard_to_zero(m, 4 * MIB, 4096), 0);
+	is_int(byte_at(m, 4 * MIB), 0);
+	is_int(byte_at(m, 4 * MIB + 4096), 'n');
+	is_int(pread(fd, saved, 1, 4 * MIB), 1);
+	is_int(pread(fd, saved + 1, 1, 6 * MIB - 4096), 1);
+	ok(saved[0] == 4 * 256 % 255 + 1 && saved[1] == (6 * 256 - 1) % 255 + 1);
+	is_int(vmm_mem_discard_to_zero(m, 32 * MIB - 4096, 8192), -EFAULT);
+	is_int(vmm_mem_discard_to_zero(m, 1, 4096), -EINVAL);
+	close(fd);
+}
+
+TEST(memory_without_a_file_reads_as_zero_when_it_was_given_back)
+{
+	const struct vmm_mem_config c = { .bytes = 32 * MIB, .file_fd = -1, .is_private = true };
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = NULL;
+
+	is_int(vmm_mem_new(&c, &m, NULL), 0);
+	memset(vmm_mem_at_write(m, 0, 32 * MIB), 1, 32 * MIB);
+	is_int(vmm_mem_discard(m, 8192, 4096), 0);
+	is_int(vmm_mem_discard_to_zero(m, 3 * MIB, 2 * MIB), 0);
+	is_int(byte_at(m, 8192) + byte_at(m, 3 * MIB) + byte_at(m, 5 * MIB - 1), 0);
+	is_int(byte_at(m, 8191) + byte_at(m, 12288) + byte_at(m, 3 * MIB - 1) + byte_at(m, 5 * MIB), 4);
+}
+
+TEST(memory_given_back_is_the_hosts_and_is_told_to_the_log)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram(32 * MIB);
+	_cleanup_free_ uint64_t *bits = calloc(vmm_mem_log_words(m), 8);
+	struct stat before, after;
+
+	memset(vmm_mem_at_write(m, 0, 32 * MIB), 1, 32 * MIB);
+	is_int(fstat(vmm_mem_fd(m), &before), 0);
+	is_int(vmm_mem_log_start(m, NULL), 0);
+	is_int(vmm_mem_discard_to_zero(m, 8 * MIB, 16 * MIB), 0);
+	is_int(fstat(vmm_mem_fd(m), &after), 0);
+	is_int((before.st_blocks - after.st_blocks) * 512, 16 * MIB);
+	is_int(byte_at(m, 8 * MIB), 0);
+	is_int(byte_at(m, 8 * MIB - 1), 1);
+	is_int(vmm_mem_log_collect(m, bits, NULL), 0);
+	ok(bits[8 * 4 - 1] == 0 && bits[8 * 4] == UINT64_MAX && bits[24 * 4 - 1] == UINT64_MAX && bits[24 * 4] == 0);
 }
 
 TEST(a_file_is_read_into_ram_and_its_end_is_an_error)

@@ -137,6 +137,15 @@ static const struct field fs_fields[] = {
 	{ "fd", FIELD_I32, offsetof(struct vmm_fs_plan, fd), FIELD_REQUIRED },
 	{ .name = NULL, .flags = FIELD_STRICT },
 };
+static void balloon_defaults(void *item)
+{
+	*(struct vmm_balloon_plan *)item = (struct vmm_balloon_plan){ .reports = true, .deflates_on_oom = true };
+}
+static const struct field balloon_fields[] = {
+	{ "reporting", FIELD_BOOL, offsetof(struct vmm_balloon_plan, reports) },
+	{ "deflate_on_oom", FIELD_BOOL, offsetof(struct vmm_balloon_plan, deflates_on_oom) },
+	{ .name = NULL, .flags = FIELD_STRICT },
+};
 static const struct field device_fields[] = {
 	{ "rng", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, rng), 0, rng_fields, sizeof(struct vmm_rng_plan) },
 	{ "console", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, console), 0, console_fields,
@@ -147,6 +156,8 @@ static const struct field device_fields[] = {
 	{ "vsock", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, vsock), 0, vsock_fields, sizeof(struct vmm_vsock_plan),
 	  .init = no_vsock_fds },
 	{ "fs", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, fs), 0, fs_fields, sizeof(struct vmm_fs_plan) },
+	{ "balloon", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, balloon), 0, balloon_fields,
+	  sizeof(struct vmm_balloon_plan), .init = balloon_defaults },
 	{ .name = NULL, .flags = FIELD_STRICT },
 };
 static const struct field plan_fields[] = {
@@ -273,7 +284,7 @@ static int check_vsock(const struct vmm_vsock_plan *v, size_t i, struct err *e)
 
 static int check_device(const struct vmm_device_plan *d, size_t i, struct err *e)
 {
-	if (!!d->rng + !!d->console + !!d->blk + !!d->pmem + !!d->net + !!d->vsock + !!d->fs != 1)
+	if (!!d->rng + !!d->console + !!d->blk + !!d->pmem + !!d->net + !!d->vsock + !!d->fs + !!d->balloon != 1)
 		return err_set(e, EINVAL, "plan: device #%zu is not exactly one thing", i);
 	if (d->console && (d->console->n_ports == 0 || d->console->n_ports > VMM_PORTS_MAX))
 		return err_set(e, EINVAL, "plan: device #%zu: a console has 1 to %u ports", i, VMM_PORTS_MAX);

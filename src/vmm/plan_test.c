@@ -167,7 +167,8 @@ TEST(what_is_written_is_read_again_to_the_same)
 		       "\"pages\":\"small\",\"devices\":[{\"rng\":{\"bytes_per_second\":9}},"
 		       "{\"blk\":{\"fd\":%d,\"read_only\":true,\"ops\":{\"per_second\":7}}},"
 		       "{\"console\":{\"ports\":[{\"name\":\"agent\",\"fd\":%d}]}},"
-		       "{\"net\":{\"taps\":[{\"fd\":%d}],\"mac\":\"02:00:5e:10:00:01\"}}]}",
+		       "{\"net\":{\"taps\":[{\"fd\":%d}],\"mac\":\"02:00:5e:10:00:01\"}},"
+		       "{\"balloon\":{}},{\"balloon\":{\"reporting\":false,\"deflate_on_oom\":false}}]}",
 		       fds[0], fds[1], fds[2], fds[3], fds[4], fds[5]);
 	if (parse(text, &p, &e) < 0)
 		TAP_FAIL("%s", e.msg);
@@ -186,6 +187,8 @@ TEST(what_is_written_is_read_again_to_the_same)
 	ok(p.devices[1].blk->is_read_only && p.devices[1].blk->ops.per_second == 7);
 	is_str(p.devices[2].console->ports[0].name, "agent");
 	is_int(p.devices[3].net->mac[5], 1);
+	ok(p.devices[4].balloon->reports && p.devices[4].balloon->deflates_on_oom);
+	ok(!p.devices[5].balloon->reports && !p.devices[5].balloon->deflates_on_oom);
 	vmm_plan_done(&p);
 }
 

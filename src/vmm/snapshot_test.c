@@ -416,7 +416,8 @@ static void *talk(void *arg)
 	has_str(ask(d, "{\"do\":\"snapshot\"}\n", both, 1), "it takes two");
 	has_str(ask(d, "{\"do\":\"snapshot\"}\n", both, 2), "empty regular file");
 	has_str(ask(d, "{\"do\":\"pause\"}\n", both, 2), "no descriptors");
-	has_str(ask(d, "{\"do\":\"resize\"}\n", NULL, 0), "balloon");
+	has_str(ask(d, "{\"do\":\"resize\",\"mem_bytes\":33554432}\n", NULL, 0), "no balloon");
+	has_str(ask(d, "{\"do\":\"stop\",\"mem_bytes\":33554432}\n", NULL, 0), "takes no mem_bytes");
 	has_str(ask(d, "{\"do\":\"dance\"}\n", NULL, 0), "dance");
 	has_str(ask(d, "{\"do\":\"state\",\"loud\":1}\n", NULL, 0), "loud");
 	has_str(ask(d, "{\"do\":\"state\",\"version\":2}\n", NULL, 0), "version 2");

@@ -107,6 +107,12 @@ struct vmm_fs_plan {
 };
 #define VMM_FS_TAG_MAX 36u
 
+/* Memory that the guest gives back, by itself and when asked (virtio/balloon.c). */
+struct vmm_balloon_plan {
+	bool reports;         /* free pages, as they come; in JSON true where nothing is said */
+	bool deflates_on_oom; /* the guest may take the balloon's pages before it kills a process; likewise */
+};
+
 /* A device is the one member that is set. A new device adds its plan here and its row in virtio/devices.c and plan.c. */
 struct vmm_device_plan {
 	struct vmm_rng_plan *rng;
@@ -116,6 +122,7 @@ struct vmm_device_plan {
 	struct vmm_net_plan *net;
 	struct vmm_vsock_plan *vsock;
 	struct vmm_fs_plan *fs;
+	struct vmm_balloon_plan *balloon;
 };
 
 struct vmm_plan {

@@ -16,6 +16,8 @@ MODULES = ("virtio_pci", "virtio_console", "virtio_rng")
 TOOL = guest.BUILD / "tests/tools/reseed"
 # A shell that counts on the serial port, and obeys a port: the agent of this guest.
 SCRIPT = """port=
+mount -t tmpfs -o size=90% none /mnt
+cp /bin/busybox /kept
 until [ -c "$port" ]; do # the host names it in a message that may come after the driver
 	for p in /sys/class/virtio-ports/*; do [ "$(cat $p/name 2>/dev/null)" = org.test ] && port=/dev/${p##*/}; done
 	usleep 10000
@@ -29,6 +31,10 @@ while read -r verb word <&3; do
 	uuid) cat /proc/sys/kernel/random/uuid >&3 ;;
 	clock) echo $(cut -d' ' -f1 /proc/uptime) $(date +%s) >&3 ;;
 	cpus) echo $(nproc) $(grep -c ^processor /proc/cpuinfo) >&3 ;;
+	fill) dd if=/dev/zero of=/mnt/big bs=1M count=$word 2>/dev/null && echo full >&3 ;;
+	drop) rm /mnt/big && echo dropped >&3 ;;
+	check) cmp -s /kept /bin/busybox && echo same >&3 ;;
+	total) awk '/MemTotal/ { print $2 }' /proc/meminfo >&3 ;;
 	off) break ;;
 	esac
 done
@@ -42,7 +48,7 @@ class Machine:
         self.agent, agent = socket.socketpair()
         self.control, control = socket.socketpair()
         for s in (self.agent, self.control):
-            s.settimeout(60 * guest.PATIENCE)
+            s.settimeout(150 * guest.PATIENCE)
         self.lines = b""
         fds = [agent.detach(), control.detach()]
         self.vmm = start(fds=fds, control_fd=fds[1],
@@ -93,8 +99,8 @@ def machines(tmp_path):
         made.append(m)
         return m
 
-    def boot(**plan):
-        initrd = guest.initramfs(tmp_path, SCRIPT, MODULES, programs=[TOOL])
+    def boot(modules=MODULES, **plan):
+        initrd = guest.initramfs(tmp_path, SCRIPT, modules, programs=[TOOL])
         m = keep(Machine(lambda **more: Vmm(initrd, **more), **plan))
         assert m.line() == "ready"
         return m

@@ -16,6 +16,8 @@ int virtio_add_planned(struct vmm *vm, const struct vmm_device_plan *plan, struc
 		r = virtio_pmem_new(plan->pmem, &d, e);
 	else if (plan->net)
 		r = virtio_net_new(plan->net, &d, e);
+	else if (plan->balloon)
+		r = virtio_balloon_new(plan->balloon, &d, e);
 	else if (plan->vsock)
 		r = virtio_vsock_new(plan->vsock, &d, e);
 	else if (plan->fs)

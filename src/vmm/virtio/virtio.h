@@ -117,4 +117,5 @@ int virtio_blk_new(const struct vmm_blk_plan *plan, unsigned cpus, struct virtio
 int virtio_pmem_new(const struct vmm_pmem_plan *plan, struct virtio_device **ret, struct err *e);
 int virtio_net_new(const struct vmm_net_plan *plan, struct virtio_device **ret, struct err *e);
 int virtio_fs_new(const struct vmm_fs_plan *plan, struct virtio_device **ret, struct err *e);
+int virtio_balloon_new(const struct vmm_balloon_plan *plan, struct virtio_device **ret, struct err *e);
 int virtio_vsock_new(const struct vmm_vsock_plan *plan, struct virtio_device **ret, struct err *e);
