@@ -37,11 +37,13 @@ static int open_backing(const struct vmm_mem_config *c, struct err *e)
 	return TAKE_FD(fd);
 }
 
-/* Aligned to 2 MiB, so that huge pages of host and guest coincide; an inaccessible page behind it, so that an overrun faults.
+/* reserves: huge pages of the administrator's pool, all of them now (ENOMEM), or one that is missing would be a SIGBUS later.
+ * Aligned to 2 MiB, so that huge pages of host and guest coincide; an inaccessible page behind it, so that an overrun faults.
  * fd -1: memory that no file is behind, for which hosts give huge pages more readily than for a shared file's. */
-static uint8_t *map_aligned(uint64_t bytes, int fd, uint64_t offset, bool is_private)
+static uint8_t *map_aligned(uint64_t bytes, int fd, uint64_t offset, bool is_private, bool reserves)
 {
-	int flags = MAP_FIXED | MAP_NORESERVE | (is_private ? MAP_PRIVATE : MAP_SHARED) | (fd < 0 ? MAP_ANONYMOUS : 0);
+	int flags = MAP_FIXED | (reserves ? 0 : MAP_NORESERVE) | (is_private ? MAP_PRIVATE : MAP_SHARED) |
+		    (fd < 0 ? MAP_ANONYMOUS : 0);
 	size_t room = bytes + 2 * HUGE_PAGE;
 	uint8_t *p = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *start, *got;
 
@@ -89,7 +91,7 @@ int vmm_mem_new(const struct vmm_mem_config *c, struct vmm_mem **ret, struct err
 			return err_set(e, ENOMEM, "out of memory");
 		}
 	}
-	m->host = map_aligned(c->bytes, fd, c->file_fd >= 0 ? c->file_offset : 0, c->is_private);
+	m->host = map_aligned(c->bytes, fd, c->file_fd >= 0 ? c->file_offset : 0, c->is_private, c->pages == VMM_PAGES_HUGE);
 	if (!m->host) {
 		int no = errno;
 

@@ -63,6 +63,7 @@ int vmm_mem_zero(struct vmm_mem *m, uint64_t gpa, uint64_t len);
 /* Fills [gpa, gpa + len) from fd at offset. 0, -EFAULT, -ENODATA (the file is shorter), or -errno of pread. */
 int vmm_mem_pread(struct vmm_mem *m, uint64_t gpa, int fd, uint64_t offset, uint64_t len);
 /* Gives whole pages back to the host (memory_discard.c). 0; -EFAULT: not all RAM; -EINVAL: no whole pages; -errno.
+ * -EOPNOTSUPP: reserved huge pages, which stay.
  * discard: they read as zero, or, a file being mapped privately, as the file, which is what the guest had there when it was saved.
  * discard_to_zero: they read as zero, or are as they were where that can't be had: a private mapping gives whole 2 MiB only. */
 int vmm_mem_discard(struct vmm_mem *m, uint64_t gpa, uint64_t len);

@@ -34,6 +34,8 @@ static int punch(struct vmm_mem *m, uint64_t off, uint64_t len)
 static int check(const struct vmm_mem *m, uint64_t gpa, uint64_t len, uint64_t *ret_off)
 {
 	*ret_off = vmm_mem_offset(m, gpa, len);
+	if (m->pages == VMM_PAGES_HUGE && *ret_off != UINT64_MAX)
+		return -EOPNOTSUPP; /* what was reserved and given away might be gone when it is wanted again */
 	if (*ret_off == UINT64_MAX)
 		return -EFAULT;
 	return *ret_off % VMM_PAGE || len % VMM_PAGE ? -EINVAL : 0;

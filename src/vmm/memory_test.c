@@ -267,6 +267,17 @@ TEST(memory_given_back_is_the_hosts_and_is_told_to_the_log)
 	ok(bits[8 * 4 - 1] == 0 && bits[8 * 4] == UINT64_MAX && bits[24 * 4 - 1] == UINT64_MAX && bits[24 * 4] == 0);
 }
 
+/* The pool has fewer pages than this asks for. */
+TEST(huge_pages_that_are_not_there_are_told_when_the_memory_is_made)
+{
+	const struct vmm_mem_config c = { .bytes = VMM_MEM_MAX / 2, .file_fd = -1, .pages = VMM_PAGES_HUGE };
+	struct vmm_mem *m = NULL;
+	struct err e = { 0 };
+
+	ok(vmm_mem_new(&c, &m, &e) < 0 && !m);
+	has_str(e.msg, "vm.nr_hugepages");
+}
+
 TEST(a_file_is_read_into_ram_and_its_end_is_an_error)
 {
 	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram(32 * MIB);

@@ -78,7 +78,7 @@ static int give_back(struct balloon *b, uint64_t gpa, uint64_t len, int (*discar
 		return -EBADMSG;
 	if (r >= 0)
 		b->returned_bytes += len;
-	else if (!b->has_warned)
+	else if (r != -EOPNOTSUPP && !b->has_warned)
 		log_warn("balloon", "memory can't be given back to the host: %s", strerror(-r));
 	b->has_warned |= r < 0;
 	return 0;
