@@ -73,19 +73,25 @@ int bzimage_unpack(const struct bzimage *b, uint8_t **ret, size_t *ret_len)
 	return 0;
 }
 
-static bool notes_hold_pvh(const uint8_t *p, size_t n)
+bool vmlinux_pvh_entry(const void *notes, size_t n, uint64_t *ret_entry)
 {
+	const uint8_t *p = notes;
+
 	while (n >= sizeof(Elf64_Nhdr)) {
 		Elf64_Nhdr nh;
-		uint64_t name, size;
+		uint64_t name, size, entry = 0;
 
 		memcpy(&nh, p, sizeof(nh));
-		name = ((uint64_t)nh.n_namesz + 3) & ~3ull;
+		name = ((uint64_t)nh.n_namesz + 3) & ~3ull; /* ELF gABI, "Note Section" */
 		size = sizeof(nh) + name + (((uint64_t)nh.n_descsz + 3) & ~3ull);
 		if (size > n)
 			return false;
-		if (nh.n_type == XEN_ELFNOTE_PHYS32_ENTRY && nh.n_namesz == 4 && memcmp(p + sizeof(nh), "Xen", 4) == 0)
-			return nh.n_descsz == 4 || nh.n_descsz == 8;
+		if (nh.n_type == XEN_ELFNOTE_PHYS32_ENTRY && nh.n_namesz == 4 && memcmp(p + sizeof(nh), "Xen", 4) == 0 &&
+		    (nh.n_descsz == 4 || nh.n_descsz == 8)) {
+			memcpy(&entry, p + sizeof(nh) + name, nh.n_descsz);
+			*ret_entry = entry;
+			return true;
+		}
 		p += size;
 		n -= size;
 	}
@@ -95,6 +101,7 @@ static bool notes_hold_pvh(const uint8_t *p, size_t n)
 bool vmlinux_has_pvh(const void *p, size_t n)
 {
 	Elf64_Ehdr eh;
+	uint64_t entry;
 
 	if (n < sizeof(eh))
 		return false;
@@ -110,7 +117,7 @@ bool vmlinux_has_pvh(const void *p, size_t n)
 			return false;
 		memcpy(&ph, (const char *)p + off, sizeof(ph));
 		if (ph.p_type == PT_NOTE && ph.p_offset <= n && ph.p_filesz <= n - ph.p_offset &&
-		    notes_hold_pvh((const uint8_t *)p + ph.p_offset, ph.p_filesz))
+		    vmlinux_pvh_entry((const uint8_t *)p + ph.p_offset, ph.p_filesz, &entry))
 			return true;
 	}
 	return false;

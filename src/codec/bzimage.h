@@ -15,6 +15,8 @@ int bzimage_parse(const void *p, size_t n, struct bzimage *ret, struct err *e);
 /* The ELF kernel, malloc'd, at most 256 MiB. LZ4 (the legacy frame that kernels are packed in) only: -EOPNOTSUPP
  * for others; -EBADMSG: damaged. */
 int bzimage_unpack(const struct bzimage *b, uint8_t **ret, size_t *ret_len);
+/* The PVH entry point (a physical address) among an ELF segment's notes, n bytes: a Xen note of type 18. false: none, or damaged. */
+bool vmlinux_pvh_entry(const void *notes, size_t n, uint64_t *ret_entry);
 /* Is p an x86-64 ELF kernel with a PVH entry point (a Xen note of type 18), which VMMs can jump to directly? */
 bool vmlinux_has_pvh(const void *p, size_t n);
 /* Whether such a file can be booted: x86-64, everything that its headers name inside of it, and a PVH entry. -ENOEXEC, e says

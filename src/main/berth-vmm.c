@@ -1,26 +1,45 @@
 /* berth-vmm: one virtual machine. Started with everything that it may have as open descriptors:
- *   berth-vmm --config-fd N [--trap]
+ *   berth-vmm --config-fd N [--trap] [--trace-startup US]
  * N holds the plan (JSON, vmm/plan.c; read to its end and closed). Ends with the VM: how is its exit status (vmm_end_status)
  * and one line on standard error, "berth-vmm: END[: REASON]". SIGTERM stops the VM. --trap: a system call that a thread may not
- * make is named on standard error; without, the kernel's log names it. */
+ * make is named on standard error; without, the kernel's log names it. --trace-startup: at the end, standard error gets when each stage
+ * of the start was reached, counted from US, the starter's CLOCK_MONOTONIC in microseconds. */
 #include "jail.h"
 #include "vmm.h"
 
+#include <malloc.h>
 #include <stdio.h>
 
 #define PLAN_MAX (1u << 20)
 
-static int read_plan(int argc, char **argv, struct vmm_plan *ret, struct err *e)
+struct startup {
+	struct timeline timeline;
+	uint64_t began_us; /* 0: nobody asked */
+};
+
+/* What stands behind --config-fd N. */
+static bool read_options(int argc, char **argv, bool *ret_traps, struct startup *s)
+{
+	for (int i = 3; i < argc; i++)
+		if (streq(argv[i], "--trap"))
+			*ret_traps = true;
+		else if (!streq(argv[i], "--trace-startup") || ++i == argc || str_to_u64(argv[i], &s->began_us) < 0)
+			return false;
+	return argc >= 3 && streq(argv[1], "--config-fd");
+}
+
+static int read_plan(int argc, char **argv, struct startup *s, struct vmm_plan *ret, struct err *e)
 {
 	_cleanup_free_ char *json = NULL;
 	_cleanup_fd_ int fd = -1;
 	uint64_t n = 0;
 	size_t len = 0;
-	bool traps = argc == 4 && streq(argv[3], "--trap");
+	bool traps = false;
 	int r;
 
-	if ((argc != 3 && !traps) || !streq(argv[1], "--config-fd") || str_to_u64(argv[2], &n) < 0 || n > INT32_MAX)
-		return err_set(e, EINVAL, "usage: berth-vmm --config-fd N [--trap]; berth starts it, people don't");
+	if (!read_options(argc, argv, &traps, s) || str_to_u64(argv[2], &n) < 0 || n > INT32_MAX)
+		return err_set(e, EINVAL,
+			       "usage: berth-vmm --config-fd N [--trap] [--trace-startup US]; berth starts it, people don't");
 	fd = (int)n;
 	r = fd_read_all(fd, PLAN_MAX, &json, &len);
 	if (r < 0)
@@ -28,6 +47,9 @@ static int read_plan(int argc, char **argv, struct vmm_plan *ret, struct err *e)
 	r = vmm_plan_parse(json, len, ret, e);
 	if (r >= 0 && traps)
 		ret->seccomp = VMM_SECCOMP_TRAP;
+	if (r >= 0 && s->began_us)
+		ret->timeline = &s->timeline;
+	timeline_mark(&s->timeline, "plan read");
 	return r;
 }
 
@@ -66,15 +88,21 @@ int main(int argc, char **argv)
 {
 	struct vmm_result result = { .end = VMM_RUNNING };
 	struct vmm_plan plan = { VMM_PLAN_NO_FDS };
+	struct startup startup = { .began_us = 0 };
 	struct err e = { 0 };
 	int r;
 
+	timeline_mark(&startup.timeline, "main");
+	(void)mallopt(M_ARENA_MAX,
+		      1); /* threads allocate once, as they begin: an arena each would be system calls and pages for nothing */
 	log_setup("berth-vmm", LOG_WARN_, false);
 	r = build_id_check(&e);
 	if (r >= 0)
-		r = read_plan(argc, argv, &plan, &e);
+		r = read_plan(argc, argv, &startup, &plan, &e);
 	if (r >= 0) {
 		r = run(&plan, &result, &e);
+		if (plan.timeline)
+			timeline_print(plan.timeline, startup.began_us, "vmm", STDERR_FILENO);
 		vmm_plan_done(&plan);
 	}
 	if (r < 0) {

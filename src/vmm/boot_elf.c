@@ -4,34 +4,8 @@
 
 #include "boot.h"
 
-#define PHDRS_MAX                128u
-#define NOTES_MAX                (64u << 10)
-#define XEN_ELFNOTE_PHYS32_ENTRY 18 /* xen/include/public/elfnote.h */
-
-/* The entry in a segment of notes; 0: none. Sizes are 4-byte aligned (ELF gABI, "Note Section"). */
-static uint64_t find_pvh(const uint8_t *p, size_t n)
-{
-	while (n >= sizeof(Elf64_Nhdr)) {
-		Elf64_Nhdr nh;
-		uint64_t name, size;
-
-		memcpy(&nh, p, sizeof(nh));
-		name = ((uint64_t)nh.n_namesz + 3) & ~3ull;
-		size = sizeof(nh) + name + (((uint64_t)nh.n_descsz + 3) & ~3ull);
-		if (size > n)
-			return 0;
-		if (nh.n_type == XEN_ELFNOTE_PHYS32_ENTRY && nh.n_namesz == 4 && memcmp(p + sizeof(nh), "Xen", 4) == 0 &&
-		    (nh.n_descsz == 4 || nh.n_descsz == 8)) {
-			uint64_t entry = 0;
-
-			memcpy(&entry, p + sizeof(nh) + name, nh.n_descsz);
-			return entry;
-		}
-		p += size;
-		n -= size;
-	}
-	return 0;
-}
+#define PHDRS_MAX 128u
+#define NOTES_MAX (64u << 10)
 
 static int read_notes(int fd, uint64_t size, const Elf64_Phdr *ph, struct boot_kernel *k, struct err *e)
 {
@@ -46,7 +20,7 @@ static int read_notes(int fd, uint64_t size, const Elf64_Phdr *ph, struct boot_k
 	r = boot_file_read(fd, size, ph->p_offset, notes, ph->p_filesz);
 	if (r < 0)
 		return err_set(e, -r, "kernel: damaged ELF file: notes outside of it");
-	k->entry_pvh = find_pvh(notes, ph->p_filesz);
+	(void)vmlinux_pvh_entry(notes, ph->p_filesz, &k->entry_pvh);
 	return 0;
 }
 

@@ -192,12 +192,13 @@ static int add_device(const struct virtio_device *d, struct json_object *list, s
 /* The second number of statm: resident pages (proc(5)). */
 static int add_resident(int statm_fd, struct json_object *to, struct err *e)
 {
-	char text[128] = "";
-	unsigned long long all, resident;
+	char text[128] = "", *resident, *end;
+	uint64_t pages;
 
-	if (statm_fd < 0 || pread(statm_fd, text, sizeof(text) - 1, 0) <= 0 || sscanf(text, "%llu %llu", &all, &resident) != 2)
+	if (statm_fd < 0 || pread(statm_fd, text, sizeof(text) - 1, 0) <= 0 || !(resident = strchr(text, ' ')))
 		return 0;
-	return add_number(to, "resident_bytes", resident * (uint64_t)sysconf(_SC_PAGESIZE), e);
+	pages = strtoull(resident, &end, 10);
+	return end == resident + 1 ? 0 : add_number(to, "resident_bytes", pages * (uint64_t)sysconf(_SC_PAGESIZE), e);
 }
 
 static int do_metrics(const struct call *c, struct err *e)

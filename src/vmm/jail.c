@@ -167,9 +167,9 @@ static int limit(rlim_t max_file, struct err *e)
 
 	(void)signal(SIGXFSZ, SIG_IGN); /* an error of the write is enough */
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct rlimit l;
+		struct rlimit l = { 0, 0 };
 
-		if (getrlimit(rows[i].what, &l) < 0)
+		if (rows[i].max && getrlimit(rows[i].what, &l) < 0)
 			return jail_failed(e, "limits");
 		l.rlim_cur = l.rlim_max = MIN(rows[i].max, l.rlim_max); /* never more than we have */
 		if (setrlimit(rows[i].what, &l) < 0)
@@ -198,9 +198,11 @@ int jail_drop(uid_t uid, struct err *e)
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
 	int r = 0;
 
-	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EPERM)
-			return jail_failed(e, "bounding set");
+	/* EINVAL: there is no further one. EPERM: who may not take any from the set gains none by it either, with no_new_privs. */
+	for (unsigned long cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0;)
+		cap++;
+	if (errno != EINVAL && errno != EPERM)
+		return jail_failed(e, "bounding set");
 	if (geteuid() == 0)
 		r = change_user(uid, e);
 	if (r < 0)
@@ -317,12 +319,14 @@ int vmm_jail_enter(struct vmm_plan *plan, struct err *e)
 		r = jail_be_alone(uid, &lifeline, e);
 	if (r < 0)
 		return r;
+	vmm_mark(plan, "namespaces");
 	plan->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC); /* -1: no /proc, and metrics say nothing of it */
 	n = vmm_plan_fds(plan, fds);
 	fds[n++] = lifeline;
 	r = jail_keep_fds(fds, n, e); /* while there is a /dev/null */
 	if (r >= 0)
 		r = see_nothing(vmm_plan_sockets(plan), e);
+	vmm_mark(plan, "empty root");
 	if (r >= 0)
 		r = limit(file_max(plan, fds, n), e);
 	if (r >= 0)
@@ -332,5 +336,6 @@ int vmm_jail_enter(struct vmm_plan *plan, struct err *e)
 	if (r >= 0)
 		r = tie(lifeline, death, e);
 	fd_close(lifeline);
+	vmm_mark(plan, "jailed");
 	return r;
 }

@@ -73,19 +73,30 @@ static const struct field blk_fields[] = {
 	{ .name = NULL, .flags = FIELD_STRICT },
 };
 
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20; /* a letter is small from here on */
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* "02:00:5e:10:00:01", of one station. */
 static int parse_mac(struct json_object *v, void *member, const char *path, struct err *e)
 {
 	const char *s = json_object_is_type(v, json_type_string) ? json_object_get_string(v) : "";
-	uint8_t *mac = member;
-	unsigned b[6];
-	int end = 0;
+	uint8_t mac[6];
+	bool is_mac = strlen(s) == 3 * sizeof(mac) - 1;
 
-	if (strspn(s, "0123456789abcdefABCDEF:") != 17 || s[17] ||
-	    sscanf(s, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &end) != 6 || end != 17 || b[0] & 1)
+	for (size_t i = 0; is_mac && i < sizeof(mac); i++, s += 3) {
+		int high = hex_digit(s[0]), low = hex_digit(s[1]);
+
+		is_mac = high >= 0 && low >= 0 && s[2] == (i < 5 ? ':' : '\0');
+		mac[i] = (uint8_t)((unsigned)high << 4 | (unsigned)low);
+	}
+	if (!is_mac || mac[0] & 1)
 		return json_expected(v, path, "a station's address like \"02:00:5e:10:00:01\"", e);
-	for (unsigned i = 0; i < 6; i++)
-		mac[i] = (uint8_t)b[i];
+	memcpy(member, mac, sizeof(mac));
 	return 0;
 }
 

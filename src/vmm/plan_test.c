@@ -88,6 +88,15 @@ TEST(plans_that_can_not_be_are_refused_with_the_key)
 		  "0g\"}}]}",
 		  "mac" },
 		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"net\":{\"taps\":[{\"fd\":1}],\"mac\":\"02:00:00:00:00:"
+		  "0\\u0011\"}}]}",
+		  "mac" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"net\":{\"taps\":[{\"fd\":1}],\"mac\":\"02:00:00:00:00-"
+		  "01\"}}]}",
+		  "mac" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"net\":{\"taps\":[{\"fd\":1}],\"mac\":\"02:00:00:00:00:"
+		  "01:02\"}}]}",
+		  "mac" },
+		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"net\":{\"taps\":[{\"fd\":1}],\"mac\":\"02:00:00:00:00:"
 		  "01\",\"mtu\":67}}]}",
 		  "mtu" },
 		{ "{\"kernel_fd\":0,\"mem_bytes\":67108864,\"devices\":[{\"net\":{\"taps\":[{\"fd\":1}],\"mac\":\"02:00:00:00:00:"

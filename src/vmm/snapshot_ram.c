@@ -1,8 +1,8 @@
 /* snapshot_ram: guest RAM to files, whole or what has changed, and changes merged into a whole. See snapshot.h. */
-#include <nettle/sha2.h>
 #include <unistd.h>
 
 #include "snapshot.h"
+#include "sum.h"
 
 #define RAM_MAGIC  "BERTHRAM"
 #define DIFF_MAGIC "BERTHDIF"
@@ -64,12 +64,12 @@ static const uint8_t *host_of(const struct vmm_mem *m)
 static void sum_tail(const struct ram_tail *t, uint8_t ret[32])
 {
 	struct ram_tail copy = *t;
-	struct sha256_ctx h;
+	struct sum h;
 
 	memset(copy.sha256, 0, sizeof(copy.sha256));
-	sha256_init(&h);
-	sha256_update(&h, sizeof(copy), (const uint8_t *)&copy);
-	sha256_digest(&h, 32, ret);
+	sum_init(&h);
+	sum_add(&h, &copy, sizeof(copy));
+	sum_end(&h, ret);
 }
 
 static int write_tail(int fd, uint64_t mem_bytes, const struct snapshot_id *id)
@@ -181,13 +181,13 @@ int ram_write_full(const struct vmm_mem *m, const struct snapshot_id *id, int fd
 
 /* ---- what has changed ---- */
 
-static void sum_diff(const struct diff_head *h, struct sha256_ctx *s)
+static void sum_diff(const struct diff_head *h, struct sum *s)
 {
 	struct diff_head copy = *h;
 
 	memset(copy.sha256, 0, sizeof(copy.sha256));
-	sha256_init(s);
-	sha256_update(s, sizeof(copy), (const uint8_t *)&copy);
+	sum_init(s);
+	sum_add(s, &copy, sizeof(copy));
 }
 
 static uint64_t data_start(uint64_t n_runs) { return PAGE + (n_runs * sizeof(struct diff_run) + PAGE - 1) / PAGE * PAGE; }
@@ -225,7 +225,7 @@ int ram_write_diff(const struct vmm_mem *m, const struct snapshot_id *id, const 
 {
 	_cleanup_buf_ struct buf runs = { NULL };
 	struct diff_head h = { .version = SNAPSHOT_VERSION, .id = *id, .base = t->base, .mem_bytes = vmm_mem_bytes(m) };
-	struct sha256_ctx s;
+	struct sum s;
 	uint64_t at, start;
 	int r;
 
@@ -236,8 +236,8 @@ int ram_write_diff(const struct vmm_mem *m, const struct snapshot_id *id, const 
 	h.n_runs = runs.len / sizeof(struct diff_run);
 	sum_diff(&h, &s);
 	if (runs.len)
-		sha256_update(&s, runs.len, (const uint8_t *)runs.data);
-	sha256_digest(&s, 32, h.sha256);
+		sum_add(&s, runs.data, runs.len);
+	sum_end(&s, h.sha256);
 	at = start = data_start(h.n_runs);
 	r = runs.len ? write_at(fd, runs.data, runs.len, PAGE) : 0;
 	for (size_t i = 0; r >= 0 && runs.data && i < h.n_runs; i++) {
@@ -268,8 +268,8 @@ struct merge {
 };
 
 /* Calls fn for each run, in pieces. Sums what it reads, where asked. */
-static int each_run(const struct merge *g, struct sha256_ctx *sum,
-		    int (*fn)(const struct merge *, const struct diff_run *, void *), void *arg)
+static int each_run(const struct merge *g, struct sum *sum, int (*fn)(const struct merge *, const struct diff_run *, void *),
+		    void *arg)
 {
 	_cleanup_free_ struct diff_run *runs = calloc(RUNS_PIECE, sizeof(*runs));
 	int r = runs ? 0 : -ENOMEM;
@@ -279,7 +279,7 @@ static int each_run(const struct merge *g, struct sha256_ctx *sum,
 
 		r = read_at(g->diff_fd, runs, n * sizeof(*runs), PAGE + i * sizeof(*runs));
 		if (r >= 0 && sum)
-			sha256_update(sum, n * sizeof(*runs), (const uint8_t *)runs);
+			sum_add(sum, runs, n * sizeof(*runs));
 		for (size_t k = 0; r >= 0 && k < n; k++)
 			r = fn(g, &runs[k], arg);
 		i += n;
@@ -306,7 +306,7 @@ static int survey_run(const struct merge *g, const struct diff_run *run, void *a
 static int open_diff(struct merge *g, struct err *e)
 {
 	struct survey s = { 0, 0 };
-	struct sha256_ctx sum;
+	struct sum sum;
 	uint8_t digest[32];
 	struct stat st;
 	int r;
@@ -322,7 +322,7 @@ static int open_diff(struct merge *g, struct err *e)
 		return err_set(e, EBADMSG, "diff file: damaged: impossible sizes");
 	sum_diff(&g->h, &sum);
 	r = each_run(g, &sum, survey_run, &s);
-	sha256_digest(&sum, sizeof(digest), digest);
+	sum_end(&sum, digest);
 	if (r < 0 && r != -EBADMSG && r != -ENODATA)
 		return err_set(e, -r, "diff file: %s", strerror(-r));
 	if (r < 0 || memcmp(digest, g->h.sha256, sizeof(digest)) != 0)

@@ -205,8 +205,11 @@ static void *thread_main(void *arg)
 	r = vmm_thread_enter(vm, VMM_THREAD_VCPU, name);
 	if (r < 0)
 		vmm_end(vm, VMM_FAILED, "thread %s: %s", name, strerror(-r));
-	else if (may_run(c))
+	else if (may_run(c)) {
+		if (c->index == 0) /* nobody else marks any more */
+			vmm_mark(vm->plan, "first KVM_RUN");
 		run_loop(c);
+	}
 	pthread_mutex_lock(&vm->sync);
 	vm->n_done++;
 	pthread_cond_broadcast(&vm->changed);

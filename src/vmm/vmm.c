@@ -18,6 +18,7 @@ static int open_kvm(struct vmm *vm, struct err *e)
 	version = ioctl(vm->fd_kvm, KVM_GET_API_VERSION, 0);
 	if (version != KVM_API_VERSION)
 		return err_set(e, ENODEV, "/dev/kvm is not KVM");
+	vmm_mark(vm->plan, "/dev/kvm");
 	do /* a signal during the creation is reported so, and it is to be tried again */
 		vm->fd_vm = ioctl(vm->fd_kvm, KVM_CREATE_VM, 0);
 	while (vm->fd_vm < 0 && errno == EINTR);
@@ -165,8 +166,10 @@ int vmm_new(const struct vmm_plan *plan, struct vmm **ret, struct err *e)
 	vm->plan = plan;
 	vm->fd_kvm = vm->fd_vm = vm->wake_fd = -1;
 	r = make_sync(vm, e);
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++)
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++) {
 		r = parts[i].make(vm, e);
+		vmm_mark(plan, parts[i].name);
+	}
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(vm);
@@ -230,6 +233,7 @@ int vmm_run(struct vmm *vm, struct vmm_result *ret, struct err *e)
 		if (r < 0)
 			err_set(e, -r, "system call filter: %s", strerror(-r));
 	}
+	vmm_mark(vm->plan, "threads"); /* the last of this thread's */
 	vmm_resume(vm);
 	if (r >= 0) {
 		r = loop_run(vm->loop);

@@ -144,9 +144,15 @@ struct vmm_plan {
 	uint32_t boot_limit_ms;
 	struct vmm_device_plan *devices;
 	size_t n_devices;
-	uint32_t uid;             /* and gid, of the process in its jail where root starts it; 0: one that no other VM has */
-	enum vmm_seccomp seccomp; /* no member of the JSON */
+	uint32_t uid;              /* and gid, of the process in its jail where root starts it; 0: one that no other VM has */
+	enum vmm_seccomp seccomp;  /* no member of the JSON */
+	struct timeline *timeline; /* no member of the JSON: where the stages of the start are marked; NULL: nowhere */
 };
+static inline void vmm_mark(const struct vmm_plan *p, const char *what)
+{
+	if (p->timeline)
+		timeline_mark(p->timeline, what);
+}
 /* The beginning of a plan's initializer: no descriptor is 0 by accident. */
 #define VMM_PLAN_NO_FDS .kernel_fd = -1, .initrd_fd = -1, .state_fd = -1, .ram_fd = -1, .control_fd = -1, .serial_fd = -1
 #define VMM_MEM_MIN     (32ull << 20)
