@@ -23,11 +23,11 @@ ENTRY = 0x100000
 LOOP = bytes([0x66, 0xBA, 0xF8, 0x03, 0xB0, 0x0A, 0xEE, 0xEB, 0xFD])
 
 
-def kernel() -> int:
+def kernel(code=LOOP) -> int:
     head = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, ENTRY, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    program = struct.pack("<IIQQQQQQ", 1, 5, 120, 0, ENTRY, len(LOOP), len(LOOP) + 4096, 4096)
+    program = struct.pack("<IIQQQQQQ", 1, 5, 120, 0, ENTRY, len(code), len(code) + 4096, 4096)
     fd = os.memfd_create("kernel", 0)
-    os.write(fd, head + program + LOOP)
+    os.write(fd, head + program + code)
     return fd
 
 
