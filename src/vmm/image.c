@@ -66,3 +66,15 @@ int image_open(int fd, bool is_read_only, const char *what, struct image *ret, s
 		*ret = m;
 	return r;
 }
+
+int image_state_check(const void *saved, struct image_state of, const struct image_words *w, struct err *e)
+{
+	struct image_state s;
+
+	memcpy(&s, saved, sizeof(s));
+	if (s.size == of.size && s.flag == of.flag)
+		return 0;
+	return err_set(e, EBADMSG, "saved state: %s of %llu %s%s%s; the plan's has %llu%s%s", w->what, (unsigned long long)s.size,
+		       w->unit, s.flag ? ", " : "", s.flag ? w->flag : "", (unsigned long long)of.size, of.flag ? ", " : "",
+		       of.flag ? w->flag : "");
+}

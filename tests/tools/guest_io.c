@@ -87,7 +87,8 @@ static void open_stream(struct work *w, char **argv)
 	w->buf = calloc(1, PIECE);
 	w->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (!w->buf || w->fd < 0 || inet_pton(AF_INET, argv[2], &a.sin_addr) != 1 ||
-	    connect(w->fd, (struct sockaddr *)&a, sizeof(a)) < 0 || setsockopt(w->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
+	    connect(w->fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+	    setsockopt(w->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
 		fail(argv[2]);
 }
 

@@ -14,11 +14,6 @@
 #include "../vmm_impl.h"
 #include "blk.h"
 
-struct blk_state {
-	uint64_t sectors;
-	uint32_t is_read_only, pad;
-};
-
 static struct blk *blk_of(struct virtio_device *d) { return container_of(d, struct blk, d); }
 
 /* ---- the worker ---- */
@@ -108,10 +103,16 @@ static void resume(struct virtio_device *d)
 		run(blk_of(d));
 }
 
-static int save(struct virtio_device *d, void *to, struct err *e)
+static struct image_state state_of(struct virtio_device *d)
 {
 	const struct blk *b = blk_of(d);
-	const struct blk_state s = { .sectors = b->sectors, .is_read_only = b->is_read_only };
+
+	return (struct image_state){ .size = b->sectors, .flag = b->is_read_only };
+}
+
+static int save(struct virtio_device *d, void *to, struct err *e)
+{
+	const struct image_state s = state_of(d);
 
 	(void)e;
 	memcpy(to, &s, sizeof(s));
@@ -120,15 +121,9 @@ static int save(struct virtio_device *d, void *to, struct err *e)
 
 static int load(struct virtio_device *d, const void *from, struct err *e)
 {
-	const struct blk *b = blk_of(d);
-	struct blk_state s;
+	static const struct image_words words = { "a disk", "sectors", "read-only" };
 
-	memcpy(&s, from, sizeof(s));
-	if (s.sectors != b->sectors || s.is_read_only != b->is_read_only)
-		return err_set(e, EBADMSG, "saved state: a disk of %llu sectors%s; the plan's has %llu%s",
-			       (unsigned long long)s.sectors, s.is_read_only ? ", read-only" : "", (unsigned long long)b->sectors,
-			       b->is_read_only ? ", read-only" : "");
-	return 0;
+	return image_state_check(from, state_of(d), &words, e);
 }
 
 static void blk_free(struct virtio_device *d)
@@ -150,7 +145,7 @@ static const struct virtio_device_ops ops = { .name = "blk",
 					      .quiesce = quiesce,
 					      .resume = resume,
 					      .state_version = 1,
-					      .state_bytes = sizeof(struct blk_state),
+					      .state_bytes = sizeof(struct image_state),
 					      .save = save,
 					      .load = load,
 					      .free = blk_free };

@@ -17,11 +17,6 @@
 #define HUGE_PAGE (2ull << 20)
 enum { QUEUE_SIZE = 64, BATCH = 32, IOVS = 4 };
 
-struct pmem_state {
-	uint64_t bytes;
-	uint32_t is_writable, pad;
-};
-
 struct pmem {
 	struct virtio_device d;
 	int fd;
@@ -151,10 +146,16 @@ static int place(struct virtio_device *d, uint64_t gpa, struct err *e)
 	return vmm_mem_add_window(d->mem, &w, e);
 }
 
-static int save(struct virtio_device *d, void *to, struct err *e)
+static struct image_state state_of(struct virtio_device *d)
 {
 	const struct pmem *p = pmem_of(d);
-	const struct pmem_state s = { .bytes = p->file_bytes, .is_writable = p->is_writable };
+
+	return (struct image_state){ .size = p->file_bytes, .flag = p->is_writable };
+}
+
+static int save(struct virtio_device *d, void *to, struct err *e)
+{
+	const struct image_state s = state_of(d);
 
 	(void)e;
 	memcpy(to, &s, sizeof(s));
@@ -163,15 +164,9 @@ static int save(struct virtio_device *d, void *to, struct err *e)
 
 static int load(struct virtio_device *d, const void *from, struct err *e)
 {
-	const struct pmem *p = pmem_of(d);
-	struct pmem_state s;
+	static const struct image_words words = { "persistent memory", "bytes", "writable" };
 
-	memcpy(&s, from, sizeof(s));
-	if (s.bytes != p->file_bytes || s.is_writable != p->is_writable)
-		return err_set(e, EBADMSG, "saved state: persistent memory of %llu bytes%s; the plan's has %llu%s",
-			       (unsigned long long)s.bytes, s.is_writable ? ", writable" : "", (unsigned long long)p->file_bytes,
-			       p->is_writable ? ", writable" : "");
-	return 0;
+	return image_state_check(from, state_of(d), &words, e);
 }
 
 static void pmem_free(struct virtio_device *d)
@@ -194,7 +189,7 @@ static const struct virtio_device_ops ops = { .name = "pmem",
 					      .quiesce = quiesce,
 					      .resume = resume,
 					      .state_version = 1,
-					      .state_bytes = sizeof(struct pmem_state),
+					      .state_bytes = sizeof(struct image_state),
 					      .save = save,
 					      .load = load,
 					      .free = pmem_free };
