@@ -21,6 +21,7 @@ enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
 	X(stop, "stop", TOPIC_RUN, "CONTAINER...", "ask containers to end, then kill them", CMD_STORE)                        \
 	X(restart, "restart", TOPIC_RUN, "CONTAINER...", "stop and start again", CMD_STORE)                                   \
 	X(kill, "kill", TOPIC_RUN, "CONTAINER...", "send a signal to the main process", CMD_STORE)                            \
+	X(update, "update", TOPIC_RUN, "CONTAINER...", "give containers and virtual machines other limits", CMD_STORE)        \
 	X(rm, "rm", TOPIC_RUN, "CONTAINER...", "remove containers", CMD_STORE)                                                \
 	X(ps, "ps", TOPIC_RUN, "", "list containers", CMD_STORE)                                                              \
 	X(logs, "logs", TOPIC_RUN, "CONTAINER", "print what a container has written", CMD_STORE)                              \
@@ -71,6 +72,7 @@ enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
 	A("container stop", stop)       \
 	A("container restart", restart) \
 	A("container kill", kill)       \
+	A("container update", update)   \
 	A("container rm", rm)           \
 	A("container ls", ps)           \
 	A("container list", ps)         \

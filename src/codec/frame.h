@@ -34,6 +34,8 @@ enum frame_type {
 	FRAME_EXIT,     /* u32 exit status (0..255) | u32 signal (0 = exited) | u8 oom_killed: the channel is closed after it */
 	FRAME_STATS,    /* request: empty; answered by FRAME_OK with JSON */
 	FRAME_SHUTDOWN, /* -> guest: sync and power off */
+	FRAME_UPDATE, /* other limits. CLI -> monitor: OCI linux.resources, what is to be changed; -> guest: {"resources", "cpus"}
+			   (guest.h). Answered by FRAME_OK */
 	FRAME_TYPE_MAX_,
 };
 const char *frame_type_name(unsigned type);

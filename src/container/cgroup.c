@@ -384,10 +384,39 @@ static int grow_place(const struct host *h, struct cgroup *cg, struct cgroup_pla
 	return r < 0 || !is_new ? r : move_all(cg, p, e);
 }
 
+/* A cgroup of cgroup_create has places only for what it was made with. */
+static int plan_missing(const struct host *h, struct cgroup *cg, uint32_t wanted)
+{
+	for (unsigned c = 0; c < CG_CTRL_COUNT; c++) {
+		bool is_v2 = !h->cgroup_v1[c], is_there = false;
+		const char *base = is_v2 ? h->cgroup_v2 : h->cgroup_v1[c];
+		_cleanup_free_ char *dir = NULL;
+
+		for (size_t i = 0; i < cg->n_places; i++)
+			is_there |= cg->places[i].ctrls >> c & 1;
+		if (!(wanted >> c & 1) || is_there || !base || (is_v2 && !(h->cgroup_v2_ctrls >> c & 1)))
+			continue;
+		dir = str_fmt("%s%s", base, cg->path);
+		if (!dir)
+			return -ENOMEM;
+		for (size_t i = 0; i < cg->n_places && !is_there; i++)
+			if (streq(cg->places[i].dir, dir)) {
+				cg->places[i].ctrls |= 1u << c;
+				is_there = true;
+			}
+		if (!is_there && !place_add(cg, base, is_v2, 1u << c))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 int cgroup_grow(const struct host *h, struct cgroup *cg, const struct spec_resources *r, struct err *e)
 {
 	uint32_t wanted = cgroup_wanted_ctrls(r);
-	int x = 0;
+	int x = plan_missing(h, cg, wanted);
+
+	if (x < 0)
+		return err_set(e, -x, "cgroup %s: out of memory", cg->path);
 
 	for (size_t i = 0; x == 0 && i < cg->n_places; i++)
 		if (cg->places[i].ctrls & wanted)

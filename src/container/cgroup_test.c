@@ -285,6 +285,28 @@ TEST(an_update_makes_the_cgroups_that_a_new_limit_needs)
 	teardown(&f);
 }
 
+/* By who has made it, and whose removal takes the new ones away too: teardown looks. */
+TEST(an_update_makes_them_for_the_one_who_made_the_cgroup)
+{
+	struct fixture f;
+	cpu_set_t set;
+	pid_t pid;
+
+	setup(&f);
+	create(&f);
+	pid = child(&f, sleep_long);
+	wait_joined(&f, 1);
+	f.r.cpuset_cpus = strdup("0");
+	if (cgroup_grow(&f.h, f.cg, &f.r, &f.e) < 0 || cgroup_update(f.cg, &f.r, &f.e) < 0)
+		TAP_FAIL("%s", f.e.msg);
+	is_int(sched_getaffinity(pid, sizeof set, &set), 0);
+	is_int(CPU_COUNT(&set), 1);
+	is_int(cgroup_kill(f.cg, &f.e), 0);
+	waitpid(pid, NULL, 0);
+	free(f.r.cpuset_cpus);
+	teardown(&f);
+}
+
 TEST(kernel_memory_is_limited_or_refused)
 {
 	struct fixture f;

@@ -60,7 +60,7 @@ int cgroup_clone_fd(const struct cgroup *cg);
  * times, which leaves it where it is in the other hierarchies. -ENOENT: it is not there; none is made. */
 int cgroup_descend(struct cgroup *cg, char *const *wanted, struct err *e);
 int cgroup_update(struct cgroup *cg, const struct spec_resources *r, struct err *e);
-/* Before cgroup_update of a cgroup from cgroup_open: makes what r needs and the container did without so far, and moves its
+/* Before cgroup_update: makes what r needs and the container did without so far, and moves its
  * processes there. */
 int cgroup_grow(const struct host *h, struct cgroup *cg, const struct spec_resources *r, struct err *e);
 int cgroup_freeze(struct cgroup *cg, bool frozen, struct err *e);

@@ -56,6 +56,21 @@ int bundle_write(const struct plan *p, int dirfd, struct err *e)
 	return r < 0 ? r : write_json(dirfd, "launch.json", launch, durable, e);
 }
 
+int bundle_replace(int dirfd, const char *name, struct json_object *o, struct err *e)
+{
+	const char *text;
+	size_t n = 0;
+	int r = 0;
+
+	text = o ? json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &n) : NULL;
+	if (!text)
+		r = OUT_OF_MEMORY(e);
+	else if ((r = file_replace(dirfd, name, text, n, 0600, true)) < 0)
+		err_set(e, -r, "%s: %s", name, strerror(-r));
+	json_object_put(o);
+	return r;
+}
+
 int container_lock(struct engine *en, const char *id, int *ret_fd, struct err *e)
 {
 	_cleanup_free_ char *rel = str_fmt("containers/%s", id);

@@ -73,6 +73,8 @@ int engine_attach(struct engine *en, const char *name, const struct start_opts *
 		  bool *ret_detached, struct err *e);
 int engine_stop(struct engine *en, const char *name, int64_t timeout_s /* SPEC_UNSET */, int sig /* 0 = image's */,
 		struct err *e);
+/* Other limits, at once and from now on: of the options those for memory, processors, processes and disks. */
+int engine_update(struct engine *en, const char *name, const struct run_opts *given, struct err *e);
 int engine_kill(struct engine *en, const char *name, int sig, struct err *e);
 int engine_remove(struct engine *en, const char *name, bool force, bool volumes, struct err *e);
 int engine_wait(struct engine *en, const char *name, int *ret_exit_code, struct err *e);

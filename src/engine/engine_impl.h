@@ -54,6 +54,9 @@ int plan_files(struct plan *p, struct err *e);      /* files.c: hostname, /etc/h
 int plan_guest(struct plan *p, struct err *e);      /* guest_plan.c: disks, kernel, memory and processors of a VM */
 int guest_disk_size(char *const *options, uint64_t *ret_bytes, struct err *e); /* guest_plan.c: --storage-opt */
 
+/* update.c: merges what is given into a container's options; *ret: the limits that it changes. */
+int update_plan(const struct run_opts *given, struct run_opts *into, struct spec_resources *ret, struct err *e);
+
 /* Whether that namespace is the pod's: 1 or 0; where the user asked for another one it is an error. */
 int plan_is_pods(const struct plan *p, const char *option, const char *given, enum spec_ns ns, struct err *e);
 int plan_pod_resources(struct plan *p, struct err *e);
@@ -82,6 +85,8 @@ int bundle_write(const struct plan *p, int dirfd, struct err *e);
 
 /* One command at a time starts, sweeps or removes a container: -EWOULDBLOCK when another one is at it. Held until *ret_fd is
  * closed; *ret_fd is left as it is when there is no directory to lock. */
+/* Another file in the place of one of the bundle's, whose directory is container_lock's; takes o, NULL = out of memory. */
+int bundle_replace(int dirfd, const char *name, struct json_object *o, struct err *e);
 int container_lock(struct engine *en, const char *id, int *ret_fd, struct err *e);
 
 /* ---- pods.c, pod_verbs.c, pod_vm.c ---- */

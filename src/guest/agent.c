@@ -313,6 +313,43 @@ static int on_stats(struct agent *a, const struct frame *f)
 	return 0;
 }
 
+static int update(struct agent *a, const struct frame *f, struct err *e)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+	struct json_object *given = NULL, *cpus = NULL;
+	struct spec_resources res;
+	int r = json_parse((const char *)f->payload, f->len, "update", &o, e);
+
+	if (r < 0)
+		return r;
+	if (SLOT(f->channel) >= GUEST_SLOTS)
+		return err_set(e, ESRCH, "there is no such container");
+	if (!json_object_object_get_ex(o, "resources", &given))
+		return err_set(e, EINVAL, "update: .resources: missing");
+	if (json_object_object_get_ex(o, "cpus", &cpus) &&
+	    (!json_object_is_type(cpus, json_type_int) || json_object_get_int64(cpus) < 0 ||
+	     json_object_get_int64(cpus) > UINT16_MAX))
+		return err_set(e, EINVAL, "update: .cpus: not a number of processors");
+	r = spec_resources_parse(given, &res, e);
+	if (r < 0)
+		return r;
+	r = a->ops->update(a->arg, SLOT(f->channel), &res, cpus ? (unsigned)json_object_get_int64(cpus) : 0, e);
+	spec_resources_done(&res);
+	return r;
+}
+
+static int on_update(struct agent *a, const struct frame *f)
+{
+	struct err ue = { 0 };
+
+	if (update(a, f, &ue) < 0)
+		frame_put_error(&a->link.out, f->channel, &ue);
+	else
+		frame_put(&a->link.out, FRAME_OK, f->channel, NULL, 0);
+	link_flush(&a->link);
+	return 0;
+}
+
 static int on_frame(struct link *l, const struct frame *f, struct err *e)
 {
 	struct agent *a = l->arg;
@@ -333,6 +370,7 @@ static int on_frame(struct link *l, const struct frame *f, struct err *e)
 	case FRAME_START: return on_start(a, f, e);
 	case FRAME_EXEC: return on_exec(a, f, e);
 	case FRAME_STATS: return on_stats(a, f);
+	case FRAME_UPDATE: return on_update(a, f);
 	case FRAME_SHUTDOWN: loop_stop(a->loop, 0); return 0;
 	default:
 		c = channel_find(a, f->channel);

@@ -71,7 +71,13 @@ static int t_stats(void *arg _unused_, unsigned slot _unused_, struct json_objec
 	json_object_object_add(*ret, "pids", json_object_new_int(3));
 	return 0;
 }
-static const struct agent_ops ops = { t_start, t_exec, t_kill, t_reap, t_stats };
+static int t_update(void *arg _unused_, unsigned slot _unused_, const struct spec_resources *r, unsigned cpus, struct err *e)
+{
+	return r->memory_limit == 64 << 20 && cpus == 2
+		       ? 0
+		       : err_set(e, EINVAL, "limits of %lld and %u", (long long)r->memory_limit, cpus);
+}
+static const struct agent_ops ops = { t_start, t_exec, t_kill, t_reap, t_stats, t_update };
 
 /* ---- the host's side, blocking ---- */
 
@@ -271,6 +277,40 @@ TEST(a_reader_that_stops_holds_back_one_stream_at_its_window)
 	frame_put_credit(&b, 0, FRAME_STDOUT, FRAME_WINDOW);
 	is_int(fd_write_full(h.fd, b.data, b.len), 0);
 	is_int(got + collect(&h, FRAME_STDOUT, 0, NULL), 2000000);
+	end(&h);
+}
+
+static void update_is(struct host_end *h, const char *json, enum frame_type type, const char *says)
+{
+	struct frame f;
+
+	send_frame(h, FRAME_UPDATE, 0, json, strlen(json));
+	do
+		f = next(h);
+	while (f.type == FRAME_STDOUT || f.type == FRAME_STARTED);
+	is_int(f.type, type);
+	if (says) {
+		struct err e = { 0 };
+
+		is_int(frame_get_error(&f, &e), 0);
+		has_str(e.msg, says);
+	}
+}
+
+TEST(other_limits_are_answered_in_order_and_nonsense_is_refused_by_name)
+{
+	struct host_end h = begin();
+
+	start(&h, "read line; exit 3");
+	update_is(&h, "{\"resources\":{\"memory\":{\"limit\":67108864}},\"cpus\":2}", FRAME_OK, NULL);
+	update_is(&h, "{\"resources\":{\"memory\":{\"limit\":67108864}}}", FRAME_ERROR, "and 0");
+	update_is(&h, "{\"cpus\":2}", FRAME_ERROR, "resources");
+	update_is(&h, "{\"resources\":{},\"cpus\":-1}", FRAME_ERROR, "cpus");
+	update_is(&h, "{\"resources\":{},\"cpus\":\"two\"}", FRAME_ERROR, "cpus");
+	update_is(&h, "{\"resources\":7}", FRAME_ERROR, NULL);
+	update_is(&h, "nonsense", FRAME_ERROR, NULL);
+	send_frame(&h, FRAME_STDIN, 0, "\n", 1);
+	(void)collect(&h, FRAME_STDOUT, 0, NULL);
 	end(&h);
 }
 

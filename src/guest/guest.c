@@ -254,4 +254,19 @@ static int guest_stats(void *arg, unsigned slot, struct json_object **ret, struc
 	return *ret ? 0 : err_set(e, ENOMEM, "out of memory");
 }
 
-const struct agent_ops guest_agent_ops = { guest_start, guest_exec, guest_kill, guest_reap, guest_stats };
+static int guest_update(void *arg, unsigned slot, const struct spec_resources *r, unsigned cpus, struct err *e)
+{
+	struct guest *g = arg;
+	struct cgroup *cg;
+	int k = cpus ? guest_set_cpus(cpus, e) : 0;
+
+	if (k < 0)
+		return k;
+	if (!g->members[slot].container)
+		return err_set(e, ESRCH, "the container does not run");
+	cg = container_cgroup(g->members[slot].container);
+	k = cgroup_grow(&g->host, cg, r, e);
+	return k < 0 ? k : cgroup_update(cg, r, e);
+}
+
+const struct agent_ops guest_agent_ops = { guest_start, guest_exec, guest_kill, guest_reap, guest_stats, guest_update };

@@ -9,6 +9,8 @@
  * what is said of channel 0 here. "pod": true: what the container mounted goes with it; "hostname": the guest's own, which it shares.
  * When the main process has ended: output, FRAME_EXIT on channel 0; the host then sends FRAME_SHUTDOWN (sync, power off).
  *
+ * FRAME_UPDATE is { "resources": as of OCI's linux.resources, "cpus": N } on channel 0, answered like FRAME_STATS in order.
+ *
  * Neither side trusts the other: the host takes the guest for hostile (docs/THREATS.md), and the agent checks what it is
  * sent because a bug on the host should end with a message and not with a wedged guest. */
 #pragma once
@@ -70,6 +72,8 @@ struct agent_ops {
 	/* pid is a zombie: reap it. */
 	int (*reap)(void *arg, unsigned slot, pid_t pid, bool is_main, int *ret_wait_status, bool *ret_oom, struct err *e);
 	int (*stats)(void *arg, unsigned slot, struct json_object **ret, struct err *e);
+	/* Other limits of the container; cpus: how many processors the guest shall use, 0 = as many as now. */
+	int (*update)(void *arg, unsigned slot, const struct spec_resources *r, unsigned cpus, struct err *e);
 };
 /* Serves fd (a stream, made non-blocking) until SHUTDOWN (returns 0) or until the host goes away or breaks the protocol
  * (-errno). Reaps every child of this process, its own or adopted: the caller must have no others to wait for. */
@@ -88,6 +92,8 @@ void guest_load_late_modules(void);
 int guest_open_port(const char *name, unsigned timeout_ms, struct err *e);
 /* Limits that a process inherits on a usual host, the loopback interface. */
 int guest_tune(struct err *e);
+/* Switches processors on or off until n are on; the first always is (cpus.c). */
+int guest_set_cpus(unsigned n, struct err *e);
 int guest_set_clock(uint64_t time_ns, struct err *e);
 int guest_add_entropy(const void *p, size_t n, struct err *e);
 /* Read-only image disk below a writable ext4 disk (upper NULL = read-only): detached overlay mount. -> *ret_rootfd */

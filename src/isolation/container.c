@@ -363,6 +363,23 @@ static int stats(struct instance *i, void (*cb)(struct instance *i, struct json_
 	return 0;
 }
 
+static int update(struct instance *i, const struct spec_resources *r,
+		  void (*cb)(struct instance *i, const struct err *e, void *arg), void *arg, struct err *e)
+{
+	struct cgroup *cg;
+	int k;
+
+	if (!i->container || i->has_ended)
+		return err_set(e, ESRCH, "container %.12s is not running", i->cfg.launch->id);
+	cg = container_cgroup(i->container);
+	k = cgroup_grow(i->cfg.host, cg, r, e);
+	if (k >= 0)
+		k = cgroup_update(cg, r, e);
+	if (k >= 0)
+		cb(i, NULL, arg);
+	return MIN(k, 0);
+}
+
 static pid_t pid(const struct instance *i) { return i->container ? container_pid(i->container) : 0; }
 
 /* ---- the end ---- */
@@ -403,6 +420,7 @@ const struct isolation_ops isolation_container = {
 	.close_stdin = close_stdin,
 	.pause = pause_,
 	.stats = stats,
+	.update = update,
 	.pid = pid,
 	.destroy = destroy,
 	.sweep = sweep_cgroup,

@@ -261,6 +261,37 @@ TEST(statistics_are_given_and_nothing_is_left_at_the_end)
 	free(path);
 }
 
+static void on_updated(struct instance *i _unused_, const struct err *e, void *arg)
+{
+	ok(!e);
+	*(bool *)arg = true;
+}
+
+TEST(other_limits_hold_at_once)
+{
+	struct spec_resources r;
+	struct cgroup_stats st;
+	struct err e = { 0 };
+	struct host h = { 0 };
+	struct cgroup *cg;
+	bool told = false;
+
+	start("exec sleep 1000", NULL);
+	spec_resources_init(&r);
+	r.pids_limit = 77;
+	r.memory_limit = 64 << 20;
+	is_int(isolation_container.update(instance, &r, on_updated, &told, &e), 0);
+	ok(told);
+	is_int(host_probe_cgroup(&h, &e), 0);
+	is_int(cgroup_open(&h, fx.spec.cgroups_path ? fx.spec.cgroups_path : test_cgroup(), &cg, &e), 0);
+	is_int(cgroup_stats(cg, &st, &e), 0);
+	is_int(st.pids_limit, 77);
+	is_int(st.mem_limit_bytes, 64 << 20);
+	cgroup_free(cg);
+	host_done(&h);
+	end();
+}
+
 TEST(sweep_takes_what_a_crash_has_left)
 {
 	struct err e = { 0 };

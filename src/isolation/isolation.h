@@ -72,6 +72,10 @@ struct isolation_ops {
 	int (*stats)(struct instance *i,
 		     void (*cb)(struct instance *i, struct json_object *stats, const struct err *e, void *arg), void *arg,
 		     struct err *e);
+	/* Other limits while it runs: what r gives, without device rules; borrowed. When it returns 0, calls back once, possibly at once:
+	 * e NULL = they hold. */
+	int (*update)(struct instance *i, const struct spec_resources *r,
+		      void (*cb)(struct instance *i, const struct err *e, void *arg), void *arg, struct err *e);
 	/* What carries a VM out, for `inspect`: "berth-vmm", "qemu, on KVM"; NULL where there is no VM. */
 	const char *(*vmm)(const struct instance *i);
 	/* The VM's kernel by its name in the store; NULL: no VM, or a kernel given by path. */

@@ -390,6 +390,7 @@ static void vm_destroy(struct instance *i)
 	vm_console_log(&i->console);
 	loop_del(i->console_src);
 	loop_del(i->stderr_src);
+	loop_del(i->control_src);
 	fd_close(i->agent_fd);
 	fd_close(i->console_fd);
 	fd_close(i->qmp_fd);
@@ -412,6 +413,7 @@ const struct isolation_ops isolation_vm = {
 	.close_stdin = vm_close_stdin,
 	.pause = vm_pause,
 	.stats = vm_stats,
+	.update = vm_update,
 	.pid = vm_pid,
 	.vmm = vm_vmm,
 	.kernel = vm_kernel_of,

@@ -181,6 +181,9 @@ struct vm_backend {
 	/* Starts it by vm_process_jail. t: the caller closes them. disk_bytes: the largest that is writable. */
 	int (*spawn)(struct instance *i, const struct vm_ends *t, uint64_t disk_bytes, struct err *e);
 	int (*pause)(struct instance *i, bool paused, struct err *e);
+	unsigned (*cpus_max)(const struct launch *l); /* that a running guest may be given */
+	/* Asks the guest for so much of its memory, 0: for none; NULL: there is no balloon. */
+	int (*balloon)(struct instance *i, uint64_t bytes, struct err *e);
 	/* It has exited by itself, and nobody knows better. */
 	void (*explain_exit)(const struct vm_death *d, struct err *e);
 };
@@ -201,9 +204,9 @@ struct instance {
 	struct cgroup *cg;
 	pid_t vmm, fsd;
 	int vmm_pidfd;
-	int agent_fd, console_fd, qmp_fd, stderr_fd;
+	int agent_fd, console_fd, qmp_fd, stderr_fd; /* qmp: the VMM's own control socket, QMP or berth-vmm's */
 	int fsd_pidfd;
-	struct loop_src *fsd_src, *vmm_src, *console_src, *stderr_src, *boot_timer, *kill_timer;
+	struct loop_src *fsd_src, *vmm_src, *control_src, *console_src, *stderr_src, *boot_timer, *kill_timer;
 	struct link link;
 	bool has_link, qmp_ready;
 	struct vm_console console;
@@ -226,6 +229,8 @@ void vm_trace(struct instance *i, const char *step);
 int vm_process_start(struct instance *i, struct err *e);
 /* For back-ends: fills in what is the same for all, starts the program, and puts it into its cgroup. */
 int vm_process_jail(struct instance *i, struct vm_jail *j, struct err *e);
+/* What the workload may use of the guest's memory, as it was started. */
+uint64_t vm_workload_bytes(const struct launch *l);
 /* The guest's memory, whole. */
 uint64_t vm_ram_bytes(const struct launch *l);
 /* Kills what runs and reaps it; safe to call twice. */
@@ -254,5 +259,13 @@ int vm_link_start(struct instance *i, struct err *e);
 /* ---- vm_stats.c ---- */
 int vm_stats(struct instance *i, void (*cb)(struct instance *i, struct json_object *stats, const struct err *e, void *arg),
 	     void *arg, struct err *e);
+/* One more request in the same order, which was or will be sent by the caller. */
+int vm_request_update(struct instance *i, int64_t memory_limit, void (*cb)(struct instance *i, const struct err *e, void *arg),
+		      void *arg, struct err *e);
 void vm_stats_answer(struct instance *i, const struct frame *f);
 void vm_stats_lost(struct instance *i, const struct err *why);
+/* ---- vm_update.c ---- */
+int vm_update(struct instance *i, const struct spec_resources *r, void (*cb)(struct instance *i, const struct err *e, void *arg),
+	      void *arg, struct err *e);
+/* The guest has said that they hold. */
+void vm_update_done(struct instance *i, int64_t memory_limit);

@@ -1,6 +1,7 @@
 /* vm_own: a guest on berth-vmm, our own VMM, which needs a KVM that is good for guests. It gets everything open: kernel,
  * initramfs, disks, /dev/kvm, the link's socket; the jail that it enters has not a single file. The plan (vmm.h) goes over a pipe and is sent
  * when the process is in its cgroup, so that nothing of a guest's memory is taken before its limit holds. */
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ enum {
 	FD_KERNEL,
 	FD_INITRAMFS,
 	FD_KVM,
+	FD_CONTROL,
 	FD_IMAGE,
 	FD_SHARE,
 	FD_UPPER,
@@ -58,6 +60,7 @@ struct json_object *vm_own_plan(const struct vm_own_config *c)
 	p.kernel_fd = FD_KERNEL;
 	p.initrd_fd = FD_INITRAMFS;
 	p.kvm_fd = FD_KVM;
+	p.control_fd = FD_CONTROL;
 	p.uid = c->uid;
 	p.serial_fd = FD_CONSOLE;
 	p.cmdline = c->is_verbose ? verbose : quiet;
@@ -149,8 +152,9 @@ static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_byte
 				    { f.kernel, FD_KERNEL },
 				    { f.initramfs, FD_INITRAMFS },
 				    { f.kvm, FD_KVM },
+				    { t->qmp, FD_CONTROL },
 				    { t->image, FD_IMAGE } };
-	size_t n_fds = 10;
+	size_t n_fds = 11;
 
 	for (size_t k = 0; k < ARRAY_SIZE(optional); k++)
 		if (optional[k][0] >= 0) {
@@ -173,6 +177,44 @@ static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_byte
 
 /* By the kernel, of which no VMM that a guest has taken over can buy itself free. */
 static int set_paused(struct instance *i, bool paused, struct err *e) { return cgroup_freeze(i->cg, paused, e); }
+
+/* ---- the control socket (docs/FORMATS.md): answers are read so that they do not pile up, and errors are told ---- */
+
+static void on_control(struct loop *l _unused_, int fd, uint32_t events _unused_, void *arg)
+{
+	struct instance *i = arg;
+	char text[4096];
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	if (n > 0) {
+		text[n] = '\0';
+		if (strstr(text, "\"ok\":false"))
+			log_warn("vm", "berth-vmm's answer: %.*s", (int)strcspn(text, "\n"), text);
+	} else if (n == 0 || errno != EAGAIN) {
+		loop_del(i->control_src);
+		i->control_src = NULL;
+	}
+}
+
+static int ask_balloon(struct instance *i, uint64_t bytes, struct err *e)
+{
+	_cleanup_free_ char *line =
+		str_fmt("{\"do\":\"resize\",\"mem_bytes\":%llu}\n", (unsigned long long)(vm_ram_bytes(i->cfg.launch) - bytes));
+	int r = 0;
+
+	if (!line)
+		return err_set(e, ENOMEM, "out of memory");
+	if (!i->control_src)
+		r = loop_add(i->cfg.loop, i->qmp_fd, EPOLLIN, on_control, i, &i->control_src);
+	if (r < 0)
+		return err_set(e, -r, "event loop: %s", strerror(-r));
+	/* A line is far below what the socket holds; whole, or it is an error. */
+	if (send(i->qmp_fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)strlen(line))
+		return err_set(e, EAGAIN, "berth-vmm does not read its control socket");
+	return 0;
+}
+
+static unsigned cpus_max(const struct launch *l) { return l->vm_cpus ? l->vm_cpus : 1; }
 
 /* "berth-vmm: END: REASON", or without a known end whatever it said. */
 static void explain_exit(const struct vm_death *d, struct err *e)
@@ -209,5 +251,7 @@ const struct vm_backend vm_backend_own = {
 	.host_overhead_bytes = 64 * MIB,
 	.spawn = spawn,
 	.pause = set_paused,
+	.cpus_max = cpus_max,
+	.balloon = ask_balloon,
 	.explain_exit = explain_exit,
 };

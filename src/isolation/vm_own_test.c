@@ -33,7 +33,7 @@ TEST(the_plan_has_two_disks_a_port_random_numbers_and_a_balloon_and_every_descri
 	ok(p.devices[3].rng);
 	is_str(p.devices[4].fs->tag, VM_SHARE_TAG);
 	ok(p.devices[5].balloon && p.devices[5].balloon->reports && p.devices[5].balloon->deflates_on_oom);
-	ok(p.kvm_fd > 2 && p.serial_fd > 2);
+	ok(p.kvm_fd > 2 && p.serial_fd > 2 && p.control_fd > 2);
 	has_str(p.cmdline, "quiet");
 	has_str(p.cmdline, "reboot=a");
 	vmm_plan_done(&p);

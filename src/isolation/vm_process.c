@@ -13,9 +13,11 @@
 #define SAID_MAX 4096
 #define JAIL_DIR "jail"
 
+uint64_t vm_workload_bytes(const struct launch *l) { return l->vm_mem_bytes ? l->vm_mem_bytes : 512 * MIB; }
+
 uint64_t vm_ram_bytes(const struct launch *l)
 {
-	uint64_t workload = l->vm_mem_bytes ? l->vm_mem_bytes : 512 * MIB, ram;
+	uint64_t workload = vm_workload_bytes(l), ram;
 
 	ram = workload + workload / 32 + VM_GUEST_OVERHEAD_BYTES; /* 1/64 for struct page, as much again for slabs that scale */
 	return (ram + 2 * MIB - 1) & ~(2 * MIB - 1);

@@ -98,6 +98,34 @@ TEST(statistics_are_answered_to_who_asked)
 	ok(monitor_request(c, FRAME_STATS, 0, NULL, 0, &reply, &e) < 0);
 }
 
+TEST(other_limits_are_answered_whether_they_hold_at_once_or_later_or_not)
+{
+	static const struct {
+		const char *json, *says; /* NULL: they hold */
+	} rows[] = {
+		{ "{\"pids\":{\"limit\":7}}", NULL },
+		{ "{\"pids\":{\"limit\":1}}", "one is too few" },
+		{ "{\"pids\":{\"limit\":2}}", "two are too few" },
+		{ "{\"pids\":7}", "pids" },
+		{ "nonsense", "update" },
+		{ "{}", NULL },
+	};
+	int fd = run(&(struct want){ .script = "read x", .keep_stdin = true });
+
+	wait_started(fd);
+	int c = connect_now();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct err e = { 0 };
+		int r = monitor_request(c, FRAME_UPDATE, 0, rows[i].json, strlen(rows[i].json), NULL, &e);
+
+		is_int(r < 0, rows[i].says != NULL);
+		if (rows[i].says)
+			has_str(e.msg, rows[i].says);
+	}
+	kill(monitor_pid, SIGTERM);
+	is_str(transcript(fd), "||143 15");
+}
+
 TEST(a_terminal_is_one_stream_with_a_size)
 {
 	int fd = run(&(struct want){ .script = "read x; stty size; echo err >&2", .tty = true });

@@ -168,6 +168,19 @@ static inline int fake_stats(struct instance *i, void (*cb)(struct instance *, s
 	return 0;
 }
 
+static inline int fake_update(struct instance *i, const struct spec_resources *r,
+			      void (*cb)(struct instance *i, const struct err *e, void *arg), void *arg, struct err *e)
+{
+	struct err no = { 0 };
+
+	if (r->pids_limit == 1)
+		return err_set(e, EINVAL, "one is too few");
+	if (r->pids_limit == 2)
+		err_set(&no, EBUSY, "two are too few");
+	cb(i, no.no ? &no : NULL, arg);
+	return 0;
+}
+
 static inline pid_t fake_pid(const struct instance *i) { return i->n ? i->pids[0] : 0; }
 
 static inline void fake_destroy(struct instance *i)
@@ -191,6 +204,7 @@ static const struct isolation_ops fake_ops = {
 	.resize = fake_resize,
 	.close_stdin = fake_close_stdin,
 	.stats = fake_stats,
+	.update = fake_update,
 	.pid = fake_pid,
 	.destroy = fake_destroy,
 };

@@ -68,7 +68,7 @@ bool pod_is_frozen(const struct paths *p, const char *pod_id);
 int monitor_connect(const struct paths *p, const char *id, int *ret_fd, struct err *e);
 /* One request and its answer on a connection that is not (yet) attached: sends the frame and reads up to the FRAME_OK,
  * FRAME_STARTED or FRAME_ERROR of that channel, not a byte more, so attach_run can go on from there. FRAME_EXEC (channel >= 1;
- * payload: OCI process object, and "berth": {"stdin": bool, "detach": bool} in it), FRAME_SIGNAL, FRAME_STATS, FRAME_ATTACH.
+ * payload: OCI process object, and "berth": {"stdin": bool, "detach": bool} in it), FRAME_SIGNAL, FRAME_STATS, FRAME_UPDATE, FRAME_ATTACH.
  * FRAME_RESIZE has no answer: use attach_run. *ret_reply (may be NULL): the payload, NUL-terminated, caller frees. */
 int monitor_request(int fd, enum frame_type type, uint16_t channel, const void *payload, size_t len, char **ret_reply,
 		    struct err *e);

@@ -259,11 +259,56 @@ static int on_stats(struct client *c, const struct frame *f _unused_, struct err
 	return 0;
 }
 
+static void on_update_done(struct instance *i _unused_, const struct err *e, void *arg)
+{
+	struct client *c = arg;
+
+	c->n_pending--;
+	if (c->is_closing)
+		return;
+	if (e)
+		answer_error(c, 0, e);
+	else
+		answer_ok(c, 0, NULL);
+	client_flush(c);
+}
+
+static int start_update(struct client *c, const struct frame *f, struct err *e)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+	struct spec_resources r;
+	int k;
+
+	if (!c->m->is_started || c->m->is_over)
+		return err_set(e, ESRCH, "container %.12s is not running", c->m->cfg->id);
+	k = json_parse((const char *)f->payload, f->len, "update", &o, e);
+	if (k >= 0)
+		k = spec_resources_parse(o, &r, e);
+	if (k < 0)
+		return k;
+	c->n_pending++;
+	k = c->m->ops->update(c->m->instance, &r, on_update_done, c, e);
+	if (k < 0)
+		c->n_pending--;
+	spec_resources_done(&r);
+	return k;
+}
+
+static int on_update(struct client *c, const struct frame *f, struct err *e _unused_)
+{
+	struct err no = { 0 };
+
+	if (start_update(c, f, &no) < 0)
+		answer_error(c, 0, &no);
+	return 0;
+}
+
 int client_request(struct client *c, const struct frame *f, struct err *e)
 {
 	static int (*const handlers[FRAME_TYPE_MAX_])(struct client *, const struct frame *, struct err *) = {
-		[FRAME_HELLO] = on_hello,   [FRAME_ATTACH] = on_attach, [FRAME_EXEC] = on_exec,     [FRAME_STDIN] = on_stdin,
-		[FRAME_CREDIT] = on_credit, [FRAME_RESIZE] = on_resize, [FRAME_SIGNAL] = on_signal, [FRAME_STATS] = on_stats,
+		[FRAME_HELLO] = on_hello,   [FRAME_ATTACH] = on_attach, [FRAME_EXEC] = on_exec,
+		[FRAME_STDIN] = on_stdin,   [FRAME_CREDIT] = on_credit, [FRAME_RESIZE] = on_resize,
+		[FRAME_SIGNAL] = on_signal, [FRAME_STATS] = on_stats,   [FRAME_UPDATE] = on_update,
 	};
 
 	if (!handlers[f->type])

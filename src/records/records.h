@@ -57,6 +57,8 @@ int records_container_list(struct records *r, bool all, struct container_record 
  * failed): exit_code, error; others: error when not NULL. */
 bool container_state_may(enum container_state from, enum container_state to);
 int records_container_state(struct records *r, const char *id, const struct container_record *to, struct err *e);
+/* Other options than it was created with (update). -ENOENT. */
+int records_container_options(struct records *r, const char *id, const char *options_json, struct err *e);
 int records_container_delete(struct records *r, const char *id, struct err *e); /* 0 also when gone */
 
 /* ---- pods ---- */

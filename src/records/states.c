@@ -90,6 +90,22 @@ static int read_state(struct records *r, const char *id, enum container_state *r
 	return 0;
 }
 
+int records_container_options(struct records *r, const char *id, const char *options_json, struct err *e)
+{
+	int k = db_begin(r, false, e);
+
+	if (k < 0)
+		return k;
+	k = db_run(r, "note a container's options", e, "UPDATE containers SET options_json=?2 WHERE id=?1", "tt", id,
+		   options_json);
+	if (k == 0 && sqlite3_changes(r->db) == 0)
+		k = err_set(e, ENOENT, "container %.12s is no longer there", id);
+	if (k == 0)
+		return db_commit(r, e);
+	db_rollback(r);
+	return k;
+}
+
 int records_container_state(struct records *r, const char *id, const struct container_record *to, struct err *e)
 {
 	enum container_state from = CS_CREATED;
