@@ -189,7 +189,7 @@ static int bring_memory(const void *arg, int fds[], struct err *e)
 
 int shared_ns_memory(const struct shared_ns *n, int *ret_fd, struct err *e)
 {
-	int fds[ARRAY_SIZE(kinds)], r = 0;
+	int fds[ARRAY_SIZE(kinds)] = { -1 }, r = 0;
 
 	if (n->fd[NS_MOUNT] < 0) {
 		*ret_fd = -1;

@@ -48,7 +48,9 @@ static int disks_of(struct engine *en, const char *id, struct pod_vm_member *ret
 
 	if (r < 0)
 		return r;
-	*ret = (struct pod_vm_member){ TAKE_PTR(l.id), TAKE_PTR(l.image_disk), TAKE_PTR(l.upper_disk) };
+	ret->id = TAKE_PTR(l.id);
+	ret->image_disk = TAKE_PTR(l.image_disk);
+	ret->upper_disk = TAKE_PTR(l.upper_disk);
 	return ret->image_disk && ret->upper_disk ? 0 : err_set(e, EINVAL, "container %.12s has no disks", id);
 }
 

@@ -310,7 +310,10 @@ int vm_prepare(const struct paths *p, const char *asked, struct vm_boot *ret, st
 		r = open_to_all(k.image, e);
 	if (r < 0)
 		return r;
-	*ret = (struct vm_boot){ .kernel = TAKE_PTR(k.image), .initramfs = TAKE_PTR(initramfs), .name = TAKE_PTR(k.name) };
+	*ret = (struct vm_boot){ 0 };
+	ret->kernel = TAKE_PTR(k.image);
+	ret->initramfs = TAKE_PTR(initramfs);
+	ret->name = TAKE_PTR(k.name);
 	return 0;
 }
 

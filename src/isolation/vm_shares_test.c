@@ -61,6 +61,7 @@ static void rig_done(struct rig *r)
 
 	if (cgroup_remove(r->cg, &e) < 0)
 		TAP_FAIL("%s", e.msg);
+	host_done(&r->host);
 	is_int(rm_rf(AT_FDCWD, r->dir), 0);
 }
 
