@@ -238,7 +238,7 @@ def test_emulation_can_be_asked_for(vm):
 
 def test_an_accelerator_that_nobody_knows_is_named(vm):
     done = vm.berth("run", "--rm", "--vm", vm.image, "true", env={"BERTH_VM_ACCEL": "xen"}, timeout=60)
-    assert done.code == 125 and "BERTH_VM_ACCEL=xen: kvm, qemu and tcg are known" in done.err
+    assert done.code == 125 and "BERTH_VM_ACCEL=xen: kvm, berth-vmm, qemu and tcg are known" in done.err
 
 
 def vmm_in_use(vm, **env):
