@@ -33,7 +33,7 @@ def test_F01_a_process_killed_before_its_program_runs_is_no_success():
 
 
 def test_F01_F15_create_succeeds_only_when_somebody_waits_to_be_started():
-    sweep("--command", "create", "--pick", r"^0\.1:(recvmsg|sendmsg|accept4):")
+    sweep("--command", "create", "--pick", r"^0\.2:(recvmsg|sendmsg|accept4):")
 
 
 def test_F01_prune_removes_what_a_monitor_had_not_yet_made_its_run_directory():
