@@ -50,7 +50,7 @@ def test_shares_and_sets_are_the_hosts(cbox):
     assert knob(ident, "cpuset/cpuset.cpus", "cpuset.cpus") == "0"
 
 
-def test_a_machine_can_not_grow_beyond_its_start_while_it_runs(berth, image):
+def test_a_vm_can_not_grow_beyond_its_start_while_it_runs(berth, image):
     vm = Box(berth, "vm", image)
     try:
         name = vm.start("sleep", "1000", opts=("--memory", "128m"))
