@@ -10,9 +10,11 @@
  *   watch FILE MS       "event" or "nothing": inotify's modify, within that time
  *   mknod FILE          a character device, 1:3
  *   hole FILE           where the first hole and the data behind it begin, after punching 64 KiB at 64 KiB
+ *   as ID COMMAND ARG...   the command as this user and group, of no others
  *   exchange A B, copy A B */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +108,14 @@ static int copy(const char *from, const char *to)
 	return n < 0 ? fail("copy_file_range") : printf("copied %zd\n", n) < 0;
 }
 
+static int as(unsigned id, char **command)
+{
+	if (setgroups(0, NULL) < 0 || setgid(id) < 0 || setuid(id) < 0)
+		return fail("setuid");
+	execvp(command[0], command);
+	return fail(command[0]);
+}
+
 static int get(const char *path, const char *name)
 {
 	char value[256];
@@ -134,6 +144,8 @@ int main(int argc, char **argv)
 		return setxattr(a, b, argv[4], strlen(argv[4]), 0) < 0 ? fail("setxattr") : 0;
 	if (is(argv, "get") && b)
 		return get(a, b);
+	if (is(argv, "as") && b)
+		return as((unsigned)atoi(a), argv + 3);
 	if (is(argv, "watch") && b)
 		return watch(a, atoi(b));
 	if (is(argv, "mknod"))
