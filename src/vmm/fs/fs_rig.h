@@ -10,6 +10,8 @@
 #include "fs.h"
 #include "tap.h"
 
+#define ROOT FUSE_ROOT_ID
+
 struct rig {
 	struct fs *fs;
 	struct fs_scratch *scratch;
@@ -115,6 +117,13 @@ static inline void rig_put(int dirfd, const char *name, const char *text)
 	ok(fd >= 0);
 	is_int(write(fd, text, strlen(text)), strlen(text));
 	close(fd);
+}
+static inline void rig_content_is(struct rig *r, const char *name, const char *want)
+{
+	_cleanup_free_ char *text = NULL;
+
+	is_int(file_read(r->root, name, 1 << 20, &text, NULL), 0);
+	is_str(text, want);
 }
 
 static inline void rig_new(struct rig *r, const struct fs_config *limits)
