@@ -74,7 +74,7 @@ int cmd_pod_create(struct cli *c, struct err *e)
 	if (r == 0 && c->n_operands && !(a.o.name = strdup(c->operands[0])))
 		r = err_set(e, ENOMEM, "out of memory");
 	if (r == 0)
-		r = run_print_note(a.o.isolation, false, e);
+		r = run_print_note(a.o.isolation, e);
 	if (r == 0)
 		r = replace(c, &a, e);
 	if (r == 0)

@@ -10,19 +10,8 @@ const struct opt run_options[] = {
 	{ NULL },
 };
 
-/* What a virtual machine would be given by a shared file system. */
-static bool has_volumes(const struct run_args *a)
-{
-	if (a->o.volumes && a->o.volumes[0])
-		return true;
-	for (char *const *m = a->o.mounts; m && *m; m++)
-		if (!strstr(*m, "type=tmpfs"))
-			return true;
-	return false;
-}
-
 /* Once, before anything runs: what the user should know about the wall that was chosen, such as an emulated machine. */
-int run_print_note(const char *isolation, bool volumes, struct err *e)
+int run_print_note(const char *isolation, struct err *e)
 {
 	const struct isolation_ops *ops;
 	_cleanup_free_ char *note = NULL;
@@ -36,7 +25,7 @@ int run_print_note(const char *isolation, bool volumes, struct err *e)
 		r = host_probe(&h, e);
 	if (r < 0)
 		return r;
-	r = ops->available(&h, volumes, &note, e);
+	r = ops->available(&h, &note, e);
 	host_done(&h);
 	if (r >= 0 && note)
 		fprintf(stderr, "berth: %s\n", note);
@@ -59,7 +48,7 @@ int cmd_run(struct cli *c, struct err *e)
 	if (r >= 0 && !a.o.is_detached)
 		r = terminal_check(a.o.has_tty, a.o.is_interactive, e);
 	if (r >= 0)
-		r = run_print_note(a.o.isolation, has_volumes(&a), e);
+		r = run_print_note(a.o.isolation, e);
 	if (r >= 0)
 		r = engine_run(c->engine, &a.o, &id, &st, &detached, e);
 	if (r < 0)

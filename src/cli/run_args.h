@@ -21,7 +21,7 @@ int run_set_cpus(void *args, const char *value, struct err *e);
 int run_set_entrypoint(void *args, const char *value, struct err *e);
 
 /* One line on stderr where the user should know something of that wall, such as that the machine is emulated. */
-int run_print_note(const char *isolation, bool volumes, struct err *e);
+int run_print_note(const char *isolation, struct err *e);
 
 /* Lines "NAME=value" or "NAME" (from the environment); # begins a comment line. Adds to *v. */
 int env_file_read(const char *path, char ***v, struct err *e);

@@ -81,7 +81,7 @@ static void add_isolations(struct doc d, const struct host *h)
 	for (size_t i = 0; isolations[i]; i++) {
 		_cleanup_free_ char *note = NULL;
 		struct err why = { 0 };
-		int r = isolations[i]->available(h, false, &note, &why);
+		int r = isolations[i]->available(h, &note, &why);
 		doc_text(all, isolations[i]->name, r < 0 ? why.msg : note ? note : "available");
 	}
 }

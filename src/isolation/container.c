@@ -39,7 +39,7 @@ struct instance {
 	uint64_t create_us; /* for the startup profile */
 };
 
-static int available(const struct host *h, bool has_volumes _unused_, char **ret_note _unused_, struct err *e)
+static int available(const struct host *h, char **ret_note _unused_, struct err *e)
 {
 	if (geteuid() != 0 || !(h->caps_bounding & 1ull << CAP_SYS_ADMIN))
 		return err_set(e, EPERM, "containers need root with CAP_SYS_ADMIN: run berth as root");

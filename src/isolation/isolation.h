@@ -56,7 +56,7 @@ struct isolation_ops {
 	const char *name;
 	/* Can this host do it? Error = why not, with the remedy. *ret_note (may stay NULL, caller frees): one plain line for
 	 * the user, e.g. that the VM is emulated. */
-	int (*available)(const struct host *h, bool has_volumes, char **ret_note, struct err *e);
+	int (*available)(const struct host *h, char **ret_note, struct err *e);
 	int (*new)(const struct instance_config *cfg, struct instance **ret, struct err *e);
 	/* Begins; main's fds are set when this returns 0. */
 	int (*start)(struct instance *i, struct task *main, struct err *e);

@@ -24,17 +24,16 @@ void vm_trace(struct instance *i, const char *step)
 		i->cfg.trace(step, clock_mono_us(), i->cfg.arg);
 }
 
-static int vm_available(const struct host *h _unused_, bool has_volumes, char **ret_note, struct err *e)
+static int vm_available(const struct host *h _unused_, char **ret_note, struct err *e)
 {
 	_cleanup_free_ char *qemu = spawn_find("qemu-system-x86_64");
 	struct vm_choice choice;
-	int r = vm_choose_for_host(has_volumes, &choice, e);
+	int r = vm_choose_for_host(&choice, e);
 
 	if (r < 0)
 		return r;
 	if (!qemu && choice.backend == &vm_backend_qemu)
-		return err_set(e, ENOENT, "%s need QEMU: install the package qemu-system-x86",
-			       choice.is_for_shares ? "volumes of virtual machines" : "virtual machines without usable KVM");
+		return err_set(e, ENOENT, "virtual machines without usable KVM need QEMU: install the package qemu-system-x86");
 	*ret_note = vm_choice_note(&choice);
 	return 0;
 }
@@ -179,7 +178,7 @@ static int refresh_boot_files(struct instance *i, struct err *e)
 static int choose_backend(struct instance *i, struct err *e)
 {
 	struct vm_choice choice;
-	int r = vm_choose_for_host(i->n_shares > 0, &choice, e);
+	int r = vm_choose_for_host(&choice, e);
 
 	if (r < 0)
 		return r;

@@ -1,15 +1,15 @@
-/* vm_choose: which VMM carries out a start: berth-vmm where this host's KVM is good for guests, QEMU where it is not, or where the
- * guest has volumes and berth-vmm is not asked for by name. */
+/* vm_choose: which VMM carries out a start: berth-vmm where this host's KVM is good for guests, QEMU where it is not or is
+ * asked for by name. */
 #include "vm_impl.h"
 
 static const struct wish {
 	const char *name; /* BERTH_VM_ACCEL */
-	bool wants_kvm, refuses_kvm, wants_qemu, wants_own;
+	bool wants_kvm, refuses_kvm, wants_qemu;
 } wishes[] = {
 	{ .name = "kvm", .wants_kvm = true },
 	{ .name = "tcg", .refuses_kvm = true },
 	{ .name = "qemu", .wants_qemu = true },
-	{ .name = "berth-vmm", .wants_kvm = true, .wants_own = true },
+	{ .name = "berth-vmm", .wants_kvm = true },
 };
 
 static int find_wish(const char *name, const struct wish **ret, struct err *e)
@@ -27,7 +27,7 @@ static int find_wish(const char *name, const struct wish **ret, struct err *e)
 	return err_set(e, EINVAL, "BERTH_VM_ACCEL=%s: kvm, berth-vmm, qemu and tcg are known", name);
 }
 
-int vm_choose(const struct kvm_calls *kvm, const char *accel, bool has_shares, struct vm_choice *ret, struct err *e)
+int vm_choose(const struct kvm_calls *kvm, const char *accel, struct vm_choice *ret, struct err *e)
 {
 	struct vm_choice c = { .backend = &vm_backend_qemu };
 	const struct wish *w;
@@ -41,21 +41,18 @@ int vm_choose(const struct kvm_calls *kvm, const char *accel, bool has_shares, s
 		kvm_probe(kvm, &c.kvm);
 	if (w->wants_kvm && !c.kvm.is_usable)
 		return err_set(e, ENODEV, "BERTH_VM_ACCEL=%s, but %s", w->name, c.kvm.reason);
-	if (c.kvm.is_usable && !w->wants_qemu && (!has_shares || w->wants_own))
+	if (c.kvm.is_usable && !w->wants_qemu)
 		c.backend = &vm_backend_own;
-	c.is_for_shares = c.kvm.is_usable && !w->wants_qemu && !w->wants_own && has_shares;
 	*ret = c;
 	return 0;
 }
 
-int vm_choose_for_host(bool has_shares, struct vm_choice *ret, struct err *e)
+int vm_choose_for_host(struct vm_choice *ret, struct err *e)
 {
-	return vm_choose(&kvm_calls_host, getenv("BERTH_VM_ACCEL"), has_shares, ret, e);
+	return vm_choose(&kvm_calls_host, getenv("BERTH_VM_ACCEL"), ret, e);
 }
 
 char *vm_choice_note(const struct vm_choice *c)
 {
-	if (!c->kvm.is_usable)
-		return str_fmt("no hardware virtualisation (%s): the VM is emulated (slower)", c->kvm.reason);
-	return c->is_for_shares ? strdup("volumes: the VM runs on QEMU; BERTH_VM_ACCEL=berth-vmm asks for berth-vmm") : NULL;
+	return c->kvm.is_usable ? NULL : str_fmt("no hardware virtualisation (%s): the VM is emulated (slower)", c->kvm.reason);
 }

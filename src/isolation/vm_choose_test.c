@@ -1,4 +1,4 @@
-/* Which VMM a start takes, by what KVM is good for, what is asked for, and whether there are volumes. */
+/* Which VMM a start takes, by what KVM is good for and what is asked for. */
 #include "tap.h"
 #include "vm_impl.h"
 
@@ -11,8 +11,8 @@ TEST(without_kvm_it_is_qemu_and_the_note_says_why)
 	struct vm_choice c;
 	struct err e = { 0 };
 
-	is_int(vm_choose(&absent, NULL, false, &c, &e), 0);
-	ok(c.backend == &vm_backend_qemu && !c.kvm.is_usable && !c.is_for_shares);
+	is_int(vm_choose(&absent, NULL, &c, &e), 0);
+	ok(c.backend == &vm_backend_qemu && !c.kvm.is_usable);
 	note = vm_choice_note(&c);
 	is_str(note, "no hardware virtualisation (there is no /nowhere/kvm): the VM is emulated (slower)");
 }
@@ -22,21 +22,20 @@ TEST(wishes_are_heeded_or_refused_by_name)
 	struct vm_choice c;
 	struct err e = { 0 };
 
-	is_int(vm_choose(&absent, "tcg", false, &c, &e), 0);
+	is_int(vm_choose(&absent, "tcg", &c, &e), 0);
 	is_str(c.kvm.reason, "BERTH_VM_ACCEL=tcg");
-	is_int(vm_choose(&absent, "kvm", false, &c, &e), -ENODEV);
+	is_int(vm_choose(&absent, "kvm", &c, &e), -ENODEV);
 	has_str(e.msg, "BERTH_VM_ACCEL=kvm, but there is no /nowhere/kvm");
-	is_int(vm_choose(&absent, "berth-vmm", true, &c, &e), -ENODEV);
+	is_int(vm_choose(&absent, "berth-vmm", &c, &e), -ENODEV);
 	has_str(e.msg, "BERTH_VM_ACCEL=berth-vmm, but there is no /nowhere/kvm");
-	is_int(vm_choose(&absent, "qemu", false, &c, &e), 0);
+	is_int(vm_choose(&absent, "qemu", &c, &e), 0);
 	ok(c.backend == &vm_backend_qemu);
-	is_int(vm_choose(&absent, "xen", false, &c, &e), -EINVAL);
+	is_int(vm_choose(&absent, "xen", &c, &e), -EINVAL);
 	has_str(e.msg, "BERTH_VM_ACCEL=xen: kvm, berth-vmm, qemu and tcg are known");
 }
 
-TEST(a_good_kvm_is_berth_vmms_but_for_volumes_and_for_who_asks_for_qemu)
+TEST(a_good_kvm_is_berth_vmms_but_for_who_asks_for_qemu)
 {
-	_cleanup_free_ char *note = NULL;
 	struct kvm_report r;
 	struct vm_choice c;
 	struct err e = { 0 };
@@ -44,18 +43,14 @@ TEST(a_good_kvm_is_berth_vmms_but_for_volumes_and_for_who_asks_for_qemu)
 	kvm_probe(&kvm_calls_host, &r);
 	if (!r.is_usable)
 		skip("this host's KVM is not usable: ./check lab-vm has one");
-	is_int(vm_choose(&kvm_calls_host, NULL, false, &c, &e), 0);
+	is_int(vm_choose(&kvm_calls_host, NULL, &c, &e), 0);
 	ok(c.backend == &vm_backend_own && c.kvm.is_usable);
 	ok(vm_choice_note(&c) == NULL);
-	is_int(vm_choose(&kvm_calls_host, "qemu", false, &c, &e), 0);
-	ok(c.backend == &vm_backend_qemu && c.kvm.is_usable && !c.is_for_shares);
-	is_int(vm_choose(&kvm_calls_host, NULL, true, &c, &e), 0);
-	ok(c.backend == &vm_backend_qemu && c.is_for_shares);
-	note = vm_choice_note(&c);
-	has_str(note, "volumes: the VM runs on QEMU");
-	is_int(vm_choose(&kvm_calls_host, "berth-vmm", true, &c, &e), 0);
-	ok(c.backend == &vm_backend_own && !c.is_for_shares);
-	is_int(vm_choose(&kvm_calls_host, "tcg", true, &c, &e), 0);
+	is_int(vm_choose(&kvm_calls_host, "qemu", &c, &e), 0);
+	ok(c.backend == &vm_backend_qemu && c.kvm.is_usable);
+	is_int(vm_choose(&kvm_calls_host, "berth-vmm", &c, &e), 0);
+	ok(c.backend == &vm_backend_own);
+	is_int(vm_choose(&kvm_calls_host, "tcg", &c, &e), 0);
 	ok(c.backend == &vm_backend_qemu && !c.kvm.is_usable);
 }
 

@@ -103,12 +103,11 @@ extern const struct kvm_calls kvm_calls_host;
 struct vm_choice {
 	const struct vm_backend *backend;
 	struct kvm_report kvm;
-	bool is_for_shares; /* on QEMU only because of the guest's volumes */
 };
 /* accel: BERTH_VM_ACCEL of the environment, or NULL. "tcg": QEMU, emulating; "qemu": QEMU, on KVM where it is usable; "kvm": an
- * error where KVM is not usable; "berth-vmm": the same, and berth-vmm with volumes as well. */
-int vm_choose(const struct kvm_calls *kvm, const char *accel, bool has_shares, struct vm_choice *ret, struct err *e);
-int vm_choose_for_host(bool has_shares, struct vm_choice *ret, struct err *e);
+ * error where KVM is not usable; "berth-vmm": the same. */
+int vm_choose(const struct kvm_calls *kvm, const char *accel, struct vm_choice *ret, struct err *e);
+int vm_choose_for_host(struct vm_choice *ret, struct err *e);
 /* What the user should know about it, one line that the caller frees; NULL: nothing (or no memory to say it). */
 char *vm_choice_note(const struct vm_choice *c);
 

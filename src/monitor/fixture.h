@@ -33,11 +33,7 @@ struct instance {
 static bool fake_is_unreadable; /* standard output is something that reading fails on */
 static bool fake_is_unwaitable; /* nobody says how its processes have ended */
 
-static inline int fake_available(const struct host *h _unused_, bool has_volumes _unused_, char **ret_note _unused_,
-				 struct err *e _unused_)
-{
-	return 0;
-}
+static inline int fake_available(const struct host *h _unused_, char **ret_note _unused_, struct err *e _unused_) { return 0; }
 
 static inline int fake_new(const struct instance_config *cfg, struct instance **ret, struct err *e _unused_)
 {
