@@ -79,11 +79,8 @@ int plan_guest(struct plan *p, struct err *e)
 	if (!p->is_vm)
 		return refuse_in_container(p, e);
 	guest_size(p->o, &p->launch);
-	if (p->pod.id && (strv_len(p->o->volumes) || strv_len(p->o->mounts) || p->o->kernel))
-		return err_set(e, EOPNOTSUPP, "%s: not possible yet in a pod's virtual machine",
-			       p->o->kernel              ? "--kernel"
-			       : strv_len(p->o->volumes) ? "--volume"
-							 : "--mount");
+	if (p->pod.id && p->o->kernel)
+		return err_set(e, EOPNOTSUPP, "--kernel: not possible yet in a pod's virtual machine");
 	r = options_check_guest(p->o, e); /* the isolation may be the pod's */
 	if (r < 0)
 		return r;

@@ -1,4 +1,4 @@
-/* pod_vm.c: what a pod of virtual machine's containers needs beyond a pod: how large its machine is, and which disks are in it. */
+/* pod_vm.c: what a pod of virtual machine's containers needs beyond a pod: how large its machine is, and which disks and volumes are in it. */
 #include "engine_impl.h"
 
 int pod_vm_check(const struct run_opts *o, struct err *e)
@@ -37,6 +37,7 @@ void engine_pod_disks_free(struct pod_vm_member *list, size_t n)
 		free(list[i].id);
 		free(list[i].image_disk);
 		free(list[i].upper_disk);
+		spec_done(&list[i].plan);
 	}
 	free(list);
 }
@@ -51,7 +52,9 @@ static int disks_of(struct engine *en, const char *id, struct pod_vm_member *ret
 	ret->id = TAKE_PTR(l.id);
 	ret->image_disk = TAKE_PTR(l.image_disk);
 	ret->upper_disk = TAKE_PTR(l.upper_disk);
-	return ret->image_disk && ret->upper_disk ? 0 : err_set(e, EINVAL, "container %.12s has no disks", id);
+	if (!ret->image_disk || !ret->upper_disk)
+		return err_set(e, EINVAL, "container %.12s has no disks", id);
+	return bundle_read_spec(en, id, &ret->plan, e);
 }
 
 int engine_pod_disks(struct engine *en, const char *id, struct pod_vm_member **ret, size_t *ret_n, struct err *e)

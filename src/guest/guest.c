@@ -10,7 +10,8 @@
 
 struct guest {
 	struct host host;
-	bool has_clock; /* set with the first container */
+	bool has_clock;  /* set with the first container */
+	bool has_shares; /* mounted with the first container that has volumes */
 	struct member {
 		struct guest_start start; /* from its frame; the container borrows its spec */
 		struct container *container;
@@ -167,8 +168,9 @@ static int guest_start(void *arg, unsigned slot, const struct guest_start *given
 	r = set_up_guest(g, &m->start, e);
 	if (r >= 0)
 		r = guest_mount_root(slot, &m->start, &rootfd, e);
-	if (r >= 0)
+	if (r >= 0 && !g->has_shares)
 		r = guest_mount_shares(&m->start, e);
+	g->has_shares |= r >= 0 && m->start.n_shares > 0; /* a pod's are one tree */
 	if (r >= 0)
 		r = stdio_init(&io, m->start.spec.process.terminal, e);
 	if (r >= 0)

@@ -359,6 +359,30 @@ static int take_seats(struct holder *h, struct err *e)
 	return r;
 }
 
+/* The volumes of all, in one tree: the guest is one, and keeps its containers apart. */
+static int add_shares(struct holder *h, struct err *e)
+{
+	struct instance *vm = h->vm;
+
+	for (size_t i = 0; i < h->cfg->n_members; i++) {
+		const struct pod_vm_member *m = &h->cfg->members[i];
+		const struct launch l = { .id = m->id, .pod = (char *)(uintptr_t)h->cfg->id };
+		_cleanup_free_ struct vm_share *its = NULL;
+		struct vm_share *more;
+		size_t n = 0;
+
+		if (vm_spec_shares(&m->plan, &l, &its, &n) < 0)
+			return err_set(e, ENOMEM, "out of memory");
+		more = reallocarray(vm->shares, vm->n_shares + n + 1, sizeof(*more));
+		if (!more)
+			return err_set(e, ENOMEM, "out of memory");
+		memcpy(more + vm->n_shares, its, n * sizeof(*its));
+		vm->shares = more;
+		vm->n_shares += n;
+	}
+	return 0;
+}
+
 static void on_started(void *arg _unused_, const struct err *e _unused_) {}
 
 static void on_end_signal(struct loop *l, int sig _unused_, void *arg _unused_) { loop_stop(l, 0); }
@@ -399,7 +423,9 @@ static int start(struct holder *h, struct err *e)
 	h->vm->on_pod_lost = on_vm_lost;
 	h->vm->more = h->disks + 2;
 	h->vm->n_more = h->n_disks - 2;
-	r = vm_start_machine(h->vm, e);
+	r = add_shares(h, e);
+	if (r >= 0)
+		r = vm_start_machine(h->vm, e);
 	if (r < 0)
 		return r;
 	h->vm->link = (struct link){ .on_frame = from_guest, .on_broken = guest_broken, .arg = h };

@@ -9,7 +9,7 @@
  * slot (guest.h) on their way in and back on their way out. Credit goes from end to end, so that a stopped reader stops its own stream.
  *
  * Before HELLO a monitor says who it is (FRAME_ATTACH, {"id"}) and is answered with FRAME_OK, {"disk","upper","vmm","pid"}, or
- * FRAME_ERROR: disks are plugged in before the machine starts, and one whose container came later is not there. */
+ * FRAME_ERROR: disks and volumes are plugged in before the machine starts, and those whose container came later are not there. */
 #pragma once
 
 #include "isolation.h"
@@ -19,9 +19,10 @@
 #define POD_VM_LOST      0xffff
 #define POD_VM_DISKS_MAX 18 /* transports that QEMU's microvm has left */
 
-/* A container that may come: its disks, by their paths. */
+/* A container that may come: its disks, by their paths, and its plan, whose bind mounts are its volumes. */
 struct pod_vm_member {
 	char *id, *image_disk, *upper_disk;
+	struct spec plan;
 };
 struct pod_vm_config {
 	const char *id; /* the pod's */

@@ -68,8 +68,6 @@ static int pod_vm_share(struct instance *i, struct err *e)
 		r = plan.hostname && !i->pod_hostname ? err_set(e, ENOMEM, "out of memory") : 0;
 	}
 	spec_done(&plan);
-	if (r >= 0 && i->n_shares)
-		r = err_set(e, EOPNOTSUPP, "volumes are not possible yet in a pod's virtual machine");
 	return r;
 }
 

@@ -144,15 +144,19 @@ void vm_explain(const struct vm_death *d, struct err *e);
 #define VM_SHARE_TAG "berth"
 #define VM_SHARE_DIR "/shares"
 /* One bind mount that crosses the wall. */
+#define VM_SHARE_NAME 32
 struct vm_share {
 	const char *source;
 	bool is_readonly;
-}; /* borrowed from the spec; its place is its index */
+	char name[VM_SHARE_NAME]; /* its place: a number, in a pod's machine behind the container's id: "0123456789ab.0" */
+};                                /* source is borrowed from the spec */
 /* The spec as the guest is to see it: a shallow copy of *s that borrows all of its parts but `mounts`, which vm_spec_done
  * frees. *ret_shares: the bind mounts' sources, in order. Refuses what makes no sense behind this wall. */
 int vm_spec_for_guest(const struct spec *s, const struct launch *l, struct spec *ret, struct vm_share **ret_shares, size_t *ret_n,
 		      struct err *e);
 void vm_spec_done(struct spec *guest);
+/* The bind mounts' sources alone, in order; *ret is the caller's to free. -ENOMEM or 0. */
+int vm_spec_shares(const struct spec *s, const struct launch *l, struct vm_share **ret, size_t *ret_n);
 
 /* ---- vm_shares.c ---- */
 /* Starts a server over the shares, in cg, confined, in a mount namespace of its own where read-only ones are mounted so. *ret_sock:

@@ -1,7 +1,9 @@
 /* vm_shares: the volumes of a guest. One server serves one directory; that directory is a tmpfs in a mount namespace which
- * only the server sees, and each volume is bound into it under its number:
+ * only the server sees, and each volume is bound into it under its name:
  *
  *   RUN/containers/ID/shares/0   a directory or a file of the host, read-only mounts as such: the host enforces it
+ *
+ * A pod's machine has the volumes of all of its containers, so that their names begin with the container's: ID.0.
  *
  * So the server can reach nothing but the volumes (V10), whatever the guest asks of it. For berth-vmm it is berth-fs, which
  * confines itself further (vmm/fs/jail.c); for QEMU it is virtiofsd, confined here. */
@@ -38,11 +40,10 @@ static int make_place(int dirfd, const char *name, mode_t mode)
 	return 0;
 }
 
-static int bind_share(int dirfd, size_t index, const struct vm_share *share, struct err *e)
+static int bind_share(int dirfd, const struct vm_share *share, struct err *e)
 {
 	struct mount_attr ro = { .attr_set = MOUNT_ATTR_RDONLY };
 	_cleanup_fd_ int tree = open_tree(AT_FDCWD, share->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-	char name[24];
 	struct stat st;
 	int r;
 
@@ -54,9 +55,8 @@ static int bind_share(int dirfd, size_t index, const struct vm_share *share, str
 			       share->source);
 	if (share->is_readonly && mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &ro, sizeof(ro)) < 0)
 		return err_set(e, errno, "volume %s: read-only: %s", share->source, strerror(errno));
-	snprintf(name, sizeof(name), "%zu", index);
-	r = make_place(dirfd, name, st.st_mode);
-	if (r < 0 || move_mount(tree, "", dirfd, name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+	r = make_place(dirfd, share->name, st.st_mode);
+	if (r < 0 || move_mount(tree, "", dirfd, share->name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return err_set(e, r < 0 ? -r : errno, "volume %s: %s", share->source, strerror(r < 0 ? -r : errno));
 	return 0;
 }
@@ -95,7 +95,7 @@ static int stage(const char *dir, const struct vm_share *shares, size_t n, struc
 	if (dirfd < 0)
 		return err_set(e, errno, "%s: %s", dir, strerror(errno));
 	for (size_t i = 0; i < n && r >= 0; i++)
-		r = bind_share(dirfd, i, &shares[i], e);
+		r = bind_share(dirfd, &shares[i], e);
 	/* The directory of numbers itself is nobody's to change. */
 	if (r >= 0 && mount_setattr(dirfd, "", AT_EMPTY_PATH, &ro, sizeof(ro)) < 0)
 		return err_set(e, errno, "staging of the volumes: read-only: %s", strerror(errno));

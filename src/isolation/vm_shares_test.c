@@ -128,7 +128,7 @@ TEST(volumes_are_served_by_number_and_read_only_ones_are_so)
 	int status;
 
 	rig_init(&r);
-	const struct vm_share shares[] = { { r.paths[1], false }, { r.paths[2], false }, { r.paths[3], true } };
+	const struct vm_share shares[] = { { r.paths[1], false, "0" }, { r.paths[2], false, "1" }, { r.paths[3], true, "2" } };
 	if (start(&r, shares, ARRAY_SIZE(shares), &e) < 0)
 		TAP_FAIL("%s", e.msg);
 	hello(&r);
@@ -152,7 +152,7 @@ TEST(volumes_are_served_by_number_and_read_only_ones_are_so)
 
 TEST(a_volume_that_can_not_be_had_is_an_error_by_name_and_nothing_is_left)
 {
-	const struct vm_share missing = { "/nowhere/at/all", false }, device = { "/dev/null", false };
+	const struct vm_share missing = { "/nowhere/at/all", false, "0" }, device = { "/dev/null", false, "0" };
 	struct err e = { 0 };
 	struct rig r;
 
@@ -167,7 +167,7 @@ TEST(a_volume_that_can_not_be_had_is_an_error_by_name_and_nothing_is_left)
 
 TEST(without_its_program_it_is_an_error_that_names_it)
 {
-	const struct vm_share share = { "/tmp", false };
+	const struct vm_share share = { "/tmp", false, "0" };
 	char nowhere[] = "/nowhere";
 	struct err e = { 0 };
 	struct rig r;

@@ -44,27 +44,54 @@ static int check(const struct spec *s, const struct launch *l, struct err *e)
 	return 0;
 }
 
-static int rewrite_mounts(const struct spec *s, struct spec *g, struct vm_share **ret_shares, size_t *ret_n)
+static void add_share(const struct spec_mount *m, const struct launch *l, struct vm_share *shares, size_t *n)
 {
-	_cleanup_free_ struct vm_share *shares = calloc(s->n_mounts + 1, sizeof(*shares));
+	struct vm_share *at = &shares[*n];
+
+	*at = (struct vm_share){ m->source, is_readonly(m), "" };
+	if (l->pod)
+		snprintf(at->name, sizeof(at->name), "%.12s.%zu", l->id, *n);
+	else
+		snprintf(at->name, sizeof(at->name), "%zu", *n);
+	(*n)++;
+}
+
+int vm_spec_shares(const struct spec *s, const struct launch *l, struct vm_share **ret, size_t *ret_n)
+{
+	struct vm_share *shares = calloc(s->n_mounts + 1, sizeof(*shares));
 	size_t n = 0;
+
+	if (!shares)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n_mounts; i++)
+		if (is_bind(&s->mounts[i]))
+			add_share(&s->mounts[i], l, shares, &n);
+	*ret = shares;
+	*ret_n = n;
+	return 0;
+}
+
+static int rewrite_mounts(const struct spec *s, const struct launch *l, struct spec *g, struct vm_share **ret_shares,
+			  size_t *ret_n)
+{
+	_cleanup_free_ struct vm_share *shares = NULL;
+	size_t n = 0, n_all;
 
 	g->mounts = calloc(s->n_mounts + 1, sizeof(*g->mounts));
 	g->n_mounts = 0;
-	if (!shares || !g->mounts)
+	if (!g->mounts || vm_spec_shares(s, l, &shares, &n_all) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->n_mounts; i++) {
 		g->mounts[i] = s->mounts[i];
 		g->n_mounts = i + 1;
 		if (is_bind(&s->mounts[i])) {
-			g->mounts[i].source = str_fmt("%s/%zu", VM_SHARE_DIR, n);
+			g->mounts[i].source = str_fmt("%s/%s", VM_SHARE_DIR, shares[n++].name);
 			if (!g->mounts[i].source)
 				return -ENOMEM;
-			shares[n++] = (struct vm_share){ s->mounts[i].source, is_readonly(&s->mounts[i]) };
 		}
 	}
 	*ret_shares = TAKE_PTR(shares);
-	*ret_n = n;
+	*ret_n = n_all;
 	return 0;
 }
 
@@ -76,7 +103,7 @@ int vm_spec_for_guest(const struct spec *s, const struct launch *l, struct spec 
 
 	if (check(s, l, e) < 0)
 		return -EINVAL;
-	if (rewrite_mounts(s, &g, ret_shares, ret_n) < 0) {
+	if (rewrite_mounts(s, l, &g, ret_shares, ret_n) < 0) {
 		vm_spec_done(&g);
 		return err_set(e, ENOMEM, "out of memory");
 	}

@@ -45,6 +45,33 @@ TEST(volumes_become_numbered_shares_and_the_hosts_paths_stay_behind)
 	spec_done(&s);
 }
 
+TEST(in_a_pods_machine_each_containers_volumes_have_names_of_their_own)
+{
+	char id[] = "0123456789abcdef", pod[] = "pod";
+	struct vm_share *shares = NULL, *alone = NULL;
+	struct spec s, g;
+	struct launch l;
+	struct err e = { 0 };
+	size_t n = 0, n_alone = 0;
+
+	make(&s, &l);
+	l.id = id;
+	l.pod = pod;
+	is_int(vm_spec_for_guest(&s, &l, &g, &shares, &n, &e), 0);
+	is_str(g.mounts[s.n_mounts - 1].source, "/shares/0123456789ab.1");
+	is_int(vm_spec_shares(&s, &l, &alone, &n_alone), 0); /* as who makes the machine sees them */
+	is_int(n_alone, n);
+	for (size_t i = 0; i < n; i++) {
+		is_str(alone[i].name, shares[i].name);
+		is_str(alone[i].source, shares[i].source);
+		is_int(alone[i].is_readonly, shares[i].is_readonly);
+	}
+	vm_spec_done(&g);
+	free(shares);
+	free(alone);
+	spec_done(&s);
+}
+
 TEST(limits_that_name_the_hosts_devices_and_cpus_do_not_cross)
 {
 	struct spec s, g;
