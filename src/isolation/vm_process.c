@@ -168,10 +168,12 @@ static void on_fsd_end(struct loop *l _unused_, int fd _unused_, uint32_t events
 	if (i->phase == VM_ENDED || (WIFEXITED(st) && WEXITSTATUS(st) == 0) || poll(&vmm, 1, 0) == 1)
 		return;
 	take_last_words(i);
+	/* Who was killed has not said why. */
+	const char *why = WIFSIGNALED(st) || !i->said.len ? "" : i->said.data;
 	log_error("vm",
 		  "the server of the volumes has ended (%s %d%s%.*s): the guest gets I/O errors on them until it is started anew",
-		  WIFSIGNALED(st) ? "signal" : "status", WIFSIGNALED(st) ? WTERMSIG(st) : WEXITSTATUS(st),
-		  i->said.len ? ": " : "", i->said.data ? (int)strcspn(i->said.data, "\n") : 0, i->said.data ?: "");
+		  WIFSIGNALED(st) ? "signal" : "status", WIFSIGNALED(st) ? WTERMSIG(st) : WEXITSTATUS(st), *why ? ": " : "",
+		  (int)strcspn(why, "\n"), why);
 }
 
 void vm_process_end(struct instance *i, int grace_ms)
