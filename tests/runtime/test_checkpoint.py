@@ -151,6 +151,49 @@ def test_leave_running_lets_it_go_on(runtime, box, saved, bundle):
     assert runtime.ok("exec", saved.restore(bundle, name=name), "cat", "/proc/1/comm") == "sleep\n"
 
 
+SAYS_READY = """
+import os, socket, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect(os.environ["NOTIFY_SOCKET"])
+s.send(b"READY=1")
+if not {keeps}:
+    s.close()
+i = 0
+while True:
+    i += 1
+    with open("/tmp/count", "w") as f:
+        f.write(str(i))
+    time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize("keeps", [False, True], ids=["closed", "kept open"])
+def test_a_service_that_was_ready_is_restored_as_one(runtime, box, bundle, saved, tmp_path, keeps):
+    opts = ["--ext-unix-sk"] if keeps else []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "manager"))
+        manager.settimeout(60)
+        env = {**os.environ, "NOTIFY_SOCKET": manager.getsockname()}
+
+        def serves(*args):
+            """The command's READY=1 and barrier are taken, as they come."""
+            with runtime.popen(*args, env=env) as p:
+                said = manager.recv(100).decode(), manager.recv(100).decode()
+                assert p.wait(60) == 0, saved.log("restore.log")
+            assert said == (f"READY=1\nMAINPID={runtime.state(name)['pid']}", "BARRIER=1")
+
+        bundle.config["mounts"].append({"destination": "/run", "source": "tmpfs", "type": "tmpfs"})
+        name = box.create(bundle.python(SAYS_READY.format(keeps=keeps)), env=env)
+        serves("start", name)
+        counts(bundle)
+        for _ in range(2):
+            saved.checkpoint(name, *opts)
+            before, name = count_of(bundle), box.name()
+            serves("restore", "--detach", *saved.opts(), "--bundle", bundle.where, *opts, name)
+            assert counts(bundle) > before
+            assert " /run/notify " in runtime.ok("exec", name, "cat", "/proc/self/mountinfo")
+
+
 def test_memory_saved_before_is_not_saved_again(runtime, saved, counter, bundle, tmp_path):
     first, second = tmp_path / "first", tmp_path / "images"
     runtime.ok("checkpoint", "--pre-dump", "--image-path", first, counter)
