@@ -187,6 +187,18 @@ int console_send(const char *path, int master, struct err *e)
 	return r < 0 ? err_set(e, -r, "--console-socket %s: %s", path, strerror(-r)) : 0;
 }
 
+int pidfd_send(const char *path, int pidfd, const char *kind, struct err *e)
+{
+	_cleanup_fd_ int sock = -1;
+	int r;
+
+	if (!path || !*path)
+		return 0;
+	sock = sock_unix_connect(AT_FDCWD, path);
+	r = sock < 0 ? sock : sock_send_fds(sock, kind, strlen(kind), &pidfd, 1);
+	return r < 0 ? err_set(e, -r, "--pidfd-socket %s: %s", path, strerror(-r)) : 0;
+}
+
 int console_check(const struct spec_process *p, const char *console_socket, bool is_detached, struct err *e)
 {
 	bool has_socket = console_socket && *console_socket;

@@ -31,5 +31,8 @@ int preserve_fds(int64_t n, char ***env, unsigned *ret_n, struct err *e);
 int pid_file_write(const char *path, pid_t pid, struct err *e);
 /* Sends the master to whoever listens at path, with its name as the message, as runc's callers expect. Closes it. */
 int console_send(const char *path, int master, struct err *e);
+/* Sends a process's pidfd to whoever listens at path, with runc's word for the kind of process ("standard", the first one, or
+ * "setns") as the message. path NULL or empty = nobody wants it. */
+int pidfd_send(const char *path, int pidfd, const char *kind, struct err *e);
 /* The terminal's rules: a console socket exactly where a terminal is made that nobody here will serve. */
 int console_check(const struct spec_process *p, const char *console_socket, bool is_detached, struct err *e);

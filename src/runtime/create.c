@@ -12,6 +12,7 @@
 const struct opt create_options[] = {
 	{ "bundle", 'b', OPT_STRING, OPT(bundle), "DIR", "where config.json is (default: the working directory)" },
 	{ "console-socket", 0, OPT_STRING, OPT(console_socket), "PATH", "unix socket that is sent the terminal's master" },
+	{ "pidfd-socket", 0, OPT_STRING, OPT(pidfd_socket), "PATH", "unix socket that is sent the first process's pidfd" },
 	{ "pid-file", 0, OPT_STRING, OPT(pid_file), "PATH", "write the first process's pid there" },
 	{ "no-pivot", 0, OPT_FLAG, OPT(no_pivot), NULL, "enter the root by chroot, for hosts that run from an initramfs" },
 	{ "no-new-keyring", 0, OPT_FLAG, OPT(no_new_keyring), NULL, "keep this process's session keyring" },
@@ -50,7 +51,7 @@ static int note(pid_t pid, void *arg, struct err *e)
 	return r;
 }
 
-/* Need not wait to be told where nobody has to be told first of it: no hook, no holder of its terminal, no reader of its pid. */
+/* Need not wait to be told where nobody has to be told first of it: no hook, no holder of its terminal or pidfd, no reader of its pid. */
 static bool may_start_at_once(const struct job *j)
 {
 	const struct spec *s = &j->bundle.spec;
@@ -58,7 +59,7 @@ static bool may_start_at_once(const struct job *j)
 	for (int k = 0; k < HOOK_COUNT; k++)
 		if (s->hooks.n[k] > 0)
 			return false;
-	return j->starts && !s->process.terminal && !j->console_socket && !j->pid_file;
+	return j->starts && !s->process.terminal && !j->console_socket && !j->pidfd_socket && !j->pid_file;
 }
 
 static int make(struct job *j, struct made *m, struct err *e)
@@ -117,6 +118,8 @@ static int publish(struct job *j, struct made *m, struct err *e)
 		r = err_set(e, errno, "pidfd: %s", strerror(errno));
 	if (r == 0 && j->console_socket)
 		r = console_send(j->console_socket, TAKE_FD(m->console), e);
+	if (r == 0)
+		r = pidfd_send(j->pidfd_socket, m->pidfd, "standard", e);
 	if (r == 0)
 		r = pid_file_write(j->pid_file, m->pid, e);
 	if (r < 0)

@@ -13,7 +13,7 @@ static int set_interval(void *args, const char *value, struct err *e)
 	struct events_opts *o = args;
 
 	if (str_to_duration_ms(value, &o->interval_ms) < 0 || o->interval_ms == 0 || o->interval_ms > INT_MAX)
-		return err_set(e, EINVAL, "--interval: \"%.40s\" is not a time above 0 such as 5s or 500ms", value);
+		return err_set(e, EINVAL, "\"%.40s\" is not a time above 0 such as 5s or 500ms", value);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #define OPT(m) offsetof(union verb_opts, exec.m)
 const struct opt exec_options[] = {
 	{ "console-socket", 0, OPT_STRING, OPT(console_socket), "PATH", "unix socket that is sent the terminal's master" },
+	{ "pidfd-socket", 0, OPT_STRING, OPT(pidfd_socket), "PATH", "unix socket that is sent the process's pidfd" },
 	{ "cwd", 0, OPT_STRING, OPT(cwd), "DIR", "working directory in the container" },
 	{ "env", 'e', OPT_LIST, OPT(env), "NAME=VALUE", "set an environment variable" },
 	{ "tty", 't', OPT_FLAG, OPT(has_tty), NULL, "give it a terminal" },
@@ -101,6 +102,8 @@ static int publish(const struct exec_opts *o, pid_t pid, int pidfd, int *console
 
 	if (o->console_socket && *o->console_socket)
 		r = console_send(o->console_socket, TAKE_FD(*console), e);
+	if (r == 0)
+		r = pidfd_send(o->pidfd_socket, pidfd, "setns", e);
 	if (r == 0)
 		r = pid_file_write(o->pid_file, pid, e);
 	if (r < 0) {

@@ -21,6 +21,7 @@ void job_done(struct job *j)
 {
 	fd_close(container_network_take(&j->network));
 	free(j->console_socket);
+	free(j->pidfd_socket);
 	free(j->pid_file);
 	free(j->bundle_dir);
 	bundle_done(&j->bundle);
@@ -34,6 +35,7 @@ static int enter_bundle(struct job *j, struct err *e)
 	const char *dir = o->bundle && *o->bundle ? o->bundle : ".";
 
 	if ((o->console_socket && !(j->console_socket = absolute(o->console_socket))) ||
+	    (o->pidfd_socket && *o->pidfd_socket && !(j->pidfd_socket = absolute(o->pidfd_socket))) ||
 	    (o->pid_file && !(j->pid_file = absolute(o->pid_file))))
 		return err_set(e, ENOMEM, "out of memory");
 	j->bundle_dir = realpath(dir, NULL);

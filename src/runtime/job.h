@@ -12,7 +12,7 @@ struct job {
 	const struct create_opts *o;
 	bool is_detached, starts;
 	bool is_noted; /* the record is there */
-	char *console_socket, *pid_file, *bundle_dir;
+	char *console_socket, *pidfd_socket, *pid_file, *bundle_dir;
 	struct bundle bundle;
 	struct held held;
 	struct scope scope; /* with --systemd-cgroup */

@@ -11,6 +11,7 @@
 const struct opt run_options[] = {
 	{ "bundle", 'b', OPT_STRING, CREATE(bundle), "DIR", "where config.json is (default: the working directory)" },
 	{ "console-socket", 0, OPT_STRING, CREATE(console_socket), "PATH", "unix socket that is sent the terminal's master" },
+	{ "pidfd-socket", 0, OPT_STRING, CREATE(pidfd_socket), "PATH", "unix socket that is sent the first process's pidfd" },
 	{ "detach", 'd', OPT_FLAG, RUN(is_detached), NULL, "return when it runs" },
 	{ "keep", 0, OPT_FLAG, RUN(keeps), NULL, "do not delete it when it has ended" },
 	{ "no-subreaper", 0, OPT_FLAG, RUN(no_subreaper), NULL, "leave orphans of the container to the host's init" },

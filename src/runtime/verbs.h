@@ -36,7 +36,7 @@ enum {
 
 /* What the verbs' option tables fill; zero at first. */
 struct create_opts {
-	char *bundle, *console_socket, *pid_file;
+	char *bundle, *console_socket, *pidfd_socket, *pid_file;
 	bool no_pivot, no_new_keyring, traces;
 	int64_t preserve_fds;
 };
@@ -45,7 +45,7 @@ struct run_opts {
 	bool is_detached, keeps, no_subreaper;
 };
 struct exec_opts {
-	char *process_file, *console_socket, *pid_file, *user, *cwd, *apparmor, *label;
+	char *process_file, *console_socket, *pidfd_socket, *pid_file, *user, *cwd, *apparmor, *label;
 	char **env, **caps, **gids, **cgroups;
 	bool is_detached, has_tty, no_new_privs, ignore_paused, traces;
 	int64_t preserve_fds;

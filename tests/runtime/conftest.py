@@ -45,6 +45,6 @@ def bundle(box):
 
 @pytest.fixture
 def console(tmp_path):
-    c = oci.ConsoleSocket(tmp_path)
+    c = oci.FdSocket(tmp_path)
     yield c
     c.close()

@@ -239,17 +239,17 @@ class Box:
             assert not default_cgroups(name), f"{name} left its cgroup"
 
 
-class ConsoleSocket:
-    """What a shim listens on for the terminal's master."""
+class FdSocket:
+    """What a shim listens on for a descriptor: the terminal's master, a process's pidfd."""
 
     def __init__(self, where: Path):
-        self.path = where / "console.sock"
+        self.path = where / "sock"
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.bind(str(self.path))
         self.sock.listen()
         self.sock.settimeout(20)
 
-    def master(self) -> tuple:
+    def take(self) -> tuple:
         """(descriptor, the message that it came with)"""
         conn, _ = self.sock.accept()
         with conn:

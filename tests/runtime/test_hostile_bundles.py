@@ -222,7 +222,7 @@ def test_R08_a_terminal_comes_from_the_containers_devpts_only(runtime, box, bund
         runtime.fails(*create, says="/dev/pts")
     else:  # the link itself is covered, by the container's own terminal
         runtime.ok(*create)
-        os.close(console.master()[0])
+        os.close(console.take()[0])
         assert runtime.ok("exec", name, "stat", "-L", "-c", "%F %t", "/dev/console") == "character special file 88\n"
 
 

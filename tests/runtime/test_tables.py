@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
+
+import pytest
 
 import oci
 
@@ -76,3 +79,41 @@ def test_help_names_every_verb(runtime):
     for verb in "create start state kill delete run exec ps list pause resume spec features".split():
         assert f"  {verb} " in text
         assert runtime.ok(verb, "--help").startswith(f"Usage: berth-runtime {verb}")
+
+
+# Of runc 1.5, https://github.com/opencontainers/runc; what is short stands behind a slash.
+RUNCS = {
+    "": "debug log log-format root systemd-cgroup rootless version/v",
+    "checkpoint": """image-path work-path parent-path leave-running tcp-established tcp-skip-in-flight link-remap ext-unix-sk shell-job
+        lazy-pages status-fd page-server file-locks pre-dump manage-cgroups-mode empty-ns auto-dedup""",
+    "create": "bundle/b console-socket pidfd-socket pid-file no-pivot no-new-keyring preserve-fds",
+    "delete": "force/f",
+    "events": "interval stats",
+    "exec": """console-socket pidfd-socket cwd env/e tty/t user/u additional-gids/g process/p detach/d pid-file process-label apparmor
+        no-new-privs cap/c preserve-fds cgroup ignore-paused""",
+    "features": "",
+    "kill": "all/a",
+    "list": "format/f quiet/q",
+    "pause": "",
+    "ps": "format/f",
+    "restore": """console-socket image-path work-path tcp-established ext-unix-sk shell-job file-locks manage-cgroups-mode bundle/b
+        detach/d pid-file no-subreaper no-pivot empty-ns auto-dedup lazy-pages lsm-profile lsm-mount-context""",
+    "resume": "",
+    "run": "bundle/b console-socket pidfd-socket detach/d keep pid-file no-subreaper no-pivot no-new-keyring preserve-fds",
+    "spec": "bundle/b rootless",
+    "start": "",
+    "state": "",
+    "update": """resources/r blkio-weight cpu-period cpu-quota cpu-burst cpu-share cpu-rt-period cpu-rt-runtime cpuset-cpus cpuset-mems
+        kernel-memory kernel-memory-tcp memory cpu-idle memory-reservation memory-swap pids-limit l3-cache-schema mem-bw-schema""",
+}
+
+
+@pytest.mark.parametrize("verb", RUNCS, ids=lambda verb: verb or "all verbs")
+def test_every_option_of_runcs_is_one_of_ours(runtime, verb):
+    rows = runtime.ok(*verb.split(), "--help").partition("Options:")[2].splitlines()
+    ours = {m[2] + (f"/{m[1]}" if m[1] else "") for m in (re.match(r" +(?:-(\w), )?--([a-z0-9-]+)", row) for row in rows) if m}
+    assert set(RUNCS[verb].split()) <= ours
+
+
+def test_a_time_that_is_none_is_refused_by_its_options_name(runtime, box, bundle):
+    runtime.fails("events", "--interval", "0", box.start(bundle), says='events: --interval: "0" is not a time')

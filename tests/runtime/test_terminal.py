@@ -15,7 +15,7 @@ def size_of(fd):
 def test_create_sends_the_master_over_the_console_socket(runtime, box, bundle, console):
     bundle.config["process"].update(terminal=True, consoleSize={"height": 33, "width": 111})
     name = box.create(bundle.sh("tty; stty size; read x; echo got $x"), "--console-socket", console.path)
-    master, message = console.master()
+    master, message = console.take()
     assert message == b"/dev/ptmx" and size_of(master) == (33, 111)
     runtime.ok("start", name)
     assert b"/dev/pts/0" in oci.read_until(master, b"33 111")
@@ -28,7 +28,7 @@ def test_exec_sends_the_master_over_the_console_socket(runtime, box, bundle, con
     name = box.start(bundle)
     runtime.ok("exec", "-d", "-t", "--console-socket", console.path, "--pid-file", tmp_path / "pid", name, "sh", "-c",
                "test -t 0 && echo a terminal && exit 3")
-    master, _ = console.master()
+    master, _ = console.take()
     oci.read_until(master, b"a terminal")
     assert oci.reap(int((tmp_path / "pid").read_text())) == 3
     os.close(master)
