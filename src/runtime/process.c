@@ -98,11 +98,14 @@ static int add_caps(char *const *caps, struct spec_process *p, struct err *e)
 	return 0;
 }
 
+/* As runc has it an empty value is none: callers pass on what they may not have been given. */
+static bool is_given(const char *value) { return value && *value; }
+
 static int replace(char **member, const char *value, struct err *e)
 {
 	char *copy;
 
-	if (!value)
+	if (!is_given(value))
 		return 0;
 	copy = strdup(value);
 	if (!copy)
@@ -122,7 +125,7 @@ static int apply_options(const struct exec_opts *o, char *const *command, struct
 	p->args = strv_copy(command);
 	if (!p->args)
 		return err_set(e, ENOMEM, "out of memory");
-	if (o->cwd && o->cwd[0] != '/')
+	if (is_given(o->cwd) && o->cwd[0] != '/')
 		return err_set(e, EINVAL, "--cwd \"%.80s\": expected an absolute path", o->cwd);
 	p->terminal = o->has_tty;
 	p->no_new_privs |= o->no_new_privs;
@@ -131,7 +134,7 @@ static int apply_options(const struct exec_opts *o, char *const *command, struct
 		r = replace(&p->apparmor_profile, o->apparmor, e);
 	if (r == 0)
 		r = replace(&p->selinux_label, o->label, e);
-	if (r == 0 && o->user)
+	if (r == 0 && o->user) /* not runc's way: an empty one would run as whoever the container is */
 		r = set_user(o->user, &p->user, e);
 	if (r == 0)
 		r = add_gids(o->gids, &p->user, e);

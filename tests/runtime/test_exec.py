@@ -35,6 +35,13 @@ def test_options_change_it(runtime, name):
     assert "7" in out.splitlines()[4].split()
 
 
+def test_an_empty_option_is_as_none(runtime, name):
+    """As runc has it: wrappers pass on what they may not have been given."""
+    empty = [f"--{option}=" for option in ("cwd", "apparmor", "process-label", "pid-file", "console-socket", "pidfd-socket",
+                                           "process")]
+    assert runtime.ok("exec", *empty, name, "sh", "-c", "id -u; pwd") == "0\n/tmp\n"
+
+
 def test_a_file_says_all_of_it(runtime, name, tmp_path):
     (tmp_path / "p.json").write_text(json.dumps({"args": ["sh", "-c", "id -u; echo $A"], "env": ["PATH=/bin", "A=b"], "cwd": "/",
                                                  "user": {"uid": 3, "gid": 4}}))
