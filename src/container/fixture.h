@@ -213,6 +213,22 @@ static inline int fixture_run(struct fixture *f, int *ret_status)
 	return r;
 }
 
+/* In a user namespace whose ids are shifted by 100000. forget_userns before fixture_done: the map is no string of the spec's. */
+static inline void use_userns(struct fixture *f)
+{
+	static struct spec_idmap shifted = { .container_id = 0, .host_id = 100000, .size = 65536 };
+
+	f->spec.ns.wanted[NS_USER] = true;
+	f->spec.uid_mappings = f->spec.gid_mappings = &shifted;
+	f->spec.n_uid_mappings = f->spec.n_gid_mappings = 1;
+}
+
+static inline void forget_userns(struct fixture *f)
+{
+	f->spec.uid_mappings = f->spec.gid_mappings = NULL;
+	f->spec.n_uid_mappings = f->spec.n_gid_mappings = 0;
+}
+
 /* The command's exit code by the shell's convention; the run itself must work. */
 static inline int run_exit(struct fixture *f)
 {
