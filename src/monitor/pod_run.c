@@ -136,9 +136,11 @@ static int try_member(int dirfd, const char *name, struct shared_ns *ret, struct
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : err_set(e, -r, "run state of a pod's container: %s", strerror(-r));
-	r = json_parse(text, len, "run state of a pod's container", &o, e);
+	r = json_parse(text, len, name, &o, e);
 	if (r == 0)
 		r = json_read(o, member_fields, &m, "", e);
+	if (r < 0)
+		err_push(e, r, "run state of a pod's container");
 	if (r == 0 && state_is_alive(m.pid, m.start_time, m.boot_id)) {
 		r = open_all(&m, ret, e);
 		/* Its number may have become another's while we looked. */
