@@ -36,16 +36,19 @@ class Engine(oci.Oci):
         for opts in (["-d"], ["--rm"]):
             self.ok("run", *opts, "--name", "first", self.image, "true")
             self.run("rm", "-f", "first")
+        self.ok("pod", "create", "--name", "first")
+        self.ok("run", "--rm", "--pod", "first", self.image, "true")
+        self.ok("pod", "rm", "first")
         self.ok("system", "prune", "-f")
 
     def begin(self):
         self.n += 1
-        self.id = f"point{self.n}"
+        self.id, self.pod = f"point{self.n}", f"pod{self.n}"
 
     def clean(self):
         """What a user does after a crash; a container that was not made can't be removed."""
         found = []
-        for args in (["ps", "-a"], ["rm", "-f", self.id], ["system", "prune", "-f"]):
+        for args in (["ps", "-a"], ["rm", "-f", self.id], ["pod", "rm", "-f", "-i", self.pod], ["system", "prune", "-f"]):
             done = self.run(*args)
             if done.code != 0 and not (args[0] == "rm" and "no such container" in done.err):
                 found.append(f"{' '.join(args)} fails: {done}")
@@ -74,15 +77,21 @@ class Engine(oci.Oci):
     def knobs(self):
         found, ident = {}, self.inspect()["Id"]
         for point, _, _ in self.box.cgroups:
-            for f in oci.KNOBS:
-                path = point / "berth" / ident / f
-                if path.exists():
-                    found[f"{point.name}/{f}"] = path.read_text() if f != "cgroup.procs" else len(path.read_text().split())
+            for d in {*(point / "berth").glob(ident), *(point / "berth").glob(f"pod-*/{ident}"), *(point / "berth").glob("pod-*")}:
+                for f in oci.KNOBS:
+                    path, pods = d / f, "pod/" if d.name != ident else ""
+                    if path.exists():
+                        found[f"{point.name}/{pods}{f}"] = path.read_text() if f != "cgroup.procs" else len(path.read_text().split())
         return found
+
+    def inspect_pod(self):
+        done = self.run("pod", "inspect", self.pod)
+        return json.loads(done.out)[0] if done.code == 0 else {"Id": "none", "State": "none", "NumContainers": 0}
 
 
 class RunDetached:
     name, beyond = "run-d", ()
+    looks = "hold"  # what it is compared with: all with the same word are alike
 
     def before(self, o):
         pass
@@ -94,7 +103,7 @@ class RunDetached:
         try:
             st = o.inspect()["State"]
             if st["Status"] == "running":
-                return o.same("hold", o.look())
+                return o.same(self.looks, o.look())
         except OSError:  # ended while it was looked at
             st = o.inspect()["State"]
         # It has run, its monitor was killed thereafter, and that is said.
@@ -144,4 +153,74 @@ class Remove(Exec):
         return [f"exit 0, but there is left: {left}"] if left else []
 
 
-COMMANDS = [RunDetached(), RunRemoved(), Exec(), Remove()]
+class PodCreate(RunDetached):
+    name = "pod-create"
+
+    def argv(self, o):
+        return o.argv("pod", "create", "--memory", "64m", "--name", o.pod)
+
+    def check(self, o, done):
+        p = o.inspect_pod()
+        if p["State"] != "Created" or p["Id"] != done.out.strip():
+            return [f"exit 0, but it is {p}"]
+        begun = o.run("run", "--rm", "--pod", o.pod, o.image, "true")
+        return [] if begun.code == 0 else [f"exit 0, but nothing can run in it: {begun}"]
+
+
+class PodRun(RunDetached):
+    """The first container of a pod, which makes what all of them share."""
+
+    name, looks = "pod-run", "first in a pod"
+
+    def before(self, o):
+        o.ok("pod", "create", "--memory", "64m", "--name", o.pod)
+
+    def argv(self, o):
+        return o.argv("run", "-d", "--pids-limit", "50", "--pod", o.pod, "--name", o.id, o.image, "sleep", "1000")
+
+    def check(self, o, done):
+        found = super().check(o, done)
+        return found or ([] if o.inspect_pod()["NumContainers"] == 1 else ["exit 0, but it is not the pod's"])
+
+
+class PodJoin(PodRun):
+    """A later one, which finds that."""
+
+    name, looks = "pod-join", "second in a pod"
+
+    def before(self, o):
+        super().before(o)
+        o.ok("run", "-d", "--pod", o.pod, o.image, "sleep", "1000")
+
+    def check(self, o, done):
+        found = RunDetached.check(self, o, done)
+        return found or ([] if o.inspect_pod()["NumContainers"] == 2 else ["exit 0, but it is not the pod's"])
+
+
+class PodStart(PodRun):
+    name = "pod-start"
+
+    def before(self, o):
+        super().before(o)
+        o.ok("create", "--pids-limit", "50", "--pod", o.pod, "--name", o.id, o.image, "sleep", "1000")
+
+    def argv(self, o):
+        return o.argv("pod", "start", o.pod)
+
+
+class PodRemove(PodJoin):
+    name = "pod-rm"
+
+    def before(self, o):
+        super().before(o)
+        o.ok("run", "-d", "--pod", o.pod, "--name", o.id, o.image, "sleep", "1000")
+
+    def argv(self, o):
+        return o.argv("pod", "rm", "-f", o.pod)
+
+    def check(self, o, done):
+        left = o.left_for_now()
+        return [f"exit 0, but there is left: {left}"] if left else []
+
+
+COMMANDS = [RunDetached(), RunRemoved(), Exec(), Remove(), PodCreate(), PodRun(), PodJoin(), PodStart(), PodRemove()]

@@ -189,7 +189,7 @@ def ours(a, b):
 class Create:
     name = "create"
     # Points at which all that the command has to see to is done, though it may not have ended: here the process waits to be started.
-    beyond = ("0.2:accept4:1:kill",) # 0.1 is the thread that makes the network namespace
+    beyond = ("0.2:accept4:1:kill",)  # 0.1 is the thread that makes the network namespace
 
 
     def before(self, o):

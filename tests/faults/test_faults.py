@@ -9,7 +9,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 COMMANDS = ["create", "create-rich", "start", "exec", "exec-detach", "delete", "run", "run-detach"]
-COMMANDS_ENGINE = ["run-d", "run-rm", "exec", "rm-f"]
+COMMANDS_ENGINE = ["run-d", "run-rm", "exec", "rm-f", "pod-create", "pod-run", "pod-join", "pod-start", "pod-rm"]
 SAMPLE = ["--sample", 25, "--seed", 1]
 
 
