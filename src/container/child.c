@@ -24,6 +24,7 @@ void setup_init(struct setup *s, struct container *c)
 		.sock = -1,
 		.peer = -1,
 		.birth = -1,
+		.netfd = -1,
 		.rootfd = -1,
 		.procfd = -1,
 		.devfd = -1,
@@ -207,6 +208,7 @@ static int clone_staged(struct setup *s, int cgroupfd, pid_t *ret_pid, int *ret_
 int child_clone(struct setup *s, pid_t *ret_pid, int *ret_pidfd, struct err *e)
 {
 	uint64_t flags = ns_clone_flags(s->spec);
+	struct placement placement = { 0 };
 	/* v2: born inside its cgroup, which costs nothing, where a later move waits for an RCU grace period. */
 	int cgroupfd = s->c->cgroup ? cgroup_clone_fd(s->c->cgroup) : -1;
 	int fds[2], pidfd = -1;
@@ -219,14 +221,21 @@ int child_clone(struct setup *s, pid_t *ret_pid, int *ret_pidfd, struct err *e)
 	s->peer = fds[1];
 	if (s->is_exec || ns_needs_stage(s))
 		return clone_staged(s, cgroupfd, ret_pid, ret_pidfd, e);
+	if (!net_ahead_is_begun(s->args->network)) /* else it soon waits for that, and is moved then */
+		placement_plan(&placement);
 	pid = clone_process(flags, &pidfd, cgroupfd);
 	if (pid == 0) {
 		swap_ends(s);
 		child_main(s);
 	}
+	r = pid < 0 ? clone_error(e, pid, flags) : placement_apply(&placement, pid, e);
 	s->peer = fd_close(s->peer);
-	if (pid < 0)
-		return clone_error(e, pid, flags);
+	if (r < 0) {
+		if (pid > 0)
+			child_kill_and_reap(pid, pidfd);
+		fd_close(pidfd);
+		return r;
+	}
 	*ret_pid = pid;
 	*ret_pidfd = pidfd;
 	return 0;

@@ -2,11 +2,12 @@
  * berth-init inside a guest, berth-runtime (later) behind its command line. Parse -> plan -> apply: struct spec is the
  * plan, steps.c holds THE ordered table of what is done to make it true; each step is timed and named in errors.
  *
- * The caller must be single-threaded (setns, clone3; net_ahead is over when its network is taken) and owns waiting: container_pidfd() becomes readable when the
+ * The caller must be single-threaded (setns, clone3; but for the thread of net_ahead) and owns waiting: container_pidfd() becomes readable when the
  * process has ended, then container_reap(). */
 #pragma once
 
 #include <pthread.h>
+#include <sched.h>
 
 #include "spec.h"
 
@@ -138,6 +139,8 @@ struct container_args {
 	/* From container_make_network, beforehand, for a spec that asks for a new network namespace and no user namespace: taken
 	 * instead of a new one. Borrowed; 0 = none. */
 	int network_fd;
+	/* Begun by container_network_begin, taken from there while the process is being set up. Borrowed; NULL = none. */
+	struct net_ahead *network;
 	/* From shared_ns_memory: attached where the spec mounts a new tmpfs at SHARED_MEMORY, instead of that. Borrowed; 0 = none. */
 	int memory_fd;
 	/* Called once while the process is being set up, before it can run the program, for what the caller has to do anyway; its
@@ -152,15 +155,21 @@ struct container_args {
 	void (*trace)(const char *step, uint64_t ns, void *arg);
 	void *trace_arg;
 };
+struct placement { /* placement.c's: which CPUs are worth a move */
+	bool is_wanted;
+	cpu_set_t others;
+};
 /* A network namespace with its loopback up, for container_args.network_fd: a kernel spends as long on one as on all others
  * together, so who waits for something before it can call container_create makes it meanwhile. Needs CAP_SYS_ADMIN over the
  * caller's own network namespace, to which it returns; *ret_fd is the caller's, close-on-exec. -ENOTRECOVERABLE: the way back
  * failed, and the caller stands in the new one. */
 int container_make_network(int *ret_fd, struct err *e);
 /* The same in a thread, beside what the caller has to do before container_create: begun where the spec asks for such a network,
- * quietly not where that fails, since the container's first process then makes its own and has the error. Whoever has begun it takes
- * it, before anything is cloned: the descriptor, the caller's to close, or -1. */
+ * quietly not where that fails, since the container's first process then makes its own and has the error. container_create takes
+ * it (container_args.network); whoever has begun it takes it in any case, before it goes: the descriptor, the caller's to close,
+ * or -1 where there is none or it has been taken. */
 struct net_ahead {
+	struct placement placement;
 	pthread_t thread;
 	int fd;
 	bool is_begun;

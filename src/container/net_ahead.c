@@ -1,7 +1,7 @@
 /* net_ahead: the network namespace made in a thread while the caller reads, checks and records. It takes a kernel as long as all other
  * namespaces together, and the first process of a container has the longest way of all who take part in a start. See container.h.
  *
- * The thread neither allocates nor prints: the caller may clone as soon as it is joined, and finds no lock held. */
+ * The thread neither allocates nor prints: the caller may clone while it runs, and the copy finds no lock held. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -21,8 +21,15 @@ static void *make(void *arg)
 
 void container_network_begin(struct net_ahead *a, const struct spec *s)
 {
+	pthread_attr_t attr;
+
 	*a = (struct net_ahead){ .fd = -1 };
-	a->is_begun = ns_may_take_network(s) && pthread_create(&a->thread, NULL, make, a) == 0;
+	if (!ns_may_take_network(s) || pthread_attr_init(&attr) != 0)
+		return;
+	placement_plan(&a->placement);
+	placement_of_thread(&a->placement, &attr);
+	a->is_begun = pthread_create(&a->thread, &attr, make, a) == 0;
+	pthread_attr_destroy(&attr);
 }
 
 int container_network_take(struct net_ahead *a)
@@ -31,4 +38,21 @@ int container_network_take(struct net_ahead *a)
 		return -1;
 	a->is_begun = false;
 	return pthread_join(a->thread, NULL) == 0 ? TAKE_FD(a->fd) : -1;
+}
+
+/* After the clone: a copy of this thread alone, which the other one does not hinder, for neither holds a lock. */
+int net_ahead_pass(struct setup *s, struct err *e)
+{
+	_cleanup_fd_ int fd = -1;
+	int r;
+
+	if (!net_ahead_is_begun(s->args->network))
+		return 0;
+	fd = container_network_take(s->args->network);
+	r = placement_apply(&s->args->network->placement, s->c->pid, e);
+	if (r < 0)
+		return r;
+	r = fd >= 0 ? sync_send_fd(s->sock, SYNC_NETWORK, fd) : sync_send(s->sock, SYNC_NETWORK);
+	/* Gone: what it reported, if anything, is the better error, and read next. */
+	return r == -EPIPE || r == -ECONNRESET ? 0 : r < 0 ? err_set(e, -r, "%s", strerror(-r)) : 0;
 }

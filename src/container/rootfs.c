@@ -31,7 +31,7 @@ int rootfs_make(struct setup *s, struct err *e)
 	r = s->args->make_root(s->args->make_root_arg, &fd, e);
 	if (r < 0)
 		return r;
-	r = sync_send_root(s->sock, fd);
+	r = sync_send_fd(s->sock, SYNC_ROOT, fd);
 	/* Gone: what it reported, if anything, is the better error, and read next. */
 	return r == -EPIPE || r == -ECONNRESET ? 0 : r < 0 ? err_set(e, -r, "%s", strerror(-r)) : 0;
 }

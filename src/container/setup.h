@@ -68,6 +68,7 @@ struct setup {
 	int birth;                    /* stage: where it reports the birth of the child */
 	int ns_fd[NS_COUNT];          /* namespaces to join, -1 = none */
 	bool ns_is_callers[NS_COUNT]; /* of those: the one that the caller is in, the host's as a rule */
+	int netfd;                    /* child: the network namespace that the parent has made beforehand, or -1 */
 	int rootfd;                   /* the new root: a mount, in the child O_PATH-like */
 	int procfd;                   /* a procfs of the child's pid namespace; see procfs.c */
 	int devfd;                    /* the container's /dev, -1 where it has none of Berth's making */
@@ -119,6 +120,7 @@ enum sync_kind {
 	SYNC_MAPPED = 1, /* parent: uid and gid maps are written */
 	SYNC_CGROUP,     /* parent: the cgroups are made */
 	SYNC_DEVICES,    /* parent: the network devices are there */
+	SYNC_NETWORK,    /* parent: here is your network namespace; without one: make it yourself */
 	SYNC_ROOT,       /* parent: the root is mounted, here it is */
 	SYNC_HOOKED,     /* parent: hooks of the runtime have run */
 	SYNC_KEPT,       /* parent: your pid is recorded, live on without me */
@@ -144,8 +146,8 @@ struct sync_word {
 	uint32_t kind;
 };
 int sync_send(int sock, enum sync_kind kind);
-int sync_send_root(int sock, int rootfd);
-/* Child: blocks until the parent has said `kind`; what it says before that is kept, the root in s->rootfd. -EPIPE when the
+int sync_send_fd(int sock, enum sync_kind kind, int fd);
+/* Child: blocks until the parent has said `kind`; what it says before that is kept, the root in s->rootfd, the network in s->netfd. -EPIPE when the
  * parent is gone. */
 int sync_wait(struct setup *s, enum sync_kind kind, struct err *e);
 /* Child with a start socket: waits for SYNC_KEPT, then for whoever connects and says SYNC_START, who takes the parent's place. */
@@ -160,6 +162,15 @@ int child_clone(struct setup *s, pid_t *ret_pid, int *ret_pidfd, struct err *e);
 int child_kill_and_reap(pid_t pid, int pidfd);
 int child_session(struct setup *s, struct err *e);
 
+/* ---- placement.c: on which CPU the first process begins ---- */
+/* Is a CPU taken at random likely to be idle, where so many threads run on so many CPUs? */
+bool placement_pays(unsigned running, unsigned cpus);
+/* Before it is made. Not wanted: this process is bound to some CPUs, or the host has too much to do. */
+void placement_plan(struct placement *ret);
+void placement_of_thread(const struct placement *p, pthread_attr_t *attr);
+/* Moves pid, made just now, off this thread's CPU if it is there; its mask is what it was. Fails only where it could not be restored. */
+int placement_apply(struct placement *p, pid_t pid, struct err *e);
+
 /* ---- namespaces.c ---- */
 struct ns_row {
 	const char *oci, *proc;
@@ -169,7 +180,7 @@ extern const struct ns_row ns_table[NS_COUNT];
 extern const enum spec_ns ns_join_order[NS_COUNT];
 bool ns_is_new(const struct spec *s, enum spec_ns n);
 bool ns_may_take_network(const struct spec *s);           /* one made beforehand is as good as a new one */
-bool ns_takes_network(const struct setup *s);             /* args.network_fd serves */
+bool ns_takes_network(const struct setup *s);             /* one made beforehand serves */
 bool ns_mount_is_anothers(const struct setup *s);         /* not new: nothing is mounted, root.path is entered by chroot */
 uint64_t ns_clone_flags(const struct spec *s);            /* for clone3: all new ones but the cgroup namespace */
 bool ns_needs_stage(const struct setup *s);               /* some must be entered before birth */
@@ -178,7 +189,9 @@ int ns_join_for_children(struct setup *s, struct err *e); /* stage: user, pid */
 int ns_time_offsets(struct setup *s, struct err *e);      /* stage: a new time namespace for the child, with its offsets */
 int ns_join(struct setup *s, struct err *e);              /* child: the others */
 int ns_cgroup(struct setup *s, struct err *e);            /* child, once in its cgroups: the cgroup namespace */
-int ns_net(struct setup *s, struct err *e);               /* child: the network namespace */
+static inline bool net_ahead_is_begun(const struct net_ahead *a) { return a && a->is_begun; }
+int net_ahead_pass(struct setup *s, struct err *e); /* parent */
+int ns_net(struct setup *s, struct err *e);         /* child: the network namespace */
 
 /* ---- userns.c ---- */
 int userns_write_maps(struct setup *s, struct err *e); /* parent; then SYNC_MAPPED */

@@ -13,6 +13,7 @@ const struct step create_steps[] = {
 	{ "record", STEP_BEFORE, record_early },
 	{ "cgroup", STEP_BEFORE, cgroup_make_early },
 	/* --- clone3: from here on parent and child work side by side --- */
+	{ "network namespace", STEP_BESIDE, net_ahead_pass },
 	{ "root", STEP_BESIDE, rootfs_make },
 	{ "record", STEP_BESIDE, record_beside },
 	{ "cgroup", STEP_BESIDE, cgroup_make_beside },

@@ -43,12 +43,15 @@ int sync_send(int sock, enum sync_kind kind)
 	return n == sizeof(w) ? 0 : n < 0 ? -errno : -EIO;
 }
 
-int sync_send_root(int sock, int rootfd)
+int sync_send_fd(int sock, enum sync_kind kind, int fd)
 {
-	struct sync_word w = { .kind = SYNC_ROOT };
+	struct sync_word w = { .kind = kind };
 
-	return sock_send_fds(sock, &w, sizeof(w), &rootfd, 1);
+	return sock_send_fds(sock, &w, sizeof(w), &fd, 1);
 }
+
+/* With a descriptor: 1 = always, -1 = perhaps. */
+static int brings_fd(uint32_t kind) { return kind == SYNC_ROOT ? 1 : kind == SYNC_NETWORK ? -1 : 0; }
 
 static int hear(struct setup *s, struct err *e)
 {
@@ -67,11 +70,11 @@ static int hear(struct setup *s, struct err *e)
 		return err_set(e, EPIPE, "the process that makes this container has ended");
 	if (n < 0)
 		return err_set(e, (int)-n, "waiting for the maker of this container: %s", strerror((int)-n));
-	if (n != sizeof(w) || w.kind == 0 || w.kind >= SYNC_KINDS || (w.kind == SYNC_ROOT) != (fd >= 0))
+	if (n != sizeof(w) || w.kind == 0 || w.kind >= SYNC_KINDS || (brings_fd(w.kind) >= 0 && brings_fd(w.kind) != (fd >= 0)))
 		return err_set(e, EPROTO, "message %u of the maker was not expected", w.kind);
 	s->heard |= 1u << w.kind;
 	if (fd >= 0)
-		s->rootfd = TAKE_FD(fd);
+		*(w.kind == SYNC_ROOT ? &s->rootfd : &s->netfd) = TAKE_FD(fd);
 	return 0;
 }
 

@@ -85,10 +85,9 @@ static int make(struct job *j, struct made *m, struct err *e)
 		a->start_fd = sock;
 	}
 	trace_steps(&j->rt->trace, a);
-	_cleanup_fd_ int network = container_network_take(&j->network);
-	a->network_fd = MAX(network, 0);
+	a->network = &j->network;
 	r = container_create(a, &j->container, e);
-	a->network_fd = 0;
+	a->network = NULL;
 	return r;
 }
 
