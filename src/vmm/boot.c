@@ -76,7 +76,7 @@ static int load_initrd(struct vmm_mem *m, int fd, const struct boot_kernel *k, s
 			       (unsigned long long)((size + (1 << 20) - 1) >> 20));
 	ret->start = (top - size) & ~(PAGE - 1);
 	ret->end = ret->start + size;
-	r = vmm_mem_pread(m, ret->start, fd, 0, size);
+	r = vmm_mem_load(m, ret->start, fd, 0, size);
 	return r < 0 ? err_set(e, -r, "initial ramdisk: %s", r == -ENODATA ? "it became shorter meanwhile" : strerror(-r)) : 0;
 }
 

@@ -38,7 +38,7 @@ static int load_segment(struct vmm_mem *m, int fd, uint64_t size, const Elf64_Ph
 		return err_set(e, ENOMEM, "kernel: it occupies %#llx bytes from %#llx on: give the guest more memory",
 			       (unsigned long long)ph->p_memsz, (unsigned long long)ph->p_paddr);
 	/* The rest up to p_memsz is zero: RAM is new. */
-	r = vmm_mem_pread(m, ph->p_paddr, fd, ph->p_offset, ph->p_filesz);
+	r = vmm_mem_load(m, ph->p_paddr, fd, ph->p_offset, ph->p_filesz);
 	if (r < 0)
 		return err_set(e, -r, "kernel: %s", r == -ENODATA ? "it became shorter meanwhile" : strerror(-r));
 	k->range.start = k->range.end ? MIN(k->range.start, ph->p_paddr) : ph->p_paddr;

@@ -62,6 +62,9 @@ int vmm_mem_write(struct vmm_mem *m, uint64_t gpa, const void *from, size_t len)
 int vmm_mem_zero(struct vmm_mem *m, uint64_t gpa, uint64_t len);
 /* Fills [gpa, gpa + len) from fd at offset. 0, -EFAULT, -ENODATA (the file is shorter), or -errno of pread. */
 int vmm_mem_pread(struct vmm_mem *m, uint64_t gpa, int fd, uint64_t offset, uint64_t len);
+/* The same for files that stay as they are, whose pages then need not be read (memory_map.c). While the VM is built; what was in the
+ * range before may be gone when it fails. */
+int vmm_mem_load(struct vmm_mem *m, uint64_t gpa, int fd, uint64_t offset, uint64_t len);
 /* Gives whole pages back to the host (memory_discard.c). 0; -EFAULT: not all RAM; -EINVAL: no whole pages; -errno.
  * -EOPNOTSUPP: reserved huge pages, which stay.
  * discard: they read as zero, or, a file being mapped privately, as the file, which is what the guest had there when it was saved.

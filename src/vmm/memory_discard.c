@@ -3,7 +3,7 @@
  * Memory that no file is behind is dropped, and reads as zero. Shared RAM is a memfd, of which a hole is punched: every mapping
  * of it reads zero there. Of a private mapping of a file (a restored VM) what the guest has written is dropped, and the snapshot's page is seen again; the file is never changed. Where zero
  * is promised, 2 MiB at a time are mapped anew as memory of our own, once: such a piece is remembered, and dropping its pages
- * makes zeroes from then on. Each may cost the process two more mappings, of which the kernel allows 65530 (vm.max_map_count):
+ * makes zeroes from then on. So it is where a kernel was put by mapping its file (memory_map.c). Each may cost the process two more mappings, of which the kernel allows 65530 (vm.max_map_count):
  * hence the limit, beyond which pages stay as they are. */
 #include "memory_impl.h"
 

@@ -19,8 +19,8 @@ struct vmm_mem {
 	int fd_vm;
 	struct vmm_mem_window windows[VMM_WINDOWS_MAX];
 	size_t n_windows;
-	/* Of a private mapping of a file, a bit for each 2 MiB: memory of our own now, no longer the file's (memory_discard.c). NULL: shared,
-	 * or without a file. */
+	/* Of a private mapping, a bit for each 2 MiB: memory of our own, no (longer a) file's, not even in part (memory_discard.c). NULL:
+	 * shared, or without any file. */
 	uint64_t *is_anonymous;
 	size_t n_anonymous;
 	/* Written by this process since the log was started; NULL: no log. Readers see either. */

@@ -18,6 +18,22 @@ int vmm_thread_enter(struct vmm *vm, enum vmm_thread class, const char *name)
 	return !vm->plan || vm->plan->seccomp == VMM_SECCOMP_OFF ? 0 : seccomp_enter(class, vm->plan->seccomp);
 }
 
+#define STACK_BYTES (512u << 10) /* below 2 MiB: no huge page fits in */
+
+int vmm_thread_new(pthread_t *ret, void *(*fn)(void *arg), void *arg)
+{
+	pthread_attr_t attr;
+	int r = pthread_attr_init(&attr);
+
+	if (r == 0) {
+		r = pthread_attr_setstacksize(&attr, STACK_BYTES);
+		if (r == 0)
+			r = pthread_create(ret, &attr, fn, arg);
+		(void)pthread_attr_destroy(&attr);
+	}
+	return -r;
+}
+
 struct vmm_worker {
 	struct vmm *vm;
 	enum vmm_thread class;
@@ -85,13 +101,13 @@ int vmm_worker_new(struct vmm *vm, enum vmm_thread class, const char *name, stru
 	pthread_cond_init(&w->changed, NULL);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&w->thread, NULL, worker_main, w);
+	r = vmm_thread_new(&w->thread, worker_main, w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r) {
+	if (r < 0) {
 		pthread_cond_destroy(&w->changed);
 		pthread_mutex_destroy(&w->lock);
 		free(w);
-		return err_set(e, r, "thread %s: %s", name, strerror(r));
+		return err_set(e, -r, "thread %s: %s", name, strerror(-r));
 	}
 	*ret = w;
 	return 0;

@@ -14,6 +14,8 @@
  * with SIGSYS. */
 #pragma once
 
+#include <pthread.h>
+
 #include "vmm.h"
 
 enum vmm_thread {
@@ -30,6 +32,10 @@ const char *vmm_thread_name(enum vmm_thread class);
 /* What every thread does first: names itself (at most 15 characters) and, where the plan asks for filters, loads its class's.
  * 0 or -errno: then it must not go on. Called by vcpu.c, vmm_run and thread.c; a device does not need it. */
 int vmm_thread_enter(struct vmm *vm, enum vmm_thread class, const char *name);
+
+/* pthread_create, with a stack of our size: the default's 8 MiB may get a huge page of the host's for the few KiB that are used, zeroed
+ * while a guest waits for its start. 0 or -errno. */
+int vmm_thread_new(pthread_t *ret, void *(*fn)(void *arg), void *arg);
 
 struct vmm_worker;
 /* Makes the thread; it waits with all signals blocked. vmm thread, while building. */

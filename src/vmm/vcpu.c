@@ -232,13 +232,13 @@ int vcpus_start(struct vmm *vm, struct err *e)
 		return err_set(e, errno, "signal handler: %s", strerror(errno));
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (unsigned i = 0; r == 0 && i < vm->n_vcpus; i++) {
-		r = pthread_create(&vm->vcpus[i].thread, NULL, thread_main, &vm->vcpus[i]);
+		r = vmm_thread_new(&vm->vcpus[i].thread, thread_main, &vm->vcpus[i]);
 		vm->vcpus[i].has_thread = r == 0;
 		vm->n_threads += r == 0;
 	}
 	sigaddset(&old, VCPU_SIGNAL_KICK);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r ? err_set(e, r, "thread of a vCPU: %s", strerror(r)) : 0;
+	return r < 0 ? err_set(e, -r, "thread of a vCPU: %s", strerror(-r)) : 0;
 }
 
 void vcpus_kick(struct vmm *vm)

@@ -1,7 +1,7 @@
 /* first_byte: first_byte FD PAUSE_MS PROGRAM [ARG...]: how long a program takes from its exec to the first byte that it, or a guest of
  * its, writes to descriptor FD (a pipe; 1 is standard output as well); prints that in nanoseconds, and what it has in memory
- * then, PAUSE_MS later: "NS", then the mappings of all its processes, a line each, "PSS_KIB SIZE_KIB NAME". Then the program is
- * killed, with its children. A small program of its own, so that what is measured does not depend on who asks. */
+ * then, PAUSE_MS later: "NS", then of each of its processes a line "process" and its mappings, a line each, "FROM TO PSS_KIB". Then the
+ * program is killed, with its children. A small program of its own, so that what is measured does not depend on who asks. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,23 +22,20 @@ static long long now(void)
 
 static void print_memory(int pid)
 {
-	char path[64], line[512], name[256] = "";
-	unsigned long size = 0, pss;
+	unsigned long from = 0, to = 0, a, b;
+	char path[64], line[512];
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
 	f = fopen(path, "r");
-	while (f && fgets(line, sizeof(line), f)) {
-		unsigned long from, to;
-
-		if (sscanf(line, "%lx-%lx %*s %*s %*s %*s %255[^\n]", &from, &to, name) >= 2 && !strstr(line, "kB")) {
-			size = (to - from) / 1024;
-			if (sscanf(line, "%*s %*s %*s %*s %*s %255[^\n]", name) < 1)
-				strcpy(name, "-");
-		} else if (sscanf(line, "Pss: %lu", &pss) == 1 && pss > 0) {
-			printf("%lu %lu %s\n", pss, size, name);
+	printf("process\n");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%lx-%lx ", &a, &b) == 2) {
+			from = a;
+			to = b;
+		} else if (sscanf(line, "Pss: %lu", &a) == 1) {
+			printf("%lu %lu %lu\n", from, to, a);
 		}
-	}
 	if (f)
 		fclose(f);
 }

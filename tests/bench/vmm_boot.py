@@ -17,6 +17,8 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import vmm_memory
+
 TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("BERTH_BUILD", TOP / "build")).resolve()
 VMM = BUILD / "src/main/berth-vmm"
@@ -68,6 +70,7 @@ def build_first_byte(where: Path) -> Path:
 class Berth:
     name = "berth-vmm"
     fd = 9
+    ram_is_exact = True
 
     def __init__(self, kernel, initrd, pages="thp", uid=0x70000001):
         self.kernel, self.initrd, self.pages, self.uid = kernel, initrd, pages, uid
@@ -88,14 +91,11 @@ class Berth:
             for fd in fds:
                 os.close(fd)
 
-    @staticmethod
-    def is_ram(size_kib, name):
-        return "guest-ram" in name or size_kib == MIB << 10
-
 
 class Qemu:
     name = "QEMU microvm, everything off"
     fd = 9
+    ram_is_exact = True
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
     def __init__(self, kernel, initrd):
@@ -107,14 +107,11 @@ class Qemu:
     def command(self):
         yield self.argv, []
 
-    @staticmethod
-    def is_ram(size_kib, name):
-        return size_kib == MIB << 10
-
 
 class Kvmtool:
     name = "kvmtool"
     fd = 1
+    ram_is_exact = False
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp"}
 
     def __init__(self, program, kernel, initrd):
@@ -125,10 +122,6 @@ class Kvmtool:
     def command(self):
         yield self.argv, []
 
-    @staticmethod
-    def is_ram(size_kib, name):
-        return size_kib >= MIB << 10
-
 
 def measure(first_byte, vmm, pause_ms=0):
     """-> milliseconds; MiB beyond the guest's memory, where there was a pause."""
@@ -138,10 +131,8 @@ def measure(first_byte, vmm, pause_ms=0):
     lines = out.stdout.splitlines()
     if out.returncode != 0:
         raise SystemExit(f"{vmm.name}: {out.stderr}\n{shlex.join(map(str, argv))}")
-    kib = 0
-    for line in lines[1:]:
-        pss, size, name = line.split(" ", 2)
-        kib += 0 if vmm.is_ram(int(size), name) else int(pss)
+    processes = [[[int(n) for n in row.split()] for row in p.split("\n") if row] for p in "\n".join(lines[1:]).split("process")[1:]]
+    kib = sum(vmm_memory.beyond_ram(rows, MIB << 20, vmm.ram_is_exact) for rows in processes)
     return int(lines[0]) / 1e6, kib / 1024
 
 

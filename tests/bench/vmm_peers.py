@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "vmm"))
 import guest  # noqa: E402
 import net  # noqa: E402
+import vmm_memory  # noqa: E402
 
 MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng")
 QEMU = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-enable-kvm", "-cpu", "host",
@@ -77,17 +78,10 @@ class Peer:
         time.sleep(0.2)  # the tap goes with the last descriptor
 
 
-def pss_beyond_ram(pid):
-    """KiB of the process and its children, without the guest's memory (which is a memfd in both)."""
-    total = 0
-    for p in [pid, *Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]:
-        is_ram = False
-        for line in Path(f"/proc/{p}/smaps").read_text().splitlines():
-            if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-                is_ram = "/memfd:guest-ram" in line or "/memfd:memory-backend-memfd" in line
-            elif line.startswith("Pss:") and not is_ram:
-                total += int(line.split()[1])
-    return total
+def pss_beyond_ram(pid, mem_mib=256):
+    """KiB of the process and its children, without the guest's memory."""
+    pids = [pid, *Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return sum(vmm_memory.beyond_ram(vmm_memory.mappings(p), mem_mib << 20) for p in pids)
 
 
 def scratch():

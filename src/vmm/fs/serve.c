@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../seccomp.h"
+#include "../thread.h"
 #include "wire.h"
 
 enum { THREADS_MAX = 16 };
@@ -106,9 +107,9 @@ static int make_threads(struct server *s, struct thread *t, struct err *e)
 		t[i] = (struct thread){ .s = s, .scratch = fs_scratch_new() };
 		if (!t[i].scratch)
 			return err_set(e, ENOMEM, "out of memory");
-		r = pthread_create(&t[i].id, NULL, thread_main, &t[i]);
-		if (r)
-			return err_set(e, r, "thread: %s", strerror(r));
+		r = vmm_thread_new(&t[i].id, thread_main, &t[i]);
+		if (r < 0)
+			return err_set(e, -r, "thread: %s", strerror(-r));
 	}
 	return 0;
 }
