@@ -79,21 +79,20 @@ static void land(struct seccomp_code *c, struct patches *p)
 }
 
 /* (arg & mask) == value: a half whose mask is 0 needs no look, unless it can never hold. */
+static void check_half(struct seccomp_code *c, uint32_t offset, uint32_t mask, uint32_t value, struct patches *fail)
+{
+	if (mask == 0 && value == 0)
+		return;
+	load(c, offset);
+	if (mask != UINT32_MAX)
+		emit(c, BPF_ALU | BPF_AND | BPF_K, mask, 0, 0);
+	jump_out(c, fail, BPF_JEQ, value, false);
+}
+
 static void check_equal(struct seccomp_code *c, const struct seccomp_check *k, struct patches *fail)
 {
-	const struct {
-		uint32_t offset, mask, value;
-	} halves[] = { { ARG_HIGH(k->arg), (uint32_t)(k->mask >> 32), (uint32_t)(k->value >> 32) },
-		       { ARG_LOW(k->arg), (uint32_t)k->mask, (uint32_t)k->value } };
-
-	for (size_t i = 0; i < 2; i++) {
-		if (halves[i].mask == 0 && halves[i].value == 0)
-			continue;
-		load(c, halves[i].offset);
-		if (halves[i].mask != UINT32_MAX)
-			emit(c, BPF_ALU | BPF_AND | BPF_K, halves[i].mask, 0, 0);
-		jump_out(c, fail, BPF_JEQ, halves[i].value, false);
-	}
+	check_half(c, ARG_HIGH(k->arg), (uint32_t)(k->mask >> 32), (uint32_t)(k->value >> 32), fail);
+	check_half(c, ARG_LOW(k->arg), (uint32_t)k->mask, (uint32_t)k->value, fail);
 }
 
 static void check_not_equal(struct seccomp_code *c, const struct seccomp_check *k, struct patches *fail)
@@ -134,14 +133,59 @@ static void emit_check(struct seccomp_code *c, const struct seccomp_check *k, st
 	}
 }
 
+/* ---- several values of one argument ---- */
+
+#define ALIKE_MAX ((size_t)SECCOMP_CHECKS_MAX * 3) /* jumps that a struct patches holds, and some */
+
+static uint64_t mask_of(const struct seccomp_check *k) { return k->op == OP_EQ ? UINT64_MAX : k->mask; }
+
+/* Whether both say "this argument, masked so, is a value with these upper 32 bits", to the same end. */
+static bool are_alike(const struct seccomp_branch *a, const struct seccomp_branch *b)
+{
+	const struct seccomp_check *k = a->checks, *m = b->checks;
+
+	return a->n_checks == 1 && b->n_checks == 1 && a->ret == b->ret && (k->op == OP_EQ || k->op == OP_MASKED_EQ) &&
+	       (m->op == OP_EQ || m->op == OP_MASKED_EQ) && k->arg == m->arg && mask_of(k) == mask_of(m) &&
+	       k->value >> 32 == m->value >> 32;
+}
+
+/* n of them: the argument is loaded once. */
+static void emit_alike(struct seccomp_code *c, const struct seccomp_branch *b, size_t n)
+{
+	struct patches fail = { 0 }, held = { 0 };
+	uint32_t mask = (uint32_t)mask_of(b->checks);
+
+	check_half(c, ARG_HIGH(b->checks->arg), (uint32_t)(mask_of(b->checks) >> 32), (uint32_t)(b->checks->value >> 32), &fail);
+	load(c, ARG_LOW(b->checks->arg));
+	if (mask != UINT32_MAX)
+		emit(c, BPF_ALU | BPF_AND | BPF_K, mask, 0, 0);
+	for (size_t i = 0; i + 1 < n; i++)
+		jump_out(c, &held, BPF_JEQ, (uint32_t)b[i].checks->value, true);
+	jump_out(c, &fail, BPF_JEQ, (uint32_t)b[n - 1].checks->value, false);
+	land(c, &held);
+	give(c, b->ret);
+	land(c, &fail);
+}
+
+static void emit_branch(struct seccomp_code *c, const struct seccomp_branch *b)
+{
+	struct patches fail = { 0 };
+
+	for (size_t k = 0; k < b->n_checks; k++)
+		emit_check(c, &b->checks[k], &fail);
+	give(c, b->ret);
+	land(c, &fail);
+}
+
 static void emit_leaf(struct seccomp_code *c, const struct seccomp_leaf *leaf)
 {
-	for (size_t i = 0; i < leaf->n; i++) {
-		struct patches fail = { 0 };
-		for (size_t k = 0; k < leaf->branches[i].n_checks; k++)
-			emit_check(c, &leaf->branches[i].checks[k], &fail);
-		give(c, leaf->branches[i].ret);
-		land(c, &fail);
+	for (size_t i = 0, n; i < leaf->n; i += n) {
+		for (n = 1; i + n < leaf->n && n < ALIKE_MAX && are_alike(&leaf->branches[i], &leaf->branches[i + n]); n++)
+			;
+		if (n > 1)
+			emit_alike(c, &leaf->branches[i], n);
+		else
+			emit_branch(c, &leaf->branches[i]);
 	}
 	give(c, leaf->ret);
 }

@@ -50,59 +50,73 @@ static const struct seccomp_check *checks_of(struct builder *b, const struct sec
 	return to;
 }
 
-/* All rows of a class for one call: any without checks allows it whatever its arguments. */
-static const struct seccomp_leaf *leaf_of(struct builder *b, enum vmm_thread class, uint32_t nr)
+/* The rows of a class by their calls' numbers, those of one call in the order of the table. */
+static size_t rows_of(enum vmm_thread class, const struct seccomp_row *ret[ROWS_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < seccomp_n_rows; i++) {
+		size_t at = n;
+
+		if (!(seccomp_rows[i].classes >> class & 1))
+			continue;
+		for (; at > 0 && ret[at - 1]->nr > seccomp_rows[i].nr; at--)
+			ret[at] = ret[at - 1];
+		ret[at] = &seccomp_rows[i];
+		n++;
+	}
+	return n;
+}
+
+/* n rows of one call: any without checks allows it whatever its arguments. */
+static const struct seccomp_leaf *leaf_of(struct builder *b, const struct seccomp_row *const *rows, size_t n)
 {
 	struct seccomp_leaf *l = &b->leaves[b->n_leaves++];
 
 	*l = (struct seccomp_leaf){ .branches = &b->branches[b->n_branches], .ret = b->refuse.ret };
-	for (size_t i = 0; i < seccomp_n_rows; i++) {
-		const struct seccomp_row *row = &seccomp_rows[i];
-
-		if (row->nr != nr || !(row->classes >> class & 1))
-			continue;
-		if (row->n_checks == 0) {
+	for (size_t i = 0; i < n; i++) {
+		if (rows[i]->n_checks == 0) {
 			*l = (struct seccomp_leaf){ .ret = SECCOMP_RET_ALLOW };
 			return l;
 		}
-		b->branches[b->n_branches] = (struct seccomp_branch){ checks_of(b, row), row->n_checks, SECCOMP_RET_ALLOW };
+		b->branches[b->n_branches] =
+			(struct seccomp_branch){ checks_of(b, rows[i]), rows[i]->n_checks, SECCOMP_RET_ALLOW };
 		b->n_branches++;
 		l->n++;
 	}
 	return l;
 }
 
-/* The next number from `from` on that the class has a row for; UINT32_MAX: none. */
-static uint32_t next_listed(enum vmm_thread class, uint32_t from)
-{
-	uint32_t best = UINT32_MAX;
-
-	for (size_t i = 0; i < seccomp_n_rows; i++)
-		if (seccomp_rows[i].classes >> class & 1 && seccomp_rows[i].nr >= from)
-			best = MIN(best, (uint32_t)seccomp_rows[i].nr);
-	return best;
-}
-
 static void add_range(struct builder *b, uint32_t start, const struct seccomp_leaf *leaf)
 {
+	const struct seccomp_range *last;
+
 	if (b->n_ranges > 0 && b->ranges[b->n_ranges - 1].start == start) /* an empty gap */
 		b->n_ranges--;
+	last = b->n_ranges > 0 ? &b->ranges[b->n_ranges - 1] : NULL;
+	if (last && last->leaf->n == 0 && leaf->n == 0 && last->leaf->ret == leaf->ret) /* the same verdict goes on */
+		return;
 	b->ranges[b->n_ranges++] = (struct seccomp_range){ start, leaf };
 }
 
 int seccomp_build(enum vmm_thread class, enum vmm_seccomp mode, struct seccomp_code *ret, struct err *e)
 {
+	const struct seccomp_row *rows[ROWS_MAX];
 	_cleanup_free_ struct builder *b = calloc(1, sizeof(*b));
 	struct seccomp_code code = { 0 };
+	size_t n_rows;
 	int r;
 
 	if (!b || seccomp_n_rows > ROWS_MAX)
 		return err_set(e, ENOMEM, "seccomp: out of memory");
 	b->refuse.ret = refusals[mode];
 	add_range(b, 0, &b->refuse);
-	for (uint32_t nr = next_listed(class, 0); nr != UINT32_MAX; nr = next_listed(class, nr + 1)) {
-		add_range(b, nr, leaf_of(b, class, nr));
-		add_range(b, nr + 1, &b->refuse);
+	n_rows = rows_of(class, rows);
+	for (size_t i = 0, n; i < n_rows; i += n) {
+		for (n = 1; i + n < n_rows && rows[i + n]->nr == rows[i]->nr; n++)
+			;
+		add_range(b, rows[i]->nr, leaf_of(b, &rows[i], n));
+		add_range(b, rows[i]->nr + 1u, &b->refuse);
 	}
 	r = seccomp_emit_arch(&code, AUDIT_ARCH_X86_64, b->ranges, b->n_ranges, e);
 	if (r >= 0)
