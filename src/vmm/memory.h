@@ -65,6 +65,8 @@ int vmm_mem_pread(struct vmm_mem *m, uint64_t gpa, int fd, uint64_t offset, uint
 /* The same for files that stay as they are, whose pages then need not be read (memory_map.c). While the VM is built; what was in the
  * range before may be gone when it fails. */
 int vmm_mem_load(struct vmm_mem *m, uint64_t gpa, int fd, uint64_t offset, uint64_t len);
+/* Of [gpa, gpa + len), whole pages of RAM, little will be used: no huge pages for it, where they are not reserved. */
+void vmm_mem_sparse(struct vmm_mem *m, uint64_t gpa, uint64_t len);
 /* Gives whole pages back to the host (memory_discard.c). 0; -EFAULT: not all RAM; -EINVAL: no whole pages; -errno.
  * -EOPNOTSUPP: reserved huge pages, which stay.
  * discard: they read as zero, or, a file being mapped privately, as the file, which is what the guest had there when it was saved.

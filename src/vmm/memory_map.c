@@ -75,3 +75,11 @@ int vmm_mem_load(struct vmm_mem *m, uint64_t gpa, int fd, uint64_t offset, uint6
 		r = vmm_mem_pread(m, gpa + head + whole, fd, offset + head + whole, len - head - whole);
 	return r;
 }
+
+void vmm_mem_sparse(struct vmm_mem *m, uint64_t gpa, uint64_t len)
+{
+	uint64_t off = vmm_mem_offset(m, gpa, len);
+
+	if (off != UINT64_MAX && m->pages == VMM_PAGES_THP)
+		(void)madvise(m->host + off, len, MADV_NOHUGEPAGE); /* advice, as in vmm_mem_advise */
+}

@@ -128,6 +128,36 @@ TEST(V18_a_file_that_is_too_short_or_does_not_fit_is_not_loaded)
 	close(fd);
 }
 
+/* /proc/self/smaps: the mapping that has this address, up to the next one. */
+static bool has_flag(const void *p, const char *flag)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned long from, to;
+	bool is_it = false;
+
+	is_int(file_read(AT_FDCWD, "/proc/self/smaps", 1 << 20, &text, NULL), 0);
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			is_it = from <= (uintptr_t)p && (uintptr_t)p < to;
+		else if (is_it && strncmp(line, "VmFlags:", 8) == 0)
+			return strstr(line, flag) != NULL;
+	return false;
+}
+
+TEST(what_is_sparse_gets_no_huge_pages_and_the_rest_may)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram_without_a_file();
+
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK) < 0)
+		skip("a kernel without huge pages of this kind");
+	vmm_mem_sparse(m, 0, 2 * MIB);
+	vmm_mem_sparse(m, 32 * MIB, 2 * MIB); /* not RAM: nothing */
+	ok(has_flag(vmm_mem_at(m, 0, 1), " nh"));
+	ok(has_flag(vmm_mem_at(m, 2 * MIB, 1), " hg"));
+	is_int(vmm_mem_write(m, 4096, "x", 1), 0);
+	ok(own_kib() < 4096);
+}
+
 /* One whose file system lets nobody map it for writing, be it privately. */
 TEST(a_file_that_can_not_be_mapped_is_read)
 {

@@ -72,6 +72,9 @@ static int make_devices(struct vmm *vm, struct err *e)
 
 static int make_vcpus(struct vmm *vm, struct err *e) { return vcpus_new(vm, vm->plan->cpus, e); }
 
+/* Tables of ours, a hole and odds and ends of the kernel's: a huge page there would be zeroed before each start for a few KiB. */
+#define FIRST_BYTES (2ull << 20)
+
 static int fill_memory(struct vmm *vm, struct err *e)
 {
 	struct acpi_config acpi = { .cpus = vm->plan->cpus,
@@ -87,6 +90,7 @@ static int fill_memory(struct vmm *vm, struct err *e)
 	struct vcpu_entry entry;
 	int r;
 
+	vmm_mem_sparse(vm->mem, 0, FIRST_BYTES);
 	pci_window64(vm->pci, &acpi.pci_mmio64, &acpi.pci_mmio64_bytes);
 	acpi_tables(&acpi, &tables);
 	if (tables.failed || tables.len > BOOT_ACPI_MAX)

@@ -1,13 +1,15 @@
-/* first_byte: first_byte FD PAUSE_MS PROGRAM [ARG...]: how long a program takes from its exec to the first byte that it, or a guest of
+/* first_byte: first_byte [-p] FD PAUSE_MS PROGRAM [ARG...]: how long a program takes from its exec to the first byte that it, or a guest of
  * its, writes to descriptor FD (a pipe; 1 is standard output as well); prints that in nanoseconds, and what it has in memory
  * then, PAUSE_MS later: "NS", then of each of its processes a line "process" and its mappings, a line each, "FROM TO PSS_KIB". Then the
- * program is killed, with its children. A small program of its own, so that what is measured does not depend on who asks. */
+ * program is killed, with its children. -p: it is the first process of a pid namespace, whose making counts. A small
+ * program of its own, so that what is measured does not depend on who asks. */
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -60,18 +62,23 @@ static void end(int pid) { kill(pid, SIGKILL); }
 
 int main(int argc, char **argv)
 {
-	int p[2], fd = argc > 3 ? atoi(argv[1]) : -1, pause_ms = argc > 3 ? atoi(argv[2]) : 0;
+	int has_p = argc > 1 && strcmp(argv[1], "-p") == 0, p[2], fd, pause_ms;
 	long long began, took;
 	char byte;
 	pid_t pid;
 
+	argc -= has_p;
+	argv += has_p;
+	fd = argc > 3 ? atoi(argv[1]) : -1;
+	pause_ms = argc > 3 ? atoi(argv[2]) : 0;
+
 	if (fd < 1 || pipe(p) < 0) {
-		fprintf(stderr, "first_byte: usage: first_byte FD PAUSE_MS PROGRAM [ARG...]\n");
+		fprintf(stderr, "first_byte: usage: first_byte [-p] FD PAUSE_MS PROGRAM [ARG...]\n");
 		return 1;
 	}
 	fcntl(p[0], F_SETFD, FD_CLOEXEC);
 	began = now();
-	pid = vfork();
+	pid = (pid_t)syscall(SYS_clone, (has_p ? CLONE_NEWPID : 0) | SIGCHLD, NULL, NULL, NULL, 0); /* a fork */
 	if (pid == 0) {
 		dup2(p[1], fd);
 		if (fd != p[1])

@@ -69,6 +69,7 @@ def build_first_byte(where: Path) -> Path:
 
 class Berth:
     name = "berth-vmm"
+    how = ["-p"]  # as berth starts it
     fd = 9
     ram_is_exact = True
 
@@ -94,6 +95,7 @@ class Berth:
 
 class Qemu:
     name = "QEMU microvm, everything off"
+    how = []
     fd = 9
     ram_is_exact = True
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -110,6 +112,7 @@ class Qemu:
 
 class Kvmtool:
     name = "kvmtool"
+    how = []
     fd = 1
     ram_is_exact = False
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp"}
@@ -126,7 +129,7 @@ class Kvmtool:
 def measure(first_byte, vmm, pause_ms=0):
     """-> milliseconds; MiB beyond the guest's memory, where there was a pause."""
     with vmm.command() as (argv, fds):
-        out = subprocess.run([first_byte, str(vmm.fd), str(pause_ms), *argv], env=vmm.env, pass_fds=fds, stdin=subprocess.DEVNULL, text=True, timeout=120,
+        out = subprocess.run([first_byte, *vmm.how, str(vmm.fd), str(pause_ms), *argv], env=vmm.env, pass_fds=fds, stdin=subprocess.DEVNULL, text=True, timeout=120,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     lines = out.stdout.splitlines()
     if out.returncode != 0:

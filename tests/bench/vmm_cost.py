@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""vmm_cost [-n ROUNDS] [start] [restore] [memory]: what a virtual machine costs beyond the guest itself.
+"""vmm_cost [-n ROUNDS] [--kernel DIRECTORY] [start] [restore] [memory]: what a virtual machine costs beyond the guest itself.
 
 start    from the execution of berth-vmm to the first KVM_RUN, by stages; "own" is without KVM_CREATE_VM, which is the host kernel's work. The
          guest writes a byte and halts, so any KVM will do. One such VM runs all the while, as the first seccomp filter of a host costs more.
@@ -114,8 +114,11 @@ sleep 1000
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("-n", type=int, default=20)
+    a.add_argument("--kernel", help="for memory: of guest/build-kernel, which boots sooner than the distribution's")
     a.add_argument("what", nargs="*", choices=WHAT)
     o = a.parse_args()
+    if o.kernel:
+        vmm_peers().use_kernel(o.kernel)
     for name in o.what or WHAT:
         globals()[name](o.n)
 

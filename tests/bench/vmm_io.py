@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""vmm_io [-n ROUNDS] [-s SECONDS]: a guest's disk and network in berth-vmm and in QEMU, taking turns: requests past the guest's page cache, one at a
+"""vmm_io [-n ROUNDS] [-s SECONDS] [--kernel DIRECTORY]: a guest's disk and network in berth-vmm and in QEMU, taking turns: requests past the guest's page cache, one at a
 time, of a raw file on the same file system; TCP over a tap to a peer on the host. Medians, and the ratio that says how berth-vmm compares (above 1:
 better than QEMU). Needs a KVM that boots Linux (tests/lab/run -n); an emulated one knows only ratios."""
 
@@ -71,7 +71,10 @@ def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("-n", type=int, default=3)
     a.add_argument("-s", type=float, default=2)
+    a.add_argument("--kernel", help="of guest/build-kernel, which boots sooner than the distribution's")
     o = a.parse_args()
+    if o.kernel:
+        peers.use_kernel(o.kernel)
     found = {}
     with peers.scratch() as where:
         where = Path(where)

@@ -19,6 +19,19 @@ import vmm_memory  # noqa: E402
 MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng")
 QEMU = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-enable-kvm", "-cpu", "host",
         "-M", "microvm,pcie=on,acpi=on,pit=off,pic=off,rtc=off,x-option-roms=off,isa-serial=on,auto-kernel-cmdline=off,memory-backend=ram"]
+KERNEL = None  # the distribution's
+
+
+def use_kernel(directory):
+    """One of guest/build-kernel, which has no modules."""
+    global KERNEL, MODULES
+    KERNEL, MODULES = Path(directory) / "vmlinux", ()
+
+
+def kernel():
+    return KERNEL or guest.kernel()
+
+
 CMDLINE = "console=ttyS0 quiet panic=-1 random.trust_cpu=on reboot=a"
 TAP = "bench-t0"
 
@@ -36,7 +49,7 @@ class Peer:
         self.out, self.text = out, ""
 
     def _berth(self, initrd, serial, mem_mib, cpus, _):
-        k, i = os.open(guest.kernel(), os.O_RDONLY), os.open(initrd, os.O_RDONLY)
+        k, i = os.open(kernel(), os.O_RDONLY), os.open(initrd, os.O_RDONLY)
         plan = {"kernel_fd": k, "initrd_fd": i, "serial_fd": serial, "cpus": cpus, "mem_bytes": mem_mib << 20, "cmdline": CMDLINE,
                 "devices": [{"rng": {}}, {"console": {"ports": [{"name": "port"}]}}, {"blk": {"fd": self.disk}}, self.tap.plan()]}
         fd = os.memfd_create("plan", 0)
@@ -48,8 +61,8 @@ class Peer:
         return p
 
     def _qemu(self, initrd, serial, mem_mib, cpus, disk):
-        args = [*QEMU, "-m", str(mem_mib), "-smp", str(cpus), "-object", f"memory-backend-memfd,id=ram,size={mem_mib}M,share=on",
-                "-kernel", str(guest.kernel()), "-initrd", str(initrd), "-append", CMDLINE, "-serial", f"file:/proc/self/fd/{serial}",
+        args = [*QEMU, "-m", str(mem_mib), "-smp", str(cpus), "-object", f"memory-backend-ram,id=ram,size={mem_mib}M",
+                "-kernel", str(kernel()), "-initrd", str(initrd), "-append", CMDLINE, "-serial", f"file:/proc/self/fd/{serial}",
                 "-device", "virtio-rng-pci", "-device", "virtio-serial-pci", "-chardev", "null,id=port", "-device", "virtserialport,chardev=port,name=port",
                 "-object", "iothread,id=io", "-drive", f"file={disk},format=raw,if=none,id=disk,cache=writeback,aio=io_uring,discard=unmap",
                 "-device", "virtio-blk-pci,drive=disk,iothread=io",
