@@ -68,7 +68,7 @@ TEST(each_of_many_values_of_an_argument_holds_and_no_other)
 		is_int(of_arg(&c, 1, value | 1ull << 32), SECCOMP_RET_ERRNO);
 		is_int(of_arg(&c, 0, value), SECCOMP_RET_ERRNO);
 	}
-	printf("# %u values: %zu instructions\n", MANY, c.n);
+	printf("# %d values: %zu instructions\n", MANY, c.n);
 	ok(c.n < MANY + MANY / 4);
 	free(c.insns);
 }

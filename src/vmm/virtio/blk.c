@@ -200,10 +200,6 @@ static int make_room(struct blk *b, struct err *e)
 	b->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!b->requests || b->wake_fd < 0 || ring_new(b->is_read_only ? &read_only : &all, &b->ring) < 0)
 		return err_set(e, ENOMEM, "disk: out of memory or descriptors");
-	for (unsigned i = BLK_REQUESTS; i-- > 0;) {
-		b->requests[i].next = b->free;
-		b->free = &b->requests[i];
-	}
 	return 0;
 }
 

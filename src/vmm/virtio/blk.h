@@ -57,6 +57,7 @@ struct blk {
 	struct vmm_limit bytes, ops;
 	struct ring *ring;
 	struct blk_request *requests, *free;
+	unsigned n_touched;     /* requests that were ever in hand: the memory of the others is zero and was never the host's */
 	unsigned n_busy, first; /* requests in hand; the queue whose turn it is */
 	uint64_t errors;        /* of the host */
 	uint32_t broken;        /* bit n: queue n broke the rules, not told yet */

@@ -9,6 +9,14 @@ enum { AGAIN = -1 }; /* no status yet: a step is under way */
 
 /* ---- answers ---- */
 
+/* One that is not in hand: one that was before, or the next that never was. It stays free until it is started. NULL: all are in hand. */
+static struct blk_request *next_free(struct blk *b)
+{
+	if (!b->free && b->n_touched < BLK_REQUESTS)
+		b->free = &b->requests[b->n_touched++];
+	return b->free;
+}
+
 static void put_back(struct blk *b, struct blk_request *r)
 {
 	r->next = b->free;
@@ -243,7 +251,7 @@ static bool take(struct blk *b, unsigned queue, int64_t now, int64_t *ret_wait)
 	if (!q->desc || q->s.is_broken)
 		return false;
 	for (unsigned n = 0; n < BLK_BATCH; n++) {
-		struct blk_request *r = b->free;
+		struct blk_request *r = next_free(b);
 		int got;
 
 		*ret_wait = MAX(limit_wait(&b->ops, now), limit_wait(&b->bytes, now));
@@ -281,5 +289,5 @@ int64_t blk_turn(struct blk *b, enum blk_order order)
 	if (wait > 0)
 		return wait;
 	/* With nothing free, what ends makes the next turn. */
-	return has_more && b->free ? 0 : -1;
+	return has_more && next_free(b) ? 0 : -1;
 }

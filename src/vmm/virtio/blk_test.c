@@ -502,6 +502,25 @@ TEST(without_the_flush_feature_each_write_is_followed_by_a_sync)
 	rig_done(&r);
 }
 
+TEST(only_as_many_requests_as_were_in_hand_at_once_take_memory)
+{
+	struct rig r = { .plan.queues = 1 };
+	unsigned i[3];
+
+	rig_init(&r, true);
+	is_int(r.b->n_touched, 0);
+	for (unsigned n = 0; n < 300; n++)
+		is_int(ask(&r, VIRTIO_BLK_T_IN, 0, DATA, 512, true), VIRTIO_BLK_S_OK);
+	ok(r.b->n_touched <= 2); /* and the next one, which was looked at */
+	for (unsigned n = 0; n < 3; n++)
+		i[n] = offer(&r, 0, VIRTIO_BLK_T_IN, n, DATA + 4096 * n, 512, true);
+	settle(&r, BLK_RUN);
+	for (unsigned n = 0; n < 3; n++)
+		is_int(status(&r, i[n]), VIRTIO_BLK_S_OK);
+	ok(r.b->n_touched <= 4);
+	rig_done(&r);
+}
+
 TEST(limits_let_a_burst_pass_and_then_hold_requests_in_the_guests_ring)
 {
 	struct rig r = { .plan = { .queues = 2, .ops = { .per_second = 1000, .burst = 10 } } };
