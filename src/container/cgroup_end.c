@@ -13,6 +13,7 @@
 
 #define WAIT_US        (10u * 1000 * 1000) /* for processes to die; one in an uninterruptible sleep may take its time */
 #define FREEZE_WAIT_US (5u * 1000 * 1000)
+#define KTHREADS_ROUND 8 /* after some 25 ms, in which processes have long stopped */
 #define RMDIR_WAIT_US  (2u * 1000 * 1000)
 #define DEPTH_MAX      64
 
@@ -168,6 +169,10 @@ int cgroup_freeze(struct cgroup *cg, bool frozen, struct err *e)
 			return err_set(e, ETIMEDOUT, "freeze %s: a process in it can't be stopped", p->dir);
 		}
 		nap(round);
+		/* What they held up is only looked at again when it is frozen again. */
+		if (p->is_v2 && round == KTHREADS_ROUND && cgroup_put_out_kthreads(p) > 0 &&
+		    (write_frozen(p, false) < 0 || write_frozen(p, true) < 0))
+			return err_set(e, EIO, "freeze %s: the kernel refuses", p->dir);
 		/* v1 can stay FREEZING while a process waits for a frozen one; asking again moves it (freezer-subsystem.rst). */
 		if (!p->is_v2 && round % 16 == 15 && write_frozen(p, true) < 0)
 			return err_set(e, EIO, "freeze %s: the kernel refuses", p->dir);

@@ -40,6 +40,11 @@ const char *cgroup_refusal(int no);
 /* Of the place and all below it. Caller frees. */
 int cgroup_place_pids(const struct cgroup_place *p, pid_t **ret_pids, size_t *ret_n);
 
+/* ---- cgroup_kthread.c ---- */
+/* Moves the kernel threads of a v2 place, and of all below it, to the hierarchy's root. -> how many, or -errno. */
+int cgroup_put_out_kthreads(const struct cgroup_place *p);
+bool cgroup_stat_is_kthread(const char *stat); /* /proc/PID/stat */
+
 /* One word or line into a file of a place. */
 int cgroup_write(const struct cgroup_place *p, const char *file, const char *text);
 /* A file's content with the end of line removed; size bytes at most (truncated). -> length or -errno. */

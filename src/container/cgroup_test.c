@@ -1,7 +1,9 @@
 /* A cgroup's life: made, joined, frozen, read, out of memory, killed, removed. */
 #include <fcntl.h>
+#include <linux/kvm.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 
@@ -307,6 +309,45 @@ static bool ticks_move(void)
 	for (int i = 0; i < 300 && *ticks == before; i++)
 		usleep(1000);
 	return *ticks != before;
+}
+
+static void has_vm_and_ticks(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (ioctl(kvm, KVM_CREATE_VM, 0) >= 0)
+		tick();
+}
+
+/* Whose kernel thread can't be frozen. */
+TEST(a_cgroup_with_a_vm_in_it_is_frozen_as_any_other)
+{
+	struct fixture f;
+	pid_t pid;
+
+	setup(&f);
+	if (access("/dev/kvm", R_OK | W_OK) < 0)
+		skip("there is no /dev/kvm");
+	ticks = mmap(NULL, sizeof *ticks, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	create(&f);
+	pid = child(&f, has_vm_and_ticks);
+	ok(ticks_move());
+	if (cgroup_freeze(f.cg, true, &f.e) < 0)
+		TAP_FAIL("%s", f.e.msg);
+	ok(!ticks_move());
+	is_int(cgroup_freeze(f.cg, false, &f.e), 0);
+	ok(ticks_move());
+	is_int(cgroup_kill(f.cg, &f.e), 0);
+	is_int(waitpid(pid, NULL, 0), pid);
+	teardown(&f);
+}
+
+TEST(kernel_threads_are_told_by_their_stat)
+{
+	ok(cgroup_stat_is_kthread("76 (kvm-nx-lpage-recovery-75) S 2 0 0 0 -1 2129984 0 0"));
+	ok(!cgroup_stat_is_kthread("76 (a) S 2 0 0 0 -1 2129984) S 1 76 76 0 -1 4194560 0 0"));
+	ok(!cgroup_stat_is_kthread("76 (sh) S 1 76 76"));
+	ok(!cgroup_stat_is_kthread(""));
 }
 
 TEST(freeze_stops_and_thaw_goes_on)
