@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -331,6 +332,20 @@ def test_a_volume_of_one_file_and_a_read_only_one(vm, tmp_path, each_vmm):
     assert out.count("refused") == 2, "the host enforces what the guest can undo"
     assert (tmp_path / "one").read_text() == "a file\nmore\n"
     assert os.listdir(tmp_path / "d") == ["f"]
+
+
+def test_a_guest_walks_a_tree_of_more_files_than_its_memory_has_room_for(vm, tmp_path):
+    """For each that it remembers the host's kernel keeps an open file, in the VM's cgroup."""
+    if os.environ.get("BERTH_LAB") != "1":
+        pytest.skip("has the host forget all that it knows of files: ./check lab-vm-long")
+    n, where = 100000, os.open(tmp_path, os.O_RDONLY)
+    for i in range(n):
+        os.close(os.open(f"f{i}", os.O_CREAT | os.O_WRONLY, dir_fd=where))
+    os.close(where)
+    Path("/proc/sys/vm/drop_caches").write_text("2")  # what is known of them is to be the server's to pay for
+    name = vm.start("sleep", "100000", opts=("-v", f"{tmp_path}:/v", "--memory", "64m"))
+    assert vm.berth.ok("exec", name, "sh", "-c", "find /v -size -1 | wc -l", timeout=300) == str(n)
+    assert vm.berth.ok("exec", name, "cat", "/v/f0") == "" and vm.berth.state(name)["Running"]
 
 
 def test_two_volumes_of_different_file_systems_are_never_the_same_file(vm, tmp_path, each_vmm):
