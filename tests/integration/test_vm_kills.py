@@ -40,7 +40,7 @@ def running():
 
 
 def find(vm):
-    """This run's monitor and its children, by name: {"monitor": pid, "vmm": pid, "virtiofsd": pid}, as far as they are there."""
+    """This run's monitor and its children, by name: {"monitor": pid, "vmm": pid, "berth-fs": pid}, as far as they are there."""
     rows = list(running())
     monitors = [pid for pid, _, comm, cmdline in rows if comm == "berth-monitor" and str(vm.berth.run_dir) in cmdline]
     assert len(monitors) <= 1, monitors
@@ -62,7 +62,7 @@ def host():
         return {}
     return {"interfaces": sorted(os.listdir("/sys/class/net")), "mounts": len(open("/proc/self/mountinfo").readlines()),
             "cgroups": sorted(map(str, leaks.cgroups())),
-            "processes": sorted(pid for pid, _, comm, cmdline in running() if comm in (*VMMS, "virtiofsd", "berth-monitor"))}
+            "processes": sorted(pid for pid, _, comm, cmdline in running() if comm in (*VMMS, "virtiofsd", "berth-fs", "berth-monitor"))}
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +79,10 @@ def is_gone(pid):
         return True
 
 
-def a_kill(vm, victim, delay, boot_s):
+def a_kill(vm, victim, delay, boot_s, opts):
     """Name, what happened as text, the pids that must be gone."""
     name, found = vm.name(), {}
-    run = vm.berth.popen(*vm.args("sleep", "100000", opts=("-d", "--name", name)))
+    run = vm.berth.popen(*vm.args("sleep", "100000", opts=("-d", "--name", name, *opts)))
     time.sleep(delay)
     while victim not in found and run.poll() in (None, 0):  # if there is none yet: the first moment that there is
         found = find(vm)
@@ -100,12 +100,12 @@ def a_kill(vm, victim, delay, boot_s):
 
 
 @pytest.mark.parametrize("victim", ["vmm", "monitor"])
-def test_F02_F03_killed_at_any_moment_it_leaves_nothing_behind(vm, boot_s, victim):
+def test_F02_F03_killed_at_any_moment_it_leaves_nothing_behind(vm, boot_s, victim, tmp_path):
     seed = int(os.environ.get("BERTH_TEST_SEED", time.time()))
     moments = random.Random(seed)
     before, n_killed = host(), 0
     for i in range(KILLS):
-        name, what, pids = a_kill(vm, victim, moments.uniform(0, boot_s * 1.2), boot_s)
+        name, what, pids = a_kill(vm, victim, moments.uniform(0, boot_s * 1.2), boot_s, ("-v", f"{tmp_path}:/v") if i % 2 else ())  # and its server
         print(f"seed {seed} #{i}: {what}", flush=True)
         n_killed += bool(pids)
         left = lambda: {k: v for k, v in ours(vm).items() if v} | \
