@@ -18,9 +18,9 @@ struct control_env {
 };
 
 /* ---- control_memory.c: what the guest has of memory ----
- * Asks the guest to make do with mem_bytes (0: all it has); what comes of it, and when, is the guest's doing. */
+ * Asks the guest to have mem_bytes (0: what it booted with); what comes of it, and when, is the guest's doing. */
 int control_resize(struct vmm *vm, uint64_t mem_bytes, struct json_object *reply, struct err *e);
-/* Adds "balloon" to the answer where there is one. */
+/* Adds "balloon" and "memory" (the room to grow into) to the answer where there are such. */
 int control_memory(struct vmm *vm, struct json_object *reply, struct err *e);
 
 /* The answer to one line (without its end), whatever it is; NULL: out of memory. The descriptors stay the caller's. vmm thread. */

@@ -143,7 +143,7 @@ int jail_keep_fds(const int32_t *fds, size_t n, struct err *e)
 /* Of what the plan names and a snapshot would write. */
 static rlim_t file_max(const struct vmm_plan *p, const int32_t *fds, size_t n)
 {
-	rlim_t max = p->mem_bytes + FILE_ROOM;
+	rlim_t max = vmm_plan_ram(p) + FILE_ROOM;
 	struct stat st;
 
 	for (size_t i = 0; i < n; i++)

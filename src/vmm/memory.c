@@ -10,6 +10,7 @@
 #define PAGE       VMM_PAGE
 #define HUGE_PAGE  VMM_HUGE_PAGE
 #define WORD_PAGES 64u
+#define GIB        (1ull << 30)
 
 /* ---- making it ---- */
 
@@ -65,14 +66,35 @@ static void add_region(struct vmm_mem *m, uint64_t gpa, uint64_t bytes, uint64_t
 	m->regions[m->n_regions++] = (struct vmm_mem_region){ gpa, bytes, m->host + offset, offset };
 }
 
-int vmm_mem_new(const struct vmm_mem_config *c, struct vmm_mem **ret, struct err *e)
+/* Guests that begin with 64 GiB may add memory by 2 GiB only (probe_memory_block_size in arch/x86/mm/init_64.c), so that a piece
+ * has to hold such a block. */
+static void add_room(struct vmm_mem *m, uint64_t bytes)
 {
+	uint64_t unit = m->bytes - bytes < 60 * GIB ? VMM_ROOM_UNIT : 2 * GIB;
+
+	m->regions[VMM_REGIONS] = (struct vmm_mem_region){ (vmm_mem_top(m) + GIB - 1) / GIB * GIB, 0, m->host + m->bytes - bytes,
+							   m->bytes - bytes };
+	m->room_bytes = bytes;
+	m->piece_bytes = (bytes / VMM_PIECES + unit - 1) / unit * unit;
+}
+
+int vmm_mem_new(const struct vmm_mem_config *config, struct vmm_mem **ret, struct err *e)
+{
+	struct vmm_mem_config with_room = *config;
+	const struct vmm_mem_config *c = &with_room;
 	_cleanup_fd_ int fd = -1;
 	struct vmm_mem *m;
-	uint64_t low = MIN(c->bytes, VMM_HOLE_START);
+	uint64_t low = MIN(config->bytes, VMM_HOLE_START);
 
 	if (c->bytes == 0 || c->bytes % HUGE_PAGE || c->bytes > VMM_MEM_MAX)
 		return err_set(e, EINVAL, "guest memory: %llu bytes are not a multiple of 2 MiB within 1 TiB",
+			       (unsigned long long)c->bytes);
+	if (c->room_bytes % VMM_ROOM_UNIT || c->room_bytes > VMM_ROOM_MAX || (c->room_bytes && c->pages == VMM_PAGES_HUGE))
+		return err_set(e, EINVAL, "guest memory: room of %llu bytes to grow into: there can't be one",
+			       (unsigned long long)c->room_bytes);
+	with_room.bytes += c->room_bytes;
+	if (c->bytes > VMM_MEM_MAX)
+		return err_set(e, EINVAL, "guest memory: %llu bytes, with the room to grow into, are more than 1 TiB",
 			       (unsigned long long)c->bytes);
 	if (c->file_fd >= 0 || !c->is_private || c->pages == VMM_PAGES_HUGE) {
 		fd = open_backing(c, e);
@@ -105,8 +127,12 @@ int vmm_mem_new(const struct vmm_mem_config *c, struct vmm_mem **ret, struct err
 	if (!c->is_private)
 		m->fd = TAKE_FD(fd);
 	add_region(m, 0, low, 0);
-	if (c->bytes > low)
-		add_region(m, VMM_HOLE_END, c->bytes - low, low);
+	if (config->bytes > low)
+		add_region(m, VMM_HOLE_END, config->bytes - low, low);
+	if (c->room_bytes) {
+		add_room(m, c->room_bytes);
+		(void)mprotect(m->host + config->bytes, c->room_bytes, PROT_NONE); /* only so that mistakes are found */
+	}
 	*ret = m;
 	return 0;
 }
@@ -129,6 +155,17 @@ size_t vmm_mem_regions(const struct vmm_mem *m, const struct vmm_mem_region **re
 }
 
 uint64_t vmm_mem_bytes(const struct vmm_mem *m) { return m->bytes; }
+uint64_t vmm_mem_boot_bytes(const struct vmm_mem *m) { return m->bytes - m->room_bytes; }
+uint64_t vmm_mem_used_bytes(const struct vmm_mem *m) { return vmm_mem_boot_bytes(m) + m->regions[VMM_REGIONS].bytes; }
+uint64_t vmm_mem_room_bytes(const struct vmm_mem *m) { return m->room_bytes; }
+const struct vmm_mem_region *vmm_mem_room(const struct vmm_mem *m) { return &m->regions[VMM_REGIONS]; }
+
+uint64_t vmm_mem_top(const struct vmm_mem *m)
+{
+	const struct vmm_mem_region *last = &m->regions[m->n_regions - 1], *room = vmm_mem_room(m);
+
+	return m->room_bytes ? room->gpa + m->room_bytes : MAX(last->gpa + last->bytes, VMM_HOLE_END);
+}
 int vmm_mem_fd(const struct vmm_mem *m) { return m->fd; }
 
 /* ---- the gate ---- */
@@ -136,11 +173,12 @@ int vmm_mem_fd(const struct vmm_mem *m) { return m->fd; }
 /* The offset of [gpa, gpa + len) in the mapping; UINT64_MAX: not all RAM. No sum here can wrap. */
 uint64_t vmm_mem_offset(const struct vmm_mem *m, uint64_t gpa, uint64_t len)
 {
-	for (size_t i = 0; i < m->n_regions; i++) {
+	for (size_t i = 0; i <= VMM_REGIONS; i++) {
 		const struct vmm_mem_region *r = &m->regions[i];
+		uint64_t bytes = __atomic_load_n(&r->bytes, __ATOMIC_ACQUIRE);
 
-		if (gpa >= r->gpa && gpa - r->gpa < r->bytes)
-			return len <= r->bytes - (gpa - r->gpa) ? r->file_offset + (gpa - r->gpa) : UINT64_MAX;
+		if (gpa >= r->gpa && gpa - r->gpa < bytes)
+			return len <= bytes - (gpa - r->gpa) ? r->file_offset + (gpa - r->gpa) : UINT64_MAX;
 	}
 	return UINT64_MAX;
 }
@@ -238,19 +276,70 @@ int vmm_mem_pread(struct vmm_mem *m, uint64_t gpa, int fd, uint64_t offset, uint
 
 /* ---- KVM and the dirty log ---- */
 
+/* Of the room, from `at` to `end`, piece by piece, and else a region: what of it is a slot. Its number. */
+static uint32_t piece_at(const struct vmm_mem *m, uint64_t at, uint64_t end, struct vmm_mem_region *ret)
+{
+	const struct vmm_mem_region *room = vmm_mem_room(m);
+
+	*ret = (struct vmm_mem_region){ room->gpa + at, MIN(m->piece_bytes, end - at), (uint8_t *)room->host + at,
+					room->file_offset + at };
+	return VMM_SLOT_FIRST_ROOM + (uint32_t)(at / m->piece_bytes);
+}
+
+/* The i-th slot of RAM: its number, *ret; -1: there are no more. */
+static int slot_at(const struct vmm_mem *m, size_t i, struct vmm_mem_region *ret)
+{
+	const struct vmm_mem_region *room = vmm_mem_room(m);
+
+	if (i < m->n_regions) {
+		*ret = m->regions[i];
+		return (int)i;
+	}
+	i -= m->n_regions;
+	return i * m->piece_bytes < room->bytes ? (int)piece_at(m, i * m->piece_bytes, room->bytes, ret) : -1;
+}
+
+static int set_slot(const struct vmm_mem *m, uint32_t number, const struct vmm_mem_region *r, uint32_t flags)
+{
+	struct kvm_userspace_memory_region slot = { .slot = number,
+						    .flags = flags,
+						    .guest_phys_addr = r->gpa,
+						    .memory_size = r->bytes,
+						    .userspace_addr = (uintptr_t)r->host };
+
+	return ioctl(m->fd_vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0 ? -errno : 0;
+}
+
 static int set_slots(const struct vmm_mem *m, uint32_t flags)
 {
-	for (size_t i = 0; i < m->n_regions; i++) {
-		struct kvm_userspace_memory_region slot = { .slot = (uint32_t)i,
-							    .flags = flags,
-							    .guest_phys_addr = m->regions[i].gpa,
-							    .memory_size = m->regions[i].bytes,
-							    .userspace_addr = (uintptr_t)m->regions[i].host };
+	struct vmm_mem_region r;
+	int number, k = 0;
 
-		if (ioctl(m->fd_vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
-			return -errno;
+	for (size_t i = 0; k >= 0 && (number = slot_at(m, i, &r)) >= 0; i++)
+		k = set_slot(m, (uint32_t)number, &r, flags);
+	return k;
+}
+
+/* A piece is whole or none, so that its slot never changes: KVM forgets a slot's translations and log when it does. */
+int vmm_mem_grow(struct vmm_mem *m, uint64_t bytes, struct err *e)
+{
+	struct vmm_mem_region *room = &m->regions[VMM_REGIONS], piece;
+	uint32_t flags = atomic_load(&m->log) ? KVM_MEM_LOG_DIRTY_PAGES : 0;
+	int r = 0;
+
+	if (bytes > m->room_bytes)
+		return err_set(e, ENOSPC, "guest memory: no room for %llu bytes more", (unsigned long long)bytes);
+	while (r >= 0 && room->bytes < bytes) {
+		uint32_t number = piece_at(m, room->bytes, m->room_bytes, &piece);
+
+		if (mprotect(piece.host, piece.bytes, PROT_READ | PROT_WRITE) < 0)
+			return err_set(e, errno, "guest memory of %llu MiB more: %s", (unsigned long long)(piece.bytes >> 20),
+				       strerror(errno));
+		r = m->fd_vm >= 0 ? set_slot(m, number, &piece, flags) : 0;
+		if (r >= 0)
+			__atomic_store_n(&room->bytes, room->bytes + piece.bytes, __ATOMIC_RELEASE);
 	}
-	return 0;
+	return r < 0 ? err_set(e, -r, "KVM refuses more memory for the guest: %s", strerror(-r)) : 0;
 }
 
 int vmm_mem_attach(struct vmm_mem *m, int fd_vm, struct err *e)
@@ -264,11 +353,9 @@ int vmm_mem_attach(struct vmm_mem *m, int fd_vm, struct err *e)
 
 static bool may_be_window(const struct vmm_mem *m, const struct vmm_mem_window *w)
 {
-	const struct vmm_mem_region *last = &m->regions[m->n_regions - 1];
-
 	if (w->bytes == 0 || w->gpa % HUGE_PAGE || w->bytes % HUGE_PAGE || (uintptr_t)w->host % HUGE_PAGE)
 		return false;
-	if (w->gpa < MAX(last->gpa + last->bytes, VMM_HOLE_END) || w->gpa >= VMM_WINDOW_END || w->bytes > VMM_WINDOW_END - w->gpa)
+	if (w->gpa < vmm_mem_top(m) || w->gpa >= VMM_WINDOW_END || w->bytes > VMM_WINDOW_END - w->gpa)
 		return false;
 	for (size_t i = 0; i < m->n_windows; i++)
 		if (w->gpa < m->windows[i].gpa + m->windows[i].bytes && m->windows[i].gpa < w->gpa + w->bytes)
@@ -325,15 +412,16 @@ void vmm_mem_log_stop(struct vmm_mem *m)
 int vmm_mem_log_collect(struct vmm_mem *m, uint64_t *bitmap, struct err *e)
 {
 	_Atomic(uint64_t) *log = atomic_load(&m->log);
+	struct vmm_mem_region r;
+	int number;
 
 	if (!log)
 		return err_set(e, EINVAL, "log of written pages: it was not started");
 	/* A region begins at a multiple of 64 pages of the file, so KVM's bitmap of a slot is a part of ours. */
-	for (size_t i = 0; m->fd_vm >= 0 && i < m->n_regions; i++) {
-		const struct vmm_mem_region *r = &m->regions[i];
-		size_t words = (r->bytes / PAGE + WORD_PAGES - 1) / WORD_PAGES, first = r->file_offset / PAGE / WORD_PAGES;
+	for (size_t i = 0; m->fd_vm >= 0 && (number = slot_at(m, i, &r)) >= 0; i++) {
+		size_t words = (r.bytes / PAGE + WORD_PAGES - 1) / WORD_PAGES, first = r.file_offset / PAGE / WORD_PAGES;
 		_cleanup_free_ uint64_t *part = calloc(words, sizeof(uint64_t));
-		struct kvm_dirty_log ask = { .slot = (uint32_t)i, .dirty_bitmap = part };
+		struct kvm_dirty_log ask = { .slot = (uint32_t)number, .dirty_bitmap = part };
 
 		if (!part)
 			return err_set(e, ENOMEM, "out of memory");

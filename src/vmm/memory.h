@@ -1,16 +1,18 @@
 /* memory: guest RAM and the one gate to it.
  *
  * RAM is one file (a memfd, or a snapshot's), mapped once, in at most two regions of guest-physical addresses: from 0 up to
- * VMM_HOLE_START, and what is left from 4 GiB on. Offsets into the file have no hole:
+ * VMM_HOLE_START, and what is left from 4 GiB on. A third one may follow, room to grow into (virtio/mem.c), which is no memory at
+ * first: neither the guest nor this process can touch it, and it costs addresses only. Offsets into the file have no hole:
  *
- *   guest-physical   0 ........ low_bytes   |  hole: devices, APIC  |  4 GiB ...... 4 GiB + high_bytes
- *   file offset      0 ........ low_bytes                              low_bytes .. low_bytes + high_bytes
+ *   guest-physical   0 ........ low_bytes   |  hole: devices, APIC  |  4 GiB ...... 4 GiB + high_bytes    | whole GiB ... + room
+ *   file offset      0 ........ low_bytes                              low_bytes .. low_bytes + high_bytes    .......... + room
  *
  * Invariant: no pointer into guest RAM is made but by the functions here, and each gets an address AND a length. A range
  * that wraps, that leaves its region, or that is empty at an address outside of RAM gives NULL or -EFAULT; nothing aborts.
  * The guest writes to its RAM while we read it: what is decided upon is copied first (vmm_mem_read), once.
  *
- * Threads: a struct vmm_mem does not change once the VM is built, so everything here may be called by any thread. */
+ * Threads: a struct vmm_mem does not change once the VM is built, but for how much of the room is memory, which only grows and
+ * which any thread may see late; so everything here may be called by any thread. */
 #pragma once
 
 #include <sys/uio.h>
@@ -24,6 +26,8 @@ struct vmm_mem;
 
 struct vmm_mem_config {
 	uint64_t bytes; /* a multiple of 2 MiB */
+	uint64_t
+		room_bytes; /* to grow into: a multiple of VMM_ROOM_UNIT, at most VMM_ROOM_MAX; 0: none. The file has them as well */
 	enum vmm_pages pages;
 	/* Where RAM comes from: -1: a new memfd, or with is_private no file at all. Else a file of at least `bytes` from file_offset
 	 * on (page-aligned), which stays the caller's. is_private: writes stay in this process (restore, fork): the file is never
@@ -42,8 +46,12 @@ struct vmm_mem_region {
 int vmm_mem_new(const struct vmm_mem_config *c, struct vmm_mem **ret, struct err *e);
 void vmm_mem_free(struct vmm_mem *m);
 DEFINE_CLEANUP(struct vmm_mem *, vmm_mem_free)
-size_t vmm_mem_regions(const struct vmm_mem *m, const struct vmm_mem_region **ret); /* by address, 1 or 2 */
-uint64_t vmm_mem_bytes(const struct vmm_mem *m);
+/* What a VM boots with, by address: 1 or 2. */
+size_t vmm_mem_regions(const struct vmm_mem *m, const struct vmm_mem_region **ret);
+uint64_t vmm_mem_boot_bytes(const struct vmm_mem *m); /* of these */
+uint64_t vmm_mem_bytes(const struct vmm_mem *m);      /* of the file: with the room, however much of it is memory */
+uint64_t vmm_mem_used_bytes(const struct vmm_mem *m); /* of the file: nothing was ever behind this */
+uint64_t vmm_mem_top(const struct vmm_mem *m);        /* behind the last address of RAM and room, at least 4 GiB */
 /* The file behind RAM, for back ends in other processes (vhost-user) and for snapshots; owned by m. -1 where the mapping is
  * private, because then the file is not what the guest sees. */
 int vmm_mem_fd(const struct vmm_mem *m);
@@ -88,9 +96,18 @@ void vmm_mem_dirty(struct vmm_mem *m, uint64_t gpa, uint64_t len);
 /* The same for host memory that vmm_mem_at gave. */
 void vmm_mem_dirty_host(struct vmm_mem *m, const void *p, uint64_t len);
 
-/* Gives the regions to KVM as slots 0 and 1. Slots from VMM_SLOT_FIRST_FREE on are for windows. */
+/* Gives the regions to KVM as slots 0 and 1. Slots from VMM_SLOT_FIRST_FREE on are for windows, those from VMM_SLOT_FIRST_ROOM on
+ * for what the VM has grown by. */
 int vmm_mem_attach(struct vmm_mem *m, int fd_vm, struct err *e);
 #define VMM_SLOT_FIRST_FREE 2u
+#define VMM_SLOT_FIRST_ROOM (VMM_SLOT_FIRST_FREE + VMM_WINDOWS_MAX)
+
+/* ---- growing: the room becomes memory from its beginning on, in pieces, and stays memory. vmm thread ---- */
+const struct vmm_mem_region *vmm_mem_room(
+	const struct vmm_mem *m); /* its gpa, and bytes that are memory; whatever room there is */
+uint64_t vmm_mem_room_bytes(const struct vmm_mem *m);
+/* The first `bytes` of the room, and what else the piece has, are memory. -ENOSPC: there is less room; -errno of KVM. */
+int vmm_mem_grow(struct vmm_mem *m, uint64_t bytes, struct err *e);
 
 /* ---- windows: memory above RAM that a device lends to the guest (pmem) ----
  * A file's pages, mapped by the device, which keeps them mapped until no thread reaches guest memory any more. The guest may

@@ -8,11 +8,13 @@
 #define VMM_PAGE      4096ull
 #define VMM_HUGE_PAGE (2ull << 20)
 #define VMM_REGIONS   2
+#define VMM_PIECES    16u /* of the room, each of which is a slot of KVM's */
 
 struct vmm_mem {
 	uint64_t bytes;
-	struct vmm_mem_region regions[VMM_REGIONS];
-	size_t n_regions;
+	struct vmm_mem_region regions[VMM_REGIONS + 1]; /* the last one is the room: .bytes of it are memory */
+	size_t n_regions;                               /* without the room */
+	uint64_t room_bytes, piece_bytes;
 	uint8_t *host;
 	int fd; /* -1: private */
 	enum vmm_pages pages;

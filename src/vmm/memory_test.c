@@ -42,6 +42,88 @@ TEST(memory_beyond_the_hole_goes_on_at_4_gib)
 	ok(vmm_mem_at(m, VMM_HOLE_END, 64 * MIB) == (const char *)vmm_mem_at(m, 0, 1) + VMM_HOLE_START);
 }
 
+static struct vmm_mem *ram_and_room(uint64_t bytes, uint64_t room, bool is_private)
+{
+	const struct vmm_mem_config c = { .bytes = bytes, .room_bytes = room, .file_fd = -1, .is_private = is_private };
+	struct vmm_mem *m = NULL;
+	struct err e = { 0 };
+
+	if (vmm_mem_new(&c, &m, &e) < 0)
+		TAP_FAIL("%s", e.msg);
+	return m;
+}
+
+TEST(room_is_no_memory_before_it_is_asked_for_and_then_memory_in_whole_pieces)
+{
+	for (int is_private = 0; is_private < 2; is_private++) {
+		_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram_and_room(64 * MIB, 256 * MIB, is_private);
+		const struct vmm_mem_region *r, *room = vmm_mem_room(m);
+
+		is_int(vmm_mem_regions(m, &r), 1);
+		is_int(vmm_mem_boot_bytes(m), 64 * MIB);
+		is_int(vmm_mem_bytes(m), 320 * MIB);
+		is_int(vmm_mem_used_bytes(m), 64 * MIB);
+		is_int(room->gpa, VMM_HOLE_END);
+		is_int(vmm_mem_top(m), VMM_HOLE_END + 256 * MIB);
+		ok(!vmm_mem_at(m, room->gpa, 1) && !vmm_mem_is_ram(m, room->gpa, 4096));
+		is_int(vmm_mem_discard(m, room->gpa, 4096), -EFAULT);
+
+		is_int(vmm_mem_grow(m, 2 * MIB, NULL), 0);
+		is_int(vmm_mem_used_bytes(m), 192 * MIB); /* a piece */
+		ok(vmm_mem_is_ram(m, room->gpa, 128 * MIB) && !vmm_mem_is_ram(m, room->gpa, 128 * MIB + 1));
+		is_int(vmm_mem_zero(m, room->gpa + 128 * MIB - 8, 8), 0);
+		is_int(vmm_mem_grow(m, 2 * MIB, NULL), 0);
+		is_int(vmm_mem_grow(m, 256 * MIB, NULL), 0);
+		ok(vmm_mem_at(m, room->gpa, 256 * MIB) == (const char *)vmm_mem_at(m, 0, 1) + 64 * MIB);
+		is_int(vmm_mem_grow(m, 256 * MIB + 1, NULL), -ENOSPC);
+		memset(vmm_mem_at_write(m, room->gpa + 200 * MIB, 2 * MIB), 7,
+		       2 * MIB); /* across the pieces' border is one buffer */
+		is_int(vmm_mem_discard_to_zero(m, room->gpa + 200 * MIB, 2 * MIB), 0);
+		is_int(*(const char *)vmm_mem_at(m, room->gpa + 200 * MIB, 1), 0);
+	}
+}
+
+TEST(room_begins_at_a_whole_gib_behind_the_memory_and_has_sixteen_pieces_at_most)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram_and_room(VMM_HOLE_START + 64 * MIB, 8192 * MIB, true);
+
+	is_int(vmm_mem_room(m)->gpa, VMM_HOLE_END + 1024 * MIB);
+	is_int(vmm_mem_grow(m, 1, NULL), 0);
+	is_int(vmm_mem_room(m)->bytes, 512 * MIB);
+	is_int(vmm_mem_grow(m, 8192 * MIB, NULL), 0);
+	is_int(vmm_mem_room(m)->bytes, 8192 * MIB);
+}
+
+TEST(room_that_there_can_not_be_is_refused)
+{
+	const struct vmm_mem_config rows[] = {
+		{ .bytes = 64 * MIB, .room_bytes = 64 * MIB, .file_fd = -1 },
+		{ .bytes = 64 * MIB, .room_bytes = VMM_ROOM_MAX + VMM_ROOM_UNIT, .file_fd = -1 },
+		{ .bytes = 64 * MIB, .room_bytes = VMM_ROOM_UNIT, .file_fd = -1, .pages = VMM_PAGES_HUGE },
+		{ .bytes = VMM_MEM_MAX, .room_bytes = VMM_ROOM_UNIT, .file_fd = -1, .is_private = true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct vmm_mem *m = NULL;
+		struct err e = { 0 };
+
+		is_int(vmm_mem_new(&rows[i], &m, &e), -EINVAL);
+		ok(strstr(e.msg, "guest memory"));
+	}
+}
+
+TEST(what_is_written_to_memory_that_came_later_is_in_the_log)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram_and_room(64 * MIB, 256 * MIB, true);
+	_cleanup_free_ uint64_t *bits = calloc(vmm_mem_log_words(m), sizeof(*bits));
+
+	is_int(vmm_mem_log_start(m, NULL), 0);
+	is_int(vmm_mem_grow(m, 256 * MIB, NULL), 0);
+	is_int(vmm_mem_zero(m, VMM_HOLE_END + 255 * MIB, 1), 0);
+	is_int(vmm_mem_log_collect(m, bits, NULL), 0);
+	is_int(bits[319 * MIB / 4096 / 64], 1);
+}
+
 TEST(V03_a_range_that_is_not_wholly_ram_is_refused)
 {
 	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram(VMM_HOLE_START + 64 * MIB);

@@ -157,6 +157,10 @@ static const struct field balloon_fields[] = {
 	{ "deflate_on_oom", FIELD_BOOL, offsetof(struct vmm_balloon_plan, deflates_on_oom) },
 	{ .name = NULL, .flags = FIELD_STRICT },
 };
+static const struct field mem_fields[] = {
+	{ "bytes", FIELD_U64, offsetof(struct vmm_mem_plan, bytes), FIELD_REQUIRED },
+	{ .name = NULL, .flags = FIELD_STRICT },
+};
 static const struct field device_fields[] = {
 	{ "rng", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, rng), 0, rng_fields, sizeof(struct vmm_rng_plan) },
 	{ "console", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, console), 0, console_fields,
@@ -169,6 +173,7 @@ static const struct field device_fields[] = {
 	{ "fs", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, fs), 0, fs_fields, sizeof(struct vmm_fs_plan) },
 	{ "balloon", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, balloon), 0, balloon_fields,
 	  sizeof(struct vmm_balloon_plan), .init = balloon_defaults },
+	{ "mem", FIELD_OBJECT_PTR, offsetof(struct vmm_device_plan, mem), 0, mem_fields, sizeof(struct vmm_mem_plan) },
 	{ .name = NULL, .flags = FIELD_STRICT },
 };
 static const struct field plan_fields[] = {
@@ -226,6 +231,14 @@ size_t vmm_plan_fds(const struct vmm_plan *p, int32_t ret[VMM_PLAN_FDS_MAX])
 			ret[n++] = c->ports[k].fd;
 	}
 	return n;
+}
+
+uint64_t vmm_plan_room(const struct vmm_plan *p)
+{
+	for (size_t i = 0; i < p->n_devices; i++)
+		if (p->devices[i].mem)
+			return p->devices[i].mem->bytes;
+	return 0;
 }
 
 struct vmm_vsock_plan *vmm_plan_sockets(const struct vmm_plan *p)
@@ -295,7 +308,7 @@ static int check_vsock(const struct vmm_vsock_plan *v, size_t i, struct err *e)
 
 static int check_device(const struct vmm_device_plan *d, size_t i, struct err *e)
 {
-	if (!!d->rng + !!d->console + !!d->blk + !!d->pmem + !!d->net + !!d->vsock + !!d->fs + !!d->balloon != 1)
+	if (!!d->rng + !!d->console + !!d->blk + !!d->pmem + !!d->net + !!d->vsock + !!d->fs + !!d->balloon + !!d->mem != 1)
 		return err_set(e, EINVAL, "plan: device #%zu is not exactly one thing", i);
 	if (d->console && (d->console->n_ports == 0 || d->console->n_ports > VMM_PORTS_MAX))
 		return err_set(e, EINVAL, "plan: device #%zu: a console has 1 to %u ports", i, VMM_PORTS_MAX);
@@ -305,6 +318,9 @@ static int check_device(const struct vmm_device_plan *d, size_t i, struct err *e
 		return err_set(e, EINVAL, "plan: device #%zu: fd: shared directories are an open socket", i);
 	if (d->pmem && d->pmem->fd < 0)
 		return err_set(e, EINVAL, "plan: device #%zu: fd: persistent memory is an open file", i);
+	if (d->mem && (d->mem->bytes == 0 || d->mem->bytes % VMM_ROOM_UNIT || d->mem->bytes > VMM_ROOM_MAX))
+		return err_set(e, EINVAL, "plan: device #%zu: bytes: %llu is not a multiple of 128 MiB up to 256 GiB", i,
+			       (unsigned long long)d->mem->bytes);
 	if (d->blk)
 		return check_blk(d->blk, i, e);
 	if (d->net)
@@ -331,6 +347,19 @@ static int check_origin(const struct vmm_plan *p, struct err *e)
 	return 0;
 }
 
+static int check_room(const struct vmm_plan *p, struct err *e)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_devices; i++)
+		n += p->devices[i].mem != NULL;
+	if (n > 1)
+		return err_set(e, EINVAL, "plan: devices: more than one \"mem\"");
+	if (n && p->pages == VMM_PAGES_HUGE)
+		return err_set(e, EINVAL, "plan: pages: memory in reserved huge pages can't grow (\"mem\")");
+	return 0;
+}
+
 int vmm_plan_check(const struct vmm_plan *p, struct err *e)
 {
 	int r = check_fds(p, e);
@@ -349,7 +378,7 @@ int vmm_plan_check(const struct vmm_plan *p, struct err *e)
 		return err_set(e, EINVAL, "plan: pages: %u is unknown", p->pages);
 	for (size_t i = 0; r >= 0 && i < p->n_devices; i++)
 		r = check_device(&p->devices[i], i, e);
-	return r;
+	return r < 0 ? r : check_room(p, e);
 }
 
 int vmm_plan_parse(const char *json, size_t len, struct vmm_plan *ret, struct err *e)

@@ -100,7 +100,7 @@ static int write_state(struct vmm *vm, const struct snapshot_id *id, uint64_t re
 		       struct err *e)
 {
 	struct snapshot_head h = { .id = *id,
-				   .mem_bytes = vm->plan->mem_bytes,
+				   .mem_bytes = vmm_plan_ram(vm->plan),
 				   .records_bytes = records->len,
 				   .real_ns = real_ns,
 				   .cpus = vm->plan->cpus };

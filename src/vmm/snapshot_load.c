@@ -96,11 +96,11 @@ int snapshot_open(struct vmm *vm, struct err *e)
 	r = snapshot_check(data, len, &vm->restore.head, e);
 	if (r < 0)
 		return r;
-	if (vm->restore.head.mem_bytes != p->mem_bytes || vm->restore.head.cpus != p->cpus)
+	if (vm->restore.head.mem_bytes != vmm_plan_ram(p) || vm->restore.head.cpus != p->cpus)
 		return err_set(e, EINVAL, "state file: of a VM with %llu bytes of memory and %u CPUs, the plan has %llu and %u",
 			       (unsigned long long)vm->restore.head.mem_bytes, vm->restore.head.cpus,
-			       (unsigned long long)p->mem_bytes, p->cpus);
-	r = ram_check(p->ram_fd, p->mem_bytes, &vm->restore.head.id, e);
+			       (unsigned long long)vmm_plan_ram(p), p->cpus);
+	r = ram_check(p->ram_fd, vmm_plan_ram(p), &vm->restore.head.id, e);
 	if (r < 0)
 		return r;
 	vm->restore.data = TAKE_PTR(data);

@@ -144,7 +144,7 @@ static int write_extent(const uint8_t *host, uint64_t from, uint64_t to, int fd,
  * does not tell, and is looked at whole. */
 static bool next_extent(const struct vmm_mem *m, uint64_t at, uint64_t *from, uint64_t *to)
 {
-	uint64_t bytes = vmm_mem_bytes(m);
+	uint64_t bytes = vmm_mem_used_bytes(m);
 	off_t data, hole;
 
 	if (at >= bytes)

@@ -32,6 +32,7 @@ static int open_kvm(struct vmm *vm, struct err *e)
 static int make_memory(struct vmm *vm, struct err *e)
 {
 	const struct vmm_mem_config c = { .bytes = vm->plan->mem_bytes,
+					  .room_bytes = vmm_plan_room(vm->plan),
 					  .pages = vm->plan->pages,
 					  .file_fd = vm->plan->state_fd >= 0 ? vm->plan->ram_fd : -1,
 					  .is_private = vm->plan->state_fd >= 0 || vm->plan->pages == VMM_PAGES_THP };
@@ -42,8 +43,6 @@ static int make_memory(struct vmm *vm, struct err *e)
 
 static int make_buses(struct vmm *vm, struct err *e)
 {
-	const struct vmm_mem_region *regions;
-	size_t n = vmm_mem_regions(vm->mem, &regions);
 	int r = vmm_bus_new(&vm->bus);
 
 	if (r < 0)
@@ -52,7 +51,7 @@ static int make_buses(struct vmm *vm, struct err *e)
 	if (r >= 0 && vm->plan->serial_fd >= 0)
 		r = serial_add(vm->bus, vm->plan->serial_fd, &vm->serial, e);
 	if (r >= 0)
-		r = pci_host_new(vm->bus, MAX(regions[n - 1].gpa + regions[n - 1].bytes, VMM_HOLE_END), &vm->pci, e);
+		r = pci_host_new(vm->bus, vmm_mem_top(vm->mem), &vm->pci, e);
 	return r;
 }
 

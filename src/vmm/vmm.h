@@ -113,6 +113,13 @@ struct vmm_balloon_plan {
 	bool deflates_on_oom; /* the guest may take the balloon's pages before it kills a process; likewise */
 };
 
+/* Room for a guest's memory to grow into while it runs (virtio/mem.c). */
+struct vmm_mem_plan {
+	uint64_t bytes; /* beyond mem_bytes: a multiple of VMM_ROOM_UNIT, at most VMM_ROOM_MAX */
+};
+#define VMM_ROOM_UNIT (128ull << 20) /* what Linux adds at once on x86-64 (memory_block_size_bytes) */
+#define VMM_ROOM_MAX  (256ull << 30)
+
 /* A device is the one member that is set. A new device adds its plan here and its row in virtio/devices.c and plan.c. */
 struct vmm_device_plan {
 	struct vmm_rng_plan *rng;
@@ -123,6 +130,7 @@ struct vmm_device_plan {
 	struct vmm_vsock_plan *vsock;
 	struct vmm_fs_plan *fs;
 	struct vmm_balloon_plan *balloon;
+	struct vmm_mem_plan *mem; /* one at most */
 };
 
 struct vmm_plan {
@@ -170,6 +178,9 @@ void vmm_plan_done(struct vmm_plan *p);
 /* Every descriptor of a plan: they are checked, kept in the jail, and closed by this list. -> how many; -1 among them: none. */
 #define VMM_PLAN_FDS_MAX 1024u
 size_t vmm_plan_fds(const struct vmm_plan *p, int32_t ret[VMM_PLAN_FDS_MAX]);
+/* Of the file behind guest RAM: mem_bytes, and the room to grow into. */
+uint64_t vmm_plan_room(const struct vmm_plan *p);
+static inline uint64_t vmm_plan_ram(const struct vmm_plan *p) { return p->mem_bytes + vmm_plan_room(p); }
 /* The vsock whose guest may connect to sockets of a directory, or NULL. */
 struct vmm_vsock_plan *vmm_plan_sockets(const struct vmm_plan *p);
 

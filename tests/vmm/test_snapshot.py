@@ -32,6 +32,7 @@ while read -r verb word <&3; do
 	clock) echo $(cut -d' ' -f1 /proc/uptime) $(date +%s) >&3 ;;
 	cpus) echo $(nproc) $(grep -c ^processor /proc/cpuinfo) >&3 ;;
 	fill) dd if=/dev/zero of=/mnt/big bs=1M count=$word 2>/dev/null && echo full >&3 ;;
+	room) mount -o remount,size=${word}m /mnt && echo made >&3 ;;
 	drop) rm /mnt/big && echo dropped >&3 ;;
 	check) cmp -s /kept /bin/busybox && echo same >&3 ;;
 	total) awk '/MemTotal/ { print $2 }' /proc/meminfo >&3 ;;

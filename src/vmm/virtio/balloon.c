@@ -324,7 +324,7 @@ static int load(struct virtio_device *d, const void *state, struct err *e)
 {
 	const struct balloon_state *s = state;
 
-	if (s->target_bytes % (1 << PFN_SHIFT) || s->target_bytes > vmm_mem_bytes(d->mem))
+	if (s->target_bytes % (1 << PFN_SHIFT) || s->target_bytes > vmm_mem_boot_bytes(d->mem))
 		return err_set(e, EBADMSG, "a balloon larger than the memory");
 	balloon_of(d)->target_bytes = s->target_bytes;
 	show_target(balloon_of(d));
@@ -384,7 +384,7 @@ void balloon_set_target(struct virtio_device *d, uint64_t bytes)
 {
 	struct balloon *b = balloon_of(d);
 
-	b->target_bytes = MIN(bytes, vmm_mem_bytes(d->mem)) >> PFN_SHIFT << PFN_SHIFT;
+	b->target_bytes = MIN(bytes, vmm_mem_boot_bytes(d->mem)) >> PFN_SHIFT << PFN_SHIFT;
 	show_target(b);
 }
 

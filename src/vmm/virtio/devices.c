@@ -18,6 +18,8 @@ int virtio_add_planned(struct vmm *vm, const struct vmm_device_plan *plan, struc
 		r = virtio_net_new(plan->net, &d, e);
 	else if (plan->balloon)
 		r = virtio_balloon_new(plan->balloon, &d, e);
+	else if (plan->mem)
+		r = virtio_mem_new(vm->mem, &d, e);
 	else if (plan->vsock)
 		r = virtio_vsock_new(plan->vsock, &d, e);
 	else if (plan->fs)

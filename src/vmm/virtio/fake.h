@@ -37,18 +37,20 @@ __attribute__((unused)) static struct vring_used *fake_used(struct fake *f, unsi
 	return fake_at(f, FAKE_RINGS + q * FAKE_QUEUE + 0x2000, 4096);
 }
 
-/* The VM; d is to be set before fake_start. */
-__attribute__((unused)) static void fake_init(struct fake *f)
+/* The VM, with room to grow into; d is to be set before fake_start. */
+__attribute__((unused)) static void fake_init_room(struct fake *f, uint64_t room_bytes)
 {
-	const struct vmm_mem_config config = { .bytes = FAKE_RAM, .file_fd = -1, .pages = VMM_PAGES_SMALL };
+	const struct vmm_mem_config c = { .bytes = FAKE_RAM, .room_bytes = room_bytes, .file_fd = -1, .pages = VMM_PAGES_SMALL };
 
 	*f = (struct fake){ .d = NULL };
-	if (vmm_mem_new(&config, &f->vm.mem, NULL) < 0 || loop_new(&f->vm.loop) < 0)
+	if (vmm_mem_new(&c, &f->vm.mem, NULL) < 0 || loop_new(&f->vm.loop) < 0)
 		abort();
 	f->vm.loop_thread = pthread_self();
 	f->vm.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&f->vm.sync, NULL);
 }
+
+__attribute__((unused)) static void fake_init(struct fake *f) { fake_init_room(f, 0); }
 
 /* Queues, workers, features, and the device is active. What activate returns. */
 __attribute__((unused)) static int fake_start(struct fake *f, uint64_t features, bool has_workers)

@@ -59,19 +59,26 @@ void virtio_queue_broken(struct virtio_device *d, struct virtqueue *q)
 	pthread_mutex_unlock(&p->lock);
 }
 
-void virtio_set_config(struct virtio_device *d, unsigned offset, const void *p, unsigned n)
+static void put_config(struct virtio_device *d, unsigned offset, const void *p, unsigned n, bool tells)
 {
 	struct virtio_pci *pci = d->pci;
 
-	if (!pci) {
-		memcpy(d->config + offset, p, n);
-		return;
-	}
-	pthread_mutex_lock(&pci->lock);
+	if (pci)
+		pthread_mutex_lock(&pci->lock);
 	memcpy(d->config + offset, p, n);
-	pci->generation++;
-	raise_config(pci);
-	pthread_mutex_unlock(&pci->lock);
+	if (pci && tells) {
+		pci->generation++;
+		raise_config(pci);
+	}
+	if (pci)
+		pthread_mutex_unlock(&pci->lock);
+}
+
+void virtio_set_config(struct virtio_device *d, unsigned offset, const void *p, unsigned n) { put_config(d, offset, p, n, true); }
+
+void virtio_note_config(struct virtio_device *d, unsigned offset, const void *p, unsigned n)
+{
+	put_config(d, offset, p, n, false);
 }
 
 void virtio_kick_self(struct virtqueue *q) { (void)!eventfd_write(q->kick_fd, 1); }

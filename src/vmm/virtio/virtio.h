@@ -91,6 +91,8 @@ int virtio_add(struct vmm *vm, struct virtio_device *d, struct err *e);
 void virtio_queue_broken(struct virtio_device *d, struct virtqueue *q);
 /* Changes config bytes, generation, and interrupts the driver. Any thread but a vCPU's. */
 void virtio_set_config(struct virtio_device *d, unsigned offset, const void *p, unsigned n);
+/* The same, and nobody is told: of a field that the driver reads when it has asked for something. */
+void virtio_note_config(struct virtio_device *d, unsigned offset, const void *p, unsigned n);
 /* Kicks a queue as the guest would: for a device that has done enough for one turn of the loop. */
 void virtio_kick_self(struct virtqueue *q);
 static inline bool virtio_has(const struct virtio_device *d, unsigned feature) { return d->features_acked >> feature & 1; }
@@ -118,4 +120,5 @@ int virtio_pmem_new(const struct vmm_pmem_plan *plan, struct virtio_device **ret
 int virtio_net_new(const struct vmm_net_plan *plan, struct virtio_device **ret, struct err *e);
 int virtio_fs_new(const struct vmm_fs_plan *plan, struct virtio_device **ret, struct err *e);
 int virtio_balloon_new(const struct vmm_balloon_plan *plan, struct virtio_device **ret, struct err *e);
+int virtio_mem_new(struct vmm_mem *mem, struct virtio_device **ret, struct err *e);
 int virtio_vsock_new(const struct vmm_vsock_plan *plan, struct virtio_device **ret, struct err *e);
