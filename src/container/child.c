@@ -24,7 +24,6 @@ void setup_init(struct setup *s, struct container *c)
 		.sock = -1,
 		.peer = -1,
 		.birth = -1,
-		.netfd = -1,
 		.rootfd = -1,
 		.procfd = -1,
 		.devfd = -1,

@@ -150,10 +150,7 @@ int ns_cgroup(struct setup *s, struct err *e)
 
 bool ns_may_take_network(const struct spec *s) { return ns_is_new(s, NS_NET) && !is_net_born(s) && !s->ns.wanted[NS_USER]; }
 
-bool ns_takes_network(const struct setup *s)
-{
-	return (s->args->network_fd > 0 || s->netfd >= 0) && ns_may_take_network(s->spec);
-}
+bool ns_takes_network(const struct setup *s) { return (s->args->network_fd > 0 || s->netfd > 0) && ns_may_take_network(s->spec); }
 
 /* Of a new one for the network the kernel spends as long on as on all others together: so the child makes it, while the parent
  * makes the cgroups, where nobody has made one beforehand. */
@@ -164,7 +161,7 @@ int ns_net(struct setup *s, struct err *e)
 	if (r < 0)
 		return r;
 	if (ns_takes_network(s))
-		return setns(s->netfd >= 0 ? s->netfd : s->args->network_fd, CLONE_NEWNET) < 0
+		return setns(s->netfd > 0 ? s->netfd : s->args->network_fd, CLONE_NEWNET) < 0
 			       ? err_set(e, errno, "network namespace made beforehand: %s", strerror(errno))
 			       : 0;
 	if (ns_is_new(s->spec, NS_NET) && !is_net_born(s->spec) && unshare(CLONE_NEWNET) < 0)

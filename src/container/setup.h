@@ -68,7 +68,7 @@ struct setup {
 	int birth;                    /* stage: where it reports the birth of the child */
 	int ns_fd[NS_COUNT];          /* namespaces to join, -1 = none */
 	bool ns_is_callers[NS_COUNT]; /* of those: the one that the caller is in, the host's as a rule */
-	int netfd;                    /* child: the network namespace that the parent has made beforehand, or -1 */
+	int netfd;                    /* child: the network namespace that the parent has made beforehand; 0 = none */
 	int rootfd;                   /* the new root: a mount, in the child O_PATH-like */
 	int procfd;                   /* a procfs of the child's pid namespace; see procfs.c */
 	int devfd;                    /* the container's /dev, -1 where it has none of Berth's making */
