@@ -92,10 +92,7 @@ static void on_vm_lost(void *arg, const struct err *why)
 {
 	struct holder *h = arg;
 
-	h->lost = *why;
-	for (size_t i = 0; i < h->cfg->n_members; i++)
-		if (h->seats[i].has_link)
-			put_lost(&h->seats[i].link, why);
+	h->lost = *why; /* which end() tells them */
 	loop_stop(h->loop, 0);
 }
 
@@ -299,7 +296,15 @@ static int from_caller(struct link *l, const struct frame *f, struct err *e)
 	return err_set(e, ECANCELED, "refused");
 }
 
-static void caller_gone(struct link *l, const struct err *e _unused_) { ((struct caller *)l->arg)->is_done = true; }
+/* It is freed with the next one's coming, but need not wait for that to hear the end. */
+static void caller_gone(struct link *l, const struct err *e _unused_)
+{
+	struct caller *c = l->arg;
+
+	c->is_done = true;
+	if (l->fd >= 0)
+		shutdown(l->fd, SHUT_RDWR);
+}
 
 static void on_connect(struct loop *l _unused_, int fd, uint32_t events _unused_, void *arg)
 {
