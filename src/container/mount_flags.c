@@ -37,6 +37,7 @@ static const struct option_row option_table[] = {
 	{ "loud", OPT_NOTHING, 0, false },
 	{ "iversion", OPT_NOTHING, 0, false },
 	{ "noiversion", OPT_NOTHING, 0, false },
+	{ "acl", OPT_NOTHING, 0, false }, /* a word of runc's: filesystems that have access control lists heed them unasked */
 	{ "sync", OPT_SUPER, 0, false },
 	{ "async", OPT_SUPER, 0, false },
 	{ "dirsync", OPT_SUPER, 0, false },

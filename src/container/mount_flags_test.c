@@ -57,7 +57,8 @@ TEST(what_no_table_knows_is_left_for_the_filesystem)
 TEST(every_option_of_the_specification_is_known)
 {
 	static const char *const words =
-		"async,atime,bind,defaults,dev,diratime,dirsync,exec,iversion,lazytime,loud,mand,noatime,nodev,nodiratime,noexec,"
+		"acl,async,atime,bind,defaults,dev,diratime,dirsync,exec,iversion,lazytime,loud,mand,noatime,nodev,nodiratime,"
+		"noexec,"
 		"noiversion,nolazytime,nomand,norelatime,nostrictatime,nosuid,nosymfollow,private,ratime,rbind,rdev,rdiratime,"
 		"relatime,remount,rexec,rnoatime,rnodiratime,rnoexec,rnorelatime,rnostrictatime,rnosuid,rnosymfollow,ro,rprivate,"
 		"rrelatime,rro,rrw,rshared,rslave,rstrictatime,rsuid,rsymfollow,runbindable,rw,shared,silent,slave,strictatime,"

@@ -202,7 +202,7 @@ TEST(options_of_whole_filesystems_go_to_new_ones)
 	struct fixture f;
 
 	fixture_init(&f);
-	add_mount(&f, "tmpfs", "tmpfs", "/t", "sync,dirsync,silent,iversion,size=64k");
+	add_mount(&f, "tmpfs", "tmpfs", "/t", "sync,dirsync,silent,iversion,acl,size=64k");
 	has_str(sh(&f, "grep ' /t ' /proc/mounts"), " /t tmpfs rw,sync,dirsync,relatime,size=64k");
 	fixture_done(&f);
 }
