@@ -132,7 +132,7 @@ static int make(const void *arg, int fds[], struct err *e)
 {
 	const struct spec *spec = arg;
 	const struct container_args args = { .rootfd = -1 };
-	struct setup s = { .spec = spec, .args = &args, .netfd = -1, .procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC) };
+	struct setup s = { .spec = spec, .args = &args, .procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC) };
 	const struct spec_mount *memory = ns_is_new(spec, NS_IPC) ? memory_of(spec) : NULL;
 	_cleanup_fd_ int ns = openat(s.procfd, "self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int flags = 0, r;
