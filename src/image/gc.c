@@ -1,7 +1,7 @@
 /* store_gc: what no image and no container refers to goes away: blobs, unpacked layers, guests' disks, leftovers in tmp.
  *
  * Mark: images' manifests name their config and layer blobs; images' records name chain ids; each ROOT/containers/ID/launch.json
- * names the layers that the container stands on, whether or not its image still has a record. Sweep: every other entry of
+ * (and ROOT/snapshots/ID/launch.json) names the layers that the container (or saved VM) stands on, whether or not its image still has a record. Sweep: every other entry of
  * blobs/sha256, layers, erofs; everything in tmp, except downloads whose writer holds an flock on them or that are younger than a
  * week (they are resumed). Runs under the exclusive lock, so nothing is in the making. An image whose manifest is damaged keeps all
  * blobs (which are its own is not known), so that the rest can still be collected; any other failure to mark ends it before the
@@ -106,7 +106,7 @@ static int mark_images(struct store *s, struct marks *m, struct err *e)
 	return r;
 }
 
-/* Calls cb for each entry of ROOT/folder but "." and "..". */
+/* Calls cb for each entry of ROOT/folder but "." and "..". A folder that is not there has none. */
 static int each_entry(struct store *s, const char *folder,
 		      int (*cb)(struct store *, int dirfd, const char *name, void *, struct err *), void *arg, struct err *e)
 {
@@ -114,6 +114,8 @@ static int each_entry(struct store *s, const char *folder,
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 
+	if (fd < 0 && errno == ENOENT)
+		return 0;
 	if (!d) {
 		r = err_set(e, errno, "open %s/%s: %s", s->root, folder, strerror(errno));
 		fd_close(fd);
@@ -201,6 +203,8 @@ static int collect(struct store *s, struct err *e)
 
 	if (r == 0)
 		r = each_entry(s, "containers", mark_container, &m, e);
+	if (r == 0) /* saved VMs, each with its launch.json */
+		r = each_entry(s, "snapshots", mark_container, &m, e);
 	if (r < 0)
 		return err_push(e, r, "nothing was collected");
 	if (m.n)

@@ -8,6 +8,7 @@
  *   ROOT/tmp/                                           downloads in progress (tmp/sha256-HEX.part, resumable) and unpacks
  *   ROOT/erofs/CHAINHEX.erofs                           read-only disk of all layers up to that chain id, for guests
  *   ROOT/containers/ID/                                 config.json, launch.json, upper/, work/, container.log, upper.img
+ *   ROOT/snapshots/ID/                                  a saved VM (engine/snapshot.h)
  *   ROOT/berth.db                                       records (records.h)
  *   ROOT/lock                                           flock: shared while blobs or layers are being used to make something,
  *                                                       exclusive while unreferenced ones are deleted */

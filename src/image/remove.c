@@ -80,6 +80,12 @@ static int conflict(struct removal *m, struct err *e)
 		return err_set(e, EBUSY,
 			       "unable to delete %.12s (cannot be forced) - image is being used by running container %.12s", id,
 			       user);
+	if ((r = records_image_snapshot(m->s->records, m->image.id, &user, e)) < 0)
+		return r;
+	if (r == 1)
+		return err_set(e, EBUSY,
+			       "unable to delete %.12s (cannot be forced) - snapshot %.12s was taken of a VM of this image", id,
+			       user);
 	if (m->force)
 		return 0;
 	if (!is_one_repository(m->tags))
@@ -122,6 +128,13 @@ static int remove_by_tag(struct removal *m, const char *tag, struct err *e)
 	bool is_last = strv_len(m->tags) == 1;
 	int r;
 
+	if (is_last && (r = records_image_snapshot(m->s->records, m->image.id, &user, e)) != 0)
+		return r < 0 ? r
+			     : err_set(e, EBUSY,
+				       "unable to remove repository reference \"%s\" - snapshot %.12s was taken of a VM of its "
+				       "image: "
+				       "remove that first",
+				       m->name, user);
 	if (is_last && !m->force) {
 		if ((r = records_image_user(m->s->records, m->image.id, false, &user, e)) < 0)
 			return r;

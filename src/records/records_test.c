@@ -260,6 +260,20 @@ TEST(container_exit_keeps_what_start_wrote_and_a_new_start_clears_the_exit)
 	records_close(r);
 }
 
+static int put_snapshot(struct records *r, const char *id, const char *name, struct err *e)
+{
+	struct snapshot_record s = { .id = strdup(id),
+				     .name = strdup(name),
+				     .vm_id = strdup("vm"),
+				     .vm_name = strdup("vm"),
+				     .image_id = strdup("sha256:1"),
+				     .created_ns = (uint64_t)strtoull(id, NULL, 16) };
+	int k = records_snapshot_put(r, &s, e);
+
+	snapshot_record_done(&s);
+	return k;
+}
+
 static int put_pod(struct records *r, const char *id, const char *name, struct err *e)
 {
 	struct pod_record p = { .id = strdup(id),
@@ -341,7 +355,7 @@ TEST(a_database_of_version_1_is_taken_over_with_what_it_holds)
 	/* As the version before had it. */
 	is_int(sqlite3_exec(r->db,
 			    "DROP TABLE pods; DROP INDEX containers_by_pod; ALTER TABLE containers DROP COLUMN pod_id;"
-			    "PRAGMA user_version=1",
+			    "DROP TABLE snapshots; PRAGMA user_version=1",
 			    NULL, NULL, NULL),
 	       SQLITE_OK);
 	records_close(r);
@@ -350,6 +364,23 @@ TEST(a_database_of_version_1_is_taken_over_with_what_it_holds)
 	ok(!c.pod_id);
 	container_record_done(&c);
 	is_int(put_pod(r, "abc1", "web", &e), 0);
+	is_int(put_snapshot(r, "5a", "saved", &e), 0);
+	records_close(r);
+}
+
+TEST(a_database_of_version_2_is_taken_over_with_what_it_holds)
+{
+	struct records *r = fresh();
+	struct pod_record p = { 0 };
+	struct err e = { 0 };
+
+	is_int(put_pod(r, "abc1", "web", &e), 0);
+	is_int(sqlite3_exec(r->db, "DROP TABLE snapshots; PRAGMA user_version=2", NULL, NULL, NULL), SQLITE_OK);
+	records_close(r);
+	r = opened();
+	is_int(records_pod_get(r, "web", &p, &e), 0);
+	pod_record_done(&p);
+	is_int(put_snapshot(r, "5a", "saved", &e), 0);
 	records_close(r);
 }
 
@@ -501,6 +532,43 @@ TEST(a_process_killed_in_the_middle_of_transactions_leaves_a_whole_database)
 	is_int(put_container(r, "c1", "web", &e), 0);
 	is_int(records_container_get(r, "web", &c, &e), 0);
 	container_record_done(&c);
+	records_close(r);
+}
+
+TEST(snapshots_are_found_by_name_id_and_prefix_and_names_are_unique)
+{
+	struct records *r = fresh();
+	struct snapshot_record got, *list;
+	struct err e = { 0 };
+	char *user = NULL;
+	size_t n;
+
+	is_int(put_snapshot(r, "aaaa1", "first", &e), 0);
+	is_int(put_snapshot(r, "aaaa2", "aaaa1x", &e), 0);
+	is_int(put_snapshot(r, "bbbb", "first", &e), -EEXIST);
+	has_str(e.msg, "there is a snapshot first already");
+	is_int(records_snapshot_get(r, "first", &got, &e), 0);
+	is_str(got.id, "aaaa1");
+	snapshot_record_done(&got);
+	is_int(records_snapshot_get(r, "aaaa2", &got, &e), 0);
+	is_str(got.name, "aaaa1x");
+	snapshot_record_done(&got);
+	is_int(records_snapshot_get(r, "aaaa1", &got, &e), 0); /* whole before prefix */
+	is_str(got.name, "first");
+	snapshot_record_done(&got);
+	is_int(records_snapshot_get(r, "aaaa", &got, &e), -ENOTUNIQ);
+	is_int(records_snapshot_get(r, "aaab", &got, &e), -ENOENT);
+	has_str(e.msg, "no such snapshot: aaab");
+	is_int(records_snapshot_list(r, &list, &n, &e), 0);
+	is_int((int)n, 2);
+	is_str(list[0].id, "aaaa2"); /* newest first */
+	snapshot_records_free(list, n);
+	is_int(records_image_snapshot(r, "sha256:1", &user, &e), 1);
+	is_str(user, "aaaa1");
+	free(user);
+	is_int(records_snapshot_delete(r, "aaaa1", &e), 0);
+	is_int(records_snapshot_delete(r, "aaaa1", &e), 0);
+	is_int(records_snapshot_get(r, "first", &got, &e), -ENOENT);
 	records_close(r);
 }
 

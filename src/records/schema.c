@@ -29,6 +29,10 @@ static const char *const steps[] = {
 	"  options_json TEXT, labels_json TEXT);"
 	"ALTER TABLE containers ADD COLUMN pod_id TEXT;"
 	"CREATE INDEX containers_by_pod ON containers(pod_id);",
+	/* 2 -> 3: saved VMs */
+	"CREATE TABLE snapshots(id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, vm_id TEXT NOT NULL, vm_name TEXT NOT NULL,"
+	"  image_id TEXT NOT NULL, image_ref TEXT, created_ns INTEGER NOT NULL, size_bytes INTEGER NOT NULL);"
+	"CREATE INDEX snapshots_by_image ON snapshots(image_id);",
 };
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(steps))
 
