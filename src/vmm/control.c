@@ -50,6 +50,12 @@ static void drop(struct peer *p)
 	buf_done(&p->in);
 	buf_done(&p->out);
 	p->fd = fd_close(p->fd);
+	/* Who stopped the VM for as long as he is there has gone, maybe by a kill. */
+	if (p->c->env.pauses && p->c->env.pauser == p) {
+		p->c->env.pauses = 0;
+		p->c->env.pauser = NULL;
+		vmm_resume(p->c->vm);
+	}
 }
 
 static int adopt(struct control *c, int fd)
@@ -90,6 +96,7 @@ static void send_out(struct peer *p)
 
 static void answer(struct peer *p, const char *line, size_t n)
 {
+	p->c->env.asker = p;
 	_cleanup_json_ struct json_object *reply = control_answer(p->c->vm, &p->c->env, line, n, &p->fds);
 	const char *text = reply ? json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN) : NULL;
 

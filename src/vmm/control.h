@@ -13,8 +13,10 @@ struct control_fds {
 	size_t n;
 };
 struct control_env {
-	int statm_fd;    /* /proc/self/statm, or -1 */
-	unsigned pauses; /* that were asked for here and not taken back */
+	int statm_fd;       /* /proc/self/statm, or -1 */
+	unsigned pauses;    /* that were asked for here and not taken back */
+	const void *asker;  /* whose line is being answered */
+	const void *pauser; /* with whose connection the pause ends; NULL: with nobody's */
 };
 
 /* ---- control_memory.c: what the guest has of memory ----

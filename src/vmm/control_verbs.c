@@ -8,9 +8,11 @@
 struct request {
 	char *verb;
 	uint32_t version;
-	char *kind;         /* snapshot: "full", "diff" */
-	bool tracks;        /* snapshot */
-	uint64_t mem_bytes; /* resize */
+	char *kind;           /* snapshot: "full", "diff" */
+	bool tracks;          /* snapshot */
+	bool is_fleeting;     /* snapshot: not fsync'd */
+	bool while_connected; /* pause */
+	uint64_t mem_bytes;   /* resize */
 };
 
 static const struct field request_fields[] = {
@@ -19,6 +21,8 @@ static const struct field request_fields[] = {
 	{ "kind", FIELD_STRING, offsetof(struct request, kind) },
 	{ "track", FIELD_BOOL, offsetof(struct request, tracks) },
 	{ "mem_bytes", FIELD_U64, offsetof(struct request, mem_bytes) },
+	{ "fleeting", FIELD_BOOL, offsetof(struct request, is_fleeting) },
+	{ "while_connected", FIELD_BOOL, offsetof(struct request, while_connected) },
 	{ .name = NULL, .flags = FIELD_STRICT },
 };
 
@@ -89,6 +93,7 @@ static int do_pause(const struct call *c, struct err *e)
 	if (!c->env->pauses) {
 		vmm_pause(c->vm);
 		c->env->pauses = 1;
+		c->env->pauser = c->q->while_connected ? c->env->asker : NULL;
 	}
 	return 0;
 }
@@ -98,6 +103,7 @@ static int do_resume(const struct call *c, struct err *e)
 	(void)e;
 	if (c->env->pauses) {
 		c->env->pauses = 0;
+		c->env->pauser = NULL;
 		vmm_resume(c->vm);
 	}
 	return 0;
@@ -106,7 +112,9 @@ static int do_resume(const struct call *c, struct err *e)
 static int do_snapshot(const struct call *c, struct err *e)
 {
 	const char *kind = c->q->kind ?: "full";
-	const struct vmm_snapshot_opts o = { .is_diff = streq(kind, "diff"), .tracks = c->q->tracks };
+	const struct vmm_snapshot_opts o = { .is_diff = streq(kind, "diff"),
+					     .tracks = c->q->tracks,
+					     .is_fleeting = c->q->is_fleeting };
 	struct vmm_snapshot_info info;
 	int r;
 
@@ -234,10 +242,12 @@ static int obey(struct call *c, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
 		if (!streq(c->q->verb, verbs[i].name))
 			continue;
-		if (!verbs[i].is_snapshot && (c->q->kind || c->q->tracks || c->fds->n))
+		if (!verbs[i].is_snapshot && (c->q->kind || c->q->tracks || c->q->is_fleeting || c->fds->n))
 			return err_set(e, EINVAL, "%s: takes no kind, no track and no descriptors", verbs[i].name);
 		if (!verbs[i].has_size && c->q->mem_bytes)
 			return err_set(e, EINVAL, "%s: takes no mem_bytes", verbs[i].name);
+		if (c->q->while_connected && verbs[i].fn != do_pause)
+			return err_set(e, EINVAL, "%s: while_connected is for pause", verbs[i].name);
 		return verbs[i].fn(c, e);
 	}
 	return err_set(e, EINVAL, "do: \"%s\": there are state, pause, resume, snapshot, resize, metrics, stop", c->q->verb);

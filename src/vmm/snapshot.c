@@ -112,7 +112,7 @@ static int write_state(struct vmm *vm, const struct snapshot_id *id, uint64_t re
 	r = fd_write_full(fd, &h, sizeof(h));
 	if (r >= 0)
 		r = fd_write_full(fd, records->data, records->len);
-	return r < 0 ? err_set(e, -r, "state file: %s", strerror(-r)) : make_durable(fd, "state", e);
+	return r < 0 ? err_set(e, -r, "state file: %s", strerror(-r)) : 0;
 }
 
 /* The new base, or the old one with nothing forgotten. What the guest has written since the pause is still in the log. */
@@ -149,10 +149,12 @@ int vmm_snapshot(struct vmm *vm, const struct vmm_snapshot_opts *o, int state_fd
 	virtio_resume_all(vm);
 	vmm_resume(vm);
 	info.pause_us = clock_mono_us() - began;
-	if (r >= 0)
+	if (r >= 0 && !o->is_fleeting)
 		r = make_durable(ram_fd, "memory", e);
 	if (r >= 0)
 		r = write_state(vm, &id, real_ns, &records, state_fd, e);
+	if (r >= 0 && !o->is_fleeting)
+		r = make_durable(state_fd, "state", e);
 	settle_track(vm, o, &id, has_begun, r >= 0);
 	if (r < 0) {
 		/* What is there of it would only take room; and neither file would be loaded. */

@@ -22,7 +22,7 @@
 #include "memory.h"
 #include "vmm.h"
 
-#define SNAPSHOT_VERSION   1u
+#define SNAPSHOT_VERSION   VMM_SNAPSHOT_VERSION
 #define SNAPSHOT_STATE_MAX (64u << 20)
 #define SNAPSHOT_PAGE      4096u
 

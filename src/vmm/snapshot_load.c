@@ -81,6 +81,24 @@ static int read_state(int fd, char **ret, size_t *ret_len, struct err *e)
 	return 0;
 }
 
+int vmm_snapshot_check(int state_fd, int ram_fd, uint64_t *ret_mem_bytes, uint32_t *ret_cpus, struct err *e)
+{
+	_cleanup_free_ char *data = NULL;
+	struct snapshot_head h;
+	size_t len;
+	int r = read_state(state_fd, &data, &len, e);
+
+	if (r >= 0)
+		r = snapshot_check(data, len, &h, e);
+	if (r >= 0)
+		r = ram_check(ram_fd, h.mem_bytes, &h.id, e);
+	if (r < 0)
+		return r;
+	*ret_mem_bytes = h.mem_bytes;
+	*ret_cpus = h.cpus;
+	return 0;
+}
+
 int snapshot_open(struct vmm *vm, struct err *e)
 {
 	const struct vmm_plan *p = vm->plan;

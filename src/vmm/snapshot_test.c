@@ -447,6 +447,41 @@ TEST(the_control_socket_asks_and_tells_and_refuses_what_it_does_not_know)
 	close(kernel);
 }
 
+static void *pause_and_go(void *arg)
+{
+	struct dialogue *d = arg;
+	struct files f = files_new();
+	const int both[] = { f.state, f.ram };
+	uint32_t was;
+	uint64_t mem;
+	uint32_t cpus;
+
+	has_str(ask(d, "{\"do\":\"pause\",\"while_connected\":true}\n", NULL, 0), "\"ok\":true");
+	was = counter_of(d->vm);
+	has_str(ask(d, "{\"do\":\"snapshot\",\"fleeting\":true}\n", both, 2), "\"pause_us\"");
+	is_int(vmm_snapshot_check(f.state, f.ram, &mem, &cpus, NULL), 0);
+	is_int(cpus, 1);
+	ok(mem == MEM);
+	has_str(ask(d, "{\"do\":\"state\",\"while_connected\":true}\n", NULL, 0), "is for pause");
+	usleep(20000);
+	is_int(counter_of(d->vm), was);
+	close(d->fd); /* as by a kill */
+	while (counter_of(d->vm) == was)
+		usleep(1000);
+	d->fd = sock_unix_connect(AT_FDCWD, d->path);
+	ok(d->fd >= 0);
+	has_str(ask(d, "{\"do\":\"state\"}\n", NULL, 0), "running");
+	/* Without the word it stays. */
+	has_str(ask(d, "{\"do\":\"pause\"}\n", NULL, 0), "\"ok\":true");
+	close(d->fd);
+	d->fd = sock_unix_connect(AT_FDCWD, d->path);
+	ok(d->fd >= 0);
+	has_str(ask(d, "{\"do\":\"state\"}\n", NULL, 0), "paused");
+	has_str(ask(d, "{\"do\":\"stop\"}\n", NULL, 0), "\"ok\":true");
+	files_done(&f);
+	return NULL;
+}
+
 static void *talk_too_long(void *arg)
 {
 	struct dialogue *d = arg;
@@ -463,7 +498,7 @@ static void *talk_too_long(void *arg)
 	return NULL;
 }
 
-TEST(a_line_without_end_ends_its_peer_and_the_next_may_come)
+static void listen_and(void *(*talker)(void *))
 {
 	int kernel = tiny_kernel(counts, sizeof(counts));
 	struct vmm_plan plan = plan_of(kernel, NULL);
@@ -479,7 +514,7 @@ TEST(a_line_without_end_ends_its_peer_and_the_next_may_come)
 	d = (struct dialogue){ .vm = tiny_vm(&plan), .fd = sock_unix_connect(AT_FDCWD, path) };
 	ok(d.fd >= 0);
 	d.path = path;
-	is_int(pthread_create(&d.thread, NULL, talk_too_long, &d), 0);
+	is_int(pthread_create(&d.thread, NULL, talker, &d), 0);
 	is_int(vmm_run(d.vm, &res, NULL), 0);
 	pthread_join(d.thread, NULL);
 	is_str(vmm_end_name(res.end), "stopped");
@@ -487,5 +522,8 @@ TEST(a_line_without_end_ends_its_peer_and_the_next_may_come)
 	close(kernel);
 	is_int(rm_rf(AT_FDCWD, dir), 0);
 }
+
+TEST(a_line_without_end_ends_its_peer_and_the_next_may_come) { listen_and(talk_too_long); }
+TEST(a_pause_for_as_long_as_its_peer_is_there_ends_with_it) { listen_and(pause_and_go); }
 
 TAP_MAIN()

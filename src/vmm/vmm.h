@@ -226,7 +226,8 @@ void vmm_resume(struct vmm *vm);
 /* ---- snapshots (snapshot.h) ---- */
 struct vmm_snapshot_opts {
 	bool is_diff; /* only what was written since the last snapshot that was taken with tracks, or restored with tracks_writes */
-	bool tracks; /* count what is written from here on, so that the next may be a diff; costs a fault per page written */
+	bool is_fleeting; /* the files need not outlive the host: no fsync */
+	bool tracks;      /* count what is written from here on, so that the next may be a diff; costs a fault per page written */
 };
 struct vmm_snapshot_info {
 	uint8_t id[16];
@@ -236,6 +237,10 @@ struct vmm_snapshot_info {
  * paused where it was paused. vmm thread, while vmm_run turns. */
 int vmm_snapshot(struct vmm *vm, const struct vmm_snapshot_opts *o, int state_fd, int ram_fd, struct vmm_snapshot_info *ret,
 		 struct err *e);
+/* A snapshot's two files: whole, of each other, and such as this program reads? *ret_mem_bytes, *ret_cpus: of the VM. Memory itself is not
+ * read. -EBADMSG with what is wrong. */
+int vmm_snapshot_check(int state_fd, int ram_fd, uint64_t *ret_mem_bytes, uint32_t *ret_cpus, struct err *e);
+#define VMM_SNAPSHOT_VERSION 1u
 /* Merges a diff's memory file into a copy of its base's, which is the diff's whole memory then, to be loaded with the diff's
  * state. No VM may use ram_fd. Every byte of the diff is checked first; an error after that says that ram_fd is lost. */
 int vmm_snapshot_merge(int diff_fd, int ram_fd, struct err *e);
