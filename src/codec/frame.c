@@ -7,11 +7,12 @@
 #include "frame.h"
 
 static const char *const names[FRAME_TYPE_MAX_] = {
-	[FRAME_HELLO] = "HELLO",     [FRAME_ERROR] = "ERROR",   [FRAME_OK] = "OK",         [FRAME_START] = "START",
-	[FRAME_STARTED] = "STARTED", [FRAME_ATTACH] = "ATTACH", [FRAME_EXEC] = "EXEC",     [FRAME_STDIN] = "STDIN",
-	[FRAME_STDOUT] = "STDOUT",   [FRAME_STDERR] = "STDERR", [FRAME_CREDIT] = "CREDIT", [FRAME_RESIZE] = "RESIZE",
-	[FRAME_SIGNAL] = "SIGNAL",   [FRAME_EXIT] = "EXIT",     [FRAME_STATS] = "STATS",   [FRAME_SHUTDOWN] = "SHUTDOWN",
-	[FRAME_UPDATE] = "UPDATE",
+	[FRAME_HELLO] = "HELLO",     [FRAME_ERROR] = "ERROR",     [FRAME_OK] = "OK",           [FRAME_START] = "START",
+	[FRAME_STARTED] = "STARTED", [FRAME_ATTACH] = "ATTACH",   [FRAME_EXEC] = "EXEC",       [FRAME_STDIN] = "STDIN",
+	[FRAME_STDOUT] = "STDOUT",   [FRAME_STDERR] = "STDERR",   [FRAME_CREDIT] = "CREDIT",   [FRAME_RESIZE] = "RESIZE",
+	[FRAME_SIGNAL] = "SIGNAL",   [FRAME_EXIT] = "EXIT",       [FRAME_STATS] = "STATS",     [FRAME_SHUTDOWN] = "SHUTDOWN",
+	[FRAME_UPDATE] = "UPDATE",   [FRAME_PAUSE] = "PAUSE",     [FRAME_QUIESCE] = "QUIESCE", [FRAME_RELEASE] = "RELEASE",
+	[FRAME_RESTORE] = "RESTORE",
 };
 
 const char *frame_type_name(unsigned type) { return type > 0 && type < FRAME_TYPE_MAX_ ? names[type] : "?"; }

@@ -2,6 +2,7 @@
  *
  *   HELLO -> START -> [ FRAME_STARTED ] -> running: data, EXEC, SIGNAL, RESIZE, STATS
  *   a process ends -> its output is passed on to the end -> FRAME_EXIT, the channel is free again
+ *   QUIESCE -> frozen, silent -> RELEASE: as before; or RELEASE never comes, since this is a copy, and RESTORE does
  *   SHUTDOWN -> agent_run returns
  *
  * Children are reaped here and nowhere else: each SIGCHLD peeks (WNOWAIT) at every zombie, hands known ones to ops->reap and
@@ -350,6 +351,80 @@ static int on_update(struct agent *a, const struct frame *f)
 	return 0;
 }
 
+static int on_quiesce(struct agent *a)
+{
+	struct err qe = { 0 };
+
+	/* Of a pod's guest nobody asks it (isolation/vm_hold.c). */
+	if ((a->is_pod ? err_set(&qe, EOPNOTSUPP, "it holds several containers") : a->ops->freeze(a->arg, 0, true, &qe)) < 0) {
+		if (!a->is_pod)
+			(void)a->ops->freeze(a->arg, 0, false, NULL); /* some may stand still already */
+		frame_put(&a->link.out, FRAME_QUIESCE, 0, qe.msg, (uint32_t)strlen(qe.msg));
+		link_flush(&a->link);
+		return 0;
+	}
+	frame_put(&a->link.out, FRAME_QUIESCE, 0, NULL, 0);
+	link_hold(&a->link);
+	return 0;
+}
+
+static int on_release(struct agent *a)
+{
+	struct err re = { 0 };
+
+	if (a->link.is_held && a->ops->freeze(a->arg, 0, false, &re) < 0)
+		log_warn("agent", "%s", re.msg);
+	link_release(&a->link);
+	return 0;
+}
+
+/* The streams of exec'd processes led to somebody who is not here. They are closed as if he had hung up. */
+static void forget_execs(struct agent *a)
+{
+	for (struct channel *c = a->channels, *after; c; c = after) {
+		after = c->next;
+		if (c->id != 0)
+			channel_free(c);
+	}
+}
+
+static int restore(struct agent *a, const struct frame *f, struct err *e)
+{
+	struct guest_identity id;
+	int r = guest_identity_parse((const char *)f->payload, f->len, &id, e);
+
+	if (r < 0)
+		return r;
+	r = a->ops->restore(a->arg, 0, &id, e);
+	guest_identity_done(&id);
+	return r < 0 ? r : a->ops->freeze(a->arg, 0, false, e);
+}
+
+static int on_restore(struct agent *a, const struct frame *f, struct err *e)
+{
+	struct channel *c = channel_find(a, 0);
+	struct err re = { 0 };
+
+	if (!a->link.is_held)
+		return err_set(e, EPROTO, "a restore of a guest that was not brought to rest before");
+	link_restart(&a->link);
+	forget_execs(a);
+	if (!c)
+		err_set(&re, ESRCH, "its process had ended when the copy was made");
+	if (!c || restore(a, f, &re) < 0) {
+		answer_error(a, 0, &re);
+		return 0;
+	}
+	frame_put_u32(&a->link.out, FRAME_STARTED, 0, (uint32_t)c->p.pid);
+	inflow_restart(&c->in);
+	outflow_restart(&c->out);
+	c = channel_find(a, 0); /* gone when it had ended and that was its last output */
+	if (c)
+		outflow_restart(&c->err);
+	link_flush(&a->link);
+	return 0;
+}
+
 static int on_frame(struct link *l, const struct frame *f, struct err *e)
 {
 	struct agent *a = l->arg;
@@ -371,6 +446,9 @@ static int on_frame(struct link *l, const struct frame *f, struct err *e)
 	case FRAME_EXEC: return on_exec(a, f, e);
 	case FRAME_STATS: return on_stats(a, f);
 	case FRAME_UPDATE: return on_update(a, f);
+	case FRAME_QUIESCE: return on_quiesce(a);
+	case FRAME_RELEASE: return on_release(a);
+	case FRAME_RESTORE: return on_restore(a, f, e);
 	case FRAME_SHUTDOWN: loop_stop(a->loop, 0); return 0;
 	default:
 		c = channel_find(a, f->channel);

@@ -38,6 +38,8 @@ static int fork_shell(char *const *args, struct agent_process *ret, struct err *
 	*ret = (struct agent_process){ .pid = pid, .in = in[1], .out = out[0], .err = err[0] };
 	return 0;
 }
+static pid_t main_pid; /* the agent's process has one */
+
 static int t_start(void *arg _unused_, unsigned slot _unused_, const struct guest_start *s, struct agent_process *ret,
 		   struct err *e)
 {
@@ -45,6 +47,7 @@ static int t_start(void *arg _unused_, unsigned slot _unused_, const struct gues
 	int r = fork_shell(mine.spec.process.args, ret, e);
 
 	guest_start_done(&mine);
+	main_pid = ret->pid;
 	return r;
 }
 static int t_exec(void *arg _unused_, unsigned slot _unused_, const struct spec_process *p, struct agent_process *ret,
@@ -77,7 +80,15 @@ static int t_update(void *arg _unused_, unsigned slot _unused_, const struct spe
 		       ? 0
 		       : err_set(e, EINVAL, "limits of %lld and %u", (long long)r->memory_limit, cpus);
 }
-static const struct agent_ops ops = { t_start, t_exec, t_kill, t_reap, t_stats, t_update };
+static int t_freeze(void *arg _unused_, unsigned slot _unused_, bool on, struct err *e)
+{
+	return kill(main_pid, on ? SIGSTOP : SIGCONT) < 0 ? err_set(e, errno, "freeze") : 0;
+}
+static int t_restore(void *arg _unused_, unsigned slot _unused_, const struct guest_identity *id, struct err *e)
+{
+	return id->hostname && streq(id->hostname, "refused") ? err_set(e, EPERM, "not so") : 0;
+}
+static const struct agent_ops ops = { t_start, t_exec, t_kill, t_reap, t_stats, t_update, t_freeze, t_restore };
 
 /* ---- the host's side, blocking ---- */
 
@@ -421,6 +432,103 @@ TEST(another_protocol_version_is_refused)
 	send_frame(&h, FRAME_HELLO, 0, "\2\0\0\0x", 5);
 	is_int(waitpid(h.agent, &st, 0), h.agent);
 	is_int(WEXITSTATUS(st), 9);
+	buf_done(&h.in);
+}
+
+#define IDENTITY(host)                                             \
+	"{\"time_ns\":1,\"entropy\":\"AAAA\",\"hostname\":\"" host \
+	"\",\"machine_id\":\"0123456789abcdef0123456789abcdef\",\"boot_id\":\"01234567-89ab-4def-8123-456789abcdef\"}"
+
+static void ends_killed(struct host_end *h)
+{
+	uint32_t st = 0, sig = 0;
+	bool oom;
+
+	send_frame(h, FRAME_SIGNAL, 0, "\11\0\0\0", 4);
+	for (;;) { /* the ends of streams come before */
+		struct frame f = next(h);
+
+		if (f.type != FRAME_EXIT || f.channel != 0)
+			continue;
+		is_int(frame_get_exit(&f, &st, &sig, &oom), 0);
+		is_int(st, 137);
+		break;
+	}
+	end(h);
+}
+
+static void is_silent(struct host_end *h)
+{
+	struct pollfd p = { .fd = h->fd, .events = POLLIN };
+
+	is_int(poll(&p, 1, 300), 0);
+}
+
+TEST(at_rest_the_agent_is_silent_and_goes_on_when_it_is_released)
+{
+	struct host_end h = begin();
+	_cleanup_buf_ struct buf out = { 0 };
+
+	start(&h, "read x; echo got $x; exec sleep 100");
+	send_frame(&h, FRAME_QUIESCE, 0, NULL, 0);
+	is_int((int)want(&h, FRAME_QUIESCE, 0).len, 0);
+	send_frame(&h, FRAME_STATS, 0, NULL, 0); /* answered, but not now */
+	is_silent(&h);
+	send_frame(&h, FRAME_RELEASE, 0, NULL, 0);
+	want(&h, FRAME_OK, 0);
+	send_frame(&h, FRAME_STDIN, 0, "word\n", 5);
+	struct frame f = want(&h, FRAME_STDOUT, 0);
+	is_int((int)f.len, 9);
+	ok(memcmp(f.payload, "got word\n", 9) == 0);
+	ends_killed(&h);
+}
+
+TEST(a_copy_forgets_who_it_spoke_with_and_its_streams_begin_anew)
+{
+	static const char exec[] = "{\"args\":[\"/bin/sh\",\"-c\",\"read gone; exit 3\"],\"cwd\":\"/\"}";
+	struct host_end h = begin();
+
+	start(&h, "read x; echo got $x; exec sleep 100");
+	send_frame(&h, FRAME_EXEC, 1, exec, sizeof(exec) - 1);
+	want(&h, FRAME_STARTED, 1);
+	send_frame(&h, FRAME_QUIESCE, 0, NULL, 0);
+	want(&h, FRAME_QUIESCE, 0);
+	send_frame(&h, FRAME_STATS, 0, NULL, 0); /* the answer is for somebody who is not here */
+	send_frame(&h, FRAME_RESTORE, 0, IDENTITY("new"), strlen(IDENTITY("new")));
+	want(&h, FRAME_STARTED, 0); /* the first that comes: no answer to the statistics, no end of the exec'd process */
+	send_frame(&h, FRAME_EXEC, 1, exec, sizeof(exec) - 1); /* the channel is free */
+	want(&h, FRAME_STARTED, 1);
+	send_frame(&h, FRAME_STDIN, 0, "word\n", 5);
+	struct frame f = want(&h, FRAME_STDOUT, 0);
+	ok(f.len == 9 && memcmp(f.payload, "got word\n", 9) == 0);
+	ends_killed(&h);
+}
+
+TEST(a_copy_that_can_not_be_somebody_else_says_so)
+{
+	struct host_end h = begin();
+	struct err e = { 0 };
+
+	start(&h, "exec sleep 100");
+	send_frame(&h, FRAME_QUIESCE, 0, NULL, 0);
+	want(&h, FRAME_QUIESCE, 0);
+	send_frame(&h, FRAME_RESTORE, 0, IDENTITY("refused"), strlen(IDENTITY("refused")));
+	struct frame f = want(&h, FRAME_ERROR, 0);
+	is_int(frame_get_error(&f, &e), 0);
+	has_str(e.msg, "not so");
+	end(&h);
+}
+
+TEST(a_restore_out_of_nowhere_breaks_the_connection)
+{
+	struct host_end h = begin();
+	int st = -1;
+
+	start(&h, "exec sleep 100");
+	send_frame(&h, FRAME_RESTORE, 0, IDENTITY("new"), strlen(IDENTITY("new")));
+	is_int(waitpid(h.agent, &st, 0), h.agent);
+	is_int(WEXITSTATUS(st), 9);
+	fd_close(h.fd);
 	buf_done(&h.in);
 }
 

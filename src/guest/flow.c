@@ -116,6 +116,15 @@ void outflow_done(struct outflow *f)
 	f->fd = fd_close(f->fd);
 }
 
+void outflow_restart(struct outflow *f)
+{
+	f->window = FRAME_WINDOW;
+	if (f->is_last_round)
+		outflow_finish(f);
+	else
+		outflow_watch(f);
+}
+
 /* ---- frames -> fd ---- */
 
 static void inflow_grant(struct inflow *f, size_t n)
@@ -213,4 +222,13 @@ void inflow_done(struct inflow *f)
 	f->fd = fd_close(f->fd);
 	buf_done(&f->held);
 	f->held = (struct buf){ 0 };
+}
+
+void inflow_restart(struct inflow *f)
+{
+	loop_del(f->src);
+	f->src = NULL;
+	buf_consume(&f->held, f->held.len);
+	f->ungranted = 0;
+	f->is_ending = false;
 }

@@ -96,17 +96,7 @@ static void give(struct stdio *s, int console, pid_t pid, struct agent_process *
 	s->ours[0] = s->ours[1] = s->ours[2] = -1;
 }
 
-static int seed(const struct guest_start *s, struct err *e)
-{
-	_cleanup_free_ uint8_t *bytes = NULL;
-	size_t n = 0;
-
-	if (!s->entropy_b64)
-		return 0;
-	if (base64_decode(s->entropy_b64, &bytes, &n) < 0)
-		return err_set(e, EINVAL, "start: .entropy: not base64");
-	return guest_add_entropy(bytes, n, e);
-}
+static int seed(const struct guest_start *s, struct err *e) { return s->entropy_b64 ? guest_seed(s->entropy_b64, e) : 0; }
 
 /* User names are looked up in the image's own files: by the container library, through its root. */
 static int create(struct guest *g, struct member *m, int rootfd, struct stdio *io, struct err *e)
@@ -271,4 +261,23 @@ static int guest_update(void *arg, unsigned slot, const struct spec_resources *r
 	return k < 0 ? k : cgroup_update(cg, r, e);
 }
 
-const struct agent_ops guest_agent_ops = { guest_start, guest_exec, guest_kill, guest_reap, guest_stats, guest_update };
+static int guest_freeze(void *arg, unsigned slot, bool on, struct err *e)
+{
+	struct guest *g = arg;
+
+	if (!g->members[slot].container)
+		return err_set(e, ESRCH, "the container does not run");
+	return cgroup_freeze(container_cgroup(g->members[slot].container), on, e);
+}
+
+static int guest_restore(void *arg, unsigned slot, const struct guest_identity *id, struct err *e)
+{
+	struct guest *g = arg;
+
+	if (!g->members[slot].container)
+		return err_set(e, ESRCH, "the container does not run");
+	return guest_identity_take(id, container_pid(g->members[slot].container), e);
+}
+
+const struct agent_ops guest_agent_ops = { guest_start, guest_exec,   guest_kill,   guest_reap,
+					   guest_stats, guest_update, guest_freeze, guest_restore };

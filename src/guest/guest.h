@@ -7,6 +7,10 @@
  * and is answered with FRAME_STARTED or FRAME_ERROR; then STDIN/STDOUT/... as frame.h says; FRAME_EXEC on channels 1.. .
  * One guest may hold several containers (a pod's): a channel's upper bits are the container's slot, and its channel 0 within the slot
  * what is said of channel 0 here. "pod": true: what the container mounted goes with it; "hostname": the guest's own, which it shares.
+ * Before the host copies the VM it sends FRAME_QUIESCE: the container's processes are frozen, the answer (the same type; with a
+ * reason where it could not be done) is the last that the agent sends, and the stream is empty until FRAME_RELEASE. In a copy, whose far end
+ * is another host process, FRAME_RESTORE comes instead: the agent forgets what waits to be sent, exec'd processes' streams are
+ * closed, the guest takes its identity, the container's processes go on, and the answer is as to FRAME_START.
  * When the main process has ended: output, FRAME_EXIT on channel 0; the host then sends FRAME_SHUTDOWN (sync, power off).
  *
  * FRAME_UPDATE is { "resources": as of OCI's linux.resources, "cpus": N } on channel 0, answered like FRAME_STATS in order.
@@ -53,6 +57,24 @@ int guest_start_parse(const char *text, size_t len, struct guest_start *ret, str
 struct json_object *guest_start_json(const struct guest_start *s); /* NULL on ENOMEM */
 void guest_start_done(struct guest_start *s);
 
+/* Who a guest is that was copied while it ran: FRAME_RESTORE's document. */
+struct guest_identity {
+	char *entropy_b64;
+	char *hostname; /* NULL: stays */
+	char *machine_id, *boot_id;
+	uint64_t time_ns; /* CLOCK_REALTIME */
+};
+/* On failure nothing needs freeing. */
+int guest_identity_parse(const char *text, size_t len, struct guest_identity *ret, struct err *e);
+struct json_object *guest_identity_json(const struct guest_identity *id); /* NULL on ENOMEM */
+void guest_identity_done(struct guest_identity *id);
+/* In a guest: makes it so, in the namespaces of the process pid, which should stand still meanwhile. */
+int guest_identity_take(const struct guest_identity *id, pid_t pid, struct err *e);
+/* Its pieces, apart for the sake of their tests. */
+int guest_identity_names(const struct guest_identity *id, pid_t pid, struct err *e);
+char *guest_replace_word(const char *text, const char *from, const char *to); /* NULL on ENOMEM */
+int guest_seed(const char *b64, struct err *e);
+
 /* ---- the agent: the guest's end of the stream ---- */
 
 /* One process as the agent drives it. fds are the agent's ends; with a terminal in == out, err == -1. */
@@ -74,6 +96,10 @@ struct agent_ops {
 	int (*stats)(void *arg, unsigned slot, struct json_object **ret, struct err *e);
 	/* Other limits of the container; cpus: how many processors the guest shall use, 0 = as many as now. */
 	int (*update)(void *arg, unsigned slot, const struct spec_resources *r, unsigned cpus, struct err *e);
+	/* All processes of the container stand still, or go on. */
+	int (*freeze)(void *arg, unsigned slot, bool on, struct err *e);
+	/* This guest is a copy: it becomes who the document says, while they stand still. */
+	int (*restore)(void *arg, unsigned slot, const struct guest_identity *id, struct err *e);
 };
 /* Serves fd (a stream, made non-blocking) until SHUTDOWN (returns 0) or until the host goes away or breaks the protocol
  * (-errno). Reaps every child of this process, its own or adopted: the caller must have no others to wait for. */

@@ -26,13 +26,15 @@ static void link_fail(struct link *l, int no, const char *what)
 	link_break(l, &e);
 }
 
+static size_t sendable(const struct link *l) { return l->is_held ? MIN(l->pass_bytes, l->out.len) : l->out.len; }
+
 /* 0, or -errno: the link is to be broken by the caller (which may be deep inside a flow). */
 static int link_send(struct link *l)
 {
 	if (l->out.failed)
 		return -ENOMEM;
-	while (l->out.len) {
-		ssize_t n = write(l->fd, l->out.data, l->out.len);
+	while (sendable(l)) {
+		ssize_t n = write(l->fd, l->out.data, sendable(l));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -41,10 +43,11 @@ static int link_send(struct link *l)
 		if (n < 0)
 			return -errno;
 		buf_consume(&l->out, (size_t)n);
+		l->pass_bytes -= l->is_held ? (size_t)n : 0;
 	}
 	if (l->out.len > OUT_MAX)
 		return -ENOBUFS;
-	return loop_mod(l->src, l->out.len ? EPOLLIN | EPOLLOUT : EPOLLIN);
+	return loop_mod(l->src, sendable(l) ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
 static void on_broken_later(struct loop *loop _unused_, int fd _unused_, uint32_t events _unused_, void *arg)
@@ -66,9 +69,28 @@ void link_flush(struct link *l)
 		link_fail(l, ENOMEM, "out of memory");
 }
 
+void link_hold(struct link *l)
+{
+	l->is_held = true;
+	l->pass_bytes = l->out.len;
+	link_flush(l);
+}
+
+void link_release(struct link *l)
+{
+	l->is_held = false;
+	link_flush(l);
+}
+
+void link_restart(struct link *l)
+{
+	buf_consume(&l->out, l->out.len);
+	l->is_held = false;
+}
+
 int link_drain(struct link *l, int timeout_ms)
 {
-	while (!l->is_broken && l->out.len) {
+	while (!l->is_broken && sendable(l)) {
 		struct pollfd p = { .fd = l->fd, .events = POLLOUT };
 		int r = poll(&p, 1, timeout_ms);
 

@@ -16,6 +16,8 @@ struct link {
 	struct buf in, out;
 	struct loop_src *src;
 	bool is_broken;
+	bool is_held; /* nothing is sent beyond pass_bytes; what is put waits in out */
+	size_t pass_bytes;
 	/* One frame came; <0 breaks the link with what e says. May free flows; must not free the link. */
 	int (*on_frame)(struct link *l, const struct frame *f, struct err *e);
 	/* Once, from the loop: the other end is gone (-EPIPE) or broke the protocol (-EPROTO). Nothing is sent or read any
@@ -27,6 +29,11 @@ int link_init(struct link *l, struct loop *loop, int fd); /* callbacks and arg a
 void link_done(struct link *l);
 /* Sends what frame_put_x() put into l->out, now or as the fd takes it. Errors arrive at on_broken. */
 void link_flush(struct link *l);
+/* What is in l->out now is still sent, and then nothing until link_release. So a VM can be copied while the stream is empty. */
+void link_hold(struct link *l);
+void link_release(struct link *l);
+/* Forgets what waits in l->out, and releases: the far end is another one now. */
+void link_restart(struct link *l);
 /* Takes what the other end has sent and the loop has not yet delivered. May call on_broken. */
 void link_take(struct link *l);
 /* Waits until all of l->out is sent, for at most timeout_ms. */
@@ -48,6 +55,7 @@ int outflow_init(struct outflow *f, struct link *l, uint16_t channel, enum frame
 int outflow_credit(struct outflow *f, uint32_t bytes); /* -EPROTO beyond the window */
 void outflow_finish(struct outflow *f);                /* is_last_round; may call on_end */
 void outflow_done(struct outflow *f);                  /* closes, tells nobody */
+void outflow_restart(struct outflow *f);               /* the far end is another one now, and grants a whole window */
 
 struct inflow {
 	struct link *link;
@@ -66,3 +74,4 @@ int inflow_init(struct inflow *f, struct link *l, uint16_t channel, enum frame_t
 /* One data frame's payload; n = 0 ends the flow. -EPROTO beyond the window. A reader that closed its end swallows the rest. */
 int inflow_put(struct inflow *f, const void *p, size_t n);
 void inflow_done(struct inflow *f);
+void inflow_restart(struct inflow *f); /* likewise: what came from the other one and was not taken is dropped */

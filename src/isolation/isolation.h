@@ -67,6 +67,11 @@ struct isolation_ops {
 	int (*resize)(struct instance *i, struct task *t, uint16_t rows, uint16_t cols, struct err *e);
 	int (*close_stdin)(struct instance *i, struct task *t, struct err *e);
 	int (*pause)(struct instance *i, bool paused, struct err *e);
+	/* Of a VM that is about to be copied: what runs in it stands still, and whoever speaks with it is silent, until release (which
+	 * may also come before the callback, which then never does). When it returns 0, cb is called once: e NULL = it is so. NULL
+	 * where there is no VM. */
+	int (*hold)(struct instance *i, void (*cb)(struct instance *i, const struct err *e, void *arg), void *arg, struct err *e);
+	void (*release)(struct instance *i);
 	/* When it returns 0, calls back once, possibly at once, with JSON (cgroup_stats_json's form, plus what the wall itself
 	 * costs on the host); the callback borrows it. */
 	int (*stats)(struct instance *i,
@@ -140,6 +145,20 @@ struct vm_kernel_build_opts {
  * the very same is there already, nothing is built. */
 int vm_kernel_build(const struct paths *p, const struct vm_kernel_build_opts *o, char **ret_name, struct err *e);
 int vm_make_disk(const struct paths *p, const char *path, uint64_t bytes, struct err *e);
+/* Why a VM with that spec runs on QEMU now or would: "there is no /dev/kvm". NULL: it wouldn't, or no memory. Caller frees. */
+char *vm_reason_for_qemu(const struct spec *s);
+/* How many of the host's directories a VM with that spec shares. */
+size_t vm_count_shares(const struct spec *s);
+/* Copies a guest's disk, or the like: by reflink where the file system can, else what is not a hole. on_bytes (may be NULL): how much
+ * has been copied so far. to: empty, open for writing. 0 or -errno. */
+int vm_copy_disk(int from, int to, void (*on_bytes)(uint64_t done, void *arg), void *arg);
+/* In ROOT/containers/ID, before the first start of a VM that is a copy: it goes on from these instead of booting. They are removed
+ * once it runs. */
+#define VM_RESTORE_STATE  "state"
+#define VM_RESTORE_MEMORY "memory"
+/* In RUN/containers/ID, of a VM on berth-vmm: its control socket (docs/FORMATS.md). */
+#define VM_CONTROL_SOCKET "vmm.sock"
+
 /* Removes what of all that no start will ask for again: older kernels of the distribution, unless one of the names in kept;
  * initramfs of other builds, templates of disks (made again in a moment), what a killed maker left. Something being made right
  * now is left alone. */

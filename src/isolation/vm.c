@@ -47,6 +47,8 @@ static void vm_free(struct instance *i)
 	vm_boot_done(&i->boot);
 	buf_done(&i->said);
 	cgroup_free(i->cg);
+	fd_close(i->state_fd);
+	fd_close(i->memory_fd);
 	free(i);
 }
 
@@ -79,8 +81,8 @@ static int vm_new(const struct instance_config *cfg, struct instance **ret, stru
 	if (!i)
 		return err_set(e, ENOMEM, "out of memory");
 	i->cfg = *cfg;
-	i->agent_fd = i->console_fd = i->qmp_fd = i->stderr_fd = i->vmm_pidfd = i->fsd_pidfd = -1;
-	i->vmm = i->fsd = -1;
+	i->agent_fd = i->console_fd = i->control_fd = i->stderr_fd = i->vmm_pidfd = i->fsd_pidfd = -1;
+	i->vmm = i->fsd = i->state_fd = i->memory_fd = -1;
 	i->stats_tail = &i->stats;
 	r = vm_spec_for_guest(cfg->spec, cfg->launch, &i->guest_spec, &i->shares, &i->n_shares, e);
 	if (r >= 0 && cfg->launch->pod)
@@ -114,6 +116,8 @@ static void limit_cpu(struct instance *i)
 void vm_main_started(struct instance *i, const struct err *e)
 {
 	i->phase = e ? VM_ENDED : VM_RUNNING;
+	if (!e && i->is_restore)
+		vm_restore_done(i);
 	if (!e) {
 		limit_cpu(i);
 		vm_trace(i, "container");
@@ -129,6 +133,7 @@ void vm_lost(struct instance *i, const struct err *why)
 		return;
 	i->phase = VM_ENDED;
 	vm_process_end(i, 0);
+	vm_hold_lost(i, why);
 	vm_stats_lost(i, why);
 	vm_tasks_lost(i, why);
 	if (i->on_pod_lost)
@@ -187,16 +192,37 @@ static int choose_backend(struct instance *i, struct err *e)
 	return 0;
 }
 
+/* A copy goes on on the VMM that has saved it, and on no other. */
+static int look_for_state(struct instance *i, struct err *e)
+{
+	int r = vm_restore_open(i, &i->state_fd, &i->memory_fd, e);
+	_cleanup_free_ char *why = NULL;
+
+	i->is_restore = r > 0;
+	if (r <= 0 || i->backend == &vm_backend_own)
+		return r;
+	why = vm_reason_for_qemu(i->cfg.spec);
+	return err_set(e, ENODEV, "a saved virtual machine goes on on berth-vmm only, which can't be used here: %s",
+		       why ?: "out of memory");
+}
+
+static int start_vmm(struct instance *i, struct err *e)
+{
+	int r = choose_backend(i, e);
+
+	if (r >= 0)
+		r = look_for_state(i, e);
+	if (r >= 0 && !i->is_restore)
+		r = refresh_boot_files(i, e);
+	return r < 0 ? r : vm_process_start(i, e);
+}
+
 int vm_start_machine(struct instance *i, struct err *e)
 {
 	int r = boot_timeout(&i->boot_ms, e);
 
 	if (r >= 0)
-		r = choose_backend(i, e);
-	if (r >= 0)
-		r = refresh_boot_files(i, e);
-	if (r >= 0)
-		r = vm_process_start(i, e);
+		r = start_vmm(i, e);
 	if (r >= 0 && loop_timer(i->cfg.loop, i->boot_ms, on_boot_timeout, i, &i->boot_timer) < 0)
 		r = err_set(e, ENOMEM, "out of memory");
 	if (r >= 0)
@@ -207,10 +233,8 @@ int vm_start_machine(struct instance *i, struct err *e)
 /* In the machine of its pod, which may boot still: to be said HELLO by. */
 static int start_in_pod(struct instance *i, struct err *e)
 {
-	int r = boot_timeout(&i->boot_ms, e);
+	int r = pod_vm_join(i->cfg.paths, i->cfg.launch->pod, i->cfg.launch->id, &i->place, e);
 
-	if (r >= 0)
-		r = pod_vm_join(i->cfg.paths, i->cfg.launch->pod, i->cfg.launch->id, &i->place, e);
 	if (r >= 0)
 		i->agent_fd = TAKE_FD(i->place.fd);
 	return r;
@@ -218,18 +242,10 @@ static int start_in_pod(struct instance *i, struct err *e)
 
 static int vm_start(struct instance *i, struct task *main_task, struct err *e)
 {
-	int r;
+	int r = boot_timeout(&i->boot_ms, e);
 
-	if (i->in_pod)
-		r = start_in_pod(i, e);
-	else
-		r = boot_timeout(&i->boot_ms, e);
-	if (r >= 0 && !i->in_pod)
-		r = choose_backend(i, e);
-	if (r >= 0 && !i->in_pod)
-		r = refresh_boot_files(i, e);
-	if (r >= 0 && !i->in_pod)
-		r = vm_process_start(i, e);
+	if (r >= 0)
+		r = i->in_pod ? start_in_pod(i, e) : start_vmm(i, e);
 	if (r >= 0)
 		r = vm_link_start(i, e);
 	if (r >= 0 && i->cfg.meanwhile)
@@ -239,8 +255,8 @@ static int vm_start(struct instance *i, struct task *main_task, struct err *e)
 	if (r >= 0 && loop_timer(i->cfg.loop, i->boot_ms, on_boot_timeout, i, &i->boot_timer) < 0)
 		r = err_set(e, ENOMEM, "out of memory");
 	if (r >= 0)
-		i->phase = VM_BOOTING;
-	return r;
+		i->phase = i->is_restore ? VM_STARTING : VM_BOOTING;
+	return r >= 0 && i->is_restore ? vm_restore_greet(i, e) : r;
 }
 
 /* ---- while it runs ---- */
@@ -248,6 +264,20 @@ static int vm_start(struct instance *i, struct task *main_task, struct err *e)
 static int must_run(struct instance *i, struct err *e)
 {
 	return i->phase == VM_RUNNING ? 0 : err_set(e, ESRCH, "the container does not run");
+}
+
+static int vm_pause(struct instance *i, bool paused, struct err *e)
+{
+	int r = must_run(i, e);
+
+	if (r >= 0 && i->in_pod)
+		r = err_set(e, EOPNOTSUPP,
+			    "one container of a virtual machine can't be paused: berth pod pause holds its whole pod");
+	if (r >= 0)
+		r = i->backend->pause(i, paused, e);
+	if (r >= 0)
+		i->is_paused = paused;
+	return r;
 }
 
 static uint16_t free_channel(struct instance *i)
@@ -270,6 +300,8 @@ static int vm_exec(struct instance *i, const struct spec_process *p, struct task
 
 	if (r < 0)
 		return r;
+	if (i->is_paused)
+		return err_set(e, EBUSY, "container %.12s is paused: unpause it first", i->cfg.launch->id);
 	if (channel == 0)
 		return err_set(e, EAGAIN, "too many processes were exec'd at once");
 	o = spec_process_json(p);
@@ -304,6 +336,10 @@ static int vm_signal(struct instance *i, struct task *t, int sig, struct err *e)
 		return r;
 	if (!t->impl)
 		return err_set(e, ESRCH, "the process has ended");
+	if (sig == SIGKILL && i->is_paused) /* it is to die, and who stands still can't */
+		r = vm_pause(i, false, e);
+	if (r < 0)
+		return r;
 	frame_put_u32(&i->link.out, FRAME_SIGNAL, vm_task_channel(t->impl), (uint32_t)sig);
 	link_flush(&i->link);
 	if (sig == SIGKILL && vm_task_channel(t->impl) == 0 && !i->kill_timer &&
@@ -335,20 +371,6 @@ static int vm_close_stdin(struct instance *i, struct task *t, struct err *e)
 	return 0;
 }
 
-static int vm_pause(struct instance *i, bool paused, struct err *e)
-{
-	int r = must_run(i, e);
-
-	if (r >= 0 && i->in_pod)
-		r = err_set(e, EOPNOTSUPP,
-			    "one container of a virtual machine can't be paused: berth pod pause holds its whole pod");
-	if (r >= 0)
-		r = i->backend->pause(i, paused, e);
-	if (r >= 0)
-		i->is_paused = paused;
-	return r;
-}
-
 static const char *vm_vmm(const struct instance *i)
 {
 	if (i->in_pod)
@@ -370,6 +392,9 @@ static void vm_destroy(struct instance *i)
 	loop_del(i->boot_timer);
 	loop_del(i->kill_timer);
 	i->phase = VM_ENDED;
+	if (i->has_link && i->link.is_held) /* nobody is copied any more */
+		link_release(&i->link);
+	loop_del(i->hold.timer);
 	if (i->has_link && was_running && !is_volatile && !i->link.is_broken) {
 		/* The container's disk is kept: berth-init writes it out and turns the machine off. */
 		frame_put(&i->link.out, FRAME_SHUTDOWN, 0, NULL, 0);
@@ -390,10 +415,11 @@ static void vm_destroy(struct instance *i)
 	loop_del(i->control_src);
 	fd_close(i->agent_fd);
 	fd_close(i->console_fd);
-	fd_close(i->qmp_fd);
+	fd_close(i->control_fd);
 	fd_close(i->stderr_fd);
 	fd_close(i->vmm_pidfd);
 	fd_close(i->fsd_pidfd);
+	(void)unlinkat(i->cfg.rundirfd, VM_CONTROL_SOCKET, 0);
 	if (i->cg && cgroup_remove(TAKE_PTR(i->cg), &e) < 0)
 		log_warn("vm", "cgroup of the VMM: %s", e.msg);
 	vm_free(i);
@@ -409,6 +435,8 @@ const struct isolation_ops isolation_vm = {
 	.resize = vm_resize,
 	.close_stdin = vm_close_stdin,
 	.pause = vm_pause,
+	.hold = vm_hold,
+	.release = vm_release,
 	.stats = vm_stats,
 	.update = vm_update,
 	.pid = vm_pid,

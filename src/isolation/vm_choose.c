@@ -56,3 +56,29 @@ char *vm_choice_note(const struct vm_choice *c)
 {
 	return c->kvm.is_usable ? NULL : str_fmt("no hardware virtualisation (%s): the VM is emulated (slower)", c->kvm.reason);
 }
+
+size_t vm_count_shares(const struct spec *s)
+{
+	struct vm_share *shares = NULL;
+	const struct launch none = { 0 };
+	struct spec guest;
+	size_t n = 0;
+
+	if (vm_spec_for_guest(s, &none, &guest, &shares, &n, NULL) < 0)
+		return 0; /* no VM at all has that spec */
+	vm_spec_done(&guest);
+	free(shares);
+	return n;
+}
+
+char *vm_reason_for_qemu(const struct spec *s)
+{
+	struct vm_choice c;
+	struct err e = { 0 };
+
+	if (vm_choose_for_host(vm_count_shares(s) > 0, &c, &e) < 0)
+		return strdup(e.msg);
+	if (c.backend == &vm_backend_own)
+		return NULL;
+	return strdup(c.is_for_shares ? "it has volumes" : *c.kvm.reason ? c.kvm.reason : "BERTH_VM_ACCEL=qemu asks for it");
+}

@@ -55,43 +55,6 @@ static int open_template(const struct paths *p, uint64_t bytes, struct err *e)
 	return fd < 0 ? err_set(e, errno, "%s/%s: %s", dir, name, strerror(errno)) : fd;
 }
 
-static int copy_range(int from, int to, off_t at, off_t end)
-{
-	char chunk[64 << 10];
-
-	while (at < end) {
-		ssize_t n = pread(from, chunk, MIN(sizeof(chunk), (size_t)(end - at)), at);
-
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		for (ssize_t done = 0, w; done < n; done += w) {
-			w = pwrite(to, chunk + done, (size_t)(n - done), at + done);
-			if (w < 0)
-				return -errno;
-		}
-		at += n;
-	}
-	return 0;
-}
-
-/* Holes stay holes: a 10 GiB disk is about 300 KiB of blocks. */
-static int copy_sparse(int from, int to, off_t size)
-{
-	off_t data = 0;
-
-	if (ftruncate(to, size) < 0)
-		return -errno;
-	while ((data = lseek(from, data, SEEK_DATA)) >= 0) {
-		off_t hole = lseek(from, data, SEEK_HOLE);
-		int r = hole < 0 ? -errno : copy_range(from, to, data, hole);
-
-		if (r < 0)
-			return r;
-		data = hole;
-	}
-	return errno == ENXIO ? 0 : -errno; /* ENXIO: no more data behind */
-}
-
 int vm_make_disk(const struct paths *p, const char *path, uint64_t bytes, struct err *e)
 {
 	_cleanup_fd_ int from = open_template(p, bytes, e), to = -1;
@@ -103,7 +66,7 @@ int vm_make_disk(const struct paths *p, const char *path, uint64_t bytes, struct
 	to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (to < 0 || fstat(from, &st) < 0)
 		return err_set(e, errno, "disk %s: %s", path, strerror(errno));
-	r = copy_sparse(from, to, st.st_size);
+	r = vm_copy_disk(from, to, NULL, NULL);
 	if (r < 0) {
 		unlink(path);
 		return err_set(e, -r, "disk %s: %s", path, strerror(-r));

@@ -79,6 +79,7 @@ struct vm_own_config {
 	const struct vm_disk *more; /* n_more of them, from more_fd on */
 	size_t n_more;
 	int more_fd;
+	bool is_restore; /* goes on from a saved state instead of booting a kernel */
 };
 /* The caller's; NULL: out of memory. */
 struct json_object *vm_own_plan(const struct vm_own_config *c);
@@ -174,12 +175,13 @@ int vm_shares_start(const struct instance_config *cfg, const struct vm_shares_pl
 struct vm_jail;
 /* The far ends of what a VMM is connected to, and its disks; -1: none. */
 struct vm_ends {
-	int agent, console, qmp, share, err, image, upper, more[VM_MORE_DISKS_MAX];
+	int agent, console, control, share, err, image, upper, more[VM_MORE_DISKS_MAX];
 };
 /* What is different from one VMM to another. Everything else is the same code: cgroup, jail, link, tasks, clocks, deaths. */
 struct vm_backend {
 	const char *name;             /* as inspect shows it */
 	bool needs_virtiofsd;         /* for volumes; else they are berth-fs's */
+	bool has_control;             /* listens on VM_CONTROL_SOCKET */
 	uint64_t host_overhead_bytes; /* of its process, beyond guest RAM */
 	/* Starts it by vm_process_jail. t: the caller closes them. disk_bytes: the largest that is writable. */
 	int (*spawn)(struct instance *i, const struct vm_ends *t, uint64_t disk_bytes, struct err *e);
@@ -207,7 +209,7 @@ struct instance {
 	struct cgroup *cg;
 	pid_t vmm, fsd;
 	int vmm_pidfd;
-	int agent_fd, console_fd, qmp_fd, stderr_fd; /* qmp: the VMM's own control socket, QMP or berth-vmm's */
+	int agent_fd, console_fd, control_fd, stderr_fd; /* control: the VMM's own socket, QMP or berth-vmm's */
 	int fsd_pidfd;
 	struct loop_src *fsd_src, *vmm_src, *control_src, *console_src, *stderr_src, *boot_timer, *kill_timer;
 	struct link link;
@@ -226,6 +228,14 @@ struct instance {
 	bool in_pod, pod_shares[NS_COUNT];
 	char *pod_hostname;
 	struct pod_vm_place place;
+	bool is_restore; /* goes on from state_fd and memory_fd, which are -1 otherwise */
+	int state_fd, memory_fd;
+	struct vm_hold {
+		bool is_on, is_asked;
+		void (*cb)(struct instance *i, const struct err *e, void *arg); /* NULL: called, or nobody waits any more */
+		void *arg;
+		struct loop_src *timer;
+	} hold;
 };
 void vm_trace(struct instance *i, const char *step);
 /* ---- vm_process.c: the VMM as a process ---- */
@@ -259,6 +269,19 @@ void vm_tasks_lost(struct instance *i, const struct err *why);
 int vm_task_frame(struct instance *i, const struct frame *f, struct err *e);
 /* ---- vm_link.c ---- */
 int vm_link_start(struct instance *i, struct err *e);
+/* ---- vm_hold.c ---- */
+int vm_hold(struct instance *i, void (*cb)(struct instance *i, const struct err *e, void *arg), void *arg, struct err *e);
+void vm_release(struct instance *i);
+/* FRAME_QUIESCE from the guest. */
+int vm_hold_answer(struct instance *i, const struct frame *f, struct err *e);
+void vm_hold_lost(struct instance *i, const struct err *why);
+/* ---- vm_restore.c ---- */
+/* Is there something to go on from? Opens it. */
+int vm_restore_open(struct instance *i, int *ret_state, int *ret_memory, struct err *e);
+/* To the guest, as soon as it goes on: who it is now. */
+int vm_restore_greet(struct instance *i, struct err *e);
+/* It runs: no start needs the files any more. */
+void vm_restore_done(struct instance *i);
 /* ---- vm_stats.c ---- */
 int vm_stats(struct instance *i, void (*cb)(struct instance *i, struct json_object *stats, const struct err *e, void *arg),
 	     void *arg, struct err *e);

@@ -92,6 +92,8 @@ static int on_frame(struct link *l, const struct frame *f, struct err *e)
 	}
 	if (i->phase == VM_BOOTING)
 		return on_hello(i, f, e);
+	if (f->type == FRAME_QUIESCE && f->channel == 0 && i->phase == VM_RUNNING)
+		return vm_hold_answer(i, f, e);
 	if (f->channel == 0 && i->phase == VM_RUNNING && (f->type == FRAME_OK || f->type == FRAME_ERROR)) {
 		vm_stats_answer(i, f);
 		return 0;

@@ -24,6 +24,9 @@ enum {
 	FD_UPPER,
 	FD_MORE,
 };
+/* Of a VM that goes on from a saved state: these, in the places of what it would boot. */
+#define FD_STATE  FD_KERNEL
+#define FD_MEMORY FD_INITRAMFS
 
 /* quiet, console, panic: as with QEMU (qemu_args.c). reboot=a: by ACPI's register; without it a kernel that meets hardware-reduced
  * ACPI looks for EFI (arch/x86/kernel/reboot.c, reboot_init) and hangs. */
@@ -57,15 +60,23 @@ struct json_object *vm_own_plan(const struct vm_own_config *c)
 	if (c->has_shares)
 		devices[p.n_devices++] = (struct vmm_device_plan){ .fs = &fs };
 	devices[p.n_devices++] = (struct vmm_device_plan){ .balloon = &balloon };
-	p.kernel_fd = FD_KERNEL;
-	p.initrd_fd = FD_INITRAMFS;
 	p.kvm_fd = FD_KVM;
 	p.control_fd = FD_CONTROL;
 	p.uid = c->uid;
 	p.serial_fd = FD_CONSOLE;
-	p.cmdline = c->is_verbose ? verbose : quiet;
+	if (c->is_restore) {
+		p.state_fd = FD_STATE;
+		p.ram_fd = FD_MEMORY;
+	} else {
+		p.kernel_fd = FD_KERNEL;
+		p.initrd_fd = FD_INITRAMFS;
+		p.cmdline = c->is_verbose ? verbose : quiet;
+	}
 	return vmm_plan_json(&p);
 }
+
+/* What a snapshot's files may be longer than the guest's memory (src/vmm/snapshot.h). */
+#define SNAPSHOT_ROOM (64 * MIB)
 
 struct files {
 	int program, null, kernel, initramfs, kvm, plan, plan_in;
@@ -94,10 +105,10 @@ static int open_files(struct instance *i, struct files *f, struct err *e)
 		int flags, *fd;
 	} rows[] = { { program, O_PATH, &f->program },
 		     { "/dev/null", O_RDWR, &f->null },
+		     { "/dev/kvm", O_RDWR, &f->kvm },
 		     { i->boot.kernel, O_RDONLY, &f->kernel },
-		     { i->boot.initramfs, O_RDONLY, &f->initramfs },
-		     { "/dev/kvm", O_RDWR, &f->kvm } };
-	for (size_t k = 0; k < ARRAY_SIZE(rows); k++) {
+		     { i->boot.initramfs, O_RDONLY, &f->initramfs } };
+	for (size_t k = 0; k < ARRAY_SIZE(rows) - (i->is_restore ? 2 : 0); k++) {
 		*rows[k].fd = open(rows[k].path, rows[k].flags | O_CLOEXEC);
 		if (*rows[k].fd < 0)
 			return err_set(e, errno, "%s: %s", rows[k].path, strerror(errno));
@@ -120,6 +131,7 @@ static int send_plan(struct instance *i, struct files *f, struct err *e)
 					 .more = i->more,
 					 .n_more = i->n_more,
 					 .more_fd = FD_MORE,
+					 .is_restore = i->is_restore,
 					 .is_verbose = log_enabled(LOG_DEBUG_) };
 	_cleanup_json_ struct json_object *o = vm_own_plan(&c);
 	const char *text = o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN) : NULL;
@@ -149,10 +161,10 @@ static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_byte
 				    { t->agent, FD_AGENT },
 				    { t->console, FD_CONSOLE },
 				    { f.plan, FD_PLAN },
-				    { f.kernel, FD_KERNEL },
-				    { f.initramfs, FD_INITRAMFS },
+				    { i->is_restore ? i->state_fd : f.kernel, FD_KERNEL },
+				    { i->is_restore ? i->memory_fd : f.initramfs, FD_INITRAMFS },
 				    { f.kvm, FD_KVM },
-				    { t->qmp, FD_CONTROL },
+				    { t->control, FD_CONTROL },
 				    { t->image, FD_IMAGE } };
 	size_t n_fds = 11;
 
@@ -166,7 +178,7 @@ static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_byte
 		fds[n_fds++][1] = FD_MORE + (int)k;
 	}
 	struct vm_jail j = { .program_fd = f.program,
-			     .file_max = MAX(disk_bytes, vm_ram_bytes(i->cfg.launch)),
+			     .file_max = MAX(disk_bytes, vm_ram_bytes(i->cfg.launch) + SNAPSHOT_ROOM),
 			     .argv = argv,
 			     .env = env,
 			     .fds = fds,
@@ -205,11 +217,11 @@ static int ask_balloon(struct instance *i, uint64_t bytes, struct err *e)
 	if (!line)
 		return err_set(e, ENOMEM, "out of memory");
 	if (!i->control_src)
-		r = loop_add(i->cfg.loop, i->qmp_fd, EPOLLIN, on_control, i, &i->control_src);
+		r = loop_add(i->cfg.loop, i->control_fd, EPOLLIN, on_control, i, &i->control_src);
 	if (r < 0)
 		return err_set(e, -r, "event loop: %s", strerror(-r));
 	/* A line is far below what the socket holds; whole, or it is an error. */
-	if (send(i->qmp_fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)strlen(line))
+	if (send(i->control_fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)strlen(line))
 		return err_set(e, EAGAIN, "berth-vmm does not read its control socket");
 	return 0;
 }
@@ -248,6 +260,7 @@ static void explain_exit(const struct vm_death *d, struct err *e)
 
 const struct vm_backend vm_backend_own = {
 	.name = "berth-vmm",
+	.has_control = true,
 	.host_overhead_bytes = 64 * MIB,
 	.spawn = spawn,
 	.pause = set_paused,

@@ -223,11 +223,11 @@ static void close_ends(struct vm_ends *t)
 {
 	fd_close(t->agent);
 	fd_close(t->console);
-	fd_close(t->qmp);
 	fd_close(t->share);
 	fd_close(t->err);
 	fd_close(t->image);
 	fd_close(t->upper);
+	fd_close(t->control);
 	for (size_t k = 0; k < VM_MORE_DISKS_MAX; k++)
 		fd_close(t->more[k]);
 }
@@ -290,6 +290,20 @@ static int start_shares(struct instance *i, struct vm_ends *t, struct err *e)
 	return i->fsd_pidfd < 0 ? err_set(e, errno, "the volumes' server: %s", strerror(errno)) : 0;
 }
 
+/* The VMM's own control socket: QEMU's has one peer, ours listens for others too. */
+static int make_control(struct instance *i, struct vm_ends *t, struct err *e)
+{
+	int r;
+
+	if (!i->backend->has_control)
+		return make_stream(&i->control_fd, &t->control, e);
+	t->control = sock_unix_listen(i->cfg.rundirfd, VM_CONTROL_SOCKET, 0600);
+	if (t->control >= 0)
+		i->control_fd = sock_unix_connect(i->cfg.rundirfd, VM_CONTROL_SOCKET);
+	r = t->control < 0 ? t->control : i->control_fd < 0 ? i->control_fd : fd_nonblock(i->control_fd, true);
+	return r < 0 ? err_set(e, -r, "%s/" VM_CONTROL_SOCKET ": %s", i->cfg.rundir, strerror(-r)) : 0;
+}
+
 int vm_process_start(struct instance *i, struct err *e)
 {
 	_cleanup_(close_ends) struct vm_ends t = { -1, -1, -1, -1, -1, -1, -1, { 0 } };
@@ -310,7 +324,7 @@ int vm_process_start(struct instance *i, struct err *e)
 	if (r >= 0)
 		r = make_stream(&i->console_fd, &t.console, e);
 	if (r >= 0)
-		r = make_stream(&i->qmp_fd, &t.qmp, e);
+		r = make_control(i, &t, e);
 	if (r >= 0 && i->n_shares)
 		r = start_shares(i, &t, e);
 	if (r >= 0)

@@ -11,13 +11,13 @@ static int qmp_line(struct instance *i, struct buf *in, char **ret, struct err *
 	char *nl;
 
 	while (!(nl = in->data ? memchr(in->data, '\n', in->len) : NULL)) {
-		struct pollfd p = { .fd = i->qmp_fd, .events = POLLIN };
+		struct pollfd p = { .fd = i->control_fd, .events = POLLIN };
 		char chunk[2048];
 		ssize_t n;
 
 		if (in->len > (64u << 10) || poll(&p, 1, 3000) != 1)
 			return err_set(e, ETIMEDOUT, "QEMU does not answer");
-		n = read(i->qmp_fd, chunk, sizeof(chunk));
+		n = read(i->control_fd, chunk, sizeof(chunk));
 		if (n <= 0)
 			return err_set(e, EPIPE, "QEMU does not answer");
 		buf_add(in, chunk, (size_t)n);
@@ -55,12 +55,12 @@ int vm_qmp(struct instance *i, const char *command, struct err *e)
 	int r = text ? 0 : -ENOMEM;
 
 	if (r >= 0 && !i->qmp_ready) {
-		r = fd_write_full(i->qmp_fd, hello, sizeof(hello) - 1);
+		r = fd_write_full(i->control_fd, hello, sizeof(hello) - 1);
 		r = r < 0 ? err_set(e, -r, "QEMU: %s", strerror(-r)) : qmp_answer(i, &in, e);
 		i->qmp_ready = r >= 0;
 	}
 	if (r >= 0 && i->qmp_ready) {
-		r = fd_write_full(i->qmp_fd, text, strlen(text));
+		r = fd_write_full(i->control_fd, text, strlen(text));
 		r = r < 0 ? err_set(e, -r, "QEMU: %s", strerror(-r)) : qmp_answer(i, &in, e);
 	}
 	return r;

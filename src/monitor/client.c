@@ -75,6 +75,7 @@ static void client_gone(struct client *c)
 	loop_del(c->src);
 	c->src = NULL;
 	c->fd = fd_close(c->fd);
+	copy_client_gone(c);
 	leave_procs(c);
 }
 

@@ -177,6 +177,21 @@ static inline int fake_update(struct instance *i, const struct spec_resources *r
 	return 0;
 }
 
+static inline int fake_pause(struct instance *i, bool on, struct err *e _unused_)
+{
+	return kill(i->pids[0], on ? SIGSTOP : SIGCONT);
+}
+
+static inline int fake_hold(struct instance *i, void (*cb)(struct instance *, const struct err *, void *), void *arg,
+			    struct err *e _unused_)
+{
+	kill(i->pids[0], SIGSTOP);
+	cb(i, NULL, arg);
+	return 0;
+}
+
+static inline void fake_release(struct instance *i) { kill(i->pids[0], SIGCONT); }
+
 static inline pid_t fake_pid(const struct instance *i) { return i->n ? i->pids[0] : 0; }
 
 static inline void fake_destroy(struct instance *i)
@@ -199,6 +214,9 @@ static const struct isolation_ops fake_ops = {
 	.signal = fake_signal,
 	.resize = fake_resize,
 	.close_stdin = fake_close_stdin,
+	.pause = fake_pause,
+	.hold = fake_hold,
+	.release = fake_release,
 	.stats = fake_stats,
 	.update = fake_update,
 	.pid = fake_pid,

@@ -102,6 +102,8 @@ struct monitor {
 	struct proc *procs, *main;
 	struct client *clients;
 	size_t n_clients, n_procs;
+	struct client *holder;  /* at whose wish the VM is at rest (FRAME_QUIESCE) */
+	bool is_coming_to_rest; /* its answer is owed */
 	bool is_started;
 	bool is_main_done;      /* the main process has ended or never ran, and its output is drained */
 	bool is_over;           /* the bookkeeping is done too: only clients that read slowly keep the monitor */
@@ -167,6 +169,12 @@ void clients_free(struct monitor *m);
 /* Shows that this process is the monitor of the container whose bundle that is, until the process ends: the fd returned stays
  * open, and no other fd of its launch.json may be closed (fcntl(2): that would drop the lock). */
 int life_hold(int bundledirfd);
+
+/* copy.c: a VM is brought to rest for who copies it, and pauses */
+int copy_quiesce(struct client *c, const struct frame *f, struct err *e);
+int copy_release(struct client *c, const struct frame *f, struct err *e);
+int copy_pause(struct client *c, const struct frame *f, struct err *e);
+void copy_client_gone(struct client *c);
 
 /* requests.c */
 int client_request(struct client *c, const struct frame *f, struct err *e); /* error = broken protocol: drop it */
