@@ -10,7 +10,7 @@ enum {
 	CMD_STOP = 1 << 1,   /* the first operand ends the options: what follows belongs to the container */
 	CMD_HIDDEN = 1 << 2,
 };
-enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
+enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_VM, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
 
 /* X(function, words, topic, operands, summary, flags). Words are one ("run") or two ("image prune"). */
 #define COMMANDS(X)                                                                                                           \
@@ -29,6 +29,15 @@ enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
 	X(attach, "attach", TOPIC_RUN, "CONTAINER", "connect this terminal to a container", CMD_STORE)                        \
 	X(wait, "wait", TOPIC_RUN, "CONTAINER...", "wait for the end and print exit codes", CMD_STORE)                        \
 	X(inspect, "inspect", TOPIC_RUN, "NAME...", "everything known about containers or images, as JSON", CMD_STORE)        \
+	X(pause, "pause", TOPIC_RUN, "CONTAINER...", "let all processes of containers stand still", CMD_STORE)                \
+	X(unpause, "unpause", TOPIC_RUN, "CONTAINER...", "let paused containers go on", CMD_STORE)                            \
+	X(vm_inspect, "vm inspect", TOPIC_VM, "VM...", "a virtual machine: state, devices, memory, metrics", CMD_STORE)       \
+	X(snapshot_create, "snapshot create", TOPIC_VM, "VM [SNAPSHOT]", "save a running virtual machine", CMD_STORE)         \
+	X(snapshot_ls, "snapshot ls", TOPIC_VM, "", "list saved virtual machines", CMD_STORE)                                 \
+	X(snapshot_inspect, "snapshot inspect", TOPIC_VM, "SNAPSHOT...", "all about saved virtual machines", CMD_STORE)       \
+	X(snapshot_rm, "snapshot rm", TOPIC_VM, "SNAPSHOT...", "remove saved virtual machines", CMD_STORE)                    \
+	X(restore, "restore", TOPIC_VM, "SNAPSHOT", "a new virtual machine that goes on from a saved one", CMD_STORE)         \
+	X(fork, "fork", TOPIC_VM, "VM", "new virtual machines that go on beside a running one", CMD_STORE)                    \
 	X(container_prune, "container prune", TOPIC_RUN, "", "remove all containers that do not run", CMD_STORE)              \
 	X(pod_create, "pod create", TOPIC_POD, "[NAME]", "create a pod: containers that share network, IPC and host name",    \
 	  CMD_STORE)                                                                                                          \
@@ -82,6 +91,9 @@ enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
 	A("container attach", attach)   \
 	A("container wait", wait)       \
 	A("container inspect", inspect) \
+	A("container pause", pause)     \
+	A("container unpause", unpause) \
+	A("snapshot list", snapshot_ls) \
 	A("kernel list", kernel_ls)     \
 	A("pod ls", pod_ps)             \
 	A("pod list", pod_ps)           \

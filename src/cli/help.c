@@ -4,6 +4,7 @@
 static const char *const topics[] = {
 	[TOPIC_RUN] = "Containers and virtual machines",
 	[TOPIC_POD] = "Pods",
+	[TOPIC_VM] = "Virtual machines",
 	[TOPIC_IMAGE] = "Images",
 	[TOPIC_SYSTEM] = "System",
 };

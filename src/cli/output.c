@@ -156,3 +156,58 @@ int document_print(struct json_object *o, const char *format, struct err *e)
 	puts(b.data ? (isatty(STDOUT_FILENO) ? text_defuse(b.data) : b.data) : "");
 	return 0;
 }
+
+/* On one line, or objects on one each. */
+static void print_items(struct json_object *list, int depth, struct buf *b)
+{
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *v = json_object_array_get_idx(list, i);
+
+		if (json_object_is_type(v, json_type_object)) {
+			const char *sep = "";
+
+			buf_fmt(b, "\n%*s", depth * 2 + 2, "");
+			json_object_object_foreach(v, key, member)
+			{
+				buf_fmt(b, "%s%s ", sep, key);
+				template_value(member, b);
+				sep = ", ";
+			}
+			continue;
+		}
+		buf_str(b, i ? ", " : "");
+		template_value(v, b);
+	}
+}
+
+/* "Name: value" lines; lists and objects one deeper. */
+static void print_lines(struct json_object *o, int depth, struct buf *b)
+{
+	json_object_object_foreach(o, key, v)
+	{
+		buf_fmt(b, "%*s%s:", depth * 2, "", key);
+		if (json_object_is_type(v, json_type_object)) {
+			buf_str(b, "\n");
+			print_lines(v, depth + 1, b);
+			continue;
+		}
+		buf_str(b, " ");
+		if (json_object_is_type(v, json_type_array)) {
+			print_items(v, depth, b);
+		} else {
+			template_value(v, b);
+		}
+		buf_str(b, "\n");
+	}
+}
+
+int document_print_lines(struct json_object *o, struct err *e)
+{
+	_cleanup_buf_ struct buf b = { 0 };
+
+	print_lines(o, 0, &b);
+	if (b.failed)
+		return err_set(e, ENOMEM, "out of memory");
+	fputs(text_defuse(b.data), stdout);
+	return 0;
+}

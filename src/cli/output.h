@@ -16,5 +16,7 @@ struct listing {
 int listing_print(const struct listing *l, struct json_object *rows, struct err *e);
 /* One document by --format (NULL = indented JSON); "json" = on one line. */
 int document_print(struct json_object *o, const char *format, struct err *e);
+/* The same for people: "Name: value" lines. */
+int document_print_lines(struct json_object *o, struct err *e);
 /* Text from outside as one that can't drive a terminal: control bytes become '?' (R21). In place; returns s. */
 char *text_defuse(char *s);

@@ -17,41 +17,9 @@ const struct opt version_options[] = {
 	{ NULL },
 };
 
-/* "Name: value" lines; lists and objects one deeper. */
-static void print_lines(struct json_object *o, int depth, struct buf *b)
-{
-	json_object_object_foreach(o, key, v)
-	{
-		buf_fmt(b, "%*s%s:", depth * 2, "", key);
-		if (json_object_is_type(v, json_type_object)) {
-			buf_str(b, "\n");
-			print_lines(v, depth + 1, b);
-			continue;
-		}
-		buf_str(b, " ");
-		if (json_object_is_type(v, json_type_array)) {
-			for (size_t i = 0; i < json_object_array_length(v); i++) {
-				buf_str(b, i ? ", " : "");
-				template_value(json_object_array_get_idx(v, i), b);
-			}
-		} else {
-			template_value(v, b);
-		}
-		buf_str(b, "\n");
-	}
-}
-
 static int print_info(struct json_object *o, const char *format, struct err *e)
 {
-	_cleanup_buf_ struct buf b = { 0 };
-
-	if (format)
-		return document_print(o, format, e);
-	print_lines(o, 0, &b);
-	if (b.failed)
-		return err_set(e, ENOMEM, "out of memory");
-	fputs(text_defuse(b.data), stdout);
-	return 0;
+	return format ? document_print(o, format, e) : document_print_lines(o, e);
 }
 
 int cmd_info(struct cli *c, struct err *e)
@@ -103,10 +71,15 @@ int cmd_system_check(struct cli *c, struct err *e)
 	if (r != 0)
 		return MIN(r, 0);
 	r = store_check(engine_store(c->engine), print_problem, NULL, e);
+	if (r >= 0) {
+		int saved = engine_snapshot_check(c->engine, print_problem, NULL, e);
+		r = saved < 0 ? saved : r + saved;
+	}
 	if (r == 0)
 		puts("all objects are whole");
 	if (r > 0)
-		return err_set(e, EIO, "%d damaged object%s; pull or load the images again", r, r == 1 ? "" : "s");
+		return err_set(e, EIO, "%d damaged object%s; pull or load the images, and take the snapshots, again", r,
+			       r == 1 ? "" : "s");
 	return r;
 }
 

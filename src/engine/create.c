@@ -142,16 +142,16 @@ static int try_again(struct engine *en, const char *name, struct err *e)
 	return r < 0 ? r : gone;
 }
 
-static int put_named(struct plan *p, struct container_record *c, struct err *e)
+static int put_named(struct engine *en, struct container_record *c, struct err *e)
 {
-	int r = records_container_put(p->en->records, c, e);
+	int r = records_container_put(en->records, c, e);
 
-	if (r == -EEXIST && try_again(p->en, c->name, NULL) > 0)
-		r = records_container_put(p->en->records, c, e);
+	if (r == -EEXIST && try_again(en, c->name, NULL) > 0)
+		r = records_container_put(en->records, c, e);
 	return r;
 }
 
-static int put_generated(struct plan *p, struct container_record *c, struct err *e)
+static int put_generated(struct engine *en, struct container_record *c, struct err *e)
 {
 	int r = -EEXIST;
 
@@ -161,12 +161,17 @@ static int put_generated(struct plan *p, struct container_record *c, struct err 
 			return OUT_OF_MEMORY(e);
 		free(c->name);
 		/* After half of the tries a number makes it unlike all others. */
-		c->name = i < NAME_TRIES / 2 ? TAKE_PTR(name) : str_fmt("%s%.4s", name, p->id);
+		c->name = i < NAME_TRIES / 2 ? TAKE_PTR(name) : str_fmt("%s%.4s", name, c->id);
 		if (!c->name)
 			return OUT_OF_MEMORY(e);
-		r = records_container_put(p->en->records, c, e);
+		r = records_container_put(en->records, c, e);
 	}
 	return r;
+}
+
+int container_put(struct engine *en, struct container_record *c, struct err *e)
+{
+	return c->name ? put_named(en, c, e) : put_generated(en, c, e);
 }
 
 /* The options as given, and what came out of them where later deeds need it when the image may be gone. */
@@ -198,7 +203,7 @@ static int put_record(struct plan *p, struct err *e)
 	int r = c.options_json && (c.name || !p->o->name) ? fill_labels(p, &c.labels, e) : OUT_OF_MEMORY(e);
 
 	if (r >= 0)
-		r = c.name ? put_named(p, &c, e) : put_generated(p, &c, e);
+		r = container_put(p->en, &c, e);
 	free(c.name);
 	free(c.options_json);
 	map_done(&c.labels);
@@ -220,7 +225,7 @@ static int cidfile_open(const char *path, int *ret_fd, struct err *e)
 
 /* ---- all together ---- */
 
-static int make_dir(const struct plan *p, int *ret_dirfd, struct err *e)
+int make_container_dir(const struct plan *p, int *ret_dirfd, struct err *e)
 {
 	_cleanup_free_ char *rel = str_fmt("containers/%s", p->id);
 	int rootfd = store_rootfd(p->en->store), fd;
@@ -263,7 +268,7 @@ static int make_plan(struct plan *p, struct err *e)
 static int write_out(struct plan *p, int cidfd, struct err *e)
 {
 	_cleanup_fd_ int dirfd = -1;
-	int r = make_dir(p, &dirfd, e);
+	int r = make_container_dir(p, &dirfd, e);
 
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++) {
 		r = parts[i].make(p, e);

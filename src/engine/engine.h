@@ -77,6 +77,8 @@ int engine_stop(struct engine *en, const char *name, int64_t timeout_s /* SPEC_U
 int engine_update(struct engine *en, const char *name, const struct run_opts *given, struct err *e);
 int engine_kill(struct engine *en, const char *name, int sig, struct err *e);
 int engine_remove(struct engine *en, const char *name, bool force, bool volumes, struct err *e);
+/* on: all its processes, or the whole VM, stand still. */
+int engine_pause(struct engine *en, const char *name, bool on, struct err *e);
 int engine_wait(struct engine *en, const char *name, int *ret_exit_code, struct err *e);
 int engine_logs(struct engine *en, const char *name, const struct log_query *q, int out, int errfd, struct err *e);
 /* Docker's JSON shapes. */
@@ -110,3 +112,29 @@ int engine_note_exit(struct engine *en, const char *id, const struct exit_status
 /* Removes containers' directories that no record knows, stale run state, and what store_gc finds. */
 int engine_sweep(struct engine *en, struct err *e);
 int engine_note_started(struct engine *en, const char *id, struct err *e);
+
+/* ---- virtual machines on berth-vmm ---- */
+int engine_vm_inspect(struct engine *en, const char *name, struct json_object **ret, struct err *e);
+struct engine_snapshot_info {
+	char *id, *name;
+	uint64_t size_bytes, pause_us; /* on the disk; how long the VM stood still */
+};
+void engine_snapshot_info_done(struct engine_snapshot_info *i);
+/* Saves a running VM, which goes on. name NULL: the beginning of its id. Durable when it returns 0; else nothing is left of it. */
+int engine_snapshot_create(struct engine *en, const char *vm, const char *name, struct engine_snapshot_info *ret, struct err *e);
+int engine_snapshot_list(struct engine *en, struct snapshot_record **ret, size_t *ret_n,
+			 struct err *e); /* snapshot_records_free */
+int engine_snapshot_inspect(struct engine *en, const char *name, struct json_object **ret, struct err *e);
+int engine_snapshot_remove(struct engine *en, const char *name, struct err *e);
+/* Each damaged one is told through cb; count or -errno. */
+int engine_snapshot_check(struct engine *en, void (*cb)(const char *problem, void *arg), void *arg, struct err *e);
+/* A new VM that goes on where the snapshot was taken. name NULL: one is made up. */
+int engine_restore(struct engine *en, const char *snapshot, const char *name, char **ret_id, struct err *e);
+struct fork_opts {
+	unsigned count;   /* 1..FORK_MAX */
+	const char *name; /* of the only one, or NAME-1, NAME-2...; NULL: made up */
+};
+#define FORK_MAX 1000u
+/* New VMs that go on from where a running one is, beside it. *ret_ids: strv. All or none. */
+int engine_fork(struct engine *en, const char *name, const struct fork_opts *o, char ***ret_ids, uint64_t *ret_pause_us,
+		struct err *e);

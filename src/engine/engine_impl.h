@@ -131,6 +131,15 @@ int labels_add(char *const *words, struct string_map *m, struct err *e);
 /* engine_create of checked options, with an id of the caller's (id_new). */
 int create_container(struct engine *en, const struct run_opts *o, const char *id, struct err *e);
 
+/* The record of a new container; without a name it gets one. */
+int container_put(struct engine *en, struct container_record *c, struct err *e);
+/* ROOT/containers/ID, new. */
+int make_container_dir(const struct plan *p, int *ret_dirfd, struct err *e);
+
+/* ---- snapshot_store.c ---- */
+/* Removes saved VMs that no record knows; nobody can be taking one: the caller holds the store's lock exclusively. */
+int snapshots_sweep(struct engine *en, struct err *e);
+
 /* ---- start.c ---- */
 /* A monitor that waits for its container to be made. */
 struct waiting_monitor {

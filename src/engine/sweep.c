@@ -127,6 +127,8 @@ int engine_sweep(struct engine *en, struct err *e)
 	if (r >= 0)
 		r = sweep_pods(en, e);
 	if (r >= 0)
+		r = snapshots_sweep(en, e);
+	if (r >= 0)
 		r = prune_guests(en, e);
 	if (r >= 0)
 		r = sweep_cgroups(e);

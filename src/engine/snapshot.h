@@ -1,0 +1,74 @@
+/* snapshot: VMs copied while they run: to be kept (snapshot_store.c), or to go on at once beside the original (clone.c).
+ *
+ *   ROOT/snapshots/ID/                 whole before its record comes; the record goes first. Its one writer is who takes it
+ *     state, memory                    berth-vmm's (docs/FORMATS.md); mapped privately by every VM that goes on from it, never written
+ *     disk                             the VM's writable disk, as it was in the same moment; absent where it has none
+ *     image                            the read-only disk, one more name of ROOT/erofs/...: what the guest holds of it in memory fits no other
+ *     config.json, launch.json         the VM's own
+ *     snapshot.json                    struct snapshot_meta: what it needs to go on, and what a record of the VM is made of
+ *   ROOT/tmp/snap-ID/                  the same on its way: renamed when it is on the disk, removed by any collection after a crash
+ *
+ * All that makes or uses such a directory holds the store's lock shared. */
+#pragma once
+
+#include "engine_impl.h"
+#include "vmm.h"
+
+#define SNAPSHOT_DIR    "snapshots"
+#define SNAPSHOT_DISK   "disk"
+#define SNAPSHOT_IMAGE  "image"
+#define SNAPSHOT_META   "snapshot.json"
+#define SNAPSHOT_FORMAT 1u
+
+struct snapshot_cpu {
+	char *vendor, *model, *flags; /* of /proc/cpuinfo */
+};
+struct snapshot_meta {
+	uint32_t version;               /* SNAPSHOT_FORMAT */
+	uint32_t vmm_version, protocol; /* VMM_SNAPSHOT_VERSION, FRAME_VERSION */
+	char *berth;                    /* version of the program, for people */
+	struct snapshot_cpu cpu;
+	uint64_t mem_bytes;
+	uint32_t cpus;
+	uint64_t pause_us, state_file_bytes, memory_file_bytes, disk_file_bytes;
+	/* The container's record */
+	char *image_id, *image_ref, *options;
+	bool auto_remove, has_tty;
+	struct string_map labels;
+};
+void snapshot_meta_done(struct snapshot_meta *m);
+
+/* ---- snapshot_meta.c ---- */
+int snapshot_meta_read(int dirfd, struct snapshot_meta *ret, struct err *e);
+int snapshot_meta_parse(const char *text, size_t len, struct snapshot_meta *ret, struct err *e);
+int snapshot_meta_write(int dirfd, const struct snapshot_meta *m, struct err *e); /* durable */
+struct json_object *snapshot_meta_json(const struct snapshot_meta *m);
+/* What the CPU of this host is; from such a file as /proc/cpuinfo. */
+int snapshot_cpu_read(const char *cpuinfo, struct snapshot_cpu *ret, struct err *e);
+void snapshot_cpu_done(struct snapshot_cpu *c);
+/* Can a VM that was saved there go on here? One line says why not. */
+int snapshot_fits(const struct snapshot_meta *m, const struct snapshot_cpu *here, struct err *e);
+
+/* ---- vm_control.c: berth-vmm's control socket ---- */
+/* -ECONNREFUSED, -ENOENT: there is none. */
+int vm_control_open(struct engine *en, const char *id, int *ret_fd, struct err *e);
+/* One request and its answer, which the caller puts; what the VMM refuses is an error with its sentence. */
+int vm_control_ask(int fd, const char *request, const int *fds, size_t n_fds, struct json_object **ret, struct err *e);
+/* c must be a VM that runs on berth-vmm. what: the deed that needs it, for the error. */
+int vm_control_check(struct engine *en, const struct container_record *c, const char *what, struct err *e);
+
+/* ---- snapshot_take.c ---- */
+struct taken {
+	uint64_t pause_us;
+	uint64_t mem_bytes;
+};
+/* Copies the VM, which runs, into dirfd: state, memory, disk, image, config.json, launch.json. Nothing is synced. */
+int snapshot_take(struct engine *en, const struct container_record *c, int dirfd, struct taken *ret, struct err *e);
+
+/* ---- clone.c ---- */
+/* Makes a VM that goes on from what dirfd holds (a snapshot's directory) and starts it. model: whose record it gets, but for id and
+ * name. may_take: the disk in dirfd needs no copy, nobody else wants it. *ret_id: the caller's. On failure nothing is left. */
+int clone_start(struct engine *en, int dirfd, const struct container_record *model, const char *name, bool may_take,
+		char **ret_id, struct err *e);
+/* Is c a VM that can be copied now? what: the deed, for the error. */
+int clone_check(struct engine *en, const struct container_record *c, const char *what, struct err *e);

@@ -1,0 +1,173 @@
+/* snapshot_take.c: a running VM copied into a directory; the original goes on.
+ *
+ *   rest      the monitor is asked to bring the guest to rest: the container's processes frozen by the guest's own agent, the stream between
+ *             the two empty (isolation/vm_hold.c). It lasts as long as our connection to the monitor
+ *   pause     berth-vmm parks the vCPUs, for as long as our connection to it lasts
+ *   save      berth-vmm writes state and memory into files that it is given open
+ *   copy      the disk: by reflink, or what of it is no hole. What the guest had asked of it and was not told of is asked again by the
+ *             copy, which does no harm: the same bytes go to the same place
+ *   go on     both connections are closed
+ *
+ * Whatever fails, or kills us, ends both connections, and the VM goes on. */
+#include "snapshot.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define PROGRESS_US 500000u
+
+/* ---- progress, for who watches a disk that takes long ---- */
+
+struct progress {
+	uint64_t shown_us;
+	bool is_shown;
+};
+
+static void show_progress(uint64_t done, void *arg)
+{
+	struct progress *p = arg;
+	uint64_t now = clock_mono_us();
+	char text[16];
+
+	if (now - p->shown_us < PROGRESS_US)
+		return;
+	p->shown_us = now;
+	p->is_shown = true;
+	fprintf(stderr, "\r\033[Kdisk: %s copied", str_human_size(done, text));
+}
+
+static int copy_disk(int from, int to, struct err *e)
+{
+	struct progress p = { .shown_us = clock_mono_us() };
+	int r = vm_copy_disk(from, to, isatty(STDERR_FILENO) ? show_progress : NULL, &p);
+
+	if (p.is_shown)
+		fputs("\r\033[K", stderr);
+	return r < 0 ? err_set(e, -r, "copy the disk: %s", strerror(-r)) : 0;
+}
+
+/* ---- files ---- */
+
+static int new_file(int dirfd, const char *name, struct err *e)
+{
+	int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	return fd < 0 ? err_set(e, errno, "make the file %s: %s", name, strerror(errno)) : fd;
+}
+
+/* The bundle's two documents as they are. */
+static int copy_document(struct engine *en, const char *id, const char *name, int dirfd, struct err *e)
+{
+	_cleanup_free_ char *rel = str_fmt("containers/%s/%s", id, name), *text = NULL;
+	size_t len;
+	int r = rel ? file_read(store_rootfd(en->store), rel, 8u << 20, &text, &len) : -ENOMEM;
+
+	if (r >= 0)
+		r = file_replace(dirfd, name, text, len, 0600, false);
+	return r < 0 ? err_set(e, -r, "copy %s: %s", name, strerror(-r)) : 0;
+}
+
+static int link_image(const struct launch *l, int dirfd, struct err *e)
+{
+	return linkat(AT_FDCWD, l->image_disk, dirfd, SNAPSHOT_IMAGE, 0) < 0
+		       ? err_set(e, errno, "one more name for %s: %s", l->image_disk, strerror(errno))
+		       : 0;
+}
+
+/* ---- the copy ---- */
+
+struct take {
+	struct engine *en;
+	const char *id;
+	const struct launch *launch;
+	int dirfd, state, memory, disk_from, disk;
+};
+
+static void take_done(struct take *t)
+{
+	fd_close(t->state);
+	fd_close(t->memory);
+	fd_close(t->disk_from);
+	fd_close(t->disk);
+}
+
+static int open_files(struct take *t, struct err *e)
+{
+	if ((t->state = new_file(t->dirfd, VM_RESTORE_STATE, e)) < 0)
+		return t->state;
+	if ((t->memory = new_file(t->dirfd, VM_RESTORE_MEMORY, e)) < 0)
+		return t->memory;
+	if (!t->launch->upper_disk)
+		return 0;
+	t->disk_from = open(t->launch->upper_disk, O_RDONLY | O_CLOEXEC);
+	if (t->disk_from < 0)
+		return err_set(e, errno, "disk %s: %s", t->launch->upper_disk, strerror(errno));
+	t->disk = new_file(t->dirfd, SNAPSHOT_DISK, e);
+	return MIN(t->disk, 0);
+}
+
+/* At rest and paused. */
+static int save(struct take *t, struct err *e)
+{
+	_cleanup_fd_ int control = -1;
+	const int fds[] = { t->state, t->memory };
+	int r = vm_control_open(t->en, t->id, &control, e);
+
+	if (r >= 0)
+		r = vm_control_ask(control, "{\"do\":\"pause\",\"while_connected\":true}", NULL, 0, NULL, e);
+	if (r >= 0)
+		r = vm_control_ask(control, "{\"do\":\"snapshot\",\"fleeting\":true}", fds, ARRAY_SIZE(fds), NULL, e);
+	if (r >= 0 && t->disk >= 0)
+		r = copy_disk(t->disk_from, t->disk, e);
+	if (r >= 0)
+		r = vm_control_ask(control, "{\"do\":\"resume\"}", NULL, 0, NULL, e);
+	return r;
+}
+
+static int rest_and_save(struct take *t, struct taken *ret, struct err *e)
+{
+	_cleanup_fd_ int monitor = -1;
+	uint64_t began, mem = 0;
+	uint32_t cpus = 0;
+	int r = monitor_connect(t->en->paths, t->id, &monitor, e);
+
+	if (r < 0)
+		return r;
+	began = clock_mono_us();
+	r = monitor_request(monitor, FRAME_QUIESCE, 0, NULL, 0, NULL, e);
+	if (r >= 0)
+		r = save(t, e);
+	if (r >= 0)
+		r = monitor_request(monitor, FRAME_RELEASE, 0, NULL, 0, NULL, e);
+	if (r < 0)
+		return r;
+	ret->pause_us = clock_mono_us() - began;
+	/* Who wrote them may be in the hands of a guest: what he says is looked at. */
+	r = vmm_snapshot_check(t->state, t->memory, &mem, &cpus, e);
+	if (r >= 0)
+		ret->mem_bytes = mem;
+	return r;
+}
+
+int snapshot_take(struct engine *en, const struct container_record *c, int dirfd, struct taken *ret, struct err *e)
+{
+	struct launch l = { 0 };
+	struct take t = {
+		.en = en, .id = c->id, .launch = &l, .dirfd = dirfd, .state = -1, .memory = -1, .disk_from = -1, .disk = -1
+	};
+	int r = bundle_read_launch(en, c->id, &l, e);
+
+	if (r >= 0)
+		r = copy_document(en, c->id, "config.json", dirfd, e);
+	if (r >= 0)
+		r = copy_document(en, c->id, "launch.json", dirfd, e);
+	if (r >= 0)
+		r = link_image(&l, dirfd, e);
+	if (r >= 0)
+		r = open_files(&t, e);
+	if (r >= 0)
+		r = rest_and_save(&t, ret, e);
+	take_done(&t);
+	launch_done(&l);
+	return r;
+}

@@ -1,0 +1,224 @@
+"""Virtual machines that are copied while they run: snapshot, restore, fork. Whole guests on berth-vmm need a KVM that is good for them: where
+there is none (`./check lab-vm` makes one), what is left are the refusals."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness import Box, until
+
+pytestmark = pytest.mark.vm
+MEMORY = ("--memory", "64m")
+BOOT = {"BERTH_VM_BOOT_TIMEOUT": "240s"}
+# Writes to the disk all the time, and keeps a sum of what it has written in memory (of the shell) to compare with.
+WRITER = """mkdir -p /w; i=0
+while :; do
+	head -c 65536 /dev/urandom >/w/$((i % 8)); (cd /w && sha256sum $((i % 8)) >/w/sum.new && mv sum.new sum.$((i % 8)))
+	i=$((i + 1)); echo $i >/w/count
+done"""
+IDENTITY = ("hostname; cat /etc/hostname /etc/machine-id /proc/sys/kernel/random/boot_id; head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \\n'; echo;"
+            "grep -c \"$(hostname)\" /etc/hosts; date +%s")
+
+
+@pytest.fixture(scope="module")
+def own(berth):
+    """A loaded image, which needs no registry, and a box of VMs of it that run on berth-vmm; or the test is skipped."""
+    import images
+
+    berth.ok("load", "-q", "-i", images.base_layout())
+    yield "base:latest"
+
+
+@pytest.fixture
+def vms(berth, own):
+    b = Box(berth, "vm", own)
+    yield b
+    b.clean()
+    left = berth.ok("snapshot", "ls", "-q").split()
+    if left:
+        berth.ok("snapshot", "rm", *left)
+
+
+@pytest.fixture
+def parent(vms):
+    """A VM that writes, on berth-vmm."""
+    os.environ.update(BOOT)
+    name = vms.start("sh", "-c", WRITER, opts=MEMORY)
+    if vms.berth.ok("vm", "inspect", "-f", "{{.VMM}}", name) != "berth-vmm":
+        pytest.skip("no KVM here that is good for whole guests")
+    vms.berth.ok("exec", name, "sh", "-c", "echo 0123456789abcdef0123456789abcdef >/etc/machine-id")
+    return name
+
+
+def track(vms, name):
+    vms.names.append(name)
+    return name
+
+
+def who(vms, name):
+    out = vms.berth.ok("exec", name, "sh", "-c", IDENTITY).split("\n")
+    return dict(zip(("host", "etc_hostname", "machine", "boot", "random", "in_hosts", "clock"), out))
+
+
+def disk_is_whole(vms, name):
+    """Every file's sum is that of what is in it, but for the one that is being written."""
+    vms.berth.ok("exec", name, "sh", "-c", "cd /w && kill -STOP $(pgrep -f 'mkdir -p /w' | head -n 1) 2>/dev/null; sync")
+    out = vms.berth("exec", name, "sh", "-c", "cd /w; cat sum.? | sha256sum -c 2>&1; true").out
+    assert out.count("FAILED") <= 1 and out.count(": OK") >= 1, out
+    vms.berth.ok("exec", name, "sh", "-c", "kill -CONT $(pgrep -f 'mkdir -p /w' | head -n 1) 2>/dev/null; true")
+
+
+def smaps(pid):
+    text = open(f"/proc/{pid}/smaps_rollup").read()
+    return {k: int(v) for k, v in re.findall(r"^(\w+): +(\d+) kB", text, re.M)}
+
+
+def test_V13_one_snapshot_restored_twice_is_two_machines_and_the_parent_goes_on(vms, parent):
+    berth = vms.berth
+    until(lambda: berth("exec", parent, "test", "-s", "/w/count").code == 0, "the first write")
+    r = berth("snapshot", "create", parent, "one", timeout=240)
+    assert r.code == 0 and re.search(r"stood still for [0-9.]+ ms", r.err), r
+    print(r.err)
+    assert [s["Name"] for s in map(json.loads, berth.ok("snapshot", "ls", "--format", "json").split("\n"))] == ["one"]
+    assert json.loads(berth.ok("snapshot", "inspect", "one"))["VM"] == parent
+    berth.fails("snapshot", "create", parent, "one", says="there is a snapshot one already")
+    clones = [track(vms, vms.name()) for _ in range(2)]
+    for c in clones:
+        berth.ok("restore", "--name", c, "one", timeout=240)
+    seen = {n: who(vms, n) for n in (parent, *clones)}
+    for key in ("host", "machine", "boot", "random"):
+        assert len({s[key] for s in seen.values()}) == 3, (key, seen)
+    for n in clones:
+        s = seen[n]
+        assert s["etc_hostname"] == s["host"] == berth.inspect(n)["Id"][:12] and s["in_hosts"] == "1", s
+        assert abs(int(s["clock"]) - time.time()) < 30, s
+    berth.ok("snapshot", "rm", "one")  # whoever went on from it needs it no more
+    counts = {n: int(berth.ok("exec", n, "cat", "/w/count")) for n in seen}
+    for n in seen:
+        until(lambda n=n: int(berth.ok("exec", n, "cat", "/w/count") or 0) > counts[n], f"{n} goes on writing", 60)
+        disk_is_whole(vms, n)
+    listed = berth.ok("ps", "--format", "{{.Names}}").split()
+    assert set(seen) <= set(listed)
+    pids = {berth.state(n)["Pid"] for n in seen}
+    users = {os.stat(f"/proc/{p}").st_uid for p in pids}
+    assert len(pids) == len(users) == 3
+    # A copy that is stopped boots again, on its own disk.
+    count = int(berth.ok("exec", clones[0], "cat", "/w/count"))
+    berth.ok("stop", "-t", "0", clones[0])
+    berth.ok("start", clones[0], timeout=240)
+    assert int(berth.ok("exec", clones[0], "cat", "/w/count") or 0) >= 0 and count > 0
+    berth.ok("rm", "-f", *clones)
+    assert berth.ok("exec", parent, "echo", "here") == "here"
+
+
+def test_forks_share_their_memory_and_are_machines_of_their_own(vms, parent):
+    berth = vms.berth
+    names = [track(vms, f"{parent}-f-{k}") for k in range(1, 6)]
+    ids = berth.ok("fork", parent, "--count", "5", "--name", f"{parent}-f", timeout=600).split()
+    assert len(ids) == 5
+    assert [berth.inspect(n)["Id"] for n in names] == ids
+    assert len({berth.ok("exec", n, "hostname") for n in names}) == 5
+    sizes = [smaps(berth.state(n)["Pid"]) for n in names]
+    print(sizes)
+    for s in sizes:  # what is not its own it shares with the others: a page in five has a fifth of its size here
+        assert s["Pss"] < s["Private_Dirty"] + s["Private_Clean"] + (s["Rss"] - s["Private_Dirty"] - s["Private_Clean"]) / 3 + 2048, s
+        assert s["Shared_Clean"] + s["Shared_Dirty"] > 4096, s
+    berth.fails("fork", parent, "--count", "2", "--name", f"{parent}-f", says="is in use")
+    assert "vm inspect" and json.loads(berth.ok("vm", "inspect", "--format", "json", names[0]))["RestoredFrom"]
+    berth.ok("rm", "-f", *names)
+    root = berth.root
+    assert os.listdir(root / "tmp") == [] or all("fork-" not in n for n in os.listdir(root / "tmp"))
+
+
+def test_a_snapshot_that_fails_or_is_killed_leaves_nothing_and_the_vm_running(vms, parent, tmp_path):
+    berth = vms.berth
+    # The disk is full: a limit on how long a file of ours may become stops the copy of the disk as a full disk does.
+    r = subprocess.run(["prlimit", "--fsize=1048576", *berth.argv("snapshot", "create", parent, "big")], capture_output=True, text=True,
+                       timeout=240)
+    assert r.returncode != 0, r
+    for after in (0.05, 0.5, 1.5):
+        p = berth.popen("snapshot", "create", parent, f"k{after}".replace(".", "-"))
+        time.sleep(after)
+        p.send_signal(signal.SIGKILL)
+        p.communicate()
+        assert berth.ok("exec", parent, "echo", "alive", timeout=60) == "alive"
+    for name in berth.ok("snapshot", "ls", "-q").split():
+        berth.ok("snapshot", "rm", name)
+    berth.ok("system", "prune", "-f") if berth.ok("ps", "-q").split() else None
+    assert not os.path.isdir(berth.root / "snapshots") or os.listdir(berth.root / "snapshots") == []
+    assert [n for n in os.listdir(berth.root / "tmp") if n.startswith("snap-")] == []
+    assert berth.ok("system", "check").endswith("whole")
+
+
+def test_V14_a_snapshot_that_was_tampered_with_is_refused_with_one_line(vms, parent):
+    berth = vms.berth
+    berth.ok("snapshot", "create", "-q", parent, "t", timeout=240)
+    where = berth.root / "snapshots" / berth.ok("snapshot", "ls", "-q", "--no-trunc")
+    whole = (where / "state").read_bytes()
+    meta = (where / "snapshot.json").read_text()
+    with open(where / "state", "r+b") as f:
+        f.seek(len(whole) // 2)
+        f.write(bytes([whole[len(whole) // 2] ^ 1]))
+    berth.fails("restore", "t", says="damaged")
+    assert berth("system", "check").code == 125
+    (where / "state").write_bytes(whole)
+    for old, new, says in (('"vmm_version":', '"vmm_version":7', "format 71"), ('"flags":"', '"flags":"nosuchfeature ', "nosuchfeature"),
+                           ('"vendor":"', '"vendor":"Other', "Other"), ('"version":1', '"version":9', "version 9")):
+        changed = re.sub(re.escape(old).replace(":", r":\s*"), new, meta, count=1)
+        assert changed != meta
+        (where / "snapshot.json").write_text(changed)
+        berth.fails("restore", "t", says=says)
+    (where / "snapshot.json").write_text(meta)
+    berth.fails("restore", "--name", parent, "t", says="in use")
+    assert berth.ok("ps", "-q").count("\n") == 0
+
+
+def test_what_can_not_be_copied_is_refused(berth, own):
+    b = Box(berth, "container", own)
+    name = b.start("sleep", "1000")
+    try:
+        for verb in ("fork", "snapshot create"):
+            berth.fails(*verb.split(), name, says=f"is for virtual machines: {name} is a container")
+            berth.fails(*verb.split(), "nobody", says="no such container: nobody")
+        berth.fails("vm", "inspect", name, says="is a container")
+        berth.fails("restore", "nothing", says="no such snapshot: nothing")
+        berth.fails("snapshot", "rm", "nothing", says="no such snapshot: nothing")
+        berth.fails("fork", "--count", "0", name, says="--count 0")
+    finally:
+        b.clean()
+
+
+def test_a_vm_on_qemu_is_refused_with_the_reason(berth, own):
+    b = Box(berth, "vm", own)
+    os.environ["BERTH_VM_ACCEL"] = "tcg"
+    try:
+        name = b.start("sleep", "1000", opts=MEMORY)
+        berth.fails("snapshot", "create", name, says=("needs berth-vmm", "the VM runs on QEMU, because"))
+        assert json.loads(berth.ok("vm", "inspect", "-f", "json", name))["VMM"].startswith("qemu")
+    finally:
+        del os.environ["BERTH_VM_ACCEL"]
+        b.clean()
+
+
+def test_pause_and_unpause(berth, own):
+    b = Box(berth, "container", own)
+    name = b.start("sh", "-c", "while :; do echo x; usleep 10000; done")
+    try:
+        berth.ok("pause", name)
+        assert berth.state(name)["Status"] == "paused"
+        seen = berth.ok("logs", name)
+        time.sleep(0.3)
+        assert berth.ok("logs", name) == seen
+        berth.fails("pause", name, says="is paused already")
+        berth.fails("exec", name, "true", says="paused")
+        berth.ok("unpause", name)
+        until(lambda: len(berth.ok("logs", name)) > len(seen), "it goes on")
+        berth.fails("unpause", name, says="is not paused")
+        berth.ok("pause", name)
+    finally:
+        b.clean()
