@@ -208,6 +208,6 @@ int document_print_lines(struct json_object *o, struct err *e)
 	print_lines(o, 0, &b);
 	if (b.failed)
 		return err_set(e, ENOMEM, "out of memory");
-	fputs(text_defuse(b.data), stdout);
+	fputs(b.data ? text_defuse(b.data) : "", stdout);
 	return 0;
 }

@@ -36,9 +36,10 @@ enum frame_type {
 	FRAME_SHUTDOWN, /* -> guest: sync and power off */
 	FRAME_UPDATE, /* other limits. CLI -> monitor: OCI linux.resources, what is to be changed; -> guest: {"resources", "cpus"}
 			   (guest.h). Answered by FRAME_OK */
-	FRAME_PAUSE,    /* CLI -> monitor: u32 1 = stop all its processes, 0 = let them go on; answered by FRAME_OK */
+	FRAME_PAUSE,  /* CLI -> monitor: u32 1 = stop all its processes, 0 = let them go on; answered by FRAME_OK */
 	/* Before a VM is copied: its processes stand still, and the stream between monitor and guest is empty both ways until
-	 * FRAME_RELEASE. CLI -> monitor: empty, answered by FRAME_OK; it lasts until FRAME_RELEASE or the connection's end.
+	 * FRAME_RELEASE. CLI -> monitor: empty, answered by FRAME_OK with {"mem_bytes", "cpus"}, launch.json's as it was
+	 * started; it lasts until FRAME_RELEASE or the connection's end.
 	 * -> guest: empty; answered by the same type: empty, or why it could not be done. */
 	FRAME_QUIESCE,
 	FRAME_RELEASE, /* CLI -> monitor (answered by FRAME_OK), -> guest (no answer) */

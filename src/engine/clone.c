@@ -216,19 +216,35 @@ int clone_start(struct engine *en, int dirfd, const struct container_record *mod
 	return r;
 }
 
-int clone_check(struct engine *en, const struct container_record *c, const char *what, struct err *e)
+static int check_volumes(struct engine *en, const struct container_record *c, const char *what, struct err *e)
 {
 	struct spec s;
-	int r = vm_control_check(en, c, what, e);
+	int r;
 
-	if (r < 0)
-		return r;
 	spec_init(&s);
 	r = bundle_read_spec(en, c->id, &s, e);
 	if (r >= 0 && vm_count_shares(&s))
-		r = err_set(e, EOPNOTSUPP, "%s: %s has volumes, whose server on the host can't be copied with it", what, c->name);
+		r = err_set(e, EOPNOTSUPP,
+			    "%s: %s has volumes, and what their server on the host holds open can't be copied with it: run it "
+			    "without volumes",
+			    what, c->name);
 	spec_done(&s);
 	return r;
+}
+
+int clone_check(struct engine *en, const struct container_record *c, const char *what, struct err *e)
+{
+	int r = 0;
+
+	if (streq(c->isolation, "vm") && c->pod_id)
+		r = err_set(
+			e, EOPNOTSUPP,
+			"%s: %s shares its virtual machine with the rest of pod %s, and can't be copied alone: run it without "
+			"--pod",
+			what, c->name, c->pod_name ?: c->pod_id);
+	else if (streq(c->isolation, "vm"))
+		r = check_volumes(en, c, what, e);
+	return r < 0 ? r : vm_control_check(en, c, what, e);
 }
 
 /* ---- fork ---- */

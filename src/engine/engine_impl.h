@@ -99,7 +99,7 @@ void guest_size(const struct run_opts *o, struct launch *l); /* guest_plan.c: me
 int pod_share_parse(const char *text, bool ret_shared[NS_COUNT], struct err *e);
 /* ROOT/pods/ID and RUN/pods/ID. */
 int pod_remove_files(struct engine *en, const char *id, struct err *e);
-int pod_must_not_be_paused(const struct container_record *c, struct err *e);
+int pod_must_not_be_paused(struct engine *en, const struct container_record *c, struct err *e);
 
 /* ---- files.c ---- */
 bool hostname_is_valid(const char *s);

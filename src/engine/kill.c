@@ -17,7 +17,7 @@ int engine_kill(struct engine *en, const char *name, int sig, struct err *e)
 	if (c.state != CS_RUNNING && c.state != CS_PAUSED)
 		r = err_set(e, ESRCH, "cannot kill container %s: it is not running", c.name);
 	if (r >= 0)
-		r = pod_must_not_be_paused(&c, e);
+		r = pod_must_not_be_paused(en, &c, e);
 	if (r >= 0)
 		r = monitor_connect(en->paths, c.id, &fd, e);
 	if (r >= 0)

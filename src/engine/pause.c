@@ -19,9 +19,10 @@ int engine_pause(struct engine *en, const char *name, bool on, struct err *e)
 
 	if (r < 0)
 		return r;
-	if (c.state == to.state)
+	r = pod_must_not_be_paused(en, &c, e);
+	if (r >= 0 && c.state == to.state)
 		r = err_set(e, EBUSY, on ? "container %s is paused already" : "container %s is not paused", c.name);
-	else if (c.state != from)
+	else if (r >= 0 && c.state != from)
 		r = err_set(e, ESRCH, "container %s is %s: it can't be %s", c.name, container_state_name(c.state),
 			    on ? "paused" : "unpaused");
 	if (r >= 0)

@@ -172,9 +172,9 @@ int engine_pod_pause(struct engine *en, const char *name, bool paused, struct er
 	return r;
 }
 
-int pod_must_not_be_paused(const struct container_record *c, struct err *e)
+int pod_must_not_be_paused(struct engine *en, const struct container_record *c, struct err *e)
 {
-	if (c->state != CS_PAUSED || !c->pod_id)
+	if (c->state != CS_PAUSED || !c->pod_id || !pod_is_frozen(en->paths, c->pod_id))
 		return 0;
 	return err_set(e, EBUSY, "container %s stands still with its pod: berth pod unpause %.12s comes first", c->name,
 		       c->pod_id);

@@ -262,10 +262,10 @@ static int fill(struct engine *en, struct pod_record *r, struct container_record
 		engine_pod_done(&p);
 		return k;
 	}
+	/* One container may be paused without its pod. */
 	for (size_t i = 0; i < p.n && !p.is_paused; i++)
-		p.is_paused = p.members[i].state == CS_PAUSED;
+		p.is_paused = p.members[i].state == CS_PAUSED && pod_is_frozen(en->paths, p.record.id);
 	p.state = state_of(&p);
-	(void)en;
 	*ret = p;
 	return 0;
 }

@@ -162,7 +162,7 @@ int engine_remove(struct engine *en, const char *name, bool force, bool volumes,
 	(void)volumes; /* anonymous volumes do not exist yet, so none can be left behind */
 	if (r < 0)
 		return r;
-	r = force ? pod_must_not_be_paused(&c, e) : 0;
+	r = force ? pod_must_not_be_paused(en, &c, e) : 0;
 	if (r >= 0)
 		r = find_life(en, &c, &what, e);
 	if (r >= 0 && force)

@@ -61,6 +61,7 @@ int vm_control_check(struct engine *en, const struct container_record *c, const 
 struct taken {
 	uint64_t pause_us;
 	uint64_t mem_bytes;
+	uint32_t cpus;
 };
 /* Copies the VM, which runs, into dirfd: state, memory, disk, image, config.json, launch.json. Nothing is synced. */
 int snapshot_take(struct engine *en, const struct container_record *c, int dirfd, struct taken *ret, struct err *e);

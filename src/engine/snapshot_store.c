@@ -52,8 +52,8 @@ static int file_size(int dirfd, const char *name, uint64_t *ret_bytes, uint64_t 
 	return 0;
 }
 
-static int fill_meta(const struct container_record *c, const struct taken *t, const struct launch *l, int dirfd,
-		     struct snapshot_meta *m, uint64_t *ret_size, struct err *e)
+static int fill_meta(const struct container_record *c, const struct taken *t, int dirfd, struct snapshot_meta *m,
+		     uint64_t *ret_size, struct err *e)
 {
 	int r = snapshot_cpu_read("/proc/cpuinfo", &m->cpu, e);
 
@@ -70,7 +70,7 @@ static int fill_meta(const struct container_record *c, const struct taken *t, co
 	m->vmm_version = VMM_SNAPSHOT_VERSION;
 	m->protocol = FRAME_VERSION;
 	m->mem_bytes = t->mem_bytes;
-	m->cpus = l->vm_cpus ? l->vm_cpus : 1;
+	m->cpus = t->cpus;
 	m->pause_us = t->pause_us;
 	m->auto_remove = c->auto_remove;
 	m->has_tty = c->has_tty;
@@ -103,21 +103,17 @@ static int sync_files(int dirfd, struct err *e)
 static int fill(struct engine *en, const struct container_record *c, int dirfd, struct engine_snapshot_info *info, struct err *e)
 {
 	struct snapshot_meta m = { .version = 0 };
-	struct launch l = { 0 };
 	struct taken t = { 0 };
-	int r = bundle_read_launch(en, c->id, &l, e);
+	int r = snapshot_take(en, c, dirfd, &t, e);
 
 	if (r >= 0)
-		r = snapshot_take(en, c, dirfd, &t, e);
-	if (r >= 0)
-		r = fill_meta(c, &t, &l, dirfd, &m, &info->size_bytes, e);
+		r = fill_meta(c, &t, dirfd, &m, &info->size_bytes, e);
 	if (r >= 0)
 		r = snapshot_meta_write(dirfd, &m, e);
 	if (r >= 0)
 		r = sync_files(dirfd, e);
 	info->pause_us = t.pause_us;
 	snapshot_meta_done(&m);
-	launch_done(&l);
 	return r;
 }
 

@@ -55,7 +55,7 @@ static int new_file(int dirfd, const char *name, struct err *e)
 	return fd < 0 ? err_set(e, errno, "make the file %s: %s", name, strerror(errno)) : fd;
 }
 
-/* The bundle's two documents as they are. */
+/* One of the bundle's documents as it is. */
 static int copy_document(struct engine *en, const char *id, const char *name, int dirfd, struct err *e)
 {
 	_cleanup_free_ char *rel = str_fmt("containers/%s/%s", id, name), *text = NULL;
@@ -65,6 +65,22 @@ static int copy_document(struct engine *en, const char *id, const char *name, in
 	if (r >= 0)
 		r = file_replace(dirfd, name, text, len, 0600, false);
 	return r < 0 ? err_set(e, -r, "copy %s: %s", name, strerror(-r)) : 0;
+}
+
+/* The other one, of the size that the machine has, as its monitor said: update may have put another into it for a later start. */
+static int write_launch(struct launch *l, const char *said, int dirfd, struct err *e)
+{
+	static const struct field size_rows[] = {
+		{ "mem_bytes", FIELD_U64, offsetof(struct launch, vm_mem_bytes), FIELD_REQUIRED },
+		{ "cpus", FIELD_U32, offsetof(struct launch, vm_cpus), FIELD_REQUIRED },
+		{ .name = NULL },
+	};
+	_cleanup_json_ struct json_object *o = NULL;
+	int r = json_parse(said, strlen(said), "the monitor's answer", &o, e);
+
+	if (r >= 0)
+		r = json_read(o, size_rows, l, "", e);
+	return r < 0 ? r : bundle_replace(dirfd, "launch.json", launch_json(l), e);
 }
 
 static int link_image(const struct launch *l, int dirfd, struct err *e)
@@ -79,7 +95,7 @@ static int link_image(const struct launch *l, int dirfd, struct err *e)
 struct take {
 	struct engine *en;
 	const char *id;
-	const struct launch *launch;
+	struct launch *launch;
 	int dirfd, state, memory, disk_from, disk;
 };
 
@@ -124,17 +140,27 @@ static int save(struct take *t, struct err *e)
 	return r;
 }
 
+/* Who wrote them may be in the hands of a guest: what he says is looked at, and must be what his VM was given. */
+static int check_saved(const struct take *t, struct taken *ret, struct err *e)
+{
+	int r = vmm_snapshot_check(t->state, t->memory, &ret->mem_bytes, &ret->cpus, e);
+
+	if (r >= 0 && (ret->mem_bytes != vm_ram_bytes(t->launch) || ret->cpus != MAX(t->launch->vm_cpus, 1u)))
+		r = err_set(e, EBADMSG, "berth-vmm saved a machine of another size than it was started with");
+	return r;
+}
+
 static int rest_and_save(struct take *t, struct taken *ret, struct err *e)
 {
 	_cleanup_fd_ int monitor = -1;
-	uint64_t began, mem = 0;
-	uint32_t cpus = 0;
+	_cleanup_free_ char *size = NULL;
+	uint64_t began;
 	int r = monitor_connect(t->en->paths, t->id, &monitor, e);
 
 	if (r < 0)
 		return r;
 	began = clock_mono_us();
-	r = monitor_request(monitor, FRAME_QUIESCE, 0, NULL, 0, NULL, e);
+	r = monitor_request(monitor, FRAME_QUIESCE, 0, NULL, 0, &size, e);
 	if (r >= 0)
 		r = save(t, e);
 	if (r >= 0)
@@ -142,11 +168,8 @@ static int rest_and_save(struct take *t, struct taken *ret, struct err *e)
 	if (r < 0)
 		return r;
 	ret->pause_us = clock_mono_us() - began;
-	/* Who wrote them may be in the hands of a guest: what he says is looked at. */
-	r = vmm_snapshot_check(t->state, t->memory, &mem, &cpus, e);
-	if (r >= 0)
-		ret->mem_bytes = mem;
-	return r;
+	r = write_launch(t->launch, size, t->dirfd, e);
+	return r < 0 ? r : check_saved(t, ret, e);
 }
 
 int snapshot_take(struct engine *en, const struct container_record *c, int dirfd, struct taken *ret, struct err *e)
@@ -159,8 +182,6 @@ int snapshot_take(struct engine *en, const struct container_record *c, int dirfd
 
 	if (r >= 0)
 		r = copy_document(en, c->id, "config.json", dirfd, e);
-	if (r >= 0)
-		r = copy_document(en, c->id, "launch.json", dirfd, e);
 	if (r >= 0)
 		r = link_image(&l, dirfd, e);
 	if (r >= 0)

@@ -51,7 +51,7 @@ int engine_stop(struct engine *en, const char *name, int64_t timeout_s, int sig,
 
 	if (r < 0)
 		return r;
-	r = pod_must_not_be_paused(&c, e);
+	r = pod_must_not_be_paused(en, &c, e);
 	if (r >= 0 && (c.state == CS_RUNNING || c.state == CS_PAUSED)) { /* docker: stopping what doesn't run is no error */
 		r = stop_words(&c, sig, &timeout_s, &sig, e);
 		if (r >= 0)

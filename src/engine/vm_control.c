@@ -90,20 +90,12 @@ int vm_control_ask(int fd, const char *request, const int *fds, size_t n_fds, st
 	return r;
 }
 
-static int on_qemu(struct engine *en, const struct container_record *c, const char *what, struct err *e)
+static int on_qemu(const char *what, struct err *e)
 {
-	_cleanup_free_ char *why = NULL;
-	struct spec s;
-	int r;
+	_cleanup_free_ char *why = vm_reason_for_qemu();
 
-	spec_init(&s);
-	r = bundle_read_spec(en, c->id, &s, e);
-	if (r >= 0)
-		why = vm_reason_for_qemu(&s);
-	spec_done(&s);
-	return r < 0 ? r
-		     : err_set(e, EOPNOTSUPP, "%s needs berth-vmm: the VM runs on QEMU, because %s", what,
-			       why ?: "of how the host was when it started");
+	return err_set(e, EOPNOTSUPP, "%s needs berth-vmm: the VM runs on QEMU, because %s", what,
+		       why ?: "of how the host was when it started: stop it and start it again");
 }
 
 int vm_control_check(struct engine *en, const struct container_record *c, const char *what, struct err *e)
@@ -120,5 +112,5 @@ int vm_control_check(struct engine *en, const struct container_record *c, const 
 	r = monitor_inspect(en->paths, c->id, &m, e);
 	if (r < 0)
 		return r;
-	return streq(m.vmm, "berth-vmm") ? 0 : on_qemu(en, c, what, e);
+	return streq(m.vmm, "berth-vmm") ? 0 : on_qemu(what, e);
 }

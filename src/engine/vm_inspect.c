@@ -19,6 +19,7 @@ static const struct {
 } state_members[] = { { "started", "Started" }, { "restored_from", "RestoredFrom" } },
   metric_members[] = { { "resident_bytes", "ResidentBytes" }, { "devices", "Devices" }, { "exits", "Exits" } };
 
+/* id: the container's, or its pod's, whose machine it is in then. */
 static int ask_vmm(struct engine *en, const char *id, struct json_object *o, struct err *e)
 {
 	_cleanup_json_ struct json_object *state = NULL, *metrics = NULL;
@@ -49,6 +50,8 @@ static int describe(struct engine *en, const struct container_record *c, const s
 		r = add(o, "Name", json_object_new_string(c->name), e);
 	if (r >= 0)
 		r = add(o, "State", json_object_new_string(container_state_name(c->state)), e);
+	if (r >= 0 && c->pod_id)
+		r = add(o, "Pod", json_object_new_string(c->pod_id), e);
 	if (r >= 0 && m.vmm[0])
 		r = add(o, "VMM", json_object_new_string(m.vmm), e);
 	if (r >= 0 && m.pid > 0)
@@ -67,7 +70,7 @@ static int describe(struct engine *en, const struct container_record *c, const s
 		r = add(o, "WritableDisk", json_object_new_string(l->upper_disk), e);
 	/* One that is paused answers nothing, and no other VMM speaks so. */
 	if (r >= 0 && c->state == CS_RUNNING && streq(m.vmm, "berth-vmm"))
-		r = ask_vmm(en, c->id, o, e);
+		r = ask_vmm(en, c->pod_id ?: c->id, o, e);
 	return r;
 }
 

@@ -173,17 +173,18 @@ static void greet(struct host_end *h)
 	send_frame(h, FRAME_HELLO, 0, "\1\0\0\0test", 8);
 }
 
-static void start(struct host_end *h, const char *script)
+static void start_as(struct host_end *h, const char *script, const char *more)
 {
 	_cleanup_free_ char *t = str_fmt("{\"id\":\"t\",\"config\":{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"r\"},"
 					 "\"process\":{\"args\":[\"/bin/sh\",\"-c\",\"%s\"],"
-					 "\"cwd\":\"/\"}},\"root\":{\"disk\":\"/dev/vda\"},\"time_ns\":1}",
-					 script);
+					 "\"cwd\":\"/\"}},\"root\":{\"disk\":\"/dev/vda\"},\"time_ns\":1%s}",
+					 script, more);
 
 	greet(h);
 	send_frame(h, FRAME_START, 0, t, strlen(t));
 	want(h, FRAME_STARTED, 0);
 }
+static void start(struct host_end *h, const char *script) { start_as(h, script, ""); }
 
 static void is_exit(struct host_end *h, uint16_t channel, uint32_t status)
 {
@@ -467,7 +468,6 @@ static void is_silent(struct host_end *h)
 TEST(at_rest_the_agent_is_silent_and_goes_on_when_it_is_released)
 {
 	struct host_end h = begin();
-	_cleanup_buf_ struct buf out = { 0 };
 
 	start(&h, "read x; echo got $x; exec sleep 100");
 	send_frame(&h, FRAME_QUIESCE, 0, NULL, 0);
@@ -481,6 +481,21 @@ TEST(at_rest_the_agent_is_silent_and_goes_on_when_it_is_released)
 	is_int((int)f.len, 9);
 	ok(memcmp(f.payload, "got word\n", 9) == 0);
 	ends_killed(&h);
+}
+
+TEST(a_guest_of_several_containers_is_not_brought_to_rest)
+{
+	struct host_end h = begin();
+
+	start_as(&h, "read x; exit 4", ",\"pod\":true");
+	send_frame(&h, FRAME_QUIESCE, 0, NULL, 0);
+	struct frame f = want(&h, FRAME_QUIESCE, 0);
+	_cleanup_free_ char *why = strndup((const char *)f.payload, f.len);
+	has_str(why, "several containers");
+	send_frame(&h, FRAME_STDIN, 0, "go\n", 3); /* and goes on */
+	for (f = next(&h); f.type != FRAME_EXIT;)
+		f = next(&h);
+	end(&h);
 }
 
 TEST(a_copy_forgets_who_it_spoke_with_and_its_streams_begin_anew)

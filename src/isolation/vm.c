@@ -201,7 +201,7 @@ static int look_for_state(struct instance *i, struct err *e)
 	i->is_restore = r > 0;
 	if (r <= 0 || i->backend == &vm_backend_own)
 		return r;
-	why = vm_reason_for_qemu(i->cfg.spec);
+	why = vm_reason_for_qemu();
 	return err_set(e, ENODEV, "a saved virtual machine goes on on berth-vmm only, which can't be used here: %s",
 		       why ?: "out of memory");
 }

@@ -71,14 +71,14 @@ size_t vm_count_shares(const struct spec *s)
 	return n;
 }
 
-char *vm_reason_for_qemu(const struct spec *s)
+char *vm_reason_for_qemu(void)
 {
 	struct vm_choice c;
 	struct err e = { 0 };
 
-	if (vm_choose_for_host(vm_count_shares(s) > 0, &c, &e) < 0)
+	if (vm_choose_for_host(&c, &e) < 0)
 		return strdup(e.msg);
 	if (c.backend == &vm_backend_own)
 		return NULL;
-	return strdup(c.is_for_shares ? "it has volumes" : *c.kvm.reason ? c.kvm.reason : "BERTH_VM_ACCEL=qemu asks for it");
+	return strdup(*c.kvm.reason ? c.kvm.reason : "BERTH_VM_ACCEL=qemu asks for it");
 }

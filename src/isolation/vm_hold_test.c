@@ -144,6 +144,18 @@ TEST(the_end_of_the_vm_ends_the_waiting)
 	end();
 }
 
+TEST(a_pods_machine_is_not_brought_to_rest_for_one_of_its_containers)
+{
+	struct err e = { 0 };
+
+	begin();
+	inst.in_pod = true;
+	is_int(vm_hold(&inst, at_rest, NULL, &e), -EOPNOTSUPP);
+	has_str(e.msg, "pod");
+	is_str(came(), "");
+	end();
+}
+
 TEST(a_paused_vm_is_not_brought_to_rest)
 {
 	struct err e = { 0 };

@@ -244,8 +244,6 @@ int vm_process_start(struct instance *i, struct err *e);
 int vm_process_jail(struct instance *i, struct vm_jail *j, struct err *e);
 /* What the workload may use of the guest's memory, as it was started. */
 uint64_t vm_workload_bytes(const struct launch *l);
-/* The guest's memory, whole. */
-uint64_t vm_ram_bytes(const struct launch *l);
 /* Kills what runs and reaps it; safe to call twice. */
 void vm_process_end(struct instance *i, int grace_ms);
 /* The VMM has ended or is of no use: says why to everybody who waits. */

@@ -22,6 +22,18 @@ static void answer(struct client *c, int r, const struct err *e)
 
 /* ---- rest ---- */
 
+/* Of what size the machine was made: its files may ask for another since (update). */
+static void answer_size(struct client *c)
+{
+	const struct launch *l = &c->m->launch;
+	_cleanup_free_ char *text = str_fmt("{\"mem_bytes\":%llu,\"cpus\":%u}", (unsigned long long)l->vm_mem_bytes, l->vm_cpus);
+
+	if (!text)
+		c->out.failed = true;
+	else
+		frame_put(&c->out, FRAME_OK, 0, text, (uint32_t)strlen(text));
+}
+
 /* The client may have gone meanwhile (copy_client_gone has released then, and this is not called), or be going. */
 static void on_rest(struct instance *i _unused_, const struct err *e, void *arg)
 {
@@ -33,7 +45,10 @@ static void on_rest(struct instance *i _unused_, const struct err *e, void *arg)
 		c->m->holder = NULL;
 	if (c->is_closing)
 		return;
-	answer(c, e ? -e->no : 0, e);
+	if (e)
+		answer(c, -e->no, e);
+	else
+		answer_size(c);
 	client_flush(c);
 }
 

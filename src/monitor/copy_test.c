@@ -54,6 +54,23 @@ TEST(rest_lasts_until_it_is_released_or_its_client_is_gone)
 	is_str(transcript(fd), "||0 0");
 }
 
+/* Not of the size that launch.json asks for by now (update). */
+TEST(who_copies_is_told_of_what_size_the_machine_was_started)
+{
+	int fd = run(&(struct want){ .script = "read x", .keep_stdin = true });
+	_cleanup_free_ char *size = NULL;
+	struct err e = { 0 };
+
+	wait_started(fd);
+	write_file("launch.json", "{}");
+	int a = connect_now();
+	is_int(monitor_request(a, FRAME_QUIESCE, 0, NULL, 0, &size, &e), 0);
+	is_str(size, "{\"mem_bytes\":64000000,\"cpus\":3}");
+	is_int(ask(a, FRAME_RELEASE, &e), 0);
+	send_frame(fd, FRAME_STDIN, 0, "\n", 1);
+	is_str(transcript(fd), "||0 0");
+}
+
 TEST(a_pause_outlives_its_client)
 {
 	int fd = run(&(struct want){ .script = "read x", .keep_stdin = true });

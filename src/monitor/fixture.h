@@ -310,7 +310,8 @@ static inline int run(const struct want *w)
 	json_object_put(args);
 	write_file("launch.json",
 		   str_fmt("{\"version\":1,\"id\":\"" ID "\",\"name\":\"t\",\"isolation\":\"fake\",\"openStdin\":%s,"
-			   "\"stdinOnce\":%s,\"logPath\":\"%s/log\",\"logMaxBytes\":1000000,\"logMaxFiles\":2}",
+			   "\"stdinOnce\":%s,\"logPath\":\"%s/"
+			   "log\",\"logMaxBytes\":1000000,\"logMaxFiles\":2,\"vmMemBytes\":64000000,\"vmCpus\":3}",
 			   w->no_stdin ? "false" : "true", w->keep_stdin ? "false" : "true", dir));
 	is_int(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	monitor_pid = fork();

@@ -306,10 +306,10 @@ static int on_update(struct client *c, const struct frame *f, struct err *e _unu
 int client_request(struct client *c, const struct frame *f, struct err *e)
 {
 	static int (*const handlers[FRAME_TYPE_MAX_])(struct client *, const struct frame *, struct err *) = {
-		[FRAME_HELLO] = on_hello,       [FRAME_ATTACH] = on_attach,     [FRAME_EXEC] = on_exec,
-		[FRAME_STDIN] = on_stdin,       [FRAME_CREDIT] = on_credit,     [FRAME_RESIZE] = on_resize,
-		[FRAME_SIGNAL] = on_signal,     [FRAME_STATS] = on_stats,       [FRAME_UPDATE] = on_update,
-		[FRAME_PAUSE] = copy_pause,     [FRAME_QUIESCE] = copy_quiesce, [FRAME_RELEASE] = copy_release,
+		[FRAME_HELLO] = on_hello,   [FRAME_ATTACH] = on_attach,     [FRAME_EXEC] = on_exec,
+		[FRAME_STDIN] = on_stdin,   [FRAME_CREDIT] = on_credit,     [FRAME_RESIZE] = on_resize,
+		[FRAME_SIGNAL] = on_signal, [FRAME_STATS] = on_stats,       [FRAME_UPDATE] = on_update,
+		[FRAME_PAUSE] = copy_pause, [FRAME_QUIESCE] = copy_quiesce, [FRAME_RELEASE] = copy_release,
 	};
 
 	if (!handlers[f->type])

@@ -193,6 +193,21 @@ def test_what_can_not_be_copied_is_refused(berth, own):
         b.clean()
 
 
+def test_a_vm_in_a_pod_and_one_with_volumes_are_refused_with_the_remedy(berth, own, tmp_path):
+    b = Box(berth, "vm", own)
+    pod, member, sharing = b.name(), b.name(), b.name()
+    berth.ok("pod", "create", "--isolation", "vm", pod)
+    try:
+        berth.ok("create", "--pod", pod, "--name", member, own, "true")
+        berth.ok("create", "--vm", "-v", f"{tmp_path}:/data", "--name", sharing, own, "true")
+        for verb in ("fork", "snapshot create"):
+            berth.fails(*verb.split(), member, says=(f"{member} shares its virtual machine with the rest of pod {pod}", "without --pod"))
+            berth.fails(*verb.split(), sharing, says=(f"{sharing} has volumes", "without volumes"))
+    finally:
+        berth("rm", "-f", sharing)
+        berth("pod", "rm", "-f", pod)
+
+
 def test_a_vm_on_qemu_is_refused_with_the_reason(berth, own):
     b = Box(berth, "vm", own)
     os.environ["BERTH_VM_ACCEL"] = "tcg"
@@ -203,6 +218,27 @@ def test_a_vm_on_qemu_is_refused_with_the_reason(berth, own):
     finally:
         del os.environ["BERTH_VM_ACCEL"]
         b.clean()
+
+
+def test_a_container_that_is_paused_is_not_its_whole_pod(berth, own):
+    b = Box(berth, "container", own)
+    pod, one, two = b.name(), b.name(), b.name()
+    berth.ok("pod", "create", pod)
+    try:
+        for name in (one, two):
+            berth.ok("run", "-d", "--pod", pod, "--name", name, own, "sleep", "1000")
+        berth.ok("pause", one)
+        assert [berth.state(n)["Status"] for n in (one, two)] == ["paused", "running"]
+        assert berth.ok("pod", "inspect", "-f", "{{.State}}", pod) == "Running"
+        berth.fails("pod", "unpause", pod, says="is not paused")
+        berth.ok("kill", two)  # which its pod does not hold
+        berth.ok("unpause", one)
+        berth.ok("pod", "pause", pod)
+        berth.fails("unpause", one, says=("stands still with its pod", "pod unpause"))
+        berth.ok("pod", "unpause", pod)
+        assert berth.state(one)["Status"] == "running"
+    finally:
+        berth("pod", "rm", "-f", pod)
 
 
 def test_pause_and_unpause(berth, own):
