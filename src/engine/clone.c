@@ -89,7 +89,7 @@ static int read_document(int dirfd, const char *name, char **ret, size_t *ret_le
 static int read_bundle(struct clone *c, struct err *e)
 {
 	_cleanup_free_ char *config = NULL, *launch = NULL;
-	size_t n_config, n_launch;
+	size_t n_config = 0, n_launch = 0;
 	int r = read_document(c->from, "config.json", &config, &n_config, e);
 
 	if (r >= 0)

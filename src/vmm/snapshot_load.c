@@ -84,7 +84,7 @@ static int read_state(int fd, char **ret, size_t *ret_len, struct err *e)
 int vmm_snapshot_check(int state_fd, int ram_fd, uint64_t *ret_mem_bytes, uint32_t *ret_cpus, struct err *e)
 {
 	_cleanup_free_ char *data = NULL;
-	struct snapshot_head h;
+	struct snapshot_head h = { .version = 0 };
 	size_t len;
 	int r = read_state(state_fd, &data, &len, e);
 

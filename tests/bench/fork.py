@@ -50,7 +50,10 @@ def main():
         assert r.code == 0, r
         print(r.err.strip())
         print(f"{a.n} copies in {took:.1f} s, {took / a.n * 1000:.0f} ms each")
-        rows = [smaps(b.state(f"f-{k}" if a.n > 1 else "f")["Pid"]) for k in range(1, a.n + 1)]
+        states = [b.state(f"f-{k}" if a.n > 1 else "f") for k in range(1, a.n + 1)]
+        dead = {k: s for k, s in enumerate(states, 1) if s["Status"] != "running"}
+        assert not dead, f"these copies did not live on: {dead}"
+        rows = [smaps(s["Pid"]) for s in states]
         print("copy   PSS KiB   private dirty   shared   RSS")
         for k in sorted({1, 2, 5, 10, 20, 50, a.n}):
             if k <= a.n:
