@@ -125,7 +125,7 @@ static void done(struct fixture *f)
 }
 
 /* It has ended well, and nobody can come any more. */
-static void ended(struct fixture *f)
+static void ended_well(struct fixture *f)
 {
 	int status;
 
@@ -140,7 +140,7 @@ static void ended(struct fixture *f)
 static void end(struct fixture *f)
 {
 	kill(f->holder, SIGTERM);
-	ended(f);
+	ended_well(f);
 }
 
 /* ---- frames ---- */
@@ -333,7 +333,7 @@ TEST(a_container_whose_monitor_goes_is_killed_and_comes_again_only_when_it_has_e
 	is_str(get(f.guest), tap_keep(str_fmt("%s 0: ", frame_type_name(FRAME_SHUTDOWN))));
 	close(f.guest);
 	f.guest = -1;
-	ended(&f);
+	ended_well(&f);
 }
 
 TEST(a_guest_of_another_build_is_lost_and_all_are_told)
@@ -348,7 +348,7 @@ TEST(a_guest_of_another_build_is_lost_and_all_are_told)
 	has_str(get(first), "berth-init of another build");
 	has_str(get(second), tap_keep(str_fmt("%s %d: ", frame_type_name(FRAME_ERROR), POD_VM_LOST)));
 	is_str(get(first), "end");
-	ended(&f);
+	ended_well(&f);
 }
 
 TEST(a_guest_that_speaks_of_nobodys_container_is_lost)
@@ -362,7 +362,7 @@ TEST(a_guest_that_speaks_of_nobodys_container_is_lost)
 	get(first);
 	PUT(f.guest, FRAME_STDOUT, 2 << GUEST_SLOT_SHIFT, "x");
 	has_str(get(first), "a container that does not exist");
-	ended(&f);
+	ended_well(&f);
 }
 
 TEST(more_disks_than_there_is_room_for_are_refused_before_anything_starts)
