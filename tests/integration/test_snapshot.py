@@ -241,9 +241,9 @@ def test_a_container_that_is_paused_is_not_its_whole_pod(berth, own):
         berth("pod", "rm", "-f", pod)
 
 
-def test_pause_and_unpause(berth, own):
-    b = Box(berth, "container", own)
-    name = b.start("sh", "-c", "while :; do echo x; usleep 10000; done")
+def test_pause_and_unpause(berth, own, isolation):
+    b = Box(berth, isolation, own)
+    name = b.start("sh", "-c", "while :; do echo x; usleep 10000; done", opts=MEMORY)
     try:
         berth.ok("pause", name)
         assert berth.state(name)["Status"] == "paused"
@@ -256,5 +256,11 @@ def test_pause_and_unpause(berth, own):
         until(lambda: len(berth.ok("logs", name)) > len(seen), "it goes on")
         berth.fails("unpause", name, says="is not paused")
         berth.ok("pause", name)
+        for verb in ("fork", "snapshot create"):
+            if isolation == "vm":
+                berth.fails(*verb.split(), name, says="is paused: unpause it first")
+        berth.ok("kill", name)  # what stands still dies all the same
+        until(lambda: berth.state(name)["Status"] == "exited", "it has ended", 30)
+        assert berth.state(name)["ExitCode"] == 137
     finally:
         b.clean()
