@@ -218,7 +218,8 @@ static int put_zero_page(struct vmm_mem *m, const struct boot_config *c, const s
 	return 0;
 }
 
-int boot_load(struct vmm_mem *m, const struct boot_config *c, struct vcpu_entry *ret_entry, struct err *e)
+int boot_load(struct vmm_mem *m, const struct boot_config *c, struct vcpu_entry *ret_entry, struct boot_written *ret_written,
+	      struct err *e)
 {
 	struct boot_kernel k = { .entry64 = 0 };
 	struct boot_range initrd;
@@ -252,5 +253,7 @@ int boot_load(struct vmm_mem *m, const struct boot_config *c, struct vcpu_entry 
 	if (r < 0)
 		return err_set(e, -r, "boot information: %s", strerror(-r));
 	*ret_entry = entry;
+	*ret_written = k.written;
+	ret_written->kernel = k.range;
 	return 0;
 }

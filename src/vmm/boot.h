@@ -24,6 +24,18 @@ enum {
 	BOOT_KERNEL_MIN = 0x100000,
 };
 
+/* What a kernel will write to of what was mapped from its file: its data, and its code, which it patches as it begins. A hint, as page
+ * faults of a guest are dear: see vmm_mem_own. */
+#define BOOT_WRITTEN_MAX 8u
+struct boot_range {
+	uint64_t start, end;
+};
+struct boot_written {
+	struct boot_range kernel; /* all of it, what is not in the file included */
+	struct boot_range ranges[BOOT_WRITTEN_MAX];
+	unsigned n;
+};
+
 struct boot_config {
 	int kernel_fd, initrd_fd; /* initrd_fd -1: none */
 	const char *cmdline;
@@ -31,12 +43,10 @@ struct boot_config {
 };
 /* Loads the kernel, its ramdisk and its boot information; *ret_entry is where the first vCPU begins. Errors say what is wrong
  * with the file, or how much memory the kernel wants. */
-int boot_load(struct vmm_mem *m, const struct boot_config *c, struct vcpu_entry *ret_entry, struct err *e);
+int boot_load(struct vmm_mem *m, const struct boot_config *c, struct vcpu_entry *ret_entry, struct boot_written *ret_written,
+	      struct err *e);
 
 /* ---- between the boot_*.c files ---- */
-struct boot_range {
-	uint64_t start, end;
-};
 struct boot_memmap_entry {
 	uint64_t gpa, bytes;
 	uint32_t type; /* 1 RAM, 2 reserved: e820 and PVH agree */
@@ -50,7 +60,8 @@ struct boot_kernel {
 	uint64_t entry_pvh;      /* 0: none */
 	uint64_t initrd_max;     /* the highest address that the ramdisk may occupy */
 	uint32_t cmdline_max;    /* without the NUL; 0: not said */
-	bool has_setup_header;   /* bzImage: setup_header is to be copied into the zero page */
+	struct boot_written written;
+	bool has_setup_header; /* bzImage: setup_header is to be copied into the zero page */
 	uint8_t setup_header[0x290 - 0x1f1];
 };
 int boot_load_elf(struct vmm_mem *m, int fd, uint64_t size, struct boot_kernel *ret, struct err *e);

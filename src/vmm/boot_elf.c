@@ -4,8 +4,9 @@
 
 #include "boot.h"
 
-#define PHDRS_MAX 128u
-#define NOTES_MAX (64u << 10)
+#define PHDRS_MAX    128u
+#define NOTES_MAX    (64u << 10)
+#define SECTIONS_MAX 128u
 
 static int read_notes(int fd, uint64_t size, const Elf64_Phdr *ph, struct boot_kernel *k, struct err *e)
 {
@@ -46,6 +47,30 @@ static int load_segment(struct vmm_mem *m, int fd, uint64_t size, const Elf64_Ph
 	return 0;
 }
 
+/* ---- what will be written ---- */
+
+static void note_written(struct boot_kernel *k, uint64_t start, uint64_t bytes)
+{
+	if (bytes > 0 && k->written.n < BOOT_WRITTEN_MAX)
+		k->written.ranges[k->written.n++] = (struct boot_range){ start, start + bytes };
+}
+
+/* The code in a segment that has constants as well, which only the section headers tell apart: what they say is a hint, within a
+ * segment that was checked, and a file without them has none. */
+static void note_code(int fd, uint64_t size, const Elf64_Ehdr *eh, const Elf64_Phdr *ph, struct boot_kernel *k)
+{
+	Elf64_Shdr sh[SECTIONS_MAX];
+
+	if (eh->e_shentsize != sizeof(sh[0]) || eh->e_shnum == 0 || eh->e_shnum > SECTIONS_MAX ||
+	    boot_file_read(fd, size, eh->e_shoff, sh, eh->e_shnum * sizeof(sh[0])) < 0)
+		return;
+	for (unsigned i = 0; i < eh->e_shnum; i++)
+		if (sh[i].sh_type == SHT_PROGBITS && sh[i].sh_flags & SHF_EXECINSTR && sh[i].sh_offset >= ph->p_offset &&
+		    sh[i].sh_offset - ph->p_offset < ph->p_filesz &&
+		    sh[i].sh_size <= ph->p_filesz - (sh[i].sh_offset - ph->p_offset))
+			note_written(k, ph->p_paddr + (sh[i].sh_offset - ph->p_offset), sh[i].sh_size);
+}
+
 static bool is_kernel(const Elf64_Ehdr *eh)
 {
 	return eh->e_ident[EI_CLASS] == ELFCLASS64 && eh->e_ident[EI_DATA] == ELFDATA2LSB && eh->e_machine == EM_X86_64 &&
@@ -71,6 +96,11 @@ int boot_load_elf(struct vmm_mem *m, int fd, uint64_t size, struct boot_kernel *
 			r = read_notes(fd, size, &ph[i], &k, e);
 	if (r < 0)
 		return r;
+	for (unsigned i = 0; i < eh.e_phnum; i++)
+		if (ph[i].p_type == PT_LOAD && ph[i].p_flags & PF_W)
+			note_written(&k, ph[i].p_paddr, ph[i].p_filesz);
+		else if (ph[i].p_type == PT_LOAD && ph[i].p_flags & PF_X)
+			note_code(fd, size, &eh, &ph[i], &k);
 	k.entry64 = eh.e_entry;
 	uint64_t entry = k.entry_pvh ?: k.entry64;
 	if (entry < k.range.start || entry >= k.range.end)

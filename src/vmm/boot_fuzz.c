@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct vmm_mem *mem;
 	const struct vmm_mem_config config = { .bytes = RAM, .file_fd = -1, .pages = VMM_PAGES_SMALL };
 	struct boot_config c = { .initrd_fd = -1, .cmdline = "quiet" };
+	struct boot_written written = { .n = 0 };
 	struct vcpu_entry entry = { .rip = 0 };
 
 	if (file < 0)
@@ -22,8 +23,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    pwrite(file, data, size, 0) != (ssize_t)size)
 		abort();
 	c.kernel_fd = file;
-	if (boot_load(mem, &c, &entry, NULL) < 0)
+	if (boot_load(mem, &c, &entry, &written, NULL) < 0)
 		return 0;
+	for (unsigned i = 0; i < written.n; i++)
+		if (written.n > BOOT_WRITTEN_MAX || written.ranges[i].start >= written.ranges[i].end ||
+		    !vmm_mem_at(mem, written.ranges[i].start, written.ranges[i].end - written.ranges[i].start))
+			abort();
 	if (entry.rip < BOOT_KERNEL_MIN || !vmm_mem_at(mem, entry.rip, 1))
 		abort();
 	return 0;

@@ -44,7 +44,9 @@ static int load(struct vmm_mem *m, int fd, int initrd, const char *cmdline, stru
 {
 	const struct boot_config c = { .kernel_fd = fd, .initrd_fd = initrd, .cmdline = cmdline, .rsdp = BOOT_ACPI };
 
-	return boot_load(m, &c, ret, e);
+	struct boot_written written;
+
+	return boot_load(m, &c, ret, &written, e);
 }
 
 TEST(a_bzimage_is_put_where_it_wants_to_be)
@@ -141,6 +143,101 @@ TEST(a_pvh_kernel_is_entered_in_32_bits_with_its_start_info)
 	is_int(info[3], 1); /* modules */
 	memcpy(&cmdline, info + 6, 8);
 	is_str(vmm_mem_at(m, cmdline, 4), "a=b");
+}
+
+/* Two segments, and sections: code and constants in the first. */
+struct sectioned_file {
+	Elf64_Ehdr eh;
+	Elf64_Phdr ph[2];
+	Elf64_Shdr sh[4];
+	uint8_t text[1024], constants[1024], data[1024];
+};
+static struct sectioned_file sectioned_file(void)
+{
+	const size_t text = offsetof(struct sectioned_file, text), data = offsetof(struct sectioned_file, data);
+
+	return (struct sectioned_file){
+		.eh = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
+			.e_type = ET_EXEC,
+			.e_machine = EM_X86_64,
+			.e_entry = 0x200000,
+			.e_phoff = offsetof(struct sectioned_file, ph),
+			.e_phentsize = sizeof(Elf64_Phdr),
+			.e_phnum = 2,
+			.e_shoff = offsetof(struct sectioned_file, sh),
+			.e_shentsize = sizeof(Elf64_Shdr),
+			.e_shnum = 4 },
+		.ph = { { .p_type = PT_LOAD,
+			  .p_flags = PF_R | PF_X,
+			  .p_offset = text,
+			  .p_paddr = 0x200000,
+			  .p_filesz = 2048,
+			  .p_memsz = 2048 },
+			{ .p_type = PT_LOAD,
+			  .p_flags = PF_R | PF_W,
+			  .p_offset = data,
+			  .p_paddr = 0x300000,
+			  .p_filesz = 1024,
+			  .p_memsz = 9000 } },
+		.sh = { { .sh_type = SHT_NULL },
+			{ .sh_type = SHT_PROGBITS, .sh_flags = SHF_ALLOC | SHF_EXECINSTR, .sh_offset = text, .sh_size = 1024 },
+			{ .sh_type = SHT_PROGBITS, .sh_flags = SHF_ALLOC, .sh_offset = text + 1024, .sh_size = 1024 },
+			{ .sh_type = SHT_PROGBITS, .sh_flags = SHF_ALLOC | SHF_WRITE, .sh_offset = data, .sh_size = 1024 } }
+	};
+}
+
+static struct boot_written written_of(struct sectioned_file *f)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram(32 * MIB);
+	const struct boot_config c = { .kernel_fd = file_of(f, sizeof(*f)), .initrd_fd = -1, .cmdline = "" };
+	struct boot_written written = { .n = 9 };
+	struct vcpu_entry entry;
+	struct err e = { 0 };
+
+	if (boot_load(m, &c, &entry, &written, &e) < 0)
+		TAP_FAIL("%s", e.msg);
+	close(c.kernel_fd);
+	return written;
+}
+
+TEST(what_a_kernel_will_write_is_its_code_and_its_data_but_not_its_constants)
+{
+	struct sectioned_file f = sectioned_file();
+	struct boot_written w = written_of(&f);
+
+	is_int(w.kernel.start, 0x200000);
+	is_int(w.kernel.end, 0x300000 + 9000);
+	is_int(w.n, 2);
+	is_int(w.ranges[0].start, 0x200000);
+	is_int(w.ranges[0].end, 0x200400);
+	is_int(w.ranges[1].start, 0x300000);
+	is_int(w.ranges[1].end, 0x300400);
+}
+
+TEST(V18_section_headers_that_lie_are_no_hint)
+{
+	static const uint64_t bad[][2] = { { 0, 1024 },
+					   { UINT64_MAX, 1024 },
+					   { offsetof(struct sectioned_file, text), 2049 },
+					   { offsetof(struct sectioned_file, text) + 2048, 1 },
+					   { offsetof(struct sectioned_file, text) + 1, UINT64_MAX } };
+	struct sectioned_file f;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		f = sectioned_file();
+		f.sh[1].sh_offset = bad[i][0];
+		f.sh[1].sh_size = bad[i][1];
+		is_int(written_of(&f).n, 1); /* the data */
+	}
+	f = sectioned_file();
+	f.eh.e_shoff = UINT64_MAX - 100;
+	is_int(written_of(&f).n, 1);
+	f = sectioned_file();
+	f.eh.e_shnum = 0xffff;
+	is_int(written_of(&f).n, 1);
+	f = sectioned_file();
+	f.eh.e_shentsize = 1;
+	is_int(written_of(&f).n, 1);
 }
 
 TEST(V18_elf_files_that_lie_are_refused)

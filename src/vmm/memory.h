@@ -73,6 +73,9 @@ int vmm_mem_pread(struct vmm_mem *m, uint64_t gpa, int fd, uint64_t offset, uint
 /* The same for files that stay as they are, whose pages then need not be read (memory_map.c). While the VM is built; what was in the
  * range before may be gone when it fails. */
 int vmm_mem_load(struct vmm_mem *m, uint64_t gpa, int fd, uint64_t offset, uint64_t len);
+/* Those whole pages of [gpa, gpa + len) that are still a file's become this VM's own now, with what they have, instead of when they are
+ * written. 0 or -errno, and then nothing is lost: a kernel before Linux 5.14 can't, or there is no memory. Any thread. */
+int vmm_mem_own(const struct vmm_mem *m, uint64_t gpa, uint64_t len);
 /* Of [gpa, gpa + len), whole pages of RAM, little will be used: no huge pages for it, where they are not reserved. */
 void vmm_mem_sparse(struct vmm_mem *m, uint64_t gpa, uint64_t len);
 /* Gives whole pages back to the host (memory_discard.c). 0; -EFAULT: not all RAM; -EINVAL: no whole pages; -errno.

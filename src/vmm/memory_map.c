@@ -83,3 +83,16 @@ void vmm_mem_sparse(struct vmm_mem *m, uint64_t gpa, uint64_t len)
 	if (off != UINT64_MAX && m->pages == VMM_PAGES_THP)
 		(void)madvise(m->host + off, len, MADV_NOHUGEPAGE); /* advice, as in vmm_mem_advise */
 }
+
+int vmm_mem_own(const struct vmm_mem *m, uint64_t gpa, uint64_t len)
+{
+	uint64_t off = vmm_mem_offset(m, gpa, len), start, end;
+
+	if (off == UINT64_MAX)
+		return -EFAULT;
+	start = (off + VMM_PAGE - 1) & ~(VMM_PAGE - 1);
+	end = (off + len) & ~(VMM_PAGE - 1);
+	if (m->fd >= 0 || start >= end)
+		return 0;
+	return madvise(m->host + start, end - start, MADV_POPULATE_WRITE) < 0 ? -errno : 0;
+}

@@ -97,6 +97,29 @@ TEST(a_loaded_file_costs_pages_only_where_it_is_written_and_stays_as_it_is)
 	close(fd);
 }
 
+TEST(pages_of_a_loaded_file_become_our_own_with_what_was_written_and_what_was_not)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram_without_a_file();
+	const int fd = kernel_like(4 * MIB);
+	uint64_t before;
+	int r;
+
+	is_int(vmm_mem_load(m, 4 * MIB, fd, 0, 4 * MIB), 0);
+	is_int(vmm_mem_write(m, 5 * MIB, "x", 1), 0);
+	before = own_kib();
+	r = vmm_mem_own(m, 4 * MIB + 1, 3 * MIB);
+	if (r == -EINVAL)
+		skip("a kernel before 5.14");
+	is_int(r, 0);
+	ok(own_kib() - before >= 3000 && own_kib() - before < 3200);
+	is_int(byte_at(m, 5 * MIB), 'x');
+	for (uint64_t k = 5 * MIB + 1; k < 8 * MIB; k += 999)
+		is_int(byte_at(m, k), kernel_byte(k - 4 * MIB));
+	is_int(vmm_mem_own(m, 8 * MIB + 1, 10), 0); /* no whole page */
+	is_int(vmm_mem_own(m, 32 * MIB - 4096, 8192), -EFAULT);
+	close(fd);
+}
+
 TEST(what_was_a_loaded_file_is_zero_or_untouched_when_it_was_given_back)
 {
 	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram_without_a_file();

@@ -71,8 +71,19 @@ static int make_devices(struct vmm *vm, struct err *e)
 
 static int make_vcpus(struct vmm *vm, struct err *e) { return vcpus_new(vm, vm->plan->cpus, e); }
 
-/* Tables of ours, a hole and odds and ends of the kernel's: a huge page there would be zeroed before each start for a few KiB. */
+/* Where a guest uses little, so that huge pages would be zeroed, and taken, for a few KiB: below the kernel are tables of ours, a hole and
+ * odds and ends, and behind it what is left of the last 2 MiB. */
 #define FIRST_BYTES (2ull << 20)
+
+static void advise_sparse(struct vmm *vm, const struct boot_range *kernel)
+{
+	const uint64_t huge = 2ull << 20;
+
+	if (kernel->start / huge * huge > FIRST_BYTES)
+		vmm_mem_sparse(vm->mem, FIRST_BYTES, kernel->start / huge * huge - FIRST_BYTES);
+	if (kernel->end % huge)
+		vmm_mem_sparse(vm->mem, kernel->end / huge * huge, huge);
+}
 
 static int fill_memory(struct vmm *vm, struct err *e)
 {
@@ -97,7 +108,9 @@ static int fill_memory(struct vmm *vm, struct err *e)
 	r = vmm_mem_write(vm->mem, BOOT_ACPI, tables.data, tables.len);
 	if (r < 0)
 		return err_set(e, -r, "ACPI tables: %s", strerror(-r));
-	r = boot_load(vm->mem, &boot, &entry, e);
+	r = boot_load(vm->mem, &boot, &entry, &vm->written, e);
+	if (r >= 0)
+		advise_sparse(vm, &vm->written.kernel);
 	return r < 0 ? r : vcpu_set_entry(&vm->vcpus[0], &entry, e);
 }
 
@@ -220,6 +233,34 @@ static void on_boot_limit(struct loop *l, int fd, uint32_t events, void *arg)
 		vmm_end(vm, VMM_BOOT_HANG, "no sign of life within %u ms", vm->plan->boot_limit_ms);
 }
 
+/* Whether a piece of a kernel seems to be nothing but what linkers fill gaps with. */
+static bool is_fill(const uint8_t *p, uint64_t n)
+{
+	const uint64_t look = MIN(n, 64u);
+
+	return (p[0] == 0 || p[0] == 0xcc) && memcmp(p, p + 1, look - 1) == 0 && memcmp(p, p + n - look, look) == 0;
+}
+
+/* While the guest begins, on another CPU where there is one: the pages that it will write to of its kernel's file become its own, many
+ * at a time, which is a fraction of what as many faults of a guest take (each is three: read, write, and once more). In pieces,
+ * between which vCPUs are answered. */
+static void own_written(struct vmm *vm)
+{
+	const uint64_t piece = 64u << 10;
+
+	for (unsigned i = 0; i < vm->written.n; i++)
+		for (uint64_t at = vm->written.ranges[i].start, end = vm->written.ranges[i].end; at < end; at += piece) {
+			const uint64_t n = MIN(piece, end - at);
+			const uint8_t *p = vmm_mem_at(vm->mem, at, n);
+
+			if (!p || (!is_fill(p, n) && vmm_mem_own(vm->mem, at, n) < 0))
+				return;
+			pthread_mutex_lock(&vm->sync);
+			vmm_calls_serve(vm);
+			pthread_mutex_unlock(&vm->sync);
+		}
+}
+
 int vmm_run(struct vmm *vm, struct vmm_result *ret, struct err *e)
 {
 	int r = 0;
@@ -239,6 +280,7 @@ int vmm_run(struct vmm *vm, struct vmm_result *ret, struct err *e)
 	vmm_mark(vm->plan, "threads"); /* the last of this thread's */
 	vmm_resume(vm);
 	if (r >= 0) {
+		own_written(vm);
 		r = loop_run(vm->loop);
 		if (r < 0)
 			err_set(e, -r, "event loop: %s", strerror(-r));

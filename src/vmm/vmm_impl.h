@@ -32,6 +32,7 @@ struct vmm {
 	unsigned n_devices;
 	struct serial *serial;
 	struct control *control;
+	struct boot_written written; /* between the building and the running */
 	struct snapshot_track track;
 	struct { /* between snapshot_open and snapshot_load */
 		struct snapshot_head head;
