@@ -57,7 +57,7 @@ const struct seccomp_row seccomp_rows[] = {
 	{ SYS_munmap, ALL },
 	{ SYS_madvise, ALL, IF(EQ(2, MADV_DONTNEED)) },
 	{ SYS_madvise, MAIN, IF(EQ(2, MADV_POPULATE_WRITE)) }, /* of a kernel's file (vmm.c) */
-	{ SYS_madvise, MAIN, IF(EQ(2, MADV_HUGEPAGE)) }, /* of what memory_discard.c maps in a snapshot's place */
+	{ SYS_madvise, MAIN, IF(EQ(2, MADV_HUGEPAGE)) },       /* of what memory_discard.c maps in a snapshot's place */
 	{ SYS_madvise, MAIN, IF(EQ(2, MADV_NOHUGEPAGE)) },
 	{ SYS_madvise, MAIN, IF(EQ(2, MADV_DONTDUMP)) },
 	{ SYS_rt_sigprocmask, ALL },
