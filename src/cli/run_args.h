@@ -71,9 +71,12 @@ int env_complete(char **v, struct err *e);
 		{ "memory", 'm', OPT_BYTES, RUN_AT(memory), "SIZE", "memory limit" },                                                                                                                  \
 		{ "memory-swap", 0, OPT_BYTES_ANY, RUN_AT(memory_swap), "SIZE", "memory and swap together; -1 = unlimited swap" },                                                                     \
 		{ "memory-reservation", 0, OPT_BYTES, RUN_AT(memory_reservation), "SIZE", "soft memory limit" },                                                                                       \
+		{ "memory-max",       0,      OPT_BYTES,                                                                                                                                               \
+		  RUN_AT(memory_max), "SIZE", "vm: what `update` may give it while it runs (default: --memory)" },                                                                                     \
 		{ "oom-kill-disable", 0, OPT_FLAG, RUN_AT(oom_kill_disable), NULL, "pause instead of kill when memory is out" },                                                                       \
 		{ "oom-score-adj", 0, OPT_I64, RUN_AT(oom_score_adj), "N", "-1000..1000: whom the host's OOM killer takes first" },                                                                    \
 		{ "cpus", 0, OPT_DOUBLE, RUN_AT(cpus), "N", "processor time, in processors", run_set_cpus },                                                                                           \
+		{ "cpus-max", 0, OPT_I64, RUN_AT(cpus_max), "N", "vm: likewise, processors (default --cpus)" },                                                                                        \
 		{ "cpu-shares", 'c', OPT_I64, RUN_AT(cpu_shares), "N", "weight against others (default 1024)" },                                                                                       \
 		{ "cpu-quota", 0, OPT_I64, RUN_AT(cpu_quota), "US", "processor time a period, in microseconds" },                                                                                      \
 		{ "cpu-period", 0, OPT_I64, RUN_AT(cpu_period), "US", "the period of --cpu-quota" },                                                                                                   \

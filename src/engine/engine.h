@@ -41,7 +41,7 @@ struct run_opts {
 	char *share; /* of a pod: "net,ipc,uts" */
 	char *cidfile, *detach_keys, *platform, *userns, *pid_mode, *ipc_mode, *uts_mode, *cgroupns;
 	int64_t memory, memory_swap, memory_reservation, shm_size, pids_limit, cpu_shares, cpu_quota, cpu_period, blkio_weight,
-		oom_score_adj;
+		oom_score_adj, memory_max, cpus_max; /* the last two: to which a running VM may grow */
 	int64_t stop_timeout_s;
 	double cpus;
 	char *cpuset_cpus, *cpuset_mems;

@@ -94,7 +94,10 @@ int pod_vm_check(const struct run_opts *o, struct err *e);
 int pod_vm_write(struct engine *en, const struct run_opts *o, const char *id, const char *rel, struct err *e);
 /* ROOT/REL/NAME, new and durable, with its folder; o NULL = out of memory. */
 int pod_write_json(struct engine *en, const char *rel, const char *name, struct json_object *o, struct err *e);
-void guest_size(const struct run_opts *o, struct launch *l); /* guest_plan.c: memory and processors */
+/* guest_plan.c: memory and processors, and how much more of them it may be given while it runs */
+void guest_size(const struct run_opts *o, struct launch *l);
+int guest_check_max(const struct run_opts *o, struct err *e);
+int guest_refuse_max(const struct run_opts *o, struct err *e); /* of a container */
 /* "net,ipc,uts", "none"; NULL = the default, all that can be. */
 int pod_share_parse(const char *text, bool ret_shared[NS_COUNT], struct err *e);
 /* ROOT/pods/ID and RUN/pods/ID. */

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #define VM_MEM_DEFAULT  (512u << 20)
-#define VM_CPUS_DEFAULT 1             /* a second one costs each boot its start-up, and what asks for more says --cpus */
+#define VM_CPUS_DEFAULT 1  /* a second one costs each boot its start-up, and what asks for more says --cpus */
+#define VM_CPUS_MOST    64 /* VMM_CPUS_MAX */
+#define MEM_MAX_MOST    (256ull << 30)
 #define DISK_DEFAULT    (10ull << 30) /* sparse: costs what is written */
 #define DISK_MIN        (64ull << 20) /* ext4 with its journal, and room for a few files */
 #define DISK_MAX        (8ull << 40)  /* half of what a file of ext4 can hold */
@@ -21,6 +23,27 @@ void guest_size(const struct run_opts *o, struct launch *l)
 	l->vm_cpus = o->cpus > 0 ? (uint32_t)ceil(o->cpus) : VM_CPUS_DEFAULT;
 	if (online > 0 && l->vm_cpus > (uint32_t)online)
 		l->vm_cpus = (uint32_t)online;
+	l->vm_mem_max = o->memory_max > 0 ? MAX((uint64_t)o->memory_max, l->vm_mem_bytes) : 0;
+	l->vm_cpus_max = o->cpus_max > 0 ? MAX((uint32_t)o->cpus_max, l->vm_cpus) : 0;
+}
+
+int guest_check_max(const struct run_opts *o, struct err *e)
+{
+	int64_t memory = o->memory > 0 ? o->memory : VM_MEM_DEFAULT;
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (o->memory_max != SPEC_UNSET && o->memory_max < memory)
+		return err_set(e, EINVAL, "--memory-max: %lld MiB are less than the %lld of --memory; give a larger one as well",
+			       (long long)(o->memory_max >> 20), (long long)(memory >> 20));
+	if (o->memory_max > (int64_t)MEM_MAX_MOST)
+		return err_set(e, EINVAL, "--memory-max: more than 256g is not possible");
+	if (o->cpus_max != SPEC_UNSET && (o->cpus_max < 1 || (double)o->cpus_max < o->cpus))
+		return err_set(e, EINVAL, "--cpus-max: %lld is less than what it starts with", (long long)o->cpus_max);
+	if (online > 0 && o->cpus_max > online)
+		return err_set(e, EINVAL, "--cpus-max: %lld is more than this host has: %ld", (long long)o->cpus_max, online);
+	if (o->cpus_max > VM_CPUS_MOST)
+		return err_set(e, EINVAL, "--cpus-max: a virtual machine has at most %d", VM_CPUS_MOST);
+	return 0;
 }
 
 /* docker's syntax, "size=120G"; the last one counts. */
@@ -43,10 +66,18 @@ int guest_disk_size(char *const *options, uint64_t *ret_bytes, struct err *e)
 	return 0;
 }
 
+int guest_refuse_max(const struct run_opts *o, struct err *e)
+{
+	return err_set(e, EINVAL, "--%s is for virtual machines (--isolation vm); a container's limits can be raised without it",
+		       o->memory_max != SPEC_UNSET ? "memory-max" : "cpus-max");
+}
+
 static int refuse_in_container(const struct plan *p, struct err *e)
 {
 	if (p->o->kernel)
 		return err_set(e, EINVAL, "--kernel is for virtual machines; add --isolation vm");
+	if (p->o->memory_max != SPEC_UNSET || p->o->cpus_max != SPEC_UNSET)
+		return guest_refuse_max(p->o, e);
 	if (p->o->storage_opt)
 		return err_set(
 			e, EOPNOTSUPP,

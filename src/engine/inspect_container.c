@@ -143,6 +143,10 @@ static void add_limits(struct doc s, const struct facts *f)
 	doc_int(s, "CpuQuota", o->cpu_quota);
 	doc_text(s, "CpusetCpus", r->cpuset_cpus);
 	doc_text(s, "CpusetMems", r->cpuset_mems);
+	if (f->launch.vm_mem_bytes)
+		doc_int(s, "MemoryMax", (int64_t)MAX(f->launch.vm_mem_bytes, f->launch.vm_mem_max));
+	if (f->launch.vm_cpus)
+		doc_int(s, "CpusMax", MAX(f->launch.vm_cpus, f->launch.vm_cpus_max));
 	doc_int(s, "MemoryReservation", r->memory_reservation);
 	doc_int(s, "MemorySwap", r->memory_swap);
 	doc_null(s, "MemorySwappiness");

@@ -64,6 +64,7 @@ static const struct row {
 	ROW(STR, uts_mode),
 	ROW(STR, cgroupns),
 	ROW(I64, memory),
+	ROW(I64, memory_max),
 	ROW(I64, memory_swap),
 	ROW(I64, memory_reservation),
 	ROW(I64, shm_size),
@@ -75,6 +76,7 @@ static const struct row {
 	ROW(I64, oom_score_adj),
 	ROW(I64, stop_timeout_s),
 	ROW(F64, cpus),
+	ROW(I64, cpus_max),
 	ROW(STR, cpuset_cpus),
 	ROW(STR, cpuset_mems),
 	ROW(BOOL, oom_kill_disable),
@@ -275,7 +277,7 @@ int options_check_guest(const struct run_opts *o, struct err *e)
 			       "--device: a virtual machine can't be given devices of the host yet; use --isolation container");
 	if (o->oom_kill_disable)
 		return err_set(e, EOPNOTSUPP, "--oom-kill-disable is not possible with --isolation vm");
-	return 0;
+	return guest_check_max(o, e);
 }
 
 int options_check(const struct run_opts *o, struct err *e)

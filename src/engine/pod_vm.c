@@ -27,6 +27,7 @@ int pod_vm_write(struct engine *en, const struct run_opts *o, const char *id, co
 	l.kernel = TAKE_PTR(b.kernel);
 	l.initramfs = TAKE_PTR(b.initramfs);
 	guest_size(o, &l);
+	l.vm_mem_max = l.vm_cpus_max = 0; /* it is not updated while it runs */
 	json = launch_json(&l);
 	return pod_write_json(en, rel, "launch.json", json, e);
 }

@@ -73,6 +73,8 @@ static int write_launch(struct launch *l, const char *said, int dirfd, struct er
 	static const struct field size_rows[] = {
 		{ "mem_bytes", FIELD_U64, offsetof(struct launch, vm_mem_bytes), FIELD_REQUIRED },
 		{ "cpus", FIELD_U32, offsetof(struct launch, vm_cpus), FIELD_REQUIRED },
+		{ "mem_max", FIELD_U64, offsetof(struct launch, vm_mem_max), FIELD_REQUIRED },
+		{ "cpus_max", FIELD_U32, offsetof(struct launch, vm_cpus_max), FIELD_REQUIRED },
 		{ .name = NULL },
 	};
 	_cleanup_json_ struct json_object *o = NULL;
@@ -145,7 +147,8 @@ static int check_saved(const struct take *t, struct taken *ret, struct err *e)
 {
 	int r = vmm_snapshot_check(t->state, t->memory, &ret->mem_bytes, &ret->cpus, e);
 
-	if (r >= 0 && (ret->mem_bytes != vm_ram_bytes(t->launch) || ret->cpus != MAX(t->launch->vm_cpus, 1u)))
+	if (r >= 0 && (ret->mem_bytes != vm_ram_bytes(t->launch) + vm_room_bytes(t->launch) ||
+		       ret->cpus != MAX(MAX(t->launch->vm_cpus, t->launch->vm_cpus_max), 1u)))
 		r = err_set(e, EBADMSG, "berth-vmm saved a machine of another size than it was started with");
 	return r;
 }

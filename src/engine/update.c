@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 /* Options that may change, those that go together in one group: then all of the group are set anew. */
-enum group { MEMORY, CPU_TIME, SHARES, CPUSET_CPUS, CPUSET_MEMS, PIDS, BLKIO, GROUPS };
+enum group { MEMORY, CPU_TIME, SHARES, CPUSET_CPUS, CPUSET_MEMS, PIDS, BLKIO, MOST, GROUPS };
 static const struct {
 	enum group group;
 	size_t offset; /* int64_t in struct run_opts */
@@ -18,6 +18,7 @@ static const struct {
 	}
 	ROW(MEMORY, memory),       ROW(MEMORY, memory_swap), ROW(MEMORY, memory_reservation), ROW(CPU_TIME, cpu_quota),
 	ROW(CPU_TIME, cpu_period), ROW(SHARES, cpu_shares),  ROW(PIDS, pids_limit),           ROW(BLKIO, blkio_weight),
+	ROW(MOST, memory_max),     ROW(MOST, cpus_max),
 #undef ROW
 };
 
@@ -185,7 +186,12 @@ static int update(struct engine *en, const struct container_record *c, const str
 		k = options_parse(c->options_json, &o, e);
 	if (k < 0)
 		return k;
-	k = update_plan(given, &o, &r, e);
+	if (!streq(c->isolation, "vm") && (given->memory_max != SPEC_UNSET || given->cpus_max != SPEC_UNSET))
+		k = guest_refuse_max(given, e);
+	else
+		k = update_plan(given, &o, &r, e);
+	if (k >= 0 && streq(c->isolation, "vm") && (k = guest_check_max(&o, e)) < 0)
+		spec_resources_done(&r);
 	if (k >= 0) {
 		if (c->state == CS_RUNNING || c->state == CS_PAUSED)
 			k = tell_monitor(en, c, &r, e);

@@ -38,6 +38,57 @@ TEST(only_what_is_given_changes)
 	is_int(has.memory, 64 << 20);
 }
 
+TEST(how_far_a_vm_may_grow_is_kept_and_changes_nothing_that_runs)
+{
+	begin();
+	has.memory = 64 << 20;
+	given.memory_max = 1 << 30;
+	given.cpus_max = 2;
+	is_int(plan(), 0);
+	ok(r.memory_limit == SPEC_UNSET && r.cpu_quota == SPEC_UNSET);
+	is_int(has.memory_max, 1 << 30);
+	is_int(has.cpus_max, 2);
+}
+
+TEST(a_vm_may_grow_while_it_runs_as_far_as_it_is_said_and_not_to_less_than_it_has)
+{
+	struct launch l = { 0 };
+
+	begin();
+	given.memory = 64 << 20;
+	guest_size(&given, &l);
+	is_int(l.vm_mem_max, 0);
+	is_int(l.vm_cpus_max, 0);
+	given.memory_max = 128 << 20;
+	given.cpus_max = 1;
+	is_int(guest_check_max(&given, &e), 0);
+	guest_size(&given, &l);
+	is_int(l.vm_mem_max, 128 << 20);
+	is_int(l.vm_cpus_max, 1);
+
+	given.memory_max = 32 << 20;
+	is_int(guest_check_max(&given, &e), -EINVAL);
+	has_str(e.msg, "--memory-max: 32 MiB");
+	given.memory = SPEC_UNSET;
+	given.memory_max = 300 << 20; /* 512m is what it starts with */
+	is_int(guest_check_max(&given, &e), -EINVAL);
+	given.memory_max = (int64_t)257 << 30;
+	is_int(guest_check_max(&given, &e), -EINVAL);
+	has_str(e.msg, "256g");
+	given.memory_max = SPEC_UNSET;
+	for (int64_t n = 0; n <= 100000; n += 100000) {
+		given.cpus_max = n;
+		is_int(guest_check_max(&given, &e), -EINVAL);
+		has_str(e.msg, "--cpus-max");
+	}
+	given.cpus_max = 1;
+	given.cpus = 1.5;
+	is_int(guest_check_max(&given, &e), -EINVAL);
+	given.memory_max = SPEC_UNSET;
+	is_int(guest_refuse_max(&given, &e), -EINVAL);
+	has_str(e.msg, "--cpus-max is for virtual machines");
+}
+
 TEST(memory_takes_its_swap_with_it_and_both_are_judged_together)
 {
 	begin();

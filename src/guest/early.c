@@ -98,6 +98,15 @@ int guest_load_modules(const char *list, struct err *e)
 	return 0;
 }
 
+/* Memory that is added later (virtio_mem) is used at once, no udev being here to say so: for what can be moved, so that it can be taken
+ * away again, as long as the kernel keeps a quarter for what can't (mm/memory_hotplug.c, auto-movable). A kernel without either does
+ * what it was built to do. */
+static void use_added_memory(void)
+{
+	(void)file_write(AT_FDCWD, "/sys/module/memory_hotplug/parameters/online_policy", "auto-movable");
+	(void)file_write(AT_FDCWD, "/sys/devices/system/memory/auto_online_blocks", "online");
+}
+
 void guest_load_late_modules(void)
 {
 	const struct sched_param none = { .sched_priority = 0 };
@@ -110,6 +119,7 @@ void guest_load_late_modules(void)
 		return;
 	(void)close_range(3, ~0u, 0); /* the container's streams end with those whose they are */
 	(void)sched_setscheduler(0, SCHED_IDLE, &none);
+	use_added_memory();
 	if (guest_load_modules(GUEST_MODULES_LATE, &e) < 0)
 		log_warn("guest", "%s", e.msg);
 	_exit(0);

@@ -31,6 +31,7 @@ static const struct wanted {
 	{ "virtio_rng", GUEST_MODULES_BOOT, true },
 	/* nor is memory that is given back anything to wait for */
 	{ "virtio_balloon", GUEST_MODULES_LATE, true },
+	{ "virtio_mem", GUEST_MODULES_LATE, true },
 };
 static const char *const list_names[] = { GUEST_MODULES_BOOT, GUEST_MODULES_SHARE, GUEST_MODULES_LATE };
 #define LISTS ARRAY_SIZE(list_names)

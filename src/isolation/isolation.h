@@ -147,8 +147,9 @@ int vm_kernel_build(const struct paths *p, const struct vm_kernel_build_opts *o,
 int vm_make_disk(const struct paths *p, const char *path, uint64_t bytes, struct err *e);
 /* Why VMs run on QEMU here: "there is no /dev/kvm". NULL: they don't, or no memory. Caller frees. */
 char *vm_reason_for_qemu(void);
-/* The memory of a VM with that plan, whole. */
+/* The memory of a VM with that plan, whole, as it boots; and what it has room for beyond that. A snapshot's memory is both together. */
 uint64_t vm_ram_bytes(const struct launch *l);
+uint64_t vm_room_bytes(const struct launch *l);
 /* How many of the host's directories a VM with that spec shares. */
 size_t vm_count_shares(const struct spec *s);
 /* Copies a guest's disk, or the like: by reflink where the file system can, else what is not a hole. on_bytes (may be NULL): how much

@@ -134,6 +134,7 @@ void vm_lost(struct instance *i, const struct err *why)
 	i->phase = VM_ENDED;
 	vm_process_end(i, 0);
 	vm_hold_lost(i, why);
+	vm_size_lost(i, why);
 	vm_stats_lost(i, why);
 	vm_tasks_lost(i, why);
 	if (i->on_pod_lost)
@@ -406,6 +407,7 @@ static void vm_destroy(struct instance *i)
 	}
 	while (i->tasks)
 		vm_task_free(i->tasks);
+	vm_size_done(i);
 	if (i->has_link)
 		link_done(&i->link);
 	vm_process_end(i, is_volatile ? 0 : SHUTDOWN_MS);

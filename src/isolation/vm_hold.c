@@ -40,6 +40,11 @@ int vm_hold(struct instance *i, void (*cb)(struct instance *i, const struct err 
 		return err_set(e, EOPNOTSUPP, "the virtual machine is its pod's and holds others too: it can't be copied");
 	if (i->is_paused)
 		return err_set(e, EBUSY, "the virtual machine is paused: unpause it first");
+	if (i->grown_bytes || i->size)
+		return err_set(e, EBUSY,
+			       "the virtual machine has more memory than it was started with, or its size is being changed: give "
+			       "it less "
+			       "(update --memory), or stop it and start it, before it is copied");
 	if (i->hold.is_on || i->hold.is_asked)
 		return err_set(e, EBUSY, "the virtual machine is being copied by another command");
 	if (loop_timer(i->cfg.loop, HOLD_MS, on_timeout, i, &i->hold.timer) < 0)

@@ -72,9 +72,9 @@ char **qemu_args(const struct qemu_config *c);
 
 /* ---- vm_own.c: berth-vmm's plan ---- */
 struct vm_own_config {
-	unsigned cpus;
-	uid_t uid; /* whom it becomes */
-	uint64_t ram_bytes;
+	unsigned cpus, cpus_max; /* cpus_max: so many are there, and off; 0: none more */
+	uid_t uid;               /* whom it becomes */
+	uint64_t ram_bytes, room_bytes;
 	bool has_upper, has_shares, is_verbose;
 	const struct vm_disk *more; /* n_more of them, from more_fd on */
 	size_t n_more;
@@ -186,9 +186,7 @@ struct vm_backend {
 	/* Starts it by vm_process_jail. t: the caller closes them. disk_bytes: the largest that is writable. */
 	int (*spawn)(struct instance *i, const struct vm_ends *t, uint64_t disk_bytes, struct err *e);
 	int (*pause)(struct instance *i, bool paused, struct err *e);
-	unsigned (*cpus_max)(const struct launch *l); /* that a running guest may be given */
-	/* Asks the guest for so much of its memory, 0: for none; NULL: there is no balloon. */
-	int (*balloon)(struct instance *i, uint64_t bytes, struct err *e);
+	bool can_grow; /* what the launch has of vm_mem_max and vm_cpus_max is there for a running guest, and it has a balloon */
 	/* It has exited by itself, and nobody knows better. */
 	void (*explain_exit)(const struct vm_death *d, struct err *e);
 };
@@ -220,6 +218,8 @@ struct instance {
 	uint16_t last_channel;
 	struct stats_request *stats, **stats_tail;
 	uint64_t boot_ms;
+	struct vm_size *size; /* being changed */
+	uint64_t grown_bytes; /* of the room: what the VMM's limit allows for */
 	/* A pod's machine (pod_vm.c): the disks of its other containers. */
 	void (*on_pod_lost)(void *arg, const struct err *why); /* cfg.arg */
 	const struct vm_disk *more;
@@ -244,6 +244,10 @@ int vm_process_start(struct instance *i, struct err *e);
 int vm_process_jail(struct instance *i, struct vm_jail *j, struct err *e);
 /* What the workload may use of the guest's memory, as it was started. */
 uint64_t vm_workload_bytes(const struct launch *l);
+/* The memory of a guest whose workload may use so much. */
+uint64_t vm_ram_for(uint64_t workload_bytes);
+/* The VMM's limit for a guest with so much memory. */
+int vm_limit_memory(struct instance *i, uint64_t ram_bytes, struct err *e);
 /* Kills what runs and reaps it; safe to call twice. */
 void vm_process_end(struct instance *i, int grace_ms);
 /* The VMM has ended or is of no use: says why to everybody who waits. */
@@ -288,6 +292,13 @@ int vm_request_update(struct instance *i, int64_t memory_limit, void (*cb)(struc
 		      void *arg, struct err *e);
 void vm_stats_answer(struct instance *i, const struct frame *f);
 void vm_stats_lost(struct instance *i, const struct err *why);
+/* ---- vm_size.c ---- */
+/* The guest shall have ram_bytes; calls back once, later, when it has, or can't have, or does nothing about it: also when another size is
+ * asked for meanwhile (ECANCELED). Of what is below its boot's size the callback tells only that the balloon was asked. */
+int vm_set_size(struct instance *i, uint64_t ram_bytes, void (*done)(struct instance *i, const struct err *e, void *arg),
+		void *arg, struct err *e);
+void vm_size_lost(struct instance *i, const struct err *why);
+void vm_size_done(struct instance *i); /* and nobody is called back */
 /* ---- vm_update.c ---- */
 int vm_update(struct instance *i, const struct spec_resources *r, void (*cb)(struct instance *i, const struct err *e, void *arg),
 	      void *arg, struct err *e);

@@ -1,7 +1,7 @@
 /* vm_own: a guest on berth-vmm, our own VMM, which needs a KVM that is good for guests. It gets everything open: kernel,
  * initramfs, disks, /dev/kvm, the link's socket; the jail that it enters has not a single file. The plan (vmm.h) goes over a pipe and is sent
  * when the process is in its cgroup, so that nothing of a guest's memory is taken before its limit holds. */
-#include <sys/socket.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,7 +37,7 @@ enum {
 /* Devices are met in this order: vda is the image, vdb the writable disk, as FRAME_START says. */
 struct json_object *vm_own_plan(const struct vm_own_config *c)
 {
-	char port_name[] = GUEST_PORT_NAME, quiet[] = KERNEL_ARGS " quiet", verbose[] = KERNEL_ARGS;
+	char port_name[] = GUEST_PORT_NAME, maxcpus[24] = "", cmdline[sizeof(KERNEL_ARGS) + 32];
 	struct vmm_blk_plan image = { .fd = FD_IMAGE, .is_read_only = true }, upper = { .fd = FD_UPPER };
 	struct vmm_port_plan port = { port_name, FD_AGENT };
 	struct vmm_console_plan console = { &port, 1 };
@@ -45,7 +45,8 @@ struct json_object *vm_own_plan(const struct vm_own_config *c)
 	char tag[] = VM_SHARE_TAG;
 	struct vmm_fs_plan fs = { tag, FD_SHARE };
 	struct vmm_balloon_plan balloon = { .reports = true, .deflates_on_oom = true };
-	struct vmm_device_plan devices[6 + VM_MORE_DISKS_MAX] = { { .blk = &image } };
+	struct vmm_mem_plan mem = { c->room_bytes };
+	struct vmm_device_plan devices[7 + VM_MORE_DISKS_MAX] = { { .blk = &image } };
 	struct vmm_blk_plan more[VM_MORE_DISKS_MAX];
 	struct vmm_plan p = { VMM_PLAN_NO_FDS, .cpus = c->cpus, .mem_bytes = c->ram_bytes, .devices = devices, .n_devices = 1 };
 
@@ -60,17 +61,24 @@ struct json_object *vm_own_plan(const struct vm_own_config *c)
 	if (c->has_shares)
 		devices[p.n_devices++] = (struct vmm_device_plan){ .fs = &fs };
 	devices[p.n_devices++] = (struct vmm_device_plan){ .balloon = &balloon };
+	if (c->room_bytes)
+		devices[p.n_devices++] = (struct vmm_device_plan){ .mem = &mem };
 	p.kvm_fd = FD_KVM;
 	p.control_fd = FD_CONTROL;
 	p.uid = c->uid;
 	p.serial_fd = FD_CONSOLE;
+	if (c->cpus_max > c->cpus) { /* there, and off: berth-init switches them on (guest/cpus.c) */
+		p.cpus = c->cpus_max;
+		snprintf(maxcpus, sizeof(maxcpus), " maxcpus=%u", c->cpus);
+	}
 	if (c->is_restore) {
 		p.state_fd = FD_STATE;
 		p.ram_fd = FD_MEMORY;
 	} else {
 		p.kernel_fd = FD_KERNEL;
 		p.initrd_fd = FD_INITRAMFS;
-		p.cmdline = c->is_verbose ? verbose : quiet;
+		p.cmdline = cmdline;
+		snprintf(cmdline, sizeof(cmdline), KERNEL_ARGS "%s%s", c->is_verbose ? "" : " quiet", maxcpus);
 	}
 	return vmm_plan_json(&p);
 }
@@ -124,6 +132,8 @@ static int send_plan(struct instance *i, struct files *f, struct err *e)
 {
 	const struct launch *l = i->cfg.launch;
 	const struct vm_own_config c = { .cpus = l->vm_cpus ? l->vm_cpus : 1,
+					 .cpus_max = l->vm_cpus_max,
+					 .room_bytes = vm_room_bytes(l),
 					 .uid = vm_jail_uid(l->id),
 					 .ram_bytes = vm_ram_bytes(l),
 					 .has_upper = l->upper_disk != NULL,
@@ -178,7 +188,8 @@ static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_byte
 		fds[n_fds++][1] = FD_MORE + (int)k;
 	}
 	struct vm_jail j = { .program_fd = f.program,
-			     .file_max = MAX(disk_bytes, vm_ram_bytes(i->cfg.launch) + SNAPSHOT_ROOM),
+			     .file_max =
+				     MAX(disk_bytes, vm_ram_bytes(i->cfg.launch) + vm_room_bytes(i->cfg.launch) + SNAPSHOT_ROOM),
 			     .argv = argv,
 			     .env = env,
 			     .fds = fds,
@@ -189,44 +200,6 @@ static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_byte
 
 /* By the kernel, of which no VMM that a guest has taken over can buy itself free. */
 static int set_paused(struct instance *i, bool paused, struct err *e) { return cgroup_freeze(i->cg, paused, e); }
-
-/* ---- the control socket (docs/FORMATS.md): answers are read so that they do not pile up, and errors are told ---- */
-
-static void on_control(struct loop *l _unused_, int fd, uint32_t events _unused_, void *arg)
-{
-	struct instance *i = arg;
-	char text[4096];
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-
-	if (n > 0) {
-		text[n] = '\0';
-		if (strstr(text, "\"ok\":false"))
-			log_warn("vm", "berth-vmm's answer: %.*s", (int)strcspn(text, "\n"), text);
-	} else if (n == 0 || errno != EAGAIN) {
-		loop_del(i->control_src);
-		i->control_src = NULL;
-	}
-}
-
-static int ask_balloon(struct instance *i, uint64_t bytes, struct err *e)
-{
-	_cleanup_free_ char *line =
-		str_fmt("{\"do\":\"resize\",\"mem_bytes\":%llu}\n", (unsigned long long)(vm_ram_bytes(i->cfg.launch) - bytes));
-	int r = 0;
-
-	if (!line)
-		return err_set(e, ENOMEM, "out of memory");
-	if (!i->control_src)
-		r = loop_add(i->cfg.loop, i->control_fd, EPOLLIN, on_control, i, &i->control_src);
-	if (r < 0)
-		return err_set(e, -r, "event loop: %s", strerror(-r));
-	/* A line is far below what the socket holds; whole, or it is an error. */
-	if (send(i->control_fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)strlen(line))
-		return err_set(e, EAGAIN, "berth-vmm does not read its control socket");
-	return 0;
-}
-
-static unsigned cpus_max(const struct launch *l) { return l->vm_cpus ? l->vm_cpus : 1; }
 
 /* "berth-vmm: END: REASON", or without a known end whatever it said. */
 static void explain_exit(const struct vm_death *d, struct err *e)
@@ -264,7 +237,6 @@ const struct vm_backend vm_backend_own = {
 	.host_overhead_bytes = 64 * MIB,
 	.spawn = spawn,
 	.pause = set_paused,
-	.cpus_max = cpus_max,
-	.balloon = ask_balloon,
+	.can_grow = true,
 	.explain_exit = explain_exit,
 };

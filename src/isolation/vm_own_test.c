@@ -39,13 +39,24 @@ TEST(the_plan_has_two_disks_a_port_random_numbers_and_a_balloon_and_every_descri
 	vmm_plan_done(&p);
 }
 
+TEST(room_to_grow_into_is_a_device_behind_the_others_and_processors_that_are_off)
+{
+	const struct vm_own_config c = { .cpus = 2, .cpus_max = 4, .ram_bytes = 608 * MIB, .room_bytes = 1024 * MIB };
+	const char *text = text_of(&c), *balloon = strstr(text, "\"balloon\""),
+		   *mem = strstr(text, "{\"mem\":{\"bytes\":1073741824}}");
+
+	ok(balloon && mem && mem > balloon);
+	has_str(text, "\"cpus\":4");
+	has_str(text, " quiet maxcpus=2\"");
+}
+
 TEST(without_a_writable_disk_there_is_one)
 {
 	const struct vm_own_config c = { .cpus = 1, .ram_bytes = 64 * MIB, .is_verbose = true };
 	const char *text = text_of(&c), *disk = strstr(text, "\"blk\"");
 
 	ok(disk && !strstr(disk + 1, "\"blk\""));
-	ok(!strstr(text, "quiet") && !strstr(text, "\"fs\""));
+	ok(!strstr(text, "quiet") && !strstr(text, "\"fs\"") && !strstr(text, "\"mem\"") && !strstr(text, "maxcpus"));
 }
 
 TAP_MAIN()

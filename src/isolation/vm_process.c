@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "vm_impl.h"
+#include "vmm.h"
 #include "vm_jail.h"
 
 #define SAID_MAX 4096
@@ -15,18 +16,44 @@
 
 uint64_t vm_workload_bytes(const struct launch *l) { return l->vm_mem_bytes ? l->vm_mem_bytes : 512 * MIB; }
 
-uint64_t vm_ram_bytes(const struct launch *l)
+uint64_t vm_ram_for(uint64_t workload)
 {
-	uint64_t workload = vm_workload_bytes(l), ram;
+	/* 1/64 for struct page, as much again for slabs that scale */
+	uint64_t ram = workload + workload / 32 + VM_GUEST_OVERHEAD_BYTES;
 
-	ram = workload + workload / 32 + VM_GUEST_OVERHEAD_BYTES; /* 1/64 for struct page, as much again for slabs that scale */
 	return (ram + 2 * MIB - 1) & ~(2 * MIB - 1);
 }
 
 /* What the server of volumes makes the host's kernel keep: some 1.7 KiB (an inode, a name, an open file; measured on ext4) for each
  * file that the guest's kernel remembers, which costs that one more than half as much of its own memory. With less than this a
  * guest that only reads a large tree would be ended for lack of memory. */
-static uint64_t shares_bytes(const struct instance *i) { return i->n_shares ? 2 * vm_ram_bytes(i->cfg.launch) : 0; }
+static uint64_t shares_bytes(const struct instance *i, uint64_t ram) { return i->n_shares ? 2 * ram : 0; }
+
+uint64_t vm_ram_bytes(const struct launch *l) { return vm_ram_for(vm_workload_bytes(l)); }
+
+uint64_t vm_room_bytes(const struct launch *l)
+{
+	uint64_t ram = vm_ram_bytes(l), most = MIN(vm_ram_for(MIN(l->vm_mem_max, VMM_MEM_MAX)), VMM_MEM_MAX), room;
+
+	if (l->vm_mem_max <= vm_workload_bytes(l) || most <= ram)
+		return 0;
+	room = (most - ram + VMM_ROOM_UNIT - 1) & ~(VMM_ROOM_UNIT - 1);
+	return MIN(room, MIN(VMM_ROOM_MAX, (VMM_MEM_MAX - ram) & ~(VMM_ROOM_UNIT - 1)));
+}
+
+static int64_t limit_for(const struct instance *i, uint64_t ram)
+{
+	return (int64_t)(ram + i->backend->host_overhead_bytes + shares_bytes(i, ram) + (i->has_kvm ? 0 : VM_TCG_CACHE_BYTES));
+}
+
+int vm_limit_memory(struct instance *i, uint64_t ram_bytes, struct err *e)
+{
+	struct spec_resources r;
+
+	spec_resources_init(&r);
+	r.memory_limit = limit_for(i, ram_bytes);
+	return cgroup_update(i->cg, &r, e);
+}
 
 /* Limits hold from outside as well, whatever becomes of the guest. The CPU quota follows once the guest is up: half a CPU
  * would otherwise double the time to boot. */
@@ -37,8 +64,7 @@ static int make_cgroup(struct instance *i, struct err *e)
 
 	spec_init(&blank);
 	struct spec_resources r = blank.resources;
-	r.memory_limit = (int64_t)(vm_ram_bytes(i->cfg.launch) + i->backend->host_overhead_bytes + shares_bytes(i) +
-				   (i->has_kvm ? 0 : VM_TCG_CACHE_BYTES));
+	r.memory_limit = limit_for(i, vm_ram_bytes(i->cfg.launch));
 	r.pids_limit = 512; /* threads of VMM and server */
 	r.cpu_shares = want->cpu_shares;
 	r.cpuset_cpus = want->cpuset_cpus;

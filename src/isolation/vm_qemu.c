@@ -88,14 +88,11 @@ static void explain_exit(const struct vm_death *d, struct err *e)
 		err_set(e, EIO, "QEMU: %.*s", n, said);
 }
 
-static unsigned cpus_max(const struct launch *l) { return l->vm_cpus ? l->vm_cpus : 1; }
-
 const struct vm_backend vm_backend_qemu = {
 	.name = "qemu",
 	.needs_virtiofsd = true,
 	.host_overhead_bytes = VM_HOST_OVERHEAD_BYTES,
 	.spawn = spawn,
-	.cpus_max = cpus_max,
 	.pause = set_paused,
 	.explain_exit = explain_exit,
 };

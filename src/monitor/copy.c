@@ -26,7 +26,9 @@ static void answer(struct client *c, int r, const struct err *e)
 static void answer_size(struct client *c)
 {
 	const struct launch *l = &c->m->launch;
-	_cleanup_free_ char *text = str_fmt("{\"mem_bytes\":%llu,\"cpus\":%u}", (unsigned long long)l->vm_mem_bytes, l->vm_cpus);
+	_cleanup_free_ char *text =
+		str_fmt("{\"mem_bytes\":%llu,\"cpus\":%u,\"mem_max\":%llu,\"cpus_max\":%u}", (unsigned long long)l->vm_mem_bytes,
+			l->vm_cpus, (unsigned long long)l->vm_mem_max, l->vm_cpus_max);
 
 	if (!text)
 		c->out.failed = true;

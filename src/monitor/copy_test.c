@@ -65,7 +65,7 @@ TEST(who_copies_is_told_of_what_size_the_machine_was_started)
 	write_file("launch.json", "{}");
 	int a = connect_now();
 	is_int(monitor_request(a, FRAME_QUIESCE, 0, NULL, 0, &size, &e), 0);
-	is_str(size, "{\"mem_bytes\":64000000,\"cpus\":3}");
+	is_str(size, "{\"mem_bytes\":64000000,\"cpus\":3,\"mem_max\":0,\"cpus_max\":0}");
 	is_int(ask(a, FRAME_RELEASE, &e), 0);
 	send_frame(fd, FRAME_STDIN, 0, "\n", 1);
 	is_str(transcript(fd), "||0 0");

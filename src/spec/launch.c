@@ -37,6 +37,8 @@ static const struct field launch_fields[] = {
 	SPEC_ROW("initramfs", FIELD_STRING, launch, initramfs),
 	SPEC_ROW("vmCpus", FIELD_U32, launch, vm_cpus, FIELD_OMIT_EMPTY),
 	SPEC_ROW("vmMemBytes", FIELD_U64, launch, vm_mem_bytes, FIELD_OMIT_EMPTY),
+	SPEC_ROW("vmCpusMax", FIELD_U32, launch, vm_cpus_max, FIELD_OMIT_EMPTY),
+	SPEC_ROW("vmMemMax", FIELD_U64, launch, vm_mem_max, FIELD_OMIT_EMPTY),
 	SPEC_ROW("vmBackend", FIELD_STRING, launch, vm_backend),
 	SPEC_ROW("hostNetwork", FIELD_BOOL, launch, host_network, FIELD_OMIT_EMPTY),
 	SPEC_ROW("pod", FIELD_STRING, launch, pod),

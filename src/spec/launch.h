@@ -37,6 +37,8 @@ struct launch {
 	char *kernel_name; /* the one of the store that was asked for; NULL: kernel is a file's path, or the default of each start */
 	uint32_t vm_cpus;
 	uint64_t vm_mem_bytes;
+	uint32_t vm_cpus_max; /* what a running one may be given; 0: no more than it starts with */
+	uint64_t vm_mem_max;
 	char *vm_backend; /* "qemu"; NULL = choose */
 	bool host_network;
 	char *pod; /* id of the pod whose namespaces and cgroup it shares: ROOT/pods/ID has them; NULL = none */
