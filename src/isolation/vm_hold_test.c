@@ -95,6 +95,21 @@ TEST(nothing_is_sent_from_the_question_to_the_release_which_comes_first)
 	end();
 }
 
+/* The copy's limits are those of the size that it was started with. */
+TEST(one_that_has_grown_beyond_its_start_is_not_copied)
+{
+	struct err e = { 0 };
+
+	begin();
+	inst.grown_bytes = 2 << 20;
+	is_int(vm_hold(&inst, at_rest, NULL, &e), -EBUSY);
+	has_str(e.msg, "update --memory");
+	is_str(came(), "");
+	inst.grown_bytes = 0;
+	is_int(vm_hold(&inst, at_rest, NULL, &e), 0);
+	end();
+}
+
 TEST(a_guest_that_can_not_come_to_rest_is_released_and_its_reason_told)
 {
 	struct err e = { 0 };

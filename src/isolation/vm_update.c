@@ -168,7 +168,8 @@ static void on_grown(struct instance *i, const struct err *e, void *arg)
 
 static int grow(struct instance *i, struct change *c, struct err *e)
 {
-	int k = vm_limit_memory(i, c->ram_bytes, e);
+	int k = i->hold.is_on ? err_set(e, EBUSY, "--memory: it is being copied, as it is; try again when that has ended")
+			      : vm_limit_memory(i, c->ram_bytes, e);
 
 	if (k >= 0)
 		k = vm_set_size(i, c->ram_bytes, on_grown, c, e);
