@@ -164,7 +164,7 @@ struct placement { /* placement.c's: which CPUs are worth a move */
  * caller's own network namespace, to which it returns; *ret_fd is the caller's, close-on-exec. -ENOTRECOVERABLE: the way back
  * failed, and the caller stands in the new one. */
 int container_make_network(int *ret_fd, struct err *e);
-/* The same in a thread, beside what the caller has to do before container_create: begun where the spec asks for such a network,
+/* The same in a thread, beside what the caller has to do before container_create: begun where the spec asks for such a network (*a is zero before),
  * quietly not where that fails, since the container's first process then makes its own and has the error. container_create takes
  * it (container_args.network); whoever has begun it takes it in any case, before it goes: the descriptor, the caller's to close,
  * or -1 where there is none or it has been taken. */
@@ -175,6 +175,8 @@ struct net_ahead {
 	bool is_begun;
 };
 void container_network_begin(struct net_ahead *a, const struct spec *s);
+/* Begun even before, by the looks of config.json's text; container_network_begin, which must follow, puts right what was guessed wrong. */
+void container_network_guess(struct net_ahead *a, const char *text, size_t len);
 int container_network_take(struct net_ahead *a);
 /* Namespaces that several containers share (a pod's), held by descriptors: nothing else keeps them. By kind; -1 = not shared. */
 struct shared_ns {

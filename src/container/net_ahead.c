@@ -19,17 +19,62 @@ static void *make(void *arg)
 	return NULL;
 }
 
-void container_network_begin(struct net_ahead *a, const struct spec *s)
+static void begin(struct net_ahead *a)
 {
 	pthread_attr_t attr;
 
 	*a = (struct net_ahead){ .fd = -1 };
-	if (!ns_may_take_network(s) || pthread_attr_init(&attr) != 0)
+	if (pthread_attr_init(&attr) != 0)
 		return;
 	placement_plan(&a->placement);
 	placement_of_thread(&a->placement, &attr);
 	a->is_begun = pthread_create(&a->thread, &attr, make, a) == 0;
 	pthread_attr_destroy(&attr);
+}
+
+void container_network_begin(struct net_ahead *a, const struct spec *s)
+{
+	bool is_wanted = ns_may_take_network(s);
+
+	if (is_wanted && !a->is_begun)
+		begin(a);
+	else if (!is_wanted)
+		fd_close(container_network_take(a));
+}
+
+/* Of {"type": "...", ...}, flat as a namespace's entry is, at p in its value: is there no "path" in it? */
+static bool is_new(const char *text, const char *p, const char *end)
+{
+	const char *last = memchr(p, '}', (size_t)(end - p)), *first = p;
+
+	while (first > text && *first != '{')
+		first--;
+	return last && !memmem(first, (size_t)(last - first), "\"path\"", 6);
+}
+
+/* The word after a "type" at p, or NULL. */
+static const char *value_at(const char *p, const char *end)
+{
+	while (p < end && (*p == ':' || *p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
+		p++;
+	return p < end && *p == '"' ? p + 1 : NULL;
+}
+
+void container_network_guess(struct net_ahead *a, const char *text, size_t len)
+{
+	const char *end = text + len, *p = text;
+	bool is_wanted = false;
+
+	while ((p = memmem(p, (size_t)(end - p), "\"type\"", 6))) {
+		const char *v = value_at(p += 6, end);
+
+		if (v && end - v > 8 && memcmp(v, "network\"", 8) == 0)
+			is_wanted = is_new(text, v, end);
+		else if (v && end - v > 5 && memcmp(v, "user\"", 5) == 0)
+			return;
+	}
+	if (is_wanted)
+		begin(a);
 }
 
 int container_network_take(struct net_ahead *a)

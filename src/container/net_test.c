@@ -63,7 +63,7 @@ TEST(a_network_made_beforehand_is_taken_and_the_maker_stays_in_its_own)
 
 TEST(a_network_begun_in_a_thread_is_a_new_one_with_its_loopback_up)
 {
-	struct net_ahead a;
+	struct net_ahead a = { 0 };
 	struct fixture f;
 	unsigned long own;
 	int fd;
@@ -83,7 +83,7 @@ TEST(a_network_begun_in_a_thread_is_a_new_one_with_its_loopback_up)
 
 TEST(no_network_is_begun_where_the_spec_wants_none_or_another_kind)
 {
-	struct net_ahead a;
+	struct net_ahead a = { 0 };
 	struct fixture f;
 
 	fixture_init(&f);
@@ -100,7 +100,7 @@ TEST(no_network_is_begun_where_the_spec_wants_none_or_another_kind)
 
 TEST(who_may_make_no_network_takes_none)
 {
-	struct net_ahead a;
+	struct net_ahead a = { 0 };
 	struct fixture f;
 	int status;
 	pid_t pid;

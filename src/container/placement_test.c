@@ -111,7 +111,7 @@ static const char *own_network(char out[64])
 
 TEST(the_first_process_takes_the_network_that_a_thread_makes_meanwhile)
 {
-	struct net_ahead a;
+	struct net_ahead a = { 0 };
 	struct fixture f;
 	char own[64];
 	int status;
@@ -148,11 +148,66 @@ TEST(where_the_thread_made_none_the_first_process_makes_its_own)
 	fixture_done(&f);
 }
 
+TEST(a_network_is_guessed_from_the_looks_of_the_text)
+{
+	static const struct {
+		const char *text;
+		bool is_begun;
+	} rows[] = {
+		{ "{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"network\"}]}", true },
+		{ "{\"namespaces\": [ { \"type\" :\n \"network\" } ] }", true },
+		{ "[{\"type\":\"network\",\"path\":\"/proc/1/ns/net\"}]", false },
+		{ "[{\"path\":\"/proc/1/ns/net\",\"type\":\"network\"}]", false },
+		{ "[{\"type\":\"network\"},{\"type\":\"mount\",\"path\":\"/x\"}]", true },
+		{ "[{\"type\":\"network\"},{\"type\":\"user\"}]", false },
+		{ "[{\"type\":\"user\"},{\"type\":\"network\"}]", false },
+		{ "[{\"type\":\"networks\"}]", false },
+		{ "[{\"type\":\"network\"", false },
+		{ "\"type\":\"network\"}", true }, /* it need not be JSON */
+		{ "\"type\"", false },
+		{ "", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct net_ahead a = { 0 };
+
+		container_network_guess(&a, rows[i].text, strlen(rows[i].text));
+		if (a.is_begun != rows[i].is_begun)
+			TAP_FAIL("%s", rows[i].text);
+		fd_close(container_network_take(&a));
+	}
+}
+
+TEST(what_was_guessed_wrong_is_put_right)
+{
+	static const char text[] = "[{\"type\":\"network\"}]";
+	struct net_ahead a = { 0 };
+	struct fixture f;
+	int before;
+
+	fixture_init(&f);
+	before = count_fds();
+	f.spec.ns.wanted[NS_NET] = false;
+	container_network_guess(&a, text, strlen(text));
+	ok(a.is_begun);
+	container_network_begin(&a, &f.spec);
+	ok(!a.is_begun);
+	is_int(count_fds(), before);
+	f.spec.ns.wanted[NS_NET] = true;
+	container_network_begin(&a, &f.spec);
+	ok(a.is_begun);
+	container_network_begin(&a, &f.spec); /* the same */
+	ok(a.is_begun);
+	fd_close(container_network_take(&a));
+	is_int(count_fds(), before);
+	fixture_done(&f);
+}
+
 /* An error before the first process: nobody has taken it, and whoever began it does. */
 TEST(a_network_begun_in_vain_is_still_there_to_be_taken)
 {
 	struct container *c = NULL;
-	struct net_ahead a;
+	struct net_ahead a = { 0 };
 	struct fixture f;
 	int fd;
 

@@ -30,6 +30,8 @@ int bundle_read(int dirfd, struct bundle *ret, struct err *e)
 			       "JSON specification file config.json not found: give the bundle's directory by --bundle");
 	if (r < 0)
 		return err_set(e, -r, "config.json: %s", strerror(-r));
+	if (ret->network)
+		container_network_guess(ret->network, ret->text, ret->len);
 	r = spec_parse(ret->text, ret->len, &ret->spec, e);
 	mark(ret, "config.json read");
 	ret->args = (struct container_args){

@@ -11,6 +11,7 @@ struct bundle {
 	struct host host;
 	struct seccomp_prog seccomp;
 	struct container_args args; /* borrows from the above */
+	struct net_ahead *network;  /* borrowed, begun as soon as that is read; NULL = none */
 	struct trace *trace;        /* borrowed, set before bundle_load; NULL = none */
 };
 void bundle_done(struct bundle *b);

@@ -49,9 +49,11 @@ int job_read_bundle(struct job *j, struct err *e)
 	struct bundle *b = &j->bundle;
 	int r = enter_bundle(j, e);
 
+	if (j->makes_process)
+		b->network = &j->network;
 	if (r == 0)
 		r = bundle_read(AT_FDCWD, b, e);
-	if (r == 0 && j->makes_process)
+	if (r == 0 && b->network)
 		container_network_begin(&j->network, &b->spec);
 	if (r == 0)
 		r = bundle_probe(b, e);
