@@ -85,19 +85,19 @@ __attribute__((unused)) static void *tap_keep(void *p)
 }
 
 /* A test that fails leaves its helpers behind, and they become this process's own (it is their subreaper): one that races or serves without end
- * would go on when all is over. Those of a good test are in nobody's way and may have something left to tidy. */
+ * would go on when all is over. Those of a good test may have something to tidy, and have until two seconds after the last. */
 static void tap_end_orphans(void)
 {
-	char path[64];
+	char tap_list[64];
 	long pid;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-	for (int found = 1; found;) {
-		FILE *f = fopen(path, "re");
+	snprintf(tap_list, sizeof(tap_list), "/proc/self/task/%d/children", (int)getpid());
+	for (int tap_more = 1; tap_more;) {
+		FILE *f = fopen(tap_list, "re");
 
-		found = 0;
+		tap_more = 0;
 		while (f && fscanf(f, "%ld", &pid) == 1)
-			found |= kill((pid_t)pid, SIGKILL) == 0 && waitpid((pid_t)pid, NULL, 0) == pid;
+			tap_more |= kill((pid_t)pid, SIGKILL) == 0 && waitpid((pid_t)pid, NULL, 0) == pid;
 		if (f)
 			fclose(f);
 	}
@@ -127,11 +127,11 @@ static int tap_run(int argc, char **argv)
 			t->fn();
 			exit(0);
 		}
-		pid_t ended;
+		pid_t tap_gone;
 		do /* orphans of the test end here, too */
-			ended = pid < 0 ? -1 : waitpid(-1, &st, 0);
-		while (ended > 0 && ended != pid);
-		if (ended < 0) {
+			tap_gone = pid < 0 ? -1 : waitpid(-1, &st, 0);
+		while (tap_gone > 0 && tap_gone != pid);
+		if (tap_gone < 0) {
 			printf("Bail out! fork: %s\n", strerror(errno));
 			return 1;
 		}
@@ -146,6 +146,11 @@ static int tap_run(int argc, char **argv)
 			tap_end_orphans();
 	}
 	printf("1..%d\n", n);
+	fflush(stdout);
+	/* Whoever reads our output waits until the last who has it is gone. */
+	for (int ms = 0; ms < 2000 && waitpid(-1, NULL, WNOHANG) >= 0; ms += 10)
+		usleep(10000);
+	tap_end_orphans();
 	return failed ? 1 : 0;
 }
 #define TAP_MAIN() \

@@ -216,10 +216,10 @@ static inline int fixture_run(struct fixture *f, int *ret_status)
 /* In a user namespace whose ids are shifted by 100000. forget_userns before fixture_done: the map is no string of the spec's. */
 static inline void use_userns(struct fixture *f)
 {
-	static struct spec_idmap shifted = { .container_id = 0, .host_id = 100000, .size = 65536 };
+	static struct spec_idmap by_100000 = { .container_id = 0, .host_id = 100000, .size = 65536 };
 
 	f->spec.ns.wanted[NS_USER] = true;
-	f->spec.uid_mappings = f->spec.gid_mappings = &shifted;
+	f->spec.uid_mappings = f->spec.gid_mappings = &by_100000;
 	f->spec.n_uid_mappings = f->spec.n_gid_mappings = 1;
 }
 

@@ -325,8 +325,8 @@ TEST(V01_a_loop_of_descriptors_makes_the_device_ask_for_its_reset_and_the_reset_
 
 /* ---- snapshots of devices ---- */
 
-/* A VM from a snapshot of r's, with the devices of its plan. */
-static int restore(const struct rig *r, struct vmm_device_plan *device, struct rig *ret, struct err *e)
+/* A VM from a snapshot of r's, with n devices. */
+static int restore(const struct rig *r, struct vmm_device_plan *device, unsigned n, struct rig *ret, struct err *e)
 {
 	static const struct vmm_snapshot_opts o;
 	struct vmm_snapshot_info info;
@@ -335,6 +335,7 @@ static int restore(const struct rig *r, struct vmm_device_plan *device, struct r
 	ret->plan = r->plan;
 	ret->plan.kernel_fd = -1;
 	ret->plan.devices = device;
+	ret->plan.n_devices = n;
 	ret->plan.state_fd = memfd_create("state", MFD_CLOEXEC);
 	ret->plan.ram_fd = memfd_create("ram", MFD_CLOEXEC);
 	if (vmm_snapshot(r->vm, &o, ret->plan.state_fd, ret->plan.ram_fd, &info, e) < 0)
@@ -360,7 +361,7 @@ TEST(a_device_goes_on_in_a_clone_with_its_queues_where_they_were)
 	is_int(used(&r, 0)->idx, 1);
 	pci_config_write(r.vm->pci, 1, 0x04, 6, 2);
 	offer(&r, 0, DATA + 64, 32, VRING_DESC_F_WRITE); /* nobody was told of this one yet */
-	if (restore(&r, &r.device, &clone, &e) < 0)
+	if (restore(&r, &r.device, 1, &clone, &e) < 0)
 		TAP_FAIL("%s", e.msg);
 	ok(clone.d->is_active);
 	is_int(status(&clone), status(&r));
@@ -389,8 +390,8 @@ TEST(two_clones_get_random_numbers_of_their_own)
 	start(&r, 0);
 	go(&r);
 	offer(&r, 0, DATA, 32, VRING_DESC_F_WRITE);
-	is_int(restore(&r, &r.device, &a, &e), 0);
-	is_int(restore(&r, &r.device, &b, &e), 0);
+	is_int(restore(&r, &r.device, 1, &a, &e), 0);
+	is_int(restore(&r, &r.device, 1, &b, &e), 0);
 	is_int(used(&a, 0)->idx, 1);
 	is_int(used(&b, 0)->idx, 1);
 	ok(memcmp(guest(&a, DATA, 32), guest(&b, DATA, 32), 32) != 0);
@@ -411,14 +412,12 @@ TEST(V14_a_snapshot_of_other_devices_is_refused)
 	rig_init(&r);
 	start(&r, 0);
 	go(&r);
-	is_int(restore(&r, others, &clone, &e), -EBADMSG);
+	is_int(restore(&r, others, 1, &clone, &e), -EBADMSG);
 	has_str(e.msg, "slot 1");
-	r.plan.n_devices = 0;
-	is_int(restore(&r, others, &clone, &e), -EBADMSG);
+	is_int(restore(&r, others, 0, &clone, &e), -EBADMSG);
 	has_str(e.msg, "more in it");
-	r.plan.n_devices = 2;
 	others[0] = others[1];
-	is_int(restore(&r, others, &clone, &e), -ENOENT);
+	is_int(restore(&r, others, 2, &clone, &e), -ENOENT);
 	rig_done(&r);
 }
 
