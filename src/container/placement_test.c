@@ -105,7 +105,7 @@ static const char *own_network(char out[64])
 	ssize_t n = readlink("/proc/self/ns/net", out, 62);
 
 	ok(n > 0);
-	strcpy(out + n, "\n");
+	memcpy(out + n, "\n", 2);
 	return out;
 }
 

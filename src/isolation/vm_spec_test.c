@@ -60,7 +60,7 @@ TEST(in_a_pods_machine_each_containers_volumes_have_names_of_their_own)
 	is_int(vm_spec_for_guest(&s, &l, &g, &shares, &n, &e), 0);
 	is_str(g.mounts[s.n_mounts - 1].source, "/shares/0123456789ab.1");
 	is_int(vm_spec_shares(&s, &l, &alone, &n_alone), 0); /* as who makes the machine sees them */
-	is_int(n_alone, n);
+	ok(n > 0 && n_alone == n && alone && shares);
 	for (size_t i = 0; i < n; i++) {
 		is_str(alone[i].name, shares[i].name);
 		is_str(alone[i].source, shares[i].source);
