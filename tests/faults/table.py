@@ -6,8 +6,9 @@ import errno
 NEVER_FAIL = """exit exit_group rt_sigreturn brk getpid gettid getppid getuid geteuid getgid getegid umask alarm arch_prctl
     set_tid_address set_robust_list rseq sched_yield restart_syscall""".split()
 
-# Their pages know EINVAL, EFAULT, ECHILD and EINTR only; and the C library blocks signals itself around a spawn, and looks at no answer.
-NEVER_SHORT_OF_MEMORY = "rt_sigprocmask rt_sigaction wait4 waitid".split()
+# Their pages know EINVAL, EFAULT, ECHILD and EINTR only; and the C library blocks signals itself around a spawn, and looks at no answer. futex
+# lacks memory for priority inheritance alone, which nobody asks for, and the C library ends the process at an answer that can't be.
+NEVER_SHORT_OF_MEMORY = "rt_sigprocmask rt_sigaction wait4 waitid futex".split()
 
 _rows = {
     "EIO": """read write pread64 pwrite64 readv writev openat openat2 open stat fstat newfstatat statx statfs fstatfs getdents64 readlink
