@@ -62,18 +62,17 @@ static const char *value_at(const char *p, const char *end)
 
 void container_network_guess(struct net_ahead *a, const char *text, size_t len)
 {
-	const char *end = text + len, *p = text;
-	bool is_wanted = false;
+	const char *end = text + len, *p = text, *network = NULL;
 
 	while ((p = memmem(p, (size_t)(end - p), "\"type\"", 6))) {
 		const char *v = value_at(p += 6, end);
 
 		if (v && end - v > 8 && memcmp(v, "network\"", 8) == 0)
-			is_wanted = is_new(text, v, end);
+			network = network ? network : v; /* the first alone: the text may be anybody's, and long */
 		else if (v && end - v > 5 && memcmp(v, "user\"", 5) == 0)
 			return;
 	}
-	if (is_wanted)
+	if (network && is_new(text, network, end))
 		begin(a);
 }
 

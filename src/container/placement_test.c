@@ -178,6 +178,21 @@ TEST(a_network_is_guessed_from_the_looks_of_the_text)
 	}
 }
 
+/* Each byte is looked at a few times at most, however many networks it names and wherever their ends are. */
+TEST(a_hostile_text_is_guessed_from_in_linear_time)
+{
+	static const char entry[] = "\"type\":\"network\",";
+	const size_t n = 500000, len = sizeof(entry) - 1;
+	char *text = tap_keep(malloc(n * len));
+	struct net_ahead a = { 0 };
+
+	ok(text);
+	for (size_t i = 0; i < n; i++)
+		memcpy(text + i * len, entry, len);
+	container_network_guess(&a, text, n * len);
+	ok(!a.is_begun);
+}
+
 TEST(what_was_guessed_wrong_is_put_right)
 {
 	static const char text[] = "[{\"type\":\"network\"}]";
