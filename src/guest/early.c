@@ -33,19 +33,26 @@ static int leave_rootfs(struct err *e)
 	return 0;
 }
 
-static int take_stdio(struct err *e)
+/* The kernel has opened its console for PID 1: the default initramfs that it was built with has a /dev/console. While anybody holds a serial
+ * port without an interrupt open, its driver looks at it at every tick (drivers/tty/serial/8250/8250_core.c, univ8250_setup_timer), and
+ * each look is an exit. What the kernel itself prints there needs no open port. What is said from here on is the kernel's
+ * log's, which it prints where it is not told to be quiet. */
+int guest_take_stdio(struct err *e)
 {
-	int fd;
+	int null = open("/dev/null", O_RDWR), r = 0; /* 0 where the kernel found no console */
+	_cleanup_fd_ int log = -1;
 
-	/* The kernel found no /dev/console in the initramfs, so 0-2 are closed and would be given to the next open(). */
-	do {
-		fd = open("/dev/null", O_RDWR);
-		if (fd < 0)
-			return err_set(e, errno, "/dev/null: %s", strerror(errno));
-	} while (fd < 2);
-	if (fd > 2)
-		fd_close(fd);
-	return 0;
+	if (null < 0)
+		return err_set(e, errno, "/dev/null: %s", strerror(errno));
+	for (int fd = 0; fd <= 2; fd++)
+		if (dup2(null, fd) < 0)
+			r = err_set(e, errno, "standard streams: %s", strerror(errno));
+	if (null > 2)
+		fd_close(null);
+	log = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	if (log >= 0 && dup2(log, STDERR_FILENO) < 0)
+		r = err_set(e, errno, "standard error: %s", strerror(errno));
+	return r;
 }
 
 int guest_mount_early(struct err *e)
@@ -60,7 +67,7 @@ int guest_mount_early(struct err *e)
 		if (mount(m->type, m->target, m->type, m->flags, m->options) < 0)
 			return err_set(e, errno, "mount %s: %s", m->target, strerror(errno));
 	}
-	return take_stdio(e);
+	return guest_take_stdio(e);
 }
 
 /* ---- modules ---- */

@@ -107,8 +107,11 @@ int agent_run(int fd, const struct agent_ops *ops, void *arg, struct err *e);
 
 /* ---- berth-init's parts: all for PID 1 of a guest ---- */
 
-/* proc, sysfs, devtmpfs and cgroup2 mounted; fds 0-2 on /dev/null; the root made one that pivot_root accepts. */
+/* proc, sysfs, devtmpfs and cgroup2 mounted; fds 0 and 1 on /dev/null, 2 on the kernel's log; the root made one
+ * that pivot_root accepts. */
 int guest_mount_early(struct err *e);
+/* Its piece, apart for the sake of its test: streams that any PID 1 should have, and no console held open. */
+int guest_take_stdio(struct err *e);
 /* Loads GUEST_MODULES/list in order; what is built in or loaded already is passed over. The files are deleted: they
  * only cost memory. */
 int guest_load_modules(const char *list, struct err *e);

@@ -50,7 +50,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: berth-init -- CMD [ARG...] (otherwise only as the first process of a guest)\n");
 		return 125;
 	}
-	log_setup("berth-init", LOG_WARN_, false);
+	log_setup("init", LOG_WARN_, false); /* not as say() does: a warning is no reason why a guest went down (vm_console.c) */
 	if (run_guest(&g, &e) < 0)
 		say(e.msg);
 	is_volatile = g && guest_is_volatile(g);
