@@ -63,6 +63,12 @@ int env_complete(char **v, struct err *e);
 		{ "read-only", 0, OPT_FLAG, RUN_AT(is_readonly), NULL, "the root file system can't be written" },                                                                                      \
 		{ "shm-size", 0, OPT_BYTES, RUN_AT(shm_size), "SIZE", "of /dev/shm (default 64m)" },                                                                                                   \
 		{ "storage-opt", 0, OPT_LIST, RUN_AT(storage_opt), "size=SIZE", "vm: of the disk that it writes to (default 10g)" },                                                                   \
+		{ "disk",                                                                                                                                                                              \
+		  0,                                                                                                                                                                                   \
+		  OPT_LIST,                                                                                                                                                                            \
+		  RUN_AT(disks),                                                                                                                                                                       \
+		  "FILE[,OPTION...]",                                                                                                                                                                  \
+		  "vm: a disk of yours: format=raw|qcow2, readonly, iops=N, bps=SIZE" },                                                                                                               \
 		{ "device", 0, OPT_LIST, RUN_AT(devices), "HOST[:PATH[:rwm]]", "give it a device of the host" }, /* names and network */                                                               \
 		{ "pod", 0, OPT_STRING, RUN_AT(pod), "POD", "a container of this pod (berth pod create)" },                                                                                            \
 		{ "hostname", 'h', OPT_STRING, RUN_AT(hostname), "NAME", "host name; the short id otherwise" },                                                                                        \

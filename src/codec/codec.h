@@ -8,4 +8,5 @@
 #include "json.h"
 #include "kmod.h"
 #include "protobuf.h"
+#include "qcow2.h"
 #include "sha256.h"

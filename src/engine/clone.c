@@ -216,6 +216,19 @@ int clone_start(struct engine *en, int dirfd, const struct container_record *mod
 	return r;
 }
 
+static int check_disks(struct engine *en, const struct container_record *c, const char *what, struct err *e)
+{
+	_cleanup_(launch_done) struct launch l = { 0 };
+	int r = bundle_read_launch(en, c->id, &l, e);
+
+	if (r >= 0 && l.n_disks)
+		r = err_set(e, EOPNOTSUPP,
+			    "%s: %s has a disk of yours (%s), which a copy can't share and is not copied with it: run it without "
+			    "--disk",
+			    what, c->name, l.disks[0].path);
+	return r;
+}
+
 static int check_volumes(struct engine *en, const struct container_record *c, const char *what, struct err *e)
 {
 	struct spec s;
@@ -244,6 +257,8 @@ int clone_check(struct engine *en, const struct container_record *c, const char 
 			what, c->name, c->pod_name ?: c->pod_id);
 	else if (streq(c->isolation, "vm"))
 		r = check_volumes(en, c, what, e);
+	if (r >= 0 && streq(c->isolation, "vm"))
+		r = check_disks(en, c, what, e);
 	return r < 0 ? r : vm_control_check(en, c, what, e);
 }
 

@@ -36,7 +36,7 @@ struct run_opts {
 		no_healthcheck;
 	bool has_entrypoint;
 	char **env, **labels, **cap_add, **cap_drop, **security_opt, **devices, **mounts, **volumes, **tmpfs, **ulimits,
-		**group_add, **sysctls, **storage_opt;
+		**group_add, **sysctls, **storage_opt, **disks;
 	char **device_read_bps, **device_write_bps, **device_read_iops, **device_write_iops;
 	char *share; /* of a pod: "net,ipc,uts" */
 	char *cidfile, *detach_keys, *platform, *userns, *pid_mode, *ipc_mode, *uts_mode, *cgroupns;

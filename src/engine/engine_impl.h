@@ -52,6 +52,7 @@ int plan_resources(struct plan *p, struct err *e);  /* resources.c: memory, proc
 int plan_namespaces(struct plan *p, struct err *e); /* namespaces.c: network, pid, ipc, uts, cgroup; cgroup path */
 int plan_files(struct plan *p, struct err *e);      /* files.c: hostname, /etc/hosts, /etc/hostname, /etc/resolv.conf */
 int plan_guest(struct plan *p, struct err *e);      /* guest_plan.c: disks, kernel, memory and processors of a VM */
+int guest_given_disks(char *const *options, struct launch *l, struct err *e);  /* disks.c: --disk */
 int guest_disk_size(char *const *options, uint64_t *ret_bytes, struct err *e); /* guest_plan.c: --storage-opt */
 
 /* update.c: merges what is given into a container's options; *ret: the limits that it changes. */

@@ -78,6 +78,8 @@ static int refuse_in_container(const struct plan *p, struct err *e)
 		return err_set(e, EINVAL, "--kernel is for virtual machines; add --isolation vm");
 	if (p->o->memory_max != SPEC_UNSET || p->o->cpus_max != SPEC_UNSET)
 		return guest_refuse_max(p->o, e);
+	if (p->o->disks)
+		return err_set(e, EINVAL, "--disk %s: a disk is a virtual machine's; add --isolation vm", p->o->disks[0]);
 	if (p->o->storage_opt)
 		return err_set(
 			e, EOPNOTSUPP,
@@ -112,10 +114,15 @@ int plan_guest(struct plan *p, struct err *e)
 	guest_size(p->o, &p->launch);
 	if (p->pod.id && p->o->kernel)
 		return err_set(e, EOPNOTSUPP, "--kernel: not possible yet in a pod's virtual machine");
+	if (p->pod.id && p->o->disks)
+		return err_set(e, EOPNOTSUPP, "--disk %s: not possible yet in a pod's virtual machine; run it without --pod",
+			       p->o->disks[0]);
 	r = options_check_guest(p->o, e); /* the isolation may be the pod's */
 	if (r < 0)
 		return r;
 	r = guest_disk_size(p->o->storage_opt, &disk_bytes, e);
+	if (r >= 0)
+		r = guest_given_disks(p->o->disks, &p->launch, e);
 	if (r < 0)
 		return r;
 	r = plan_boot(p, e);

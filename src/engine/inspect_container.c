@@ -129,6 +129,29 @@ static void add_log_and_restart(struct doc s, const struct facts *f)
 	doc_int(restart, "MaximumRetryCount", 0);
 }
 
+/* Docker has no word for them. */
+static void add_disks(struct doc s, const struct facts *f)
+{
+	struct json_object *list = f->launch.n_disks ? json_object_new_array() : NULL;
+
+	for (size_t k = 0; k < f->launch.n_disks; k++) {
+		const struct launch_disk *d = &f->launch.disks[k];
+		struct doc one = doc_new(s.failed);
+		char name[16];
+
+		vm_given_name(&f->launch, k, name);
+		doc_text(one, "Path", d->path);
+		doc_text(one, "Format", d->format);
+		doc_text(one, "Device", name);
+		doc_bool(one, "RW", !d->is_readonly);
+		doc_int(one, "IOps", (int64_t)d->iops);
+		doc_int(one, "Bps", (int64_t)d->bps);
+		json_object_array_add(list, one.o);
+	}
+	if (list)
+		doc_put(s, "Disks", list);
+}
+
 static void add_limits(struct doc s, const struct facts *f)
 {
 	const struct run_opts *o = &f->o;
@@ -154,6 +177,7 @@ static void add_limits(struct doc s, const struct facts *f)
 	doc_int(s, "PidsLimit", r->pids_limit);
 	doc_int(s, "OomScoreAdj", f->spec.process.oom_score_adj);
 	doc_int(s, "ShmSize", o->shm_size == SPEC_UNSET ? SHM_DEFAULT : o->shm_size);
+	add_disks(s, f);
 	if (o->storage_opt) {
 		struct doc options = doc_sub(s, "StorageOpt");
 		for (char **v = o->storage_opt; *v; v++)

@@ -51,6 +51,7 @@ static const struct row {
 	ROW(STRV, group_add),
 	ROW(STRV, sysctls),
 	ROW(STRV, storage_opt),
+	ROW(STRV, disks),
 	ROW(STRV, device_read_bps),
 	ROW(STRV, device_write_bps),
 	ROW(STRV, device_read_iops),

@@ -22,6 +22,7 @@ struct guest {
 static void member_done(struct member *m)
 {
 	container_destroy(m->container);
+	guest_settle_disks(&m->start);
 	if (m->has_start)
 		guest_start_done(&m->start);
 	*m = (struct member){ .container = NULL };
@@ -156,6 +157,8 @@ static int guest_start(void *arg, unsigned slot, const struct guest_start *given
 	m->start = *given;
 	m->has_start = true;
 	r = set_up_guest(g, &m->start, e);
+	if (r >= 0)
+		r = guest_add_disks(&m->start, e);
 	if (r >= 0)
 		r = guest_mount_root(slot, &m->start, &rootfd, e);
 	if (r >= 0 && !g->has_shares)

@@ -2,7 +2,7 @@
  * Transport: frames (frame.h) over a virtio-serial port named "dev.berth.agent" (QEMU) or vsock. After HELLO both ways the
  * host sends one FRAME_START on channel 0:
  *   { "config": config.json as the guest is to see it, "id": ..., "files": [...launch_file],
- *     "root": {"disk": "/dev/vda", "upper": "/dev/vdb"}, "shares": [{"tag","target"}], "init": bool, "volatile": bool,
+ *     "root": {"disk": "/dev/vda", "upper": "/dev/vdb"}, "disks": ["/dev/vdc"...], "shares": [{"tag","target"}], "init": bool, "volatile": bool,
  *     "seccomp": base64 of the compiled filter, "seccomp_flags": n, "time_ns": host clock, "entropy": base64 }
  * and is answered with FRAME_STARTED or FRAME_ERROR; then STDIN/STDOUT/... as frame.h says; FRAME_EXEC on channels 1.. .
  * One guest may hold several containers (a pod's): a channel's upper bits are the container's slot, and its channel 0 within the slot
@@ -43,6 +43,7 @@ struct guest_start {
 	struct launch_file *files;
 	size_t n_files;
 	char *root_disk, *upper_disk;
+	char **disks; /* "/dev/vdc"...: the user's, which the container is given; may be NULL */
 	struct guest_share *shares;
 	size_t n_shares;
 	bool use_init, is_volatile;
@@ -132,6 +133,10 @@ void guest_unmount_root(unsigned slot);
 /* A pod's: memory that containers share, of the size that s has for SHARED_MEMORY; *ret_fd: a detached mount for one of them. */
 int guest_shared_memory(const struct guest_start *s, int *ret_fd, struct err *e);
 int guest_mount_shares(const struct guest_start *s, struct err *e);
+/* disks.c: gives the container its disks: nodes and leave to use them, in s->spec. */
+int guest_add_disks(struct guest_start *s, struct err *e);
+/* The container has ended: waits until nothing of it has one of them mounted, and what was written has reached the host. */
+void guest_settle_disks(const struct guest_start *s);
 /* The ops of a real guest, and their state. */
 struct guest;
 int guest_new(struct guest **ret, struct err *e);

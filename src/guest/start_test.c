@@ -8,6 +8,7 @@ static const char text[] =
 	"\"process\":{\"args\":[\"sh\",\"-c\",\"echo hi\"],\"cwd\":\"/\",\"env\":[\"A=1\"],\"user\":{\"uid\":7,\"gid\":8}}},"
 	"\"files\":[{\"path\":\"/etc/hosts\",\"content\":\"127.0.0.1 localhost\\n\",\"mode\":420}],"
 	"\"root\":{\"disk\":\"/dev/vda\",\"upper\":\"/dev/vdb\"},\"shares\":[{\"tag\":\"berth\",\"target\":\"/shares\"}],"
+	"\"disks\":[\"/dev/vdc\",\"/dev/vdd\"],"
 	"\"init\":true,\"volatile\":true,\"seccomp\":\"BgAAAAAA/38=\",\"seccomp_flags\":3,\"time_ns\":1700000000123456789,"
 	"\"entropy\":\"c2VlZA==\"}";
 
@@ -23,6 +24,8 @@ static void check(const struct guest_start *s)
 	is_int(s->files[0].mode, 0644);
 	is_str(s->root_disk, "/dev/vda");
 	is_str(s->upper_disk, "/dev/vdb");
+	is_int(strv_len(s->disks), 2);
+	is_str(s->disks[1], "/dev/vdd");
 	is_int(s->n_shares, 1);
 	is_str(s->shares[0].target, "/shares");
 	ok(s->use_init && s->is_volatile);

@@ -145,6 +145,20 @@ struct vm_kernel_build_opts {
  * the very same is there already, nothing is built. */
 int vm_kernel_build(const struct paths *p, const struct vm_kernel_build_opts *o, char **ret_name, struct err *e);
 int vm_make_disk(const struct paths *p, const char *path, uint64_t bytes, struct err *e);
+/* A disk of the user's own (vm_given.c), open as what it was said to be. */
+struct vm_given {
+	int fd;
+	bool is_device;    /* a block device of the host */
+	uint64_t bytes;    /* of the disk that the guest sees; 0: a device's own */
+	uint64_t file_max; /* how large its file may become */
+};
+/* Never finds out the format: what is said to be raw must not begin as a qcow2 image does, and a qcow2 image must name no other file. */
+int vm_given_open(const struct launch_disk *d, struct vm_given *ret, struct err *e);
+/* Against everybody else who uses the file, as long as ret->fd or a copy of it is open. -EBUSY. */
+int vm_given_lock(const struct launch_disk *d, int fd, struct err *e);
+#define VM_GIVEN_MAX 16
+/* Where the guest has the k-th of them: "/dev/vdc". */
+void vm_given_name(const struct launch *l, size_t k, char ret[16]);
 /* Why VMs run on QEMU here: "there is no /dev/kvm". NULL: they don't, or no memory. Caller frees. */
 char *vm_reason_for_qemu(void);
 /* The memory of a VM with that plan, whole, as it boots; and what it has room for beyond that. A snapshot's memory is both together. */

@@ -53,28 +53,77 @@ static char *kernel_command_line(const struct qemu_config *c)
 
 static void set(struct json_object *o, const char *key, struct json_object *v) { json_object_object_add(o, key, v); }
 
-/* fd: handed over open, in a set of its own number. As JSON, which -blockdev takes; raw, so that nothing in a disk is taken for
- * a format. */
-static int add_disk(char ***v, const char *node, int fd, bool read_only, bool unsafe)
-{
-	_cleanup_json_ struct json_object *o = json_object_new_object();
-	_cleanup_free_ char *name = str_fmt("/dev/fdset/%d", fd);
-	struct json_object *file = json_object_new_object(), *cache = json_object_new_object();
-	int r;
+struct disk {
+	const char *node;
+	int fd;
+	bool is_readonly, is_unsafe, is_device;
+	const struct launch_disk *given; /* NULL: one of ours */
+};
 
-	if (!name)
-		return -ENOMEM;
-	set(cache, "no-flush", json_object_new_boolean(unsafe));
-	set(file, "driver", json_object_new_string("file"));
-	set(file, "filename", json_object_new_string(name));
+/* What opens the disk's file: QEMU's own guess is asked nowhere. */
+static struct json_object *layers_of(const struct disk *d, const char *filename)
+{
+	struct json_object *o = json_object_new_object(), *file = json_object_new_object(), *cache = json_object_new_object();
+
+	set(cache, "no-flush", json_object_new_boolean(d->is_unsafe));
+	set(file, "driver", json_object_new_string(d->is_device ? "host_device" : "file"));
+	set(file, "filename", json_object_new_string(filename));
 	/* The image's disk is shared by every guest of that image, and the store's own lock keeps it from being deleted. */
-	set(file, "locking", json_object_new_string(read_only ? "off" : "auto"));
-	set(o, "driver", json_object_new_string("raw"));
-	set(o, "node-name", json_object_new_string(node));
-	set(o, "read-only", json_object_new_boolean(read_only));
+	set(file, "locking", json_object_new_string(d->is_readonly && !d->given ? "off" : "auto"));
+	set(o, "driver", json_object_new_string(d->given ? d->given->format : "raw"));
+	set(o, "node-name", json_object_new_string(d->node));
+	set(o, "read-only", json_object_new_boolean(d->is_readonly));
 	set(o, "cache", cache);
+	if (d->given && streq(d->given->format, "qcow2"))
+		set(o, "backing", NULL); /* none, whatever the image says */
+	if (d->given) {
+		set(o, "discard", json_object_new_string("unmap"));
+		set(file, "discard", json_object_new_string("unmap"));
+	}
 	set(o, "file", file);
-	r = add(v, "-add-fd", str_fmt("fd=%d,set=%d", fd, fd));
+	return o;
+}
+
+/* A filter on top, of the node's name, and the group that counts. */
+static int add_limit(char ***v, const struct disk *d, struct json_object **o)
+{
+	_cleanup_json_ struct json_object *group = json_object_new_object();
+	struct json_object *limits = json_object_new_object(), *top = json_object_new_object();
+	_cleanup_free_ char *name = str_fmt("limit-%s", d->node);
+
+	if (!name) {
+		json_object_put(limits);
+		json_object_put(top);
+		return -ENOMEM;
+	}
+	if (d->given->bps)
+		set(limits, "bps-total", json_object_new_int64((int64_t)d->given->bps));
+	if (d->given->iops)
+		set(limits, "iops-total", json_object_new_int64((int64_t)d->given->iops));
+	set(group, "qom-type", json_object_new_string("throttle-group"));
+	set(group, "id", json_object_new_string(name));
+	set(group, "limits", limits);
+	json_object_object_del(*o, "node-name");
+	set(top, "driver", json_object_new_string("throttle"));
+	set(top, "node-name", json_object_new_string(d->node));
+	set(top, "read-only", json_object_new_boolean(d->is_readonly));
+	set(top, "discard", json_object_new_string("unmap"));
+	set(top, "throttle-group", json_object_new_string(name));
+	set(top, "file", *o);
+	*o = top;
+	return add(v, "-object", strdup(json_object_to_json_string_ext(group, JSON_C_TO_STRING_PLAIN)));
+}
+
+/* The descriptor is handed over open, in a set of its own number. As JSON, which -blockdev takes; ours raw, so that nothing in a disk is
+ * taken for a format. */
+static int add_disk(char ***v, const struct disk *d)
+{
+	_cleanup_free_ char *name = str_fmt("/dev/fdset/%d", d->fd);
+	_cleanup_json_ struct json_object *o = name ? layers_of(d, name) : NULL;
+	int r = o ? add(v, "-add-fd", str_fmt("fd=%d,set=%d", d->fd, d->fd)) : -ENOMEM;
+
+	if (r >= 0 && d->given && (d->given->bps || d->given->iops))
+		r = add_limit(v, d, &o);
 	return r < 0 ? r : add(v, "-blockdev", strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN)));
 }
 
@@ -111,11 +160,12 @@ static int add_machine(char ***v, const struct qemu_config *c)
 /* Devices sit on numbered transports, so that /dev/vda and vdb are what FRAME_START says they are: the
  * kernel meets them from the highest number down. Not on number 0: its
  * interrupt never reaches the guest (seen with QEMU 7.2, ACPI on). */
-static int add_disk_device(char ***v, const struct qemu_config *c, const char *node, unsigned place)
+static int add_disk_device(char ***v, const struct qemu_config *c, const char *node, unsigned place, const char *serial)
 {
-	/* One container's two have their old numbers; a pod's begin at the last of the 24. */
+	/* One container's two have their old numbers; where there are more they begin at the last of the 24. */
 	return add(v, "-device",
-		   str_fmt("virtio-blk-device,drive=%s,bus=virtio-mmio-bus.%u", node, (c->n_more ? 23 : 2) - place));
+		   str_fmt("virtio-blk-device,drive=%s,bus=virtio-mmio-bus.%u%s%s", node, (c->n_more ? 23 : 2) - place,
+			   serial ? ",serial=" : "", serial ?: ""));
 }
 
 static int add_more_disks(char ***v, const struct qemu_config *c)
@@ -123,25 +173,34 @@ static int add_more_disks(char ***v, const struct qemu_config *c)
 	int r = 0;
 
 	for (size_t k = 0; k < c->n_more && r >= 0; k++) {
-		char node[16];
+		char node[16], serial[VM_DISK_SERIAL];
+		const struct disk d = { .node = node,
+					.fd = c->more_fd + (int)k,
+					.is_readonly = c->more[k].is_readonly,
+					.is_device = c->more[k].is_device,
+					.given = c->more[k].given };
+
 		snprintf(node, sizeof(node), "more%u", (unsigned)k);
-		r = add_disk(v, node, c->more_fd + (int)k, c->more[k].is_readonly, false);
+		vm_disk_serial(c->more, k, serial);
+		r = add_disk(v, &d);
 		if (r >= 0)
-			r = add_disk_device(v, c, node, (unsigned)k + 2);
+			r = add_disk_device(v, c, node, (unsigned)k + 2, d.given ? serial : NULL);
 	}
 	return r;
 }
 
 static int add_devices(char ***v, const struct qemu_config *c)
 {
-	int r = add_disk(v, "image", c->image_fd, true, false);
+	const struct disk image = { .node = "image", .fd = c->image_fd, .is_readonly = true },
+			  upper = { .node = "upper", .fd = c->upper_fd, .is_unsafe = c->is_volatile };
+	int r = add_disk(v, &image);
 
 	if (r >= 0)
-		r = add_disk_device(v, c, "image", 0);
+		r = add_disk_device(v, c, "image", 0, NULL);
 	if (r >= 0 && c->upper_fd >= 0)
-		r = add_disk(v, "upper", c->upper_fd, false, c->is_volatile);
+		r = add_disk(v, &upper);
 	if (r >= 0 && c->upper_fd >= 0)
-		r = add_disk_device(v, c, "upper", 1);
+		r = add_disk_device(v, c, "upper", 1, NULL);
 	if (r >= 0)
 		r = add_more_disks(v, c);
 	if (r >= 0)

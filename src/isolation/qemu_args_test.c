@@ -78,6 +78,32 @@ TEST(only_a_volatile_disk_is_written_without_flushes)
 	has_str(lost, "\"no-flush\":true");
 }
 
+TEST(V08_a_users_disk_is_opened_in_the_format_that_was_said_and_flushed)
+{
+	char raw[] = "raw", qcow2[] = "qcow2";
+	const struct launch_disk plain = { .format = raw, .is_readonly = true },
+				 image = { .format = qcow2, .iops = 50, .bps = 4096 };
+	const struct vm_disk more[] = { { .given = &plain, .is_readonly = true, .is_device = true }, { .given = &image } };
+	struct qemu_config c = config();
+	_cleanup_free_ char *t = NULL;
+
+	c.more = more;
+	c.n_more = 2;
+	c.more_fd = 20;
+	c.is_volatile = true;
+	t = line(&c);
+	has_str(t, "{\"driver\":\"raw\",\"node-name\":\"more0\",\"read-only\":true,\"cache\":{\"no-flush\":false},\"discard\":"
+		   "\"unmap\","
+		   "\"file\":{\"driver\":\"host_device\",\"filename\":\"\\/dev\\/fdset\\/20\",\"locking\":\"auto\"");
+	has_str(t, "-object "
+		   "{\"qom-type\":\"throttle-group\",\"id\":\"limit-more1\",\"limits\":{\"bps-total\":4096,\"iops-total\":50}}");
+	has_str(t,
+		"\"node-name\":\"more1\",\"read-only\":false,\"discard\":\"unmap\",\"throttle-group\":\"limit-more1\",\"file\":"
+		"{\"driver\":\"qcow2\",\"read-only\":false,\"cache\":{\"no-flush\":false},\"backing\":null,");
+	has_str(t, "drive=more0,bus=virtio-mmio-bus.21,serial=disk0");
+	has_str(t, "drive=more1,bus=virtio-mmio-bus.20,serial=disk1");
+}
+
 TEST(memory_is_shared_with_the_volumes_server_only_when_there_is_one)
 {
 	struct qemu_config c = config();

@@ -17,6 +17,7 @@
 #define BOOT_TIMEOUT_MS  60000
 #define KILL_PATIENCE_MS 5000 /* a guest that does not carry out SIGKILL by then is ended itself */
 #define SHUTDOWN_MS      5000
+#define SETTLE_MS        30000 /* with disks of the user's: the guest writes out what was mounted of them (guest/disks.c) */
 
 void vm_trace(struct instance *i, const char *step)
 {
@@ -91,6 +92,12 @@ static int vm_new(const struct instance_config *cfg, struct instance **ret, stru
 		vm_free(i);
 		return r;
 	}
+	for (size_t k = 0; k < cfg->launch->n_disks && k < VM_GIVEN_MAX; k++) {
+		const struct launch_disk *d = &cfg->launch->disks[k];
+
+		i->given[i->n_more++] = (struct vm_disk){ .path = d->path, .is_readonly = d->is_readonly, .given = d };
+	}
+	i->more = i->given;
 	*ret = i;
 	return 0;
 }
@@ -387,7 +394,9 @@ static pid_t vm_pid(const struct instance *i) { return i->in_pod ? (pid_t)i->pla
 
 static void vm_destroy(struct instance *i)
 {
-	bool was_running = i->phase == VM_ENDED && i->vmm > 0, is_volatile = i->cfg.launch->is_volatile;
+	const struct launch *l = i->cfg.launch;
+	/* What is thrown away with the container need not be written out; the user's disks stay. */
+	bool was_running = i->phase == VM_ENDED && i->vmm > 0, is_volatile = l->is_volatile && !l->n_disks;
 	struct err e = { 0 };
 
 	loop_del(i->boot_timer);
@@ -410,7 +419,7 @@ static void vm_destroy(struct instance *i)
 	vm_size_done(i);
 	if (i->has_link)
 		link_done(&i->link);
-	vm_process_end(i, is_volatile ? 0 : SHUTDOWN_MS);
+	vm_process_end(i, is_volatile ? 0 : l->n_disks ? SETTLE_MS : SHUTDOWN_MS);
 	vm_console_log(&i->console);
 	loop_del(i->console_src);
 	loop_del(i->stderr_src);

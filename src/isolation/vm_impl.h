@@ -46,12 +46,17 @@ void vm_kernel_remove_stale(const char *base);
 int vm_initramfs_name(const struct paths *p, const struct vm_kernel *k, char **ret_name, struct err *e);
 int vm_initramfs(const struct paths *p, const struct vm_kernel *k, char **ret_path, struct err *e);
 
-/* A disk of a pod's machine. */
+/* A disk beyond the first container's image and writable layer: of a pod's other containers, or the user's own. */
 struct vm_disk {
 	const char *path; /* borrowed */
 	bool is_readonly;
+	const struct launch_disk *given; /* the user's; else NULL. Borrowed */
+	bool is_device;                  /* and a block device of the host */
 };
 #define VM_MORE_DISKS_MAX 16
+#define VM_DISK_SERIAL    12
+/* What a guest may tell the user's disks by, "disk0" the first one: k of n. */
+void vm_disk_serial(const struct vm_disk *disks, size_t k, char ret[VM_DISK_SERIAL]);
 
 /* ---- qemu_args.c ---- */
 struct qemu_config {
@@ -62,7 +67,7 @@ struct qemu_config {
 	uint64_t ram_bytes;
 	int agent_fd, console_fd, qmp_fd;
 	int image_fd, upper_fd;     /* open disks; upper_fd may be -1 */
-	const struct vm_disk *more; /* of a pod's other containers, in order behind those two: n_more, open from more_fd on */
+	const struct vm_disk *more; /* in order behind those two: n_more, open from more_fd on */
 	size_t n_more;
 	int more_fd;
 	int share_fd; /* connected vhost-user socket of virtiofsd, or -1 */
@@ -220,10 +225,11 @@ struct instance {
 	uint64_t boot_ms;
 	struct vm_size *size; /* being changed */
 	uint64_t grown_bytes; /* of the room: what the VMM's limit allows for */
-	/* A pod's machine (pod_vm.c): the disks of its other containers. */
+	/* A pod's machine (pod_vm.c). */
 	void (*on_pod_lost)(void *arg, const struct err *why); /* cfg.arg */
 	const struct vm_disk *more;
 	size_t n_more;
+	struct vm_disk given[VM_GIVEN_MAX]; /* what `more` is outside of a pod */
 	/* A container in one: where its disks are, and what it shares. */
 	bool in_pod, pod_shares[NS_COUNT];
 	char *pod_hostname;

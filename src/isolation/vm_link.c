@@ -21,6 +21,7 @@ static int put_start(struct instance *i, struct err *e)
 	const struct launch *l = i->cfg.launch;
 	char tag[] = VM_SHARE_TAG, dir[] = VM_SHARE_DIR, vda[] = "/dev/vda", vdb[] = "/dev/vdb";
 	struct guest_share share = { tag, dir };
+	_cleanup_strv_ char **disks = NULL;
 	uint8_t entropy[48];
 	_cleanup_free_ char *b64 = NULL;
 	_cleanup_(seccomp_prog_done) struct seccomp_prog seccomp = { NULL };
@@ -41,7 +42,18 @@ static int put_start(struct instance *i, struct err *e)
 				 .is_volatile = l->is_volatile,
 				 .time_ns = clock_real_ns() };
 	const char *text;
-	int r = isolation_seccomp(i->cfg.spec, l, &seccomp, e);
+	int r = 0;
+
+	for (size_t k = 0; k < l->n_disks && r >= 0; k++) {
+		char name[16];
+
+		vm_given_name(l, k, name);
+		r = strv_push(&disks, name);
+	}
+	if (r < 0)
+		return err_set(e, ENOMEM, "out of memory");
+	s.disks = disks;
+	r = isolation_seccomp(i->cfg.spec, l, &seccomp, e);
 
 	if (r < 0)
 		return r;

@@ -48,12 +48,19 @@ struct json_object *vm_own_plan(const struct vm_own_config *c)
 	struct vmm_mem_plan mem = { c->room_bytes };
 	struct vmm_device_plan devices[7 + VM_MORE_DISKS_MAX] = { { .blk = &image } };
 	struct vmm_blk_plan more[VM_MORE_DISKS_MAX];
+	char serials[VM_MORE_DISKS_MAX][VM_DISK_SERIAL];
 	struct vmm_plan p = { VMM_PLAN_NO_FDS, .cpus = c->cpus, .mem_bytes = c->ram_bytes, .devices = devices, .n_devices = 1 };
 
 	if (c->has_upper)
 		devices[p.n_devices++] = (struct vmm_device_plan){ .blk = &upper };
 	for (size_t k = 0; k < c->n_more; k++) {
 		more[k] = (struct vmm_blk_plan){ .fd = c->more_fd + (int)k, .is_read_only = c->more[k].is_readonly };
+		if (c->more[k].given) {
+			vm_disk_serial(c->more, k, serials[k]);
+			more[k].serial = serials[k];
+			more[k].bytes.per_second = c->more[k].given->bps;
+			more[k].ops.per_second = c->more[k].given->iops;
+		}
 		devices[p.n_devices++] = (struct vmm_device_plan){ .blk = &more[k] };
 	}
 	devices[p.n_devices++] = (struct vmm_device_plan){ .console = &console };

@@ -50,6 +50,31 @@ TEST(room_to_grow_into_is_a_device_behind_the_others_and_processors_that_are_off
 	has_str(text, " quiet maxcpus=2\"");
 }
 
+TEST(the_users_disks_come_behind_the_containers_own_with_their_names_and_limits)
+{
+	char raw[] = "raw";
+	const struct launch_disk given[] = { { .format = raw, .iops = 50, .bps = 4096 }, { .format = raw, .is_readonly = true } };
+	const struct vm_disk more[] = { { .given = &given[0] }, { .given = &given[1], .is_readonly = true } };
+	const struct vm_own_config c = {
+		.cpus = 1, .ram_bytes = 64 * MIB, .has_upper = true, .more = more, .n_more = 2, .more_fd = 13
+	};
+	const char *text = text_of(&c);
+	struct vmm_plan p;
+	struct err e = { 0 };
+
+	for (int fd = 3; fd < 15; fd++)
+		if (dup2(0, fd) != fd)
+			TAP_FAIL("no descriptor %d", fd);
+	if (vmm_plan_parse(text, strlen(text), &p, &e) < 0)
+		TAP_FAIL("%s: %s", text, e.msg);
+	const struct vmm_blk_plan *one = p.devices[2].blk, *two = p.devices[3].blk;
+	ok(one && two && one->fd == 13 && !one->is_read_only && two->fd == 14 && two->is_read_only);
+	is_str(one->serial, "disk0");
+	is_str(two->serial, "disk1");
+	ok(one->ops.per_second == 50 && one->bytes.per_second == 4096 && !two->ops.per_second && !two->bytes.per_second);
+	vmm_plan_done(&p);
+}
+
 TEST(without_a_writable_disk_there_is_one)
 {
 	const struct vm_own_config c = { .cpus = 1, .ram_bytes = 64 * MIB, .is_verbose = true };

@@ -275,10 +275,34 @@ static int open_disks(const struct launch *l, struct vm_ends *t, uint64_t *ret_s
 	return 0;
 }
 
-static int open_more_disks(const struct instance *i, struct vm_ends *t, uint64_t *size, struct err *e)
+/* Locked here, where it can be said which file it is; the VMM, which has the same descriptor, holds it. */
+static int open_given(struct instance *i, size_t k, struct vm_ends *t, uint64_t *size, struct err *e)
+{
+	struct vm_disk *d = &i->given[k];
+	struct vm_given g;
+	int r = streq(d->given->format, "raw") || !i->backend->has_control
+			? vm_given_open(d->given, &g, e)
+			: err_set(e, EOPNOTSUPP, "disk %s: qcow2 is not possible yet on berth-vmm; qemu-img convert -O raw",
+				  d->path);
+
+	if (r < 0)
+		return r;
+	t->more[k] = g.fd;
+	d->is_device = g.is_device;
+	*size = d->is_readonly ? *size : MAX(*size, g.file_max);
+	return vm_given_lock(d->given, g.fd, e);
+}
+
+static int open_more_disks(struct instance *i, struct vm_ends *t, uint64_t *size, struct err *e)
 {
 	for (size_t k = 0; k < i->n_more; k++) {
 		struct stat st;
+		if (i->more[k].given) {
+			int r = open_given(i, k, t, size, e);
+			if (r < 0)
+				return r;
+			continue;
+		}
 		t->more[k] = open(i->more[k].path, (i->more[k].is_readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 		if (t->more[k] < 0 || fstat(t->more[k], &st) < 0)
 			return err_set(e, errno, "disk %s: %s", i->more[k].path, strerror(errno));

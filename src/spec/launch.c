@@ -10,6 +10,14 @@ static const struct field file_fields[] = {
 	SPEC_ROW("mode", FIELD_U32, launch_file, mode, FIELD_REQUIRED),
 	{ NULL, .flags = FIELD_STRICT },
 };
+static const struct field disk_fields[] = {
+	SPEC_ROW("path", FIELD_STRING, launch_disk, path, FIELD_REQUIRED),
+	SPEC_ROW("format", FIELD_STRING, launch_disk, format, FIELD_REQUIRED),
+	SPEC_ROW("isReadonly", FIELD_BOOL, launch_disk, is_readonly, FIELD_OMIT_EMPTY),
+	SPEC_ROW("iops", FIELD_U64, launch_disk, iops, FIELD_OMIT_EMPTY),
+	SPEC_ROW("bps", FIELD_U64, launch_disk, bps, FIELD_OMIT_EMPTY),
+	{ NULL, .flags = FIELD_STRICT },
+};
 static const struct field launch_fields[] = {
 	SPEC_ROW("version", FIELD_U32, launch, version, FIELD_REQUIRED),
 	SPEC_ROW("id", FIELD_STRING, launch, id, FIELD_REQUIRED),
@@ -32,6 +40,7 @@ static const struct field launch_fields[] = {
 	SPEC_ARRAY("files", launch, files, launch_file, file_fields),
 	SPEC_ROW("imageDisk", FIELD_STRING, launch, image_disk),
 	SPEC_ROW("upperDisk", FIELD_STRING, launch, upper_disk),
+	SPEC_ARRAY("disks", launch, disks, launch_disk, disk_fields),
 	SPEC_ROW("kernel", FIELD_STRING, launch, kernel),
 	SPEC_ROW("kernelName", FIELD_STRING, launch, kernel_name),
 	SPEC_ROW("initramfs", FIELD_STRING, launch, initramfs),

@@ -12,6 +12,14 @@ struct launch_file {
 	uint32_t mode;
 };
 
+/* A disk of the user's own that a VM is given (--disk). */
+struct launch_disk {
+	char *path;   /* absolute: a regular file, or where it is raw a block device */
+	char *format; /* "raw", "qcow2": as it was said; never found out */
+	bool is_readonly;
+	uint64_t iops, bps; /* at most so many operations and bytes a second; 0: no limit */
+};
+
 struct launch {
 	uint32_t version;
 	char *id, *name, *isolation; /* "container", "vm" */
@@ -33,6 +41,8 @@ struct launch {
 	/* vm only */
 	char *image_disk; /* read-only EROFS of the layers */
 	char *upper_disk; /* this container's ext4 */
+	struct launch_disk *disks;
+	size_t n_disks;
 	char *kernel, *initramfs;
 	char *kernel_name; /* the one of the store that was asked for; NULL: kernel is a file's path, or the default of each start */
 	uint32_t vm_cpus;
