@@ -33,13 +33,11 @@ static int leave_rootfs(struct err *e)
 	return 0;
 }
 
-/* The kernel has opened its console for PID 1: the default initramfs that it was built with has a /dev/console. While anybody holds a serial
- * port without an interrupt open, its driver looks at it at every tick (drivers/tty/serial/8250/8250_core.c, univ8250_setup_timer), and
- * each look is an exit. What the kernel itself prints there needs no open port. What is said from here on is the kernel's
+/* What the kernel has opened for PID 1 is no console, but an empty file (isolation/initramfs.c). What is said from here on is the kernel's
  * log's, which it prints where it is not told to be quiet. */
 int guest_take_stdio(struct err *e)
 {
-	int null = open("/dev/null", O_RDWR), r = 0; /* 0 where the kernel found no console */
+	int null = open("/dev/null", O_RDWR), r = 0; /* 0 where the kernel found nothing to open */
 	_cleanup_fd_ int log = -1;
 
 	if (null < 0)

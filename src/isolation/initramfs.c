@@ -234,6 +234,10 @@ static int make_archive(const char *init, const struct index *x, struct archive 
 
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
 		cpio_add(&a->cpio, dirs[i], S_IFDIR | 0755, NULL, 0);
+	/* In the place of the device that the kernel's own archive has there, which it would open for PID 1. A serial port that is a
+	 * console is not shut down again when it is closed (drivers/tty/tty_port.c, tty_port_shutdown), and one without an
+	 * interrupt is looked at a hundred times a second as long as it is not, an exit each. What the kernel prints there needs no open port. */
+	cpio_add(&a->cpio, "dev/console", S_IFREG | 0600, NULL, 0);
 	a->index = x;
 	r = add_modules(a, e);
 	if (r >= 0)

@@ -37,6 +37,12 @@ def test_the_kernel_is_another_and_the_hosts_processes_are_out_of_sight(vm):
     assert int(count) < 6
 
 
+def test_nothing_in_the_guest_opens_its_serial_port(vm):
+    """The driver raises RTS for who opens a port; a console's is never shut down again, and without an interrupt it is looked at all the time."""
+    line = vm.sh("grep ^0: /proc/tty/driver/serial", opts=("--privileged",))
+    assert "uart:16550" in line and "RTS" not in line, line
+
+
 def status(pid):
     return dict(line.split(":\t", 1) for line in open(f"/proc/{pid}/status").read().splitlines() if ":\t" in line)
 
