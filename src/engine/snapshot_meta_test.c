@@ -84,6 +84,7 @@ TEST(a_snapshot_goes_on_where_all_features_are_and_nowhere_else)
 	struct snapshot_cpu here = { .vendor = amd, .flags = all };
 	struct err e = { 0 };
 
+	m.vmm_version = VMM_SNAPSHOT_VERSION;
 	is_int(snapshot_fits(&m, &here, &e), 0);
 	here.flags = fewer; /* sse2 is not sse */
 	is_int(snapshot_fits(&m, &here, &e), -ENOTSUP);

@@ -81,6 +81,7 @@ struct vm_own_config {
 	uid_t uid;               /* whom it becomes */
 	uint64_t ram_bytes, room_bytes;
 	bool has_upper, has_shares, is_verbose;
+	bool may_be_copied;         /* by snapshot, fork */
 	const struct vm_disk *more; /* n_more of them, from more_fd on */
 	size_t n_more;
 	int more_fd;

@@ -73,6 +73,7 @@ struct json_object *vm_own_plan(const struct vm_own_config *c)
 	p.kvm_fd = FD_KVM;
 	p.control_fd = FD_CONTROL;
 	p.uid = c->uid;
+	p.tells_generation = c->may_be_copied;
 	p.serial_fd = FD_CONSOLE;
 	if (c->cpus_max > c->cpus) { /* there, and off: berth-init switches them on (guest/cpus.c) */
 		p.cpus = c->cpus_max;
@@ -145,6 +146,7 @@ static int send_plan(struct instance *i, struct files *f, struct err *e)
 					 .ram_bytes = vm_ram_bytes(l),
 					 .has_upper = l->upper_disk != NULL,
 					 .has_shares = i->n_shares > 0,
+					 .may_be_copied = i->n_shares == 0 && !i->on_pod_lost,
 					 .more = i->more,
 					 .n_more = i->n_more,
 					 .more_fd = FD_MORE,

@@ -47,7 +47,15 @@ TEST(room_to_grow_into_is_a_device_behind_the_others_and_processors_that_are_off
 
 	ok(balloon && mem && mem > balloon);
 	has_str(text, "\"cpus\":4");
+	ok(!strstr(text, "\"generation\":true"));
 	has_str(text, " quiet maxcpus=2\"");
+}
+
+TEST(V13_a_machine_that_may_be_copied_is_told_of_it)
+{
+	const struct vm_own_config c = { .cpus = 1, .ram_bytes = 64 * MIB, .may_be_copied = true };
+
+	has_str(text_of(&c), "\"generation\":true");
 }
 
 TEST(the_users_disks_come_behind_the_containers_own_with_their_names_and_limits)

@@ -1,6 +1,8 @@
 /* acpi: see acpi.h. Offsets are those of ACPI 6.4, chapter 5.2; opcodes of chapter 20 (AML). */
 #include "acpi.h"
 
+#include "ioapic.h"
+
 enum {
 	RSDP_BYTES = 36,
 	HEADER_BYTES = 36,
@@ -193,6 +195,48 @@ static void put_serial(struct buf *b)
 	put_block(b, "\x5b\x82", 2, &dev);
 }
 
+static void put_string(struct buf *b, const char *name, const char *value)
+{
+	put_name(b, name);
+	put8(b, 0x0d);
+	buf_add(b, value, strlen(value) + 1);
+}
+
+/* Microsoft, "Virtual Machine Generation ID": any _HID, and ADDR: low and high half of where the id is. */
+static void put_generation(const struct acpi_config *c, struct buf *b)
+{
+	struct buf dev = { NULL }, addr = { NULL };
+
+	put8(&addr, 2); /* elements */
+	put8(&addr, 0x0c);
+	put32(&addr, (uint32_t)c->generation);
+	put8(&addr, 0x0c);
+	put32(&addr, (uint32_t)(c->generation >> 32));
+	buf_add(&dev, "VGEN", 4);
+	put_string(&dev, "_HID", "BRTH0001");
+	put_string(&dev, "_CID", "VM_Gen_Counter");
+	put_string(&dev, "_DDN", "VM_Gen_Counter");
+	put_name(&dev, "ADDR");
+	put_block(&dev, "\x12", 1, &addr);
+	put_block(b, "\x5b\x82", 2, &dev);
+}
+
+/* The generic event device, 5.6.9: an edge, active high, on one pin; its method notifies the device above. */
+static void put_events(struct buf *b)
+{
+	struct buf dev = { NULL }, res = { NULL }, method = { NULL };
+
+	buf_add(&res, "\x89\x06\x00\x03\x01", 5); /* extended interrupt (6.4.3.6): one, consumed, edge, high, not shared */
+	put32(&res, IOAPIC_GSI + IOAPIC_PIN_EVENTS);
+	buf_add(&dev, "GED_", 4);
+	put_string(&dev, "_HID", "ACPI0013");
+	put_crs(&dev, &res);
+	buf_add(&method, "_EVT\x01", 5);         /* one argument: the interrupt */
+	buf_add(&method, "\x86VGEN\x0a\x80", 7); /* Notify (VGEN, 0x80) */
+	put_block(&dev, "\x14", 1, &method);
+	put_block(b, "\x5b\x82", 2, &dev);
+}
+
 static uint64_t put_dsdt(const struct acpi_config *c, struct buf *out)
 {
 	struct buf t = { NULL }, sb = { NULL }, s5 = { NULL };
@@ -202,6 +246,10 @@ static uint64_t put_dsdt(const struct acpi_config *c, struct buf *out)
 	put_pci(c, &sb);
 	if (c->has_serial)
 		put_serial(&sb);
+	if (c->generation) {
+		put_generation(c, &sb);
+		put_events(&sb);
+	}
 	put_block(&t, "\x10", 1, &sb);
 	put_name(&t, "_S5_");
 	put8(&s5, 4); /* elements */
@@ -281,6 +329,14 @@ static uint64_t put_madt(const struct acpi_config *c, struct buf *out)
 		put8(&t, i);
 		put8(&t, i);
 		put32(&t, 1); /* enabled */
+	}
+	if (c->generation) {
+		put8(&t, 1); /* I/O APIC */
+		put8(&t, 12);
+		put8(&t, IOAPIC_ID);
+		put8(&t, 0);
+		put32(&t, IOAPIC_GPA);
+		put32(&t, IOAPIC_GSI);
 	}
 	return finish(c, out, &t);
 }

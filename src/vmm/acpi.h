@@ -1,5 +1,5 @@
 /* acpi: the tables of a machine without legacy hardware (ACPI 6.4, "hardware-reduced"): RSDP, XSDT, FADT, MADT with local
- * (x2)APICs only, DSDT with the PCI bus and S5. Made once, in RAM below 1 MiB (boot.h). */
+ * (x2)APICs and one I/O APIC, DSDT with the PCI bus, the machine's generation and S5. Made once, in RAM below 1 MiB (boot.h). */
 #pragma once
 
 #include "vmm.h"
@@ -9,8 +9,10 @@ struct acpi_config {
 	bool has_serial;
 	uint64_t pci_mmio, pci_mmio_bytes;     /* the window for 32-bit BARs */
 	uint64_t pci_mmio64, pci_mmio64_bytes; /* above RAM, for large ones; bytes 0: none */
-	uint64_t gpa;                          /* where the tables will be; the RSDP is first */
+	uint64_t generation; /* where the id of generation.h is; 0: the guest is not told, and finds no I/O APIC */
+	uint64_t gpa;        /* where the tables will be; the RSDP is first */
 };
+#define ACPI_GENERATION_BYTES 16u
 /* Ports of the fixed hardware that is left, and ours. */
 enum {
 	VMM_PORT_SLEEP_CONTROL = 0x600, /* ACPI 6.4, 4.8.3.7: SLP_TYPx and SLP_EN; S5 ends the VM as powered off */

@@ -1,6 +1,7 @@
 /* The tables as a kernel reads them: from the RSDP on, every checksum, every pointer. */
 #include "acpi.h"
 
+#include "ioapic.h"
 #include "tap.h"
 
 #define GPA 0xe0000u
@@ -44,6 +45,7 @@ static struct buf make(unsigned cpus, uint64_t bytes64)
 				       .pci_mmio_bytes = 0x3ec00000,
 				       .pci_mmio64 = 5ull << 30,
 				       .pci_mmio64_bytes = bytes64,
+				       .generation = 0x1234567890,
 				       .gpa = GPA };
 	struct buf b = { NULL };
 
@@ -68,11 +70,26 @@ TEST(every_table_is_reached_and_sums_to_zero)
 	dsdt = table(&b, le64(fadt + 140), "DSDT");
 	is_int(le32(fadt + 4), 276);
 	ok(le32(fadt + 112) >> 20 & 1); /* hardware-reduced */
-	is_int(le32(madt + 4), 44 + 2 * 8);
+	is_int(le32(madt + 4), 44 + 2 * 8 + 12);
 	is_int(madt[44 + 8 + 3], 1); /* the second CPU's APIC id */
+	is_int(madt[44 + 16], 1);    /* an I/O APIC, where it listens */
+	is_int(le32(madt + 44 + 16 + 4), IOAPIC_GPA);
+	is_int(le32(madt + 44 + 16 + 8), IOAPIC_GSI);
 	ok(memmem(dsdt, le32(dsdt + 4), "_S5_", 4));
 	ok(memmem(dsdt, le32(dsdt + 4), "PCI0", 4));
 	ok(memmem(dsdt, le32(dsdt + 4), "COM1", 4));
+}
+
+TEST(a_machine_that_is_never_copied_has_no_io_apic_and_no_event_device)
+{
+	const struct acpi_config c = { .cpus = 1, .pci_mmio = 0xc0000000, .pci_mmio_bytes = 0x3ec00000, .gpa = GPA };
+	_cleanup_buf_ struct buf b = { NULL };
+
+	acpi_tables(&c, &b);
+	buf_str(&b, "        ");
+	ok(!b.failed);
+	is_int(le32(table(&b, le64(table(&b, le64(b.data + 24), "XSDT") + 44), "APIC") + 4), 44 + 8);
+	ok(!memmem(b.data, b.len, "VGEN", 4) && !memmem(b.data, b.len, "ACPI0013", 8));
 }
 
 TEST(the_fixed_registers_are_the_ports_that_power_listens_on)
@@ -84,6 +101,31 @@ TEST(the_fixed_registers_are_the_ports_that_power_listens_on)
 	is_int(fadt[128], VMM_RESET_VALUE);
 	is_int(le64(fadt + 244 + 4), VMM_PORT_SLEEP_CONTROL);
 	is_int(le64(fadt + 256 + 4), VMM_PORT_SLEEP_STATUS);
+}
+
+static const uint8_t *find(const struct buf *b, const void *what, size_t n)
+{
+	const uint8_t *p = memmem(b->data, b->len, what, n);
+
+	ok(p);
+	return p;
+}
+
+TEST(the_generation_is_where_it_is_said_to_be_and_the_event_device_notifies_it)
+{
+	_cleanup_buf_ struct buf b = make(1, 0);
+	const uint8_t *addr = find(&b, "ADDR\x12", 5), *interrupt = find(&b, "\x89\x06\x00\x03\x01", 5);
+
+	(void)find(&b, "_CID\x0dVM_Gen_Counter", 20);
+	is_int(addr[6], 2); /* two elements: low and high half */
+	is_int(le32(addr + 8), 0x34567890);
+	is_int(le32(addr + 13), 0x12);
+	(void)find(&b,
+		   "_HID\x0d"
+		   "ACPI0013",
+		   14);
+	is_int(le32(interrupt + 5), IOAPIC_GSI + IOAPIC_PIN_EVENTS);
+	(void)find(&b, "_EVT\x01\x86VGEN\x0a\x80", 12); /* Notify (VGEN, 0x80) */
 }
 
 /* Walks one level of AML: every package ends where its length says, at the end of the table. */

@@ -97,7 +97,7 @@ size_t boot_memmap(const struct vmm_mem *m, struct boot_memmap_entry ret[BOOT_ME
 	size_t n = vmm_mem_regions(m, &r), k = 0;
 
 	ret[k++] = (struct boot_memmap_entry){ 0, BOOT_LOW_END, 1 };
-	ret[k++] = (struct boot_memmap_entry){ BOOT_ACPI, BOOT_ACPI_MAX, 2 };
+	ret[k++] = (struct boot_memmap_entry){ BOOT_ACPI, BOOT_RESERVED, 2 };
 	ret[k++] = (struct boot_memmap_entry){ BOOT_KERNEL_MIN, r[0].bytes - BOOT_KERNEL_MIN, 1 };
 	for (size_t i = 1; i < n; i++)
 		ret[k++] = (struct boot_memmap_entry){ r[i].gpa, r[i].bytes, 1 };

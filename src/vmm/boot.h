@@ -3,6 +3,7 @@
  *   0x00500  GDT            0x06000  hvm_start_info, module list, memory map (PVH)   0x07000  zero page (64-bit protocol)
  *   0x09000  page tables: 1 GiB identity-mapped by 2 MiB pages                       0x20000  command line, up to 64 KiB
  *   0xe0000  ACPI tables, RSDP first (where kernels look even when nobody tells them)
+ *   0xff000  the machine's generation (generation.h), reserved as the tables are
  *
  * The kernel is at the address that it asks for, the initial ramdisk as high as it may be. A kernel is a file from a stranger:
  * every offset and size in it is checked against the file and against RAM; fuzzed (boot_fuzz.c). */
@@ -20,7 +21,9 @@ enum {
 	BOOT_CMDLINE_MAX = 0x10000,
 	BOOT_LOW_END = 0x9fc00, /* the last KiB below 640 KiB is an EBDA by tradition */
 	BOOT_ACPI = 0xe0000,
-	BOOT_ACPI_MAX = 0x20000,
+	BOOT_ACPI_MAX = 0x1f000,
+	BOOT_GENERATION = BOOT_ACPI + BOOT_ACPI_MAX,
+	BOOT_RESERVED = 0x20000, /* from BOOT_ACPI on: the tables and that */
 	BOOT_KERNEL_MIN = 0x100000,
 };
 

@@ -123,6 +123,14 @@ void vmm_msi_raise(const struct vmm_msi *m)
 	(void)!eventfd_write(m->fd, 1);
 }
 
+int vmm_irqs_send(void *q, uint64_t addr, uint32_t data)
+{
+	const struct vmm_irqs *irqs = q;
+	struct kvm_msi m = { .address_lo = (uint32_t)addr, .address_hi = (uint32_t)(addr >> 32), .data = data };
+
+	return ioctl(irqs->fd_vm, KVM_SIGNAL_MSI, &m) < 0 ? -errno : 0;
+}
+
 bool vmm_msi_is_pending(const struct vmm_msi *m)
 {
 	struct pollfd p = { .fd = m->fd, .events = POLLIN };

@@ -1,6 +1,6 @@
-/* irq: interrupts. The local APICs are in the kernel (KVM_CAP_SPLIT_IRQCHIP, Linux 4.5); there is no PIC, no PIT, no RTC and
- * no I/O APIC: a message-signalled interrupt is the only kind there is, so nothing of the legacy chips can be attacked, saved
- * or polled. vCPUs start with their APIC in x2APIC mode.
+/* irq: interrupts. The local APICs are in the kernel (KVM_CAP_SPLIT_IRQCHIP, Linux 4.5); there is no PIC, no PIT and no RTC:
+ * a message is the only kind of interrupt there is, so nothing of the legacy chips can be attacked, saved
+ * or polled. What there is of an I/O APIC (ioapic.h) sends messages too. vCPUs start with their APIC in x2APIC mode.
  *
  * One struct vmm_msi is one MSI-X vector: an eventfd that KVM turns into the message (irqfd). Writing the eventfd is all that
  * it takes to interrupt the guest, from any thread or process; while the vector is masked the eventfd keeps the count, which
@@ -30,4 +30,6 @@ void vmm_msi_done(struct vmm_irqs *q, struct vmm_msi *m);
 int vmm_msi_set(struct vmm_irqs *q, struct vmm_msi *m, uint64_t addr, uint32_t data, bool masked);
 /* Any thread; also when masked. */
 void vmm_msi_raise(const struct vmm_msi *m);
+/* A message at once, without a vector of the table. q, as void *: what ioapic.h calls. Any thread. 0, or -errno: nobody took it. */
+int vmm_irqs_send(void *q, uint64_t addr, uint32_t data);
 bool vmm_msi_is_pending(const struct vmm_msi *m);

@@ -181,6 +181,7 @@ static const struct field plan_fields[] = {
 	{ "initrd_fd", FIELD_I32, offsetof(struct vmm_plan, initrd_fd) },
 	{ "state_fd", FIELD_I32, offsetof(struct vmm_plan, state_fd) },
 	{ "ram_fd", FIELD_I32, offsetof(struct vmm_plan, ram_fd) },
+	{ "generation", FIELD_BOOL, offsetof(struct vmm_plan, tells_generation) },
 	{ "tracks_writes", FIELD_BOOL, offsetof(struct vmm_plan, tracks_writes) },
 	{ "control_fd", FIELD_I32, offsetof(struct vmm_plan, control_fd) },
 	{ "kvm_fd", FIELD_I32, offsetof(struct vmm_plan, kvm_fd) },

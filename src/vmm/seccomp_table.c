@@ -86,6 +86,7 @@ const struct seccomp_row seccomp_rows[] = {
 	{ SYS_fallocate, MAIN, IF(EQ(1, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)) }, /* memory that the balloon gives back */
 	/* ---- KVM: interrupts and kicks ---- */
 	{ SYS_ioctl, VCPU, IOCTL(KVM_RUN) },
+	{ SYS_ioctl, VCPU, IOCTL(KVM_SIGNAL_MSI) }, /* what waited at an I/O APIC's pin when that is unmasked */
 	{ SYS_ioctl, MAIN | VCPU, IOCTL(KVM_IRQFD) },
 	{ SYS_ioctl, MAIN | VCPU, IOCTL(KVM_SET_GSI_ROUTING) },
 	{ SYS_ioctl, MAIN, IOCTL(KVM_IOEVENTFD) },

@@ -130,6 +130,7 @@ TEST(V11_arguments_are_looked_at)
 		{ VMM_THREAD_SHARE, SYS_mmap, 0, 4096, R, MAP_SHARED, -1 },
 		{ VMM_THREAD_SHARE, SYS_renameat2, -1, 0, -1, 0, -1 },
 		{ VMM_THREAD_VCPU, SYS_ioctl, -1, KVM_RUN, 0, 0, EBADF },
+		{ VMM_THREAD_VCPU, SYS_ioctl, -1, KVM_SIGNAL_MSI, 0, 0, EBADF },
 		{ VMM_THREAD_VCPU, SYS_ioctl, -1, KVM_CREATE_VM, 0, 0, -1 },
 		{ VMM_THREAD_VCPU, SYS_ioctl, -1, KVM_SET_USER_MEMORY_REGION, 0, 0, -1 },
 		{ VMM_THREAD_VCPU, SYS_ioctl, -1, KVM_GET_SREGS, 0, 0, -1 },

@@ -10,9 +10,9 @@
  * A restored VM maps the memory file privately: its pages are read when the guest touches them, shared with other clones of the
  * file until written, and the file is never changed. Nobody may shorten it meanwhile (SIGBUS ends that VM).
  *
- * What a restore can't do is to tell the guest's kernel. The clones of a snapshot have one random number generator, until each is
- * given a seed of its own: by the agent in the guest, which gets it from the host (docs/THREATS.md). Nor does the wall clock know
- * how long the guest was away.
+ * The clones of a snapshot have one random number generator, until each has a seed of its own: a restore gives each machine another
+ * generation and tells its kernel (generation.h), which may have no driver for it; the agent in the guest gets one from the host as well (docs/THREATS.md).
+ * The wall clock does not know how long the guest was away.
  *
  * System calls of a snapshot, for the vmm thread's filter: fstat, fcntl(F_GETFL), ftruncate, pwrite64, fsync, lseek on the
  * memory's memfd, getrandom, and ioctls: KVM_GET_x of vcpu_state.c, KVM_GET_CLOCK, KVM_GET_DIRTY_LOG,

@@ -1,5 +1,5 @@
 /* Fuzz target: saved states. Input: a byte of flags, then records, or (WHOLE_FILE) a state file. Records go to a VM with two
- * devices, with its own vCPUs' and clock's in front where OWN_VCPUS asks for it (they are 20 KB, and other ones on each host);
+ * devices, with its own vCPUs', clock's and I/O APIC's in front where OWN_VCPUS asks for it (they are 20 KB, and other ones on each host);
  * they are loaded or refused, and the devices can be reset afterwards. Where there is no KVM, only heads and the sequence of
  * records are read. */
 #include <elf.h>
@@ -9,7 +9,7 @@
 
 #include "virtio/pci_impl.h"
 
-enum { OWN_VCPUS = 1, WHOLE_FILE = 2, RAM = 32 << 20, OWN_RECORDS = 2 };
+enum { OWN_VCPUS = 1, WHOLE_FILE = 2, RAM = 32 << 20, OWN_RECORDS = 3 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

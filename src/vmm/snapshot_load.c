@@ -208,6 +208,16 @@ static int save_pci(struct vmm *vm, struct buf *out, struct err *e)
 }
 static int load_pci(struct vmm *vm, const void *data, size_t len, struct err *e) { return pci_load(vm->pci, data, len, e); }
 
+static int save_ioapic(struct vmm *vm, struct buf *out, struct err *e)
+{
+	(void)e;
+	return ioapic_save(vm->ioapic, out);
+}
+static int load_ioapic(struct vmm *vm, const void *data, size_t len, struct err *e)
+{
+	return ioapic_load(vm->ioapic, data, len, e);
+}
+
 static int save_serial(struct vmm *vm, struct buf *out, struct err *e)
 {
 	(void)e;
@@ -225,7 +235,8 @@ static const struct section {
 	int (*save)(struct vmm *vm, struct buf *out, struct err *e);
 	int (*load)(struct vmm *vm, const void *data, size_t len, struct err *e);
 } sections[] = {
-	{ "vCPUs", save_vcpus, load_vcpus },         { "clock", save_clock, load_clock },     { "PCI", save_pci, load_pci },
+	{ "vCPUs", save_vcpus, load_vcpus },         { "clock", save_clock, load_clock },
+	{ "I/O APIC", save_ioapic, load_ioapic },    { "PCI", save_pci, load_pci },
 	{ "serial port", save_serial, load_serial }, { "devices", virtio_save, virtio_load },
 };
 
@@ -268,5 +279,7 @@ int snapshot_load(struct vmm *vm, struct err *e)
 	vm->restore.data = NULL;
 	if (r < 0)
 		return err_push(e, r, "state file");
-	return vm->plan->tracks_writes ? snapshot_track_start(vm, &vm->restore.head.id, e) : 0;
+	if (vm->plan->tracks_writes) /* before anything is written to its memory */
+		r = snapshot_track_start(vm, &vm->restore.head.id, e);
+	return r < 0 ? r : generation_tell(vm, e);
 }

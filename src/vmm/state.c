@@ -81,7 +81,8 @@ int state_get_struct(const void *data, size_t len, uint32_t kind, uint32_t insta
 
 int state_count(const void *data, size_t len, struct err *e)
 {
-	static const uint32_t kinds[] = { STATE_VCPU, STATE_CLOCK, STATE_PCI, STATE_SERIAL, STATE_VIRTIO, STATE_DEVICE };
+	static const uint32_t kinds[] = { STATE_VCPU,   STATE_CLOCK,  STATE_IOAPIC, STATE_PCI,
+					  STATE_SERIAL, STATE_VIRTIO, STATE_DEVICE };
 	const uint8_t *p = data;
 	struct record r;
 	char name[5];

@@ -15,6 +15,7 @@
 enum {
 	STATE_VCPU = STATE_KIND('v', 'c', 'p', 'u'),
 	STATE_CLOCK = STATE_KIND('c', 'l', 'c', 'k'),
+	STATE_IOAPIC = STATE_KIND('i', 'o', 'a', 'p'),
 	STATE_PCI = STATE_KIND('p', 'c', 'i', ' '), /* a slot's configuration; instance PCI_SLOTS: the address port */
 	STATE_SERIAL = STATE_KIND('s', 'e', 'r', 'l'),
 	STATE_VIRTIO = STATE_KIND('v', 'r', 't', 'o'), /* transport and queues: the core's */

@@ -55,7 +55,12 @@ static int make_buses(struct vmm *vm, struct err *e)
 	return r;
 }
 
-static int make_irqs(struct vmm *vm, struct err *e) { return vmm_irqs_new(vm->fd_vm, &vm->irqs, e); }
+static int make_irqs(struct vmm *vm, struct err *e)
+{
+	int r = vmm_irqs_new(vm->fd_vm, &vm->irqs, e);
+
+	return r < 0 ? r : ioapic_new(vm->bus, vmm_irqs_send, vm->irqs, &vm->ioapic, e);
+}
 
 static int make_devices(struct vmm *vm, struct err *e)
 {
@@ -91,6 +96,7 @@ static int fill_memory(struct vmm *vm, struct err *e)
 				    .has_serial = vm->plan->serial_fd >= 0,
 				    .pci_mmio = PCI_MMIO_START,
 				    .pci_mmio_bytes = PCI_MMIO_END - PCI_MMIO_START,
+				    .generation = vm->plan->tells_generation ? BOOT_GENERATION : 0,
 				    .gpa = BOOT_ACPI };
 	const struct boot_config boot = { .kernel_fd = vm->plan->kernel_fd,
 					  .initrd_fd = vm->plan->initrd_fd,
@@ -108,7 +114,9 @@ static int fill_memory(struct vmm *vm, struct err *e)
 	r = vmm_mem_write(vm->mem, BOOT_ACPI, tables.data, tables.len);
 	if (r < 0)
 		return err_set(e, -r, "ACPI tables: %s", strerror(-r));
-	r = boot_load(vm->mem, &boot, &entry, &vm->written, e);
+	r = vm->plan->tells_generation ? generation_renew(vm, e) : 0;
+	if (r >= 0)
+		r = boot_load(vm->mem, &boot, &entry, &vm->written, e);
 	if (r >= 0)
 		advise_sparse(vm, &vm->written.kernel);
 	return r < 0 ? r : vcpu_set_entry(&vm->vcpus[0], &entry, e);
@@ -201,6 +209,7 @@ void vmm_free(struct vmm *vm)
 	virtio_free_all(vm);
 	vcpus_free(vm);
 	pci_host_free(vm->pci);
+	ioapic_free(vm->ioapic);
 	vmm_irqs_free(vm->irqs);
 	serial_free(vm->serial);
 	vmm_bus_free(vm->bus);

@@ -139,6 +139,9 @@ struct vmm_plan {
 	/* A VM from a snapshot: its two files (snapshot.h), read-only; kernel_fd and initrd_fd are then -1, and everything else of the
 	 * plan is as it was, with other descriptors. -1: none. */
 	int32_t state_fd, ram_fd;
+	/* The guest is told of each restore (generation.h). For machines that may be copied: the devices for it cost a booting kernel some two
+	 * milliseconds where 300 are a boot. Of no effect with state_fd: what was told before is told again. */
+	bool tells_generation;
 	bool tracks_writes; /* with state_fd: diff snapshots may be taken from the start */
 	int32_t control_fd; /* stream socket, listening or connected (control.h); -1: none */
 	int32_t serial_fd;  /* where the first serial port's output goes; -1: the guest has no serial port */
@@ -240,7 +243,7 @@ int vmm_snapshot(struct vmm *vm, const struct vmm_snapshot_opts *o, int state_fd
 /* A snapshot's two files: whole, of each other, and such as this program reads? *ret_mem_bytes, *ret_cpus: of the VM. Memory itself is not
  * read. -EBADMSG with what is wrong. */
 int vmm_snapshot_check(int state_fd, int ram_fd, uint64_t *ret_mem_bytes, uint32_t *ret_cpus, struct err *e);
-#define VMM_SNAPSHOT_VERSION 1u
+#define VMM_SNAPSHOT_VERSION 2u /* 1: without an I/O APIC */
 /* Merges a diff's memory file into a copy of its base's, which is the diff's whole memory then, to be loaded with the diff's
  * state. No VM may use ram_fd. Every byte of the diff is checked first; an error after that says that ram_fd is lost. */
 int vmm_snapshot_merge(int diff_fd, int ram_fd, struct err *e);

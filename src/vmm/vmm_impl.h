@@ -7,6 +7,8 @@
 #include "acpi.h"
 #include "boot.h"
 #include "bus.h"
+#include "generation.h"
+#include "ioapic.h"
 #include "irq.h"
 #include "memory.h"
 #include "pci.h"
@@ -25,6 +27,7 @@ struct vmm {
 	struct vmm_mem *mem;
 	struct vmm_bus *bus;
 	struct vmm_irqs *irqs;
+	struct ioapic *ioapic;
 	struct pci_host *pci;
 	struct vcpu vcpus[VMM_CPUS_MAX];
 	unsigned n_vcpus;

@@ -167,7 +167,7 @@ def test_V14_a_snapshot_that_was_tampered_with_is_refused_with_one_line(vms, par
     berth.fails("restore", "t", says="damaged")
     assert berth("system", "check").code == 125
     (where / "state").write_bytes(whole)
-    for old, new, says in (('"vmm_version":', '"vmm_version":7', "format 71"), ('"flags":"', '"flags":"nosuchfeature ', "nosuchfeature"),
+    for old, new, says in (('"vmm_version":', '"vmm_version":7', "format 72"), ('"flags":"', '"flags":"nosuchfeature ', "nosuchfeature"),
                            ('"vendor":"', '"vendor":"Other', "Other"), ('"version":1', '"version":9', "version 9")):
         changed = re.sub(re.escape(old).replace(":", r":\s*"), new, meta, count=1)
         assert changed != meta

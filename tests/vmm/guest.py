@@ -29,6 +29,12 @@ def kernel() -> Path:
     return Path(max(glob.glob(str(LAB_KERNEL / "boot/vmlinuz-*"))))
 
 
+def tuned_kernel() -> Path | None:
+    """Of guest/build-kernel, in $BERTH_GUEST_KERNEL (`./check guest-kernel`): all that it has is built in."""
+    where = os.environ.get("BERTH_GUEST_KERNEL")
+    return Path(where) / "vmlinux" if where else None
+
+
 def module_files(names):
     """Files of these modules and of what they depend on, in the order in which they are loaded."""
     version = next((LAB_KERNEL / "lib/modules").iterdir()).name
@@ -88,14 +94,14 @@ class End:
 class Vmm:
     """A berth-vmm at work. reboot=a: a kernel that meets hardware-reduced ACPI asks for EFI otherwise. devices: the plan's; every descriptor in `fds` is handed over and closed here."""
 
-    def __init__(self, initrd: Path | None, cpus=1, mem_mib=256, cmdline="", devices=(), fds=(), boot_limit_ms=0, snapshot=None, **more):
+    def __init__(self, initrd: Path | None, cpus=1, mem_mib=256, cmdline="", devices=(), fds=(), boot_limit_ms=0, snapshot=None, kernel_file=None, **more):
         """initrd: boots with it; or snapshot: goes on from its two files, state and memory."""
         out, serial = os.pipe()
         plan_out, plan_in = os.pipe()
         plan = {"serial_fd": serial, "cpus": cpus, "mem_bytes": mem_mib * MIB, "devices": list(devices), "boot_limit_ms": boot_limit_ms, **more}
         with ExitStack() as files:
             names = ("state_fd", "ram_fd") if snapshot else ("kernel_fd", "initrd_fd")
-            opened = [files.enter_context(open(f, "rb")).fileno() for f in snapshot or (kernel(), initrd)]
+            opened = [files.enter_context(open(f, "rb")).fileno() for f in snapshot or (kernel_file or kernel(), initrd)]
             plan |= dict(zip(names, opened))
             if not snapshot:
                 plan["cmdline"] = f"console=ttyS0 quiet panic=-1 random.trust_cpu=on {cmdline or 'reboot=a'}"

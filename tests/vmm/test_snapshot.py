@@ -35,6 +35,7 @@ while read -r verb word <&3; do
 	room) mount -o remount,size=${word}m /mnt && echo made >&3 ;;
 	drop) rm /mnt/big && echo dropped >&3 ;;
 	check) cmp -s /kept /bin/busybox && echo same >&3 ;;
+	forks) dmesg | grep -c "reseeded due to virtual machine fork" >&3 ;;
 	total) awk '/MemTotal/ { print $2 }' /proc/meminfo >&3 ;;
 	off) break ;;
 	esac
@@ -146,6 +147,34 @@ def test_parent_and_two_clones_go_on_and_power_off(machines, tmp_path, cpus):
     assert seen[0][0] == 0 and seen[1][0] > 4 and seen[2][0] > 4
     for c in (parent, *clones):
         c.off()
+
+
+@pytest.mark.skipif(not guest.tuned_kernel(), reason="the distribution's kernel has no driver: ./check guest-kernel")
+def test_V13_a_guest_with_the_driver_seeds_itself_at_each_restore(machines, tmp_path):
+    """Nobody seeds anything here: the machine's new generation alone, and its notice, make the numbers differ."""
+    boot, restore = machines
+    parent = boot(modules=(), kernel_file=guest.tuned_kernel(), generation=True)
+    assert parent.ask("forks") == "0"
+    paths, _ = parent.snapshot(tmp_path, "one")
+    clones = [restore(paths) for _ in range(2)]
+    for c in clones:
+        told(c, 1)
+    paths, _ = clones[0].snapshot(tmp_path, "two")
+    clones += [restore(paths) for _ in range(2)]
+    for c in clones[2:]:
+        told(c, 2)
+    uuids = [c.ask("uuid") for c in (parent, *clones)]
+    assert len(set(uuids)) == 5, uuids
+    assert [c.ask("forks") for c in (parent, *clones)] == ["0", "1", "1", "2", "2"]  # once each
+    for c in (parent, *clones):
+        c.off()
+
+
+def told(machine, times, timeout=20):
+    deadline = time.monotonic() + timeout * guest.PATIENCE
+    while machine.ask("forks") != str(times):
+        assert time.monotonic() < deadline, f"{machine.ask('forks')} generations were noticed of {times}"
+        time.sleep(0.05)
 
 
 def test_a_diff_is_small_and_is_not_taken_for_a_whole_memory(machines, tmp_path):
