@@ -84,6 +84,7 @@ static int vm_new(const struct instance_config *cfg, struct instance **ret, stru
 	i->cfg = *cfg;
 	i->agent_fd = i->console_fd = i->control_fd = i->stderr_fd = i->vmm_pidfd = i->fsd_pidfd = -1;
 	i->vmm = i->fsd = i->state_fd = i->memory_fd = -1;
+	i->storage = (struct vm_storage){ .pidfd = -1, .said = -1 };
 	i->stats_tail = &i->stats;
 	r = vm_spec_for_guest(cfg->spec, cfg->launch, &i->guest_spec, &i->shares, &i->n_shares, e);
 	if (r >= 0 && cfg->launch->pod)

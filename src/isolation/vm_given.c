@@ -137,14 +137,29 @@ int vm_given_open(const struct launch_disk *d, struct vm_given *ret, struct err 
 	return 0;
 }
 
+/* QEMU's locks (block/file-posix.c) are read locks on single bytes, one for each thing that somebody does with the file, or lets no other do:
+ * the one on byte 101 says that somebody writes. Ours have to leave those alone where several QEMUs read one image. */
+enum { QEMU_BYTES = 100, QEMU_WRITES = 101 };
+
+static bool qemu_writes(int fd)
+{
+	struct flock byte = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = QEMU_WRITES, .l_len = 1 };
+
+	return fcntl(fd, F_OFD_GETLK, &byte) == 0 && byte.l_type != F_UNLCK;
+}
+
 int vm_given_lock(const struct launch_disk *d, int fd, struct err *e)
 {
-	struct flock whole = { .l_type = d->is_readonly ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+	bool is_shared_image = d->is_readonly && streq(d->format, "qcow2");
+	struct flock part = { .l_type = d->is_readonly ? F_RDLCK : F_WRLCK,
+			      .l_whence = SEEK_SET,
+			      .l_len = is_shared_image ? QEMU_BYTES : 0 /* all */ };
+	int r = fcntl(fd, F_OFD_SETLK, &part);
 
-	if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
-		return 0;
-	if (errno != EAGAIN && errno != EACCES)
+	if (r < 0 && errno != EAGAIN && errno != EACCES)
 		return err_set(e, errno, "disk %s: lock: %s", d->path, strerror(errno));
+	if (r == 0 && !(is_shared_image && qemu_writes(fd)))
+		return 0;
 	return err_set(
 		e, EBUSY,
 		"disk %s: another virtual machine or program %s it; stop that one, give each a copy, or all of them the same "

@@ -177,6 +177,28 @@ struct vm_shares_plan {
 int vm_shares_start(const struct instance_config *cfg, const struct vm_shares_plan *p, struct cgroup *cg, pid_t *ret_pid,
 		    int *ret_sock, struct err *e);
 
+/* ---- vm_storage.c: qcow2 images for a VMM that knows raw disks only ---- */
+#define VM_STORAGE_BYTES       (64 * MIB) /* of its memory: itself */
+#define VM_STORAGE_IMAGE_BYTES (48 * MIB) /* and of each image, whose tables it keeps (32 MiB at most) and whose data passes */
+struct vm_storage {
+	pid_t pid; /* 0: none */
+	int pidfd, said;
+	struct loop_src *src;
+};
+struct vm_storage_disk {
+	const struct launch_disk *given;
+	uint64_t file_max;
+	int fd; /* in: the image; out: instead of it, the disk that it holds, a file of its size */
+};
+/* Its command line: strv_free it; NULL: out of memory. */
+char **vm_storage_args(const char *program, const struct vm_storage_disk *disks, size_t n);
+/* Starts a qemu-storage-daemon over the images, confined, in i's cgroup: i->storage. Closes nothing of what it was given. */
+int vm_storage_start(struct instance *i, struct vm_storage_disk *disks, size_t n, struct err *e);
+/* Tells of its end while the guest runs, which goes on with I/O errors. */
+int vm_storage_watch(struct instance *i, struct err *e);
+/* Has it close the images, once nobody uses them any more; safe to call twice. grace_ms 0: kills it. */
+void vm_storage_end(struct instance *i, int grace_ms);
+
 /* ---- vm.c ---- */
 struct vm_jail;
 /* The far ends of what a VMM is connected to, and its disks; -1: none. */
@@ -188,6 +210,7 @@ struct vm_backend {
 	const char *name;             /* as inspect shows it */
 	bool needs_virtiofsd;         /* for volumes; else they are berth-fs's */
 	bool has_control;             /* listens on VM_CONTROL_SOCKET */
+	bool knows_qcow2;             /* else a qemu-storage-daemon makes raw disks of them */
 	uint64_t host_overhead_bytes; /* of its process, beyond guest RAM */
 	/* Starts it by vm_process_jail. t: the caller closes them. disk_bytes: the largest that is writable. */
 	int (*spawn)(struct instance *i, const struct vm_ends *t, uint64_t disk_bytes, struct err *e);
@@ -231,6 +254,7 @@ struct instance {
 	const struct vm_disk *more;
 	size_t n_more;
 	struct vm_disk given[VM_GIVEN_MAX]; /* what `more` is outside of a pod */
+	struct vm_storage storage;
 	/* A container in one: where its disks are, and what it shares. */
 	bool in_pod, pod_shares[NS_COUNT];
 	char *pod_hostname;

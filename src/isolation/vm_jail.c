@@ -8,6 +8,8 @@
  *   drop             a user and a group that nobody else has, no groups, no capabilities (also not to gain), no_new_privs
  *   exec             QEMU, which loads its own seccomp filter before it starts the guest (-sandbox on)
  *
+ * qemu-storage-daemon (vm_storage.c) is held by the same, with a filter that is loaded here, since it has none of its own.
+ *
  * berth-vmm (by descriptor) has its own, stricter jail (vmm/jail.c): here it is born in its pid namespace, with its descriptors and limits.
  *
  * The child is a copy of a single-threaded process, so it may allocate; what fails travels back as a struct err. */
@@ -116,6 +118,26 @@ static int show_kvm(uid_t uid, struct err *e)
 	return 0;
 }
 
+static int show_files(const struct vm_jail *j, struct err *e)
+{
+	for (size_t i = 0; i < j->n_files; i++) {
+		const struct vm_jail_file *f = &j->files[i];
+		const char *slash = strrchr(f->name, '/');
+		_cleanup_free_ char *dir = slash ? strndup(f->name, (size_t)(slash - f->name)) : NULL;
+		int r = 0;
+
+		if (slash && (!dir || (r = mkdir_p(AT_FDCWD, dir, 0755)) < 0))
+			return err_set(e, dir ? -r : ENOMEM, "the VMM's jail: %s: %s", f->name, strerror(dir ? -r : ENOMEM));
+		r = new_file(f->name, e);
+		if (r < 0)
+			return r;
+		fd_close(r);
+		if (f->tree >= 0 && move_mount(f->tree, "", AT_FDCWD, f->name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+			return err_set(e, errno, "the VMM's jail: %s: %s", f->name, strerror(errno));
+	}
+	return 0;
+}
+
 static int enter_root(struct err *e)
 {
 	struct mount_attr ro = { .attr_set = MOUNT_ATTR_RDONLY };
@@ -139,10 +161,12 @@ static int see_little(const struct vm_jail *j, struct err *e)
 	if (mount(j->label, j->dir, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=256m,nr_inodes=256") < 0 || chdir(j->dir) < 0)
 		return err_set(e, errno, "the VMM's jail: %s: %s", j->dir, strerror(errno));
 	r = show_system(e);
-	if (r >= 0)
+	if (r >= 0 && j->kernel)
 		r = show_file(j->kernel, &VM_JAIL_KERNEL[1], e);
-	if (r >= 0)
+	if (r >= 0 && j->initramfs)
 		r = show_file(j->initramfs, &VM_JAIL_INITRAMFS[1], e);
+	if (r >= 0)
+		r = show_files(j, e);
 	if (r >= 0 && j->has_kvm)
 		r = show_kvm(j->uid, e);
 	if (r >= 0 && access("/etc/ld.so.cache", R_OK) == 0) {
@@ -230,15 +254,22 @@ static int change_user(uid_t uid, struct err *e)
 static int drop(const struct vm_jail *j, struct err *e)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+	struct __user_cap_data_struct kept[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
 	int r;
 
-	vm_jail_bound(0);
+	for (unsigned w = 0; w < ARRAY_SIZE(kept); w++)
+		kept[w].permitted = kept[w].effective = kept[w].inheritable = (uint32_t)(j->caps >> 32 * w);
+	vm_jail_bound(j->caps);
+	if (j->caps && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) /* over the change of user */
+		return err_set(e, errno, "the VMM's capabilities: %s", strerror(errno));
 	r = change_user(j->uid, e);
 	if (r < 0)
 		return r;
-	if (syscall(SYS_capset, &head, none) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+	if (syscall(SYS_capset, &head, kept) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_set(e, errno, "the VMM's capabilities: %s", strerror(errno));
+	for (int cap = 0; cap < 64; cap++) /* and over the exec */
+		if (j->caps >> cap & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			return err_set(e, errno, "the VMM's capabilities: %s", strerror(errno));
 	return 0;
 }
 
@@ -277,6 +308,8 @@ static _noreturn_ void child(const struct vm_jail *j, int errors)
 		r = drop(j, &e);
 	if (r >= 0)
 		r = tie_to_parent(errors, &e);
+	if (r >= 0 && j->seccomp)
+		r = seccomp_prog_load(j->seccomp, NULL, &e);
 	if (r >= 0) {
 		if (program > 0)
 			syscall(SYS_execveat, program, "", j->argv, j->env, AT_EMPTY_PATH);

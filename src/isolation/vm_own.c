@@ -58,6 +58,7 @@ struct json_object *vm_own_plan(const struct vm_own_config *c)
 		if (c->more[k].given) {
 			vm_disk_serial(c->more, k, serials[k]);
 			more[k].serial = serials[k];
+			more[k].holes_are_hints = streq(c->more[k].given->format, "qcow2"); /* vm_storage.c */
 			more[k].bytes.per_second = c->more[k].given->bps;
 			more[k].ops.per_second = c->more[k].given->iops;
 		}

@@ -60,8 +60,9 @@ TEST(V13_a_machine_that_may_be_copied_is_told_of_it)
 
 TEST(the_users_disks_come_behind_the_containers_own_with_their_names_and_limits)
 {
-	char raw[] = "raw";
-	const struct launch_disk given[] = { { .format = raw, .iops = 50, .bps = 4096 }, { .format = raw, .is_readonly = true } };
+	char raw[] = "raw", qcow2[] = "qcow2";
+	const struct launch_disk given[] = { { .format = raw, .iops = 50, .bps = 4096 },
+					     { .format = qcow2, .is_readonly = true } };
 	const struct vm_disk more[] = { { .given = &given[0] }, { .given = &given[1], .is_readonly = true } };
 	const struct vm_own_config c = {
 		.cpus = 1, .ram_bytes = 64 * MIB, .has_upper = true, .more = more, .n_more = 2, .more_fd = 13
@@ -79,6 +80,7 @@ TEST(the_users_disks_come_behind_the_containers_own_with_their_names_and_limits)
 	ok(one && two && one->fd == 13 && !one->is_read_only && two->fd == 14 && two->is_read_only);
 	is_str(one->serial, "disk0");
 	is_str(two->serial, "disk1");
+	ok(!one->holes_are_hints && two->holes_are_hints); /* as qemu-storage-daemon has them */
 	ok(one->ops.per_second == 50 && one->bytes.per_second == 4096 && !two->ops.per_second && !two->bytes.per_second);
 	vmm_plan_done(&p);
 }

@@ -11,8 +11,9 @@
 #include "vmm.h"
 #include "vm_jail.h"
 
-#define SAID_MAX 4096
-#define JAIL_DIR "jail"
+#define SAID_MAX       4096
+#define JAIL_DIR       "jail"
+#define STORAGE_END_MS 10000 /* for the images to be closed */
 
 uint64_t vm_workload_bytes(const struct launch *l) { return l->vm_mem_bytes ? l->vm_mem_bytes : 512 * MIB; }
 
@@ -22,6 +23,21 @@ uint64_t vm_ram_for(uint64_t workload)
 	uint64_t ram = workload + workload / 32 + VM_GUEST_OVERHEAD_BYTES;
 
 	return (ram + 2 * MIB - 1) & ~(2 * MIB - 1);
+}
+
+/* A disk that the VMM can't open itself. */
+static bool is_served(const struct instance *i, const struct vm_disk *d)
+{
+	return d->given && !i->backend->knows_qcow2 && streq(d->given->format, "qcow2");
+}
+
+static uint64_t storage_bytes(const struct instance *i)
+{
+	uint64_t n = 0;
+
+	for (size_t k = 0; k < i->n_more; k++)
+		n += is_served(i, &i->more[k]);
+	return n ? VM_STORAGE_BYTES + n * VM_STORAGE_IMAGE_BYTES : 0;
 }
 
 /* What the server of volumes makes the host's kernel keep: some 1.7 KiB (an inode, a name, an open file; measured on ext4) for each
@@ -43,7 +59,8 @@ uint64_t vm_room_bytes(const struct launch *l)
 
 static int64_t limit_for(const struct instance *i, uint64_t ram)
 {
-	return (int64_t)(ram + i->backend->host_overhead_bytes + shares_bytes(i, ram) + (i->has_kvm ? 0 : VM_TCG_CACHE_BYTES));
+	return (int64_t)(ram + i->backend->host_overhead_bytes + shares_bytes(i, ram) + storage_bytes(i) +
+			 (i->has_kvm ? 0 : VM_TCG_CACHE_BYTES));
 }
 
 int vm_limit_memory(struct instance *i, uint64_t ram_bytes, struct err *e)
@@ -228,6 +245,7 @@ void vm_process_end(struct instance *i, int grace_ms)
 		waitpid(i->fsd, NULL, 0);
 		i->fsd = -1;
 	}
+	vm_storage_end(i, STORAGE_END_MS);
 }
 
 /* ---- its start ---- */
@@ -242,7 +260,7 @@ static int watch(struct instance *i, struct err *e)
 		r = loop_add(i->cfg.loop, i->vmm_pidfd, EPOLLIN, on_vmm_end, i, &i->vmm_src);
 	if (r >= 0 && i->fsd_pidfd >= 0)
 		r = loop_add(i->cfg.loop, i->fsd_pidfd, EPOLLIN, on_fsd_end, i, &i->fsd_src);
-	return r < 0 ? err_set(e, -r, "event loop: %s", strerror(-r)) : 0;
+	return r < 0 ? err_set(e, -r, "event loop: %s", strerror(-r)) : vm_storage_watch(i, e);
 }
 
 static void close_ends(struct vm_ends *t)
@@ -276,31 +294,50 @@ static int open_disks(const struct launch *l, struct vm_ends *t, uint64_t *ret_s
 }
 
 /* Locked here, where it can be said which file it is; the VMM, which has the same descriptor, holds it. */
-static int open_given(struct instance *i, size_t k, struct vm_ends *t, uint64_t *size, struct err *e)
+static int open_given(struct instance *i, size_t k, struct vm_ends *t, struct vm_storage_disk *image, uint64_t *size,
+		      struct err *e)
 {
 	struct vm_disk *d = &i->given[k];
 	struct vm_given g;
-	int r = streq(d->given->format, "raw") || !i->backend->has_control
-			? vm_given_open(d->given, &g, e)
-			: err_set(e, EOPNOTSUPP, "disk %s: qcow2 is not possible yet on berth-vmm; qemu-img convert -O raw",
-				  d->path);
+	int r = vm_given_open(d->given, &g, e);
 
 	if (r < 0)
 		return r;
 	t->more[k] = g.fd;
 	d->is_device = g.is_device;
+	if (is_served(i, d)) { /* of which the VMM sees the disk */
+		*image = (struct vm_storage_disk){ d->given, g.file_max, g.fd };
+		g.file_max = g.bytes;
+	}
 	*size = d->is_readonly ? *size : MAX(*size, g.file_max);
 	return vm_given_lock(d->given, g.fd, e);
 }
 
+/* In the places of the images. */
+static int serve_images(struct instance *i, struct vm_ends *t, struct vm_storage_disk *images, size_t n, struct err *e)
+{
+	int r = vm_storage_start(i, images, n, e);
+
+	for (size_t k = 0, m = 0; r >= 0 && k < i->n_more; k++)
+		if (is_served(i, &i->more[k])) {
+			fd_close(t->more[k]);
+			t->more[k] = images[m++].fd;
+		}
+	return r;
+}
+
 static int open_more_disks(struct instance *i, struct vm_ends *t, uint64_t *size, struct err *e)
 {
+	struct vm_storage_disk images[VM_GIVEN_MAX];
+	size_t n = 0;
+
 	for (size_t k = 0; k < i->n_more; k++) {
 		struct stat st;
 		if (i->more[k].given) {
-			int r = open_given(i, k, t, size, e);
+			int r = open_given(i, k, t, &images[n], size, e);
 			if (r < 0)
 				return r;
+			n += is_served(i, &i->more[k]);
 			continue;
 		}
 		t->more[k] = open(i->more[k].path, (i->more[k].is_readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
@@ -308,7 +345,7 @@ static int open_more_disks(struct instance *i, struct vm_ends *t, uint64_t *size
 			return err_set(e, errno, "disk %s: %s", i->more[k].path, strerror(errno));
 		*size = i->more[k].is_readonly ? *size : MAX(*size, (uint64_t)st.st_size);
 	}
-	return 0;
+	return n ? serve_images(i, t, images, n, e) : 0;
 }
 
 int vm_process_jail(struct instance *i, struct vm_jail *j, struct err *e)

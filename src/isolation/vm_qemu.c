@@ -91,6 +91,7 @@ static void explain_exit(const struct vm_death *d, struct err *e)
 const struct vm_backend vm_backend_qemu = {
 	.name = "qemu",
 	.needs_virtiofsd = true,
+	.knows_qcow2 = true,
 	.host_overhead_bytes = VM_HOST_OVERHEAD_BYTES,
 	.spawn = spawn,
 	.pause = set_paused,

@@ -66,6 +66,7 @@ static const struct field blk_fields[] = {
 	{ "fd", FIELD_I32, offsetof(struct vmm_blk_plan, fd), FIELD_REQUIRED },
 	{ "format", FIELD_CUSTOM, 0, .parse = parse_format },
 	{ "read_only", FIELD_BOOL, offsetof(struct vmm_blk_plan, is_read_only) },
+	{ "holes_are_hints", FIELD_BOOL, offsetof(struct vmm_blk_plan, holes_are_hints), FIELD_OMIT_EMPTY },
 	{ "serial", FIELD_STRING, offsetof(struct vmm_blk_plan, serial) },
 	{ "queues", FIELD_U32, offsetof(struct vmm_blk_plan, queues) },
 	{ "bytes", FIELD_OBJECT, offsetof(struct vmm_blk_plan, bytes), 0, limit_fields },

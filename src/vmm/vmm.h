@@ -53,8 +53,9 @@ struct vmm_limit_plan {
 struct vmm_blk_plan {
 	int32_t fd; /* regular file or block device, open for writing unless is_read_only; locked while the VM lives */
 	bool is_read_only;
-	char *serial;    /* at most 20 bytes: /sys/block/vda/serial; NULL: empty */
-	uint32_t queues; /* 0: as many as CPUs, at most VMM_BLK_QUEUES_MAX */
+	bool holes_are_hints; /* a punched hole may keep what was there: zeroes are asked for as such (FALLOC_FL_ZERO_RANGE) */
+	char *serial;         /* at most 20 bytes: /sys/block/vda/serial; NULL: empty */
+	uint32_t queues;      /* 0: as many as CPUs, at most VMM_BLK_QUEUES_MAX */
 	struct vmm_limit_plan bytes, ops;
 };
 #define VMM_BLK_QUEUES_MAX 8u

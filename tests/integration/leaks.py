@@ -23,7 +23,7 @@ def _read(path: Path) -> str:
 
 
 def processes(where: Path) -> list:
-    """Processes that have the session's directory in their command line, binary or working directory; of a VMM, which knows no
+    """Processes that have the session's directory in their command line, binary or working directory; of a VMM and what serves its disks, which know no
     path of the host, the root of its jail tells whose it is."""
     found = []
     for p in Path("/proc").glob("[0-9]*"):
@@ -36,7 +36,7 @@ def processes(where: Path) -> list:
             except OSError:
                 pass
         cmdline = _read(p / "cmdline")
-        jail = _read(p / "mountinfo") if "qemu-system" in cmdline else ""
+        jail = _read(p / "mountinfo") if "qemu-" in cmdline else ""
         if str(where) in cmdline + links + jail:
             found.append(f"{p.name}: {cmdline.replace(chr(0), ' ').strip() or _read(p / 'comm').strip()}")
     return found

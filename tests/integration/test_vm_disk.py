@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import time
@@ -153,6 +152,59 @@ def test_what_was_synced_survives_the_end_of_everything(vm, disk, vmm):
     assert disk.raw()[:8 * MIB + 1] == b"k" * (8 * MIB) + b"\0"
     disk.check(leaks=True)
     assert vm.berth.state(name)["Status"] != "running"
+    nothing_is_left(vm, name)
+
+
+def nothing_is_left(vm, name):
+    """Of a VM that has ended, but for its record."""
+    until(lambda: vm.berth.state(name)["Status"] != "running", "its end is seen")
+    id = vm.berth.inspect(name)["Id"]
+    until(lambda: not leaks.processes(id), "no process is left")
+    assert not [c for c in leaks.cgroups() if id in str(c)]
+    assert "berth-storage" not in open("/proc/self/mountinfo").read()
+
+
+def storage_of(vmm):
+    return [p for p in cgroup_of(vmm) if "qemu-storage-daemon" in open(f"/proc/{p}/cmdline").read()]
+
+
+@pytest.mark.parametrize("victim", ["monitor", "vmm", "storage"])
+def test_whoever_is_killed_leaves_nothing_and_loses_nothing_that_was_synced(vm, vmm, tmp_path, victim):
+    disk = Disk(tmp_path / "disk.img", "qcow2")
+    if victim == "storage" and vmm == "qemu":
+        pytest.skip("QEMU opens its images itself")
+    name = vm.start("sleep", "100000", opts=("--disk", disk.option))
+    vm.berth.ok("exec", name, "sh", "-c", "echo synced | dd of=/dev/vdc bs=512 conv=sync,fsync 2>/dev/null")
+    pid = vm.berth.state(name)["Pid"]
+    storage = storage_of(pid)
+    assert len(storage) == (vmm == "berth-vmm")
+    os.kill({"monitor": vm.berth.monitor_pid(vm.berth.inspect(name)["Id"]), "vmm": pid, "storage": (storage or [0])[0]}[victim], signal.SIGKILL)
+    if victim == "storage":
+        until(lambda: any("qemu-storage-daemon has ended (signal 9): the guest gets I/O errors" in l for l in vm.berth.inspect(name)["MonitorLog"]),
+              "its end is told")
+        done = vm.berth("exec", name, "sh", "-c", "dd if=/dev/zero of=/dev/vdc bs=4k count=1 conv=fsync 2>&1")
+        assert done.code and "Input/output error" in done.out, done
+        vm.berth.ok("stop", "-t", "1", name, timeout=120)
+    nothing_is_left(vm, name)
+    assert disk.raw().startswith(b"synced\n")
+    disk.check(leaks=True)
+    vm.berth.ok("start", name, timeout=120)
+    assert vm.berth.ok("exec", name, "head", "-c", "7", "/dev/vdc") == "synced"
+
+
+def test_zeroes_that_the_guest_asks_for_are_zeroes(vm, disk, vmm):
+    """Of a part of a cluster too, and whether or not its space may be given back: a hole (3) and a range (17) of the device's."""
+    name = vm.start("sleep", "100000", opts=("--privileged", "--disk", disk.option))
+    out = vm.berth.ok("exec", name, "sh", "-c",
+                      "dd if=/dev/zero bs=1M count=4 2>/dev/null | tr '\\0' x | dd of=/dev/vdc bs=1M conv=fsync 2>/dev/null; "
+                      "cat /sys/block/vdc/queue/write_zeroes_max_bytes; probe fallocate /dev/vdc 3 4096 4096; probe fallocate /dev/vdc 17 16384 4096; "
+                      "sync; echo 3 > /proc/sys/vm/drop_caches; head -c 24576 /dev/vdc | tr '\\0' 0 | fold -w 4096 | cut -c1")
+    size, *rows = out.split()
+    assert int(size) > 0 and rows == ["OK", "OK", *"x0xx0x"]
+    vm.berth.ok("rm", "-f", name)
+    data = disk.raw()
+    assert data[4095:4097] == b"x\0" and data[8191:8193] == b"\0x"
+    disk.check()
 
 
 def cgroup_of(pid):

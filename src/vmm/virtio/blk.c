@@ -214,6 +214,7 @@ int virtio_blk_new(const struct vmm_blk_plan *plan, unsigned cpus, struct virtio
 	b->fd = plan->fd;
 	b->wake_fd = -1;
 	b->is_read_only = plan->is_read_only;
+	b->holes_are_hints = plan->holes_are_hints;
 	if (plan->serial)
 		memcpy(b->serial, plan->serial, MIN(strlen(plan->serial), sizeof(b->serial)));
 	limit_init(&b->bytes, &plan->bytes, limit_now());

@@ -50,7 +50,7 @@ enum blk_order {
 struct blk {
 	struct virtio_device d;
 	int fd; /* the plan's */
-	bool is_read_only, is_device;
+	bool is_read_only, is_device, holes_are_hints;
 	bool is_writeback; /* the driver took FLUSH; else each write is on the disk before it is answered (5.2.6.2) */
 	uint64_t sectors;
 	char serial[VIRTIO_BLK_ID_BYTES]; /* no NUL at the end if it is full */

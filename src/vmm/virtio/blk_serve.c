@@ -106,7 +106,7 @@ static int zero_otherwise(struct blk *b, struct blk_request *r)
 {
 	struct blk_range *z = &r->ranges[r->range];
 
-	if (!(z->mode & FALLOC_FL_ZERO_RANGE))
+	if (!(z->mode & FALLOC_FL_ZERO_RANGE) || b->holes_are_hints)
 		return VIRTIO_BLK_S_UNSUPP;
 	z->mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 	return zero(b, r);
@@ -193,8 +193,9 @@ static int judge_zero(struct blk *b, struct blk_request *r, bool is_discard)
 		    !is_within(b, z.sector, (uint64_t)z.num_sectors * SECTOR))
 			return VIRTIO_BLK_S_IOERR;
 		r->ranges[i] = (struct blk_range){ z.sector * SECTOR, (uint64_t)z.num_sectors * SECTOR,
-						   FALLOC_FL_KEEP_SIZE | (is_discard || may_unmap ? FALLOC_FL_PUNCH_HOLE
-												  : FALLOC_FL_ZERO_RANGE) };
+						   FALLOC_FL_KEEP_SIZE | (is_discard || (may_unmap && !b->holes_are_hints)
+										  ? FALLOC_FL_PUNCH_HOLE
+										  : FALLOC_FL_ZERO_RANGE) };
 	}
 	return step(b, r);
 }

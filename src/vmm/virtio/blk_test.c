@@ -127,6 +127,30 @@ TEST(discard_and_write_zeroes_make_holes_where_they_may_and_zeroes_where_they_mu
 	}
 }
 
+/* A memfd has no zeroes but holes, which the plan calls hints: then the guest has to write them. */
+TEST(where_holes_are_hints_zeroes_are_never_made_of_them)
+{
+	for (int plain = 0; plain < 2; plain++) {
+		struct rig r = { .plan = { .queues = 1, .holes_are_hints = true } };
+		static uint8_t ones[SECTORS * SECTOR], back[SECTORS * SECTOR];
+
+		memset(ones, 0xff, sizeof(ones));
+		rig_init(&r, plain);
+		is_int(pwrite(r.plan.fd, ones, sizeof(ones), 0), sizeof(ones));
+		for (uint32_t flag = 0; flag <= VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP; flag++) {
+			put_range(&r, 0, 600, 8, flag);
+			is_int(ask(&r, VIRTIO_BLK_T_WRITE_ZEROES, 0, DATA, 16, false), VIRTIO_BLK_S_UNSUPP);
+		}
+		is_int(pread(r.plan.fd, back, sizeof(back), 0), sizeof(back));
+		ok(memcmp(ones, back, sizeof(back)) == 0);
+		put_range(&r, 0, 512, 512, 0);
+		is_int(ask(&r, VIRTIO_BLK_T_DISCARD, 0, DATA, 16, false), VIRTIO_BLK_S_OK);
+		is_int(pread(r.plan.fd, back, 512, 512 * SECTOR), 512);
+		is_int(back[0], 0);
+		rig_done(&r);
+	}
+}
+
 TEST(ranges_that_can_not_be_change_nothing)
 {
 	static const struct {

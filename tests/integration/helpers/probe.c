@@ -231,15 +231,24 @@ static int verb_die(char **a)
 	return 0;
 }
 
+/* fallocate(2) of a file or a block device: MODE (a number) OFFSET LENGTH. */
+static int verb_fallocate(char **a)
+{
+	int fd = open(a[0], O_RDWR | O_CLOEXEC);
+
+	print_errno(fd < 0 ? -1 : fallocate(fd, atoi(a[1]), atoll(a[2]), atoll(a[3])));
+	return 0;
+}
+
 static const struct verb {
 	const char *name;
 	int args;
 	int (*run)(char **a);
 } verbs[] = {
-	{ "fds", 0, verb_fds },           { "socket", 2, verb_socket },     { "key", 2, verb_key },
-	{ "grow", 1, verb_grow },         { "orphan", 0, verb_orphan },     { "open", 2, verb_open },
-	{ "writable", 1, verb_writable }, { "grab-exe", 1, verb_grab_exe }, { "rlimit", 1, verb_rlimit },
-	{ "die", 1, verb_die },
+	{ "fds", 0, verb_fds },           { "socket", 2, verb_socket },       { "key", 2, verb_key },
+	{ "grow", 1, verb_grow },         { "orphan", 0, verb_orphan },       { "open", 2, verb_open },
+	{ "writable", 1, verb_writable }, { "grab-exe", 1, verb_grab_exe },   { "rlimit", 1, verb_rlimit },
+	{ "die", 1, verb_die },           { "fallocate", 4, verb_fallocate },
 #ifdef __x86_64__
 	{ "call", 5, verb_call },
 #endif
