@@ -32,6 +32,7 @@ enum {
 #define BOOT_WRITTEN_MAX 8u
 struct boot_range {
 	uint64_t start, end;
+	bool is_freed; /* nothing that the kernel uses as it is: memory that it gives away as it ends its boot */
 };
 struct boot_written {
 	struct boot_range kernel; /* all of it, what is not in the file included */

@@ -49,10 +49,22 @@ static int load_segment(struct vmm_mem *m, int fd, uint64_t size, const Elf64_Ph
 
 /* ---- what will be written ---- */
 
-static void note_written(struct boot_kernel *k, uint64_t start, uint64_t bytes)
+static void note_written(struct boot_kernel *k, uint64_t start, uint64_t bytes, bool is_freed)
 {
 	if (bytes > 0 && k->written.n < BOOT_WRITTEN_MAX)
-		k->written.ranges[k->written.n++] = (struct boot_range){ start, start + bytes };
+		k->written.ranges[k->written.n++] = (struct boot_range){ start, start + bytes, is_freed };
+}
+
+/* How much of the segment lies between what begins before `end`, an offset, and the next section. Linux frees it where it aligns its
+ * constants (mark_rodata_ro in arch/x86/mm/init_64.c). */
+static uint64_t gap_behind(uint64_t end, const Elf64_Phdr *ph, const Elf64_Shdr *sh, unsigned n)
+{
+	uint64_t next = ph->p_offset + ph->p_filesz;
+
+	for (unsigned i = 0; i < n; i++)
+		if (sh[i].sh_type != SHT_NULL && sh[i].sh_offset >= end)
+			next = MIN(next, sh[i].sh_offset);
+	return next - end;
 }
 
 /* The code in a segment that has constants as well, which only the section headers tell apart: what they say is a hint, within a
@@ -67,8 +79,13 @@ static void note_code(int fd, uint64_t size, const Elf64_Ehdr *eh, const Elf64_P
 	for (unsigned i = 0; i < eh->e_shnum; i++)
 		if (sh[i].sh_type == SHT_PROGBITS && sh[i].sh_flags & SHF_EXECINSTR && sh[i].sh_offset >= ph->p_offset &&
 		    sh[i].sh_offset - ph->p_offset < ph->p_filesz &&
-		    sh[i].sh_size <= ph->p_filesz - (sh[i].sh_offset - ph->p_offset))
-			note_written(k, ph->p_paddr + (sh[i].sh_offset - ph->p_offset), sh[i].sh_size);
+		    sh[i].sh_size <= ph->p_filesz - (sh[i].sh_offset - ph->p_offset)) {
+			uint64_t start = ph->p_paddr + (sh[i].sh_offset - ph->p_offset);
+
+			note_written(k, start, sh[i].sh_size, false);
+			note_written(k, start + sh[i].sh_size, gap_behind(sh[i].sh_offset + sh[i].sh_size, ph, sh, eh->e_shnum),
+				     true);
+		}
 }
 
 static bool is_kernel(const Elf64_Ehdr *eh)
@@ -98,7 +115,7 @@ int boot_load_elf(struct vmm_mem *m, int fd, uint64_t size, struct boot_kernel *
 		return r;
 	for (unsigned i = 0; i < eh.e_phnum; i++)
 		if (ph[i].p_type == PT_LOAD && ph[i].p_flags & PF_W)
-			note_written(&k, ph[i].p_paddr, ph[i].p_filesz);
+			note_written(&k, ph[i].p_paddr, ph[i].p_filesz, false);
 		else if (ph[i].p_type == PT_LOAD && ph[i].p_flags & PF_X)
 			note_code(fd, size, &eh, &ph[i], &k);
 	k.entry64 = eh.e_entry;

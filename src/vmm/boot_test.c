@@ -214,6 +214,21 @@ TEST(what_a_kernel_will_write_is_its_code_and_its_data_but_not_its_constants)
 	is_int(w.ranges[1].end, 0x300400);
 }
 
+TEST(what_a_kernel_frees_is_what_fills_the_room_behind_its_code)
+{
+	struct sectioned_file f = sectioned_file();
+	struct boot_written w;
+
+	f.sh[1].sh_size = 1000;
+	w = written_of(&f);
+	is_int(w.n, 3);
+	is_int(w.ranges[1].start, 0x200000 + 1000);
+	is_int(w.ranges[1].end, 0x200400); /* where its constants begin */
+	ok(w.ranges[1].is_freed && !w.ranges[0].is_freed && !w.ranges[2].is_freed);
+	f.sh[2].sh_type = SHT_NULL;
+	is_int(written_of(&f).ranges[1].end, 0x200800); /* up to the segment's end */
+}
+
 TEST(V18_section_headers_that_lie_are_no_hint)
 {
 	static const uint64_t bad[][2] = { { 0, 1024 },

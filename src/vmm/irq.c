@@ -12,10 +12,10 @@ struct vmm_irqs {
 	int fd_vm;
 	pthread_mutex_t lock; /* guards table and its passing to KVM, and opening and closing of irqfds */
 	uint32_t n;           /* interrupts handed out */
-	struct {
-		struct kvm_irq_routing head;
-		struct kvm_irq_routing_entry entries[VMM_MSI_MAX];
-	} table; /* of the vectors that have a message */
+	/* Of the vectors that have a message: as many as KVM is told of, and room for cap. Most guests use few of VMM_MSI_MAX, whose
+	 * whole table would be zeroed pages for nothing. */
+	struct kvm_irq_routing *table;
+	uint32_t cap;
 };
 
 int vmm_irqs_new(int fd_vm, struct vmm_irqs **ret, struct err *e)
@@ -44,6 +44,7 @@ void vmm_irqs_free(struct vmm_irqs *q)
 	if (!q)
 		return;
 	pthread_mutex_destroy(&q->lock);
+	free(q->table);
 	free(q);
 }
 
@@ -67,6 +68,23 @@ static int set_irqfd(const struct vmm_irqs *q, const struct vmm_msi *m, uint32_t
 	return ioctl(q->fd_vm, KVM_IRQFD, &k) < 0 ? -errno : 0;
 }
 
+static int make_room(struct vmm_irqs *q)
+{
+	const uint32_t cap = q->cap ? 2 * q->cap : 8;
+	struct kvm_irq_routing *more;
+
+	if (q->table && q->table->nr < q->cap)
+		return 0;
+	more = realloc(q->table, sizeof(*more) + cap * sizeof(more->entries[0]));
+	if (!more)
+		return -ENOMEM;
+	if (!q->table)
+		memset(more, 0, sizeof(*more));
+	q->table = more;
+	q->cap = cap;
+	return 0;
+}
+
 /* The message goes into the table; unchanged ones cost nothing, as each change makes KVM wait for its readers. */
 static int route(struct vmm_irqs *q, const struct vmm_msi *m)
 {
@@ -76,16 +94,19 @@ static int route(struct vmm_irqs *q, const struct vmm_msi *m)
 							 .address_hi = (uint32_t)(m->addr >> 32),
 							 .data = m->data } },
 				     *at = NULL;
+	int r = make_room(q);
 
-	for (uint32_t i = 0; i < q->table.head.nr && !at; i++)
-		if (q->table.entries[i].gsi == m->gsi)
-			at = &q->table.entries[i];
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; i < q->table->nr && !at; i++)
+		if (q->table->entries[i].gsi == m->gsi)
+			at = &q->table->entries[i];
 	if (at && memcmp(&at->u.msi, &want.u.msi, sizeof(want.u.msi)) == 0)
 		return 0;
 	if (!at)
-		at = &q->table.entries[q->table.head.nr++];
+		at = &q->table->entries[q->table->nr++];
 	*at = want;
-	return ioctl(q->fd_vm, KVM_SET_GSI_ROUTING, &q->table) < 0 ? -errno : 0;
+	return ioctl(q->fd_vm, KVM_SET_GSI_ROUTING, q->table) < 0 ? -errno : 0;
 }
 
 int vmm_msi_set(struct vmm_irqs *q, struct vmm_msi *m, uint64_t addr, uint32_t data, bool masked)

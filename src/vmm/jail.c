@@ -1,7 +1,8 @@
 /* jail: see jail.h. The phases, in order:
  *
- *   be_alone      namespaces of its own: mount, pid, network (empty), ipc, uts, cgroup; for who is not root, user
+ *   be_first      a pid namespace of its own; for who is not root, a user namespace
  *   keep_fds      the plan's descriptors; all others are closed, standard input and output become /dev/null
+ *   be_alone      namespaces of its own: mount, network (empty), ipc, uts, cgroup
  *   see_nothing   the root is a file system without a file, read-only; or, for a guest that may connect to sockets in a
  *                 directory, that directory
  *   limit         no core file, no file larger than what is there, few descriptors, no locked memory
@@ -10,12 +11,12 @@
  *   deny          Landlock: no file, no TCP, no abstract socket, no signal to others
  *   tie           dies with its parent
  *
- * Several of them stop the same thing, on purpose: a file can't be opened for the root is empty, for Landlock, and for the
+ * Those that other processes have as well are in jail_walls.c. Several stop the same thing, on purpose: a file can't be opened for the root is empty, for Landlock, and for the
  * filters. */
-#include <linux/capability.h>
-#include <linux/landlock.h>
 #include <linux/mount.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -23,16 +24,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <grp.h>
-
 #include "jail_impl.h"
+#include "thread.h"
 
-#define NOBODY       65534
 #define FDS_OPEN_MAX 4096u       /* eventfds of queues and interrupts, streams */
 #define FILE_ROOM    (64u << 20) /* of a saved VM beyond its memory */
 #define LOCKED_MAX   (64u << 10)
-
-int jail_failed(struct err *e, const char *what) { return err_set(e, errno, "jail: %s: %s", what, strerror(errno)); }
 
 /* ---- see_nothing ---- */
 
@@ -102,42 +99,6 @@ static int see_nothing(struct vmm_vsock_plan *sockets, struct err *e)
 	return 0;
 }
 
-/* ---- keep_fds ---- */
-
-static int by_number(const void *a, const void *b) { return *(const int32_t *)a < *(const int32_t *)b ? -1 : 1; }
-
-int jail_keep_fds(const int32_t *fds, size_t n, struct err *e)
-{
-	_cleanup_free_ int32_t *kept = calloc(n + 1, sizeof(*kept));
-	_cleanup_fd_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	unsigned next = STDERR_FILENO + 1;
-	bool is_kept[2] = { false };
-
-	if (!kept)
-		return err_set(e, ENOMEM, "out of memory");
-	if (null < 0)
-		return jail_failed(e, "/dev/null");
-	memcpy(kept, fds, n * sizeof(*kept));
-	qsort(kept, n, sizeof(*kept), by_number);
-	for (size_t i = 0; i < n; i++)
-		if (kept[i] == 0 || kept[i] == 1)
-			is_kept[kept[i]] = true;
-	for (int fd = 0; fd < 2; fd++)
-		if (!is_kept[fd] && dup2(null, fd) < 0)
-			return jail_failed(e, "/dev/null");
-	for (size_t i = 0; i <= n; i++) {
-		unsigned fd = i < n ? (unsigned)kept[i] : ~0u;
-
-		if (i < n && (kept[i] < 0 || fd < next))
-			continue;
-		if (fd > next && syscall(SYS_close_range, next, i < n ? fd - 1 : ~0u, 0) < 0)
-			return jail_failed(e, "close_range (Linux 5.9)");
-		next = fd + 1;
-	}
-	null = -1; /* closed with the others */
-	return 0;
-}
-
 /* ---- limit ---- */
 
 /* Of what the plan names and a snapshot would write. */
@@ -178,98 +139,6 @@ static int limit(rlim_t max_file, struct err *e)
 	return 0;
 }
 
-/* ---- drop ---- */
-
-/* In a user namespace that maps few ids the VM's own is none (EINVAL); nobody is, as a rule. */
-static int change_user(uid_t uid, struct err *e)
-{
-	if (setgroups(0, NULL) < 0)
-		return jail_failed(e, "groups");
-	if (setresgid(uid, uid, uid) < 0 && (errno != EINVAL || setresgid(NOBODY, NOBODY, NOBODY) < 0))
-		return jail_failed(e, "group");
-	if (setresuid(uid, uid, uid) < 0 && (errno != EINVAL || setresuid(NOBODY, NOBODY, NOBODY) < 0))
-		return jail_failed(e, "user");
-	return 0;
-}
-
-int jail_drop(uid_t uid, struct err *e)
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
-	int r = 0;
-
-	/* EINVAL: there is no further one. EPERM: who may not take any from the set gains none by it either, with no_new_privs. */
-	for (unsigned long cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0;)
-		cap++;
-	if (errno != EINVAL && errno != EPERM)
-		return jail_failed(e, "bounding set");
-	if (geteuid() == 0)
-		r = change_user(uid, e);
-	if (r < 0)
-		return r;
-	if (syscall(SYS_capset, &head, none) < 0 || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
-		return jail_failed(e, "capabilities");
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return jail_failed(e, "no_new_privs");
-#ifndef __SANITIZE_ADDRESS__ /* whose search for leaks traces the process */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return jail_failed(e, "dumpable");
-#endif
-	return 0;
-}
-
-/* ---- deny ---- */
-
-/* What each version of Landlock's interface can refuse (linux/landlock.h): everything is, and nothing excepted. */
-static const struct landlock_row {
-	int abi;
-	uint64_t fs, net, scoped;
-} landlock_rows[] = {
-	{ 1, (1ull << 13) - 1, 0, 0 }, /* Linux 5.13: files and directories */
-	{ 2, 1ull << 13, 0, 0 },       /* 5.19: links and renames across directories */
-	{ 3, 1ull << 14, 0, 0 },       /* 6.2: truncation */
-	{ 4, 0, 3, 0 },                /* 6.7: TCP bind, connect */
-	{ 5, 1ull << 15, 0, 0 },       /* 6.10: ioctl of devices that are opened from now on */
-	{ 6, 0, 0, 3 },                /* 6.12: abstract sockets, signals */
-};
-enum { SCOPE_SIGNAL = 2, ABI_REFER = 2 };
-
-/* tree < 0: nothing is excepted. Else files below it may be used by `rights`, as far as this kernel knows them. */
-static int deny(bool may_signal, int tree, uint64_t rights, struct err *e)
-{
-	struct landlock_path_beneath_attr beneath = { .parent_fd = tree };
-	int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-	struct {
-		uint64_t fs, net, scoped;
-	} all = { 0 };
-	_cleanup_fd_ int rules = -1;
-
-	if (abi < 0) {
-		log_info("jail", "this kernel has no Landlock (%s): the other walls stand alone", strerror(errno));
-		return 0;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(landlock_rows) && landlock_rows[i].abi <= abi; i++) {
-		all.fs |= landlock_rows[i].fs;
-		all.net |= landlock_rows[i].net;
-		all.scoped |= landlock_rows[i].scoped;
-	}
-	if (may_signal)
-		all.scoped &= ~(uint64_t)SCOPE_SIGNAL;
-	if (tree >= 0 && abi < ABI_REFER) { /* it would refuse every rename from one directory to another */
-		log_info("jail", "this kernel's Landlock knows no renames: the other walls stand alone");
-		return 0;
-	}
-	beneath.allowed_access = rights & all.fs;
-	rules = (int)syscall(SYS_landlock_create_ruleset, &all, abi >= 6 ? 24 : abi >= 4 ? 16 : 8, 0);
-	if (rules < 0 || (tree >= 0 && syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0) ||
-	    syscall(SYS_landlock_restrict_self, rules, 0) < 0)
-		return jail_failed(e, "Landlock");
-	return 0;
-}
-
-int jail_deny(bool may_signal, struct err *e) { return deny(may_signal, -1, 0, e); }
-int jail_deny_but(int tree, uint64_t rights, struct err *e) { return deny(false, tree, rights, e); }
-
 /* ---- tie ---- */
 
 /* A change of user clears the signal (prctl(2)), so this comes last; the lifeline tells of an end that came before. */
@@ -286,7 +155,7 @@ static int tie(int lifeline, int death, struct err *e)
 	return 0;
 }
 
-/* ---- all ---- */
+/* ---- what it begins with ---- */
 
 static int choose_uid(const struct vmm_plan *plan, uid_t *ret, struct err *e)
 {
@@ -304,9 +173,67 @@ static int open_kvm(struct vmm_plan *plan, struct err *e)
 	return plan->kvm_fd < 0 ? err_set(e, ENODEV, "/dev/kvm: %s", strerror(errno)) : 0;
 }
 
+/* ---- ahead ----
+ * KVM_CREATE_VM waits for others most of its time (for RCU, for a thread of the kernel's to begin), so it is asked by a thread
+ * while the walls are raised. That thread does nothing else, and has ended before anything of a guest's is read: whatever it still
+ * has of the host is gone then. */
+
+struct ahead {
+	pthread_t thread;
+	bool is_running;
+	int fd_kvm, fd_vm; /* fd_vm: or -errno */
+};
+
+static void *ahead_main(void *arg)
+{
+	struct ahead *a = arg;
+
+	a->fd_vm = vmm_create_vm(a->fd_kvm);
+	return NULL;
+}
+
+static void ahead_start(struct ahead *a, int fd_kvm)
+{
+	sigset_t all, old;
+
+	a->fd_kvm = fd_kvm;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old); /* a signal would end the creation */
+	a->is_running = vmm_thread_new(&a->thread, ahead_main, a) >= 0;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	(void)sched_yield(); /* where there is one CPU: until it waits */
+}
+
+/* What the thread got, or, without one, 0: not tried. */
+static int ahead_end(struct ahead *a)
+{
+	if (!a->is_running)
+		return 0;
+	(void)pthread_join(a->thread, NULL);
+	return a->fd_vm;
+}
+
+/* ---- all ---- */
+
+static int raise_walls(struct vmm_plan *plan, uid_t uid, rlim_t max_file, struct err *e)
+{
+	int r = jail_be_alone(e);
+
+	vmm_mark(plan, "namespaces");
+	if (r >= 0)
+		r = see_nothing(vmm_plan_sockets(plan), e);
+	vmm_mark(plan, "empty root");
+	if (r >= 0)
+		r = limit(max_file, e);
+	if (r >= 0)
+		r = jail_drop(uid, e);
+	return r < 0 ? r : jail_deny(false, e);
+}
+
 int vmm_jail_enter(struct vmm_plan *plan, struct err *e)
 {
 	int32_t fds[VMM_PLAN_FDS_MAX + 1];
+	struct ahead ahead = { .is_running = false };
 	int lifeline = -1, death = 0, r;
 	size_t n;
 	uid_t uid = 0;
@@ -316,26 +243,22 @@ int vmm_jail_enter(struct vmm_plan *plan, struct err *e)
 	if (r >= 0)
 		r = open_kvm(plan, e);
 	if (r >= 0)
-		r = jail_be_alone(uid, &lifeline, e);
+		r = jail_be_first(uid, &lifeline, e);
 	if (r < 0)
 		return r;
-	vmm_mark(plan, "namespaces");
 	plan->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC); /* -1: no /proc, and metrics say nothing of it */
 	n = vmm_plan_fds(plan, fds);
 	fds[n++] = lifeline;
 	r = jail_keep_fds(fds, n, e); /* while there is a /dev/null */
-	if (r >= 0)
-		r = see_nothing(vmm_plan_sockets(plan), e);
-	vmm_mark(plan, "empty root");
-	if (r >= 0)
-		r = limit(file_max(plan, fds, n), e);
-	if (r >= 0)
-		r = jail_drop(uid, e);
-	if (r >= 0)
-		r = jail_deny(false, e);
+	if (r >= 0) {
+		ahead_start(&ahead, plan->kvm_fd);
+		r = raise_walls(plan, uid, file_max(plan, fds, n), e);
+	}
 	if (r >= 0)
 		r = tie(lifeline, death, e);
 	fd_close(lifeline);
 	vmm_mark(plan, "jailed");
+	plan->vm_fd = ahead_end(&ahead);
+	vmm_mark(plan, "KVM");
 	return r;
 }

@@ -9,7 +9,8 @@
  * them out (systemd's UIDS-GIDS.md: 1879048192 and up are free). */
 #define VMM_JAIL_UID_BASE 0x70000000u
 
-/* Opens /dev/kvm where plan->kvm_fd is -1, then enters the jail. The process must be single-threaded.
+/* Opens /dev/kvm where plan->kvm_fd is -1, then enters the jail, and has KVM make the VM meanwhile (plan->vm_fd). The process must be
+ * single-threaded, and is again.
  *
  * Where it is not the first of a pid namespace yet it becomes two: the caller goes on in a child that is, and the parent stays
  * behind (it has no more than the child), passes SIGTERM and SIGINT on, and ends as the child ends. Each ends with the other,

@@ -107,13 +107,13 @@ static int split(unsigned long flags, uid_t uid, int *ret_lifeline, const sigset
 	return 0;
 }
 
-int jail_be_alone(uid_t uid, int *ret_lifeline, struct err *e)
+int jail_be_first(uid_t uid, int *ret_lifeline, struct err *e)
 {
-	unsigned long flags = NAMESPACES | (is_capable(CAP_SYS_ADMIN) ? 0 : CLONE_NEWUSER);
+	unsigned long user = is_capable(CAP_SYS_ADMIN) ? 0 : CLONE_NEWUSER;
 	uid_t own_uid = geteuid();
 	gid_t own_gid = getegid();
 	sigset_t mine, stop;
-	int r;
+	int r = 0;
 
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGTERM);
@@ -123,14 +123,16 @@ int jail_be_alone(uid_t uid, int *ret_lifeline, struct err *e)
 	/* Blocked also in the child until it listens: the first process of a namespace would never hear them otherwise. */
 	sigprocmask(SIG_BLOCK, &mine, NULL);
 	*ret_lifeline = -1;
-	if (getpid() == 1)
-		r = unshare((int)flags) < 0 ? jail_failed(e, "namespaces") : 0;
-	else
-		r = split(flags, uid, ret_lifeline, &mine, e);
+	if (getpid() != 1)
+		r = split(user, uid, ret_lifeline, &mine, e);
+	else if (user && unshare((int)user) < 0)
+		r = jail_failed(e, "user namespace");
 	sigdelset(&mine, SIGTERM);
 	sigdelset(&mine, SIGINT);
 	sigprocmask(SIG_UNBLOCK, &mine, NULL);
-	if (r >= 0 && flags & CLONE_NEWUSER)
+	if (r >= 0 && user)
 		r = keep_user(own_uid, own_gid, e);
 	return r;
 }
+
+int jail_be_alone(struct err *e) { return unshare(NAMESPACES) < 0 ? jail_failed(e, "namespaces") : 0; }

@@ -1,17 +1,20 @@
-/* jail_impl: between jail.c, jail_alone.c and fs/jail.c. */
+/* jail_impl: between jail.c, jail_alone.c, jail_walls.c and fs/jail.c. */
 #pragma once
 
 #include "jail.h"
 
 /* ---- jail_alone.c: namespaces, and the two processes that it takes ---- */
 
-/* Puts the process into namespaces of its own; see jail.h about the parent, which ends in here. *ret_lifeline: a descriptor that
- * hangs up when the parent ends; -1: there is none. SIGTERM and SIGINT are blocked from here on. */
-int jail_be_alone(uid_t uid, int *ret_lifeline, struct err *e);
+/* The caller goes on as the first process of a pid namespace, and in a user namespace where it may not make others; see jail.h
+ * about the parent, which ends in here. *ret_lifeline: a descriptor that hangs up when the parent ends; -1: there is none. SIGTERM and
+ * SIGINT are blocked from here on. */
+int jail_be_first(uid_t uid, int *ret_lifeline, struct err *e);
+/* The calling thread, and what it makes, gets all other namespaces of its own. */
+int jail_be_alone(struct err *e);
 
-/* ---- jail.c ---- */
+/* ---- jail_walls.c ---- */
 
-/* The user, groups, capabilities, dumpability. */
+/* The user, groups, capabilities of the calling thread; the dumpability of the process. */
 int jail_drop(uid_t uid, struct err *e);
 /* Landlock. May it still signal processes that are not in the jail? */
 int jail_deny(bool may_signal, struct err *e);

@@ -387,6 +387,39 @@ TEST(F02_both_end_with_the_starter_that_has_asked_for_it)
 	ok(p.revents & POLLHUP);
 }
 
+/* unshare(2): CLONE_THREAD is refused to a process of several threads, and for others it is nothing. A thread that was joined may take a
+ * moment to be gone for the kernel. */
+static bool is_single_threaded(void)
+{
+	for (unsigned i = 0; i < 1000; i++, usleep(1000))
+		if (unshare(CLONE_THREAD) == 0)
+			return true;
+	return false;
+}
+
+TEST(V11_the_vm_is_made_while_the_jail_is_and_by_nobody_who_is_still_there)
+{
+	struct vmm_plan plan = { VMM_PLAN_NO_FDS, .mem_bytes = VMM_MEM_MIN };
+
+	plan.kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	plan.serial_fd = STDOUT_FILENO;
+	if (plan.kvm_fd < 0)
+		skip("no KVM here");
+	enter(&plan);
+	ok(plan.vm_fd > 0);
+	ok(fcntl(plan.vm_fd, F_GETFD) == FD_CLOEXEC);
+	ok(is_single_threaded());
+}
+
+TEST(a_vm_that_could_not_be_made_ahead_is_told_by_who_wants_it)
+{
+	struct vmm_plan plan = { VMM_PLAN_NO_FDS, .kvm_fd = open("/dev/null", O_RDWR | O_CLOEXEC), .mem_bytes = VMM_MEM_MIN };
+
+	plan.serial_fd = STDOUT_FILENO;
+	enter(&plan);
+	is_int(plan.vm_fd, -ENOTTY);
+}
+
 TEST(the_first_process_of_a_pid_namespace_stays_one_process)
 {
 	int status;

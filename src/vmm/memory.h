@@ -76,6 +76,16 @@ int vmm_mem_load(struct vmm_mem *m, uint64_t gpa, int fd, uint64_t offset, uint6
 /* Those whole pages of [gpa, gpa + len) that are still a file's become this VM's own now, with what they have, instead of when they are
  * written. 0 or -errno, and then nothing is lost: a kernel before Linux 5.14 can't, or there is no memory. Any thread. */
 int vmm_mem_own(const struct vmm_mem *m, uint64_t gpa, uint64_t len);
+/* The same for a piece of VMM_MEM_PIECE bytes at a multiple of that, by other pages that take its place, huge ones where the host has
+ * them. new makes them: 0 and *ret, or -errno (-EFAULT: not all RAM; -EOPNOTSUPP: its pages are a file's for good). put copies the
+ * piece to them and exchanges it; no other thread writes to it meanwhile (a pause). They are RAM's then; -errno: the piece may be
+ * lost. vmm thread. */
+#define VMM_MEM_PIECE (2ull << 20)
+int vmm_mem_piece_new(const struct vmm_mem *m, uint64_t gpa, void **ret);
+int vmm_mem_piece_put(struct vmm_mem *m, uint64_t gpa, void *pages);
+void vmm_mem_piece_drop(void *pages);
+/* Whether some of the piece was mapped from a file, and is. vmm thread. */
+bool vmm_mem_is_file(const struct vmm_mem *m, uint64_t gpa);
 /* Of [gpa, gpa + len), whole pages of RAM, little will be used: no huge pages for it, where they are not reserved. */
 void vmm_mem_sparse(struct vmm_mem *m, uint64_t gpa, uint64_t len);
 /* Gives whole pages back to the host (memory_discard.c). 0; -EFAULT: not all RAM; -EINVAL: no whole pages; -errno.

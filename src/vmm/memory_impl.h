@@ -6,7 +6,7 @@
 #include "memory.h"
 
 #define VMM_PAGE      4096ull
-#define VMM_HUGE_PAGE (2ull << 20)
+#define VMM_HUGE_PAGE VMM_MEM_PIECE
 #define VMM_REGIONS   2
 #define VMM_PIECES    16u /* of the room, each of which is a slot of KVM's */
 

@@ -96,3 +96,71 @@ int vmm_mem_own(const struct vmm_mem *m, uint64_t gpa, uint64_t len)
 		return 0;
 	return madvise(m->host + start, end - start, MADV_POPULATE_WRITE) < 0 ? -errno : 0;
 }
+
+/* ---- pieces ---- */
+
+bool vmm_mem_is_file(const struct vmm_mem *m, uint64_t gpa)
+{
+	uint64_t off = vmm_mem_offset(m, gpa, VMM_HUGE_PAGE);
+
+	return off != UINT64_MAX && m->is_anonymous &&
+	       !(m->is_anonymous[off / VMM_HUGE_PAGE / WORD] >> off / VMM_HUGE_PAGE % WORD & 1);
+}
+
+int vmm_mem_piece_new(const struct vmm_mem *m, uint64_t gpa, void **ret)
+{
+	uint8_t *room, *p;
+	size_t before;
+
+	if (gpa % VMM_HUGE_PAGE || vmm_mem_offset(m, gpa, VMM_HUGE_PAGE) == UINT64_MAX)
+		return -EFAULT;
+	if (m->fd >= 0 || m->pages != VMM_PAGES_THP)
+		return -EOPNOTSUPP;
+	room = mmap(NULL, 2 * VMM_HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (room == MAP_FAILED)
+		return -errno;
+	before = VMM_HUGE_PAGE - (uintptr_t)room % VMM_HUGE_PAGE;
+	p = room + before;
+	munmap(room, before);
+	if (before < VMM_HUGE_PAGE)
+		munmap(p + VMM_HUGE_PAGE, VMM_HUGE_PAGE - before);
+	vmm_mem_advise(m, p, VMM_HUGE_PAGE);
+	if (madvise(p, VMM_HUGE_PAGE, MADV_POPULATE_WRITE) < 0) { /* now, as the guest need not wait for it */
+		int no = errno;
+
+		vmm_mem_piece_drop(p);
+		return -no;
+	}
+	*ret = p;
+	return 0;
+}
+
+/* In whole registers. memcpy(3) takes string instructions for as much, which emulated CPUs do byte by byte. */
+static void copy(void *to, const void *from, size_t bytes)
+{
+	typedef uint64_t word __attribute__((vector_size(16), aligned(16), may_alias));
+	const word *src = from;
+	word *dst = to;
+
+	for (size_t i = 0; i < bytes / sizeof(word); i += 4) {
+		word a = src[i], b = src[i + 1], c = src[i + 2], d = src[i + 3];
+
+		dst[i] = a;
+		dst[i + 1] = b;
+		dst[i + 2] = c;
+		dst[i + 3] = d;
+	}
+}
+
+int vmm_mem_piece_put(struct vmm_mem *m, uint64_t gpa, void *pages)
+{
+	uint64_t off = vmm_mem_offset(m, gpa, VMM_HUGE_PAGE);
+
+	copy(pages, m->host + off, VMM_HUGE_PAGE);
+	if (mremap(pages, VMM_HUGE_PAGE, VMM_HUGE_PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, m->host + off) == MAP_FAILED)
+		return -errno;
+	m->is_anonymous[off / VMM_HUGE_PAGE / WORD] |= 1ull << off / VMM_HUGE_PAGE % WORD;
+	return 0;
+}
+
+void vmm_mem_piece_drop(void *pages) { munmap(pages, VMM_HUGE_PAGE); }

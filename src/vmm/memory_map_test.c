@@ -123,6 +123,41 @@ TEST(pages_of_a_loaded_file_become_our_own_with_what_was_written_and_what_was_no
 	close(fd);
 }
 
+TEST(a_piece_of_a_loaded_file_becomes_pages_of_our_own_with_all_that_was_in_it)
+{
+	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram_without_a_file();
+	const int fd = kernel_like(4 * MIB);
+	void *pages = NULL;
+	int r;
+
+	is_int(vmm_mem_load(m, 5 * MIB, fd, 0, 4 * MIB), 0);
+	ok(vmm_mem_is_file(m, 4 * MIB) && vmm_mem_is_file(m, 6 * MIB) && vmm_mem_is_file(m, 8 * MIB) &&
+	   !vmm_mem_is_file(m, 10 * MIB));
+	is_int(vmm_mem_write(m, 4 * MIB + 1, "ab", 2), 0);
+	is_int(vmm_mem_write(m, 5 * MIB + 9000, "x", 1), 0);
+	r = vmm_mem_piece_new(m, 4 * MIB, &pages);
+	if (r == -EINVAL)
+		skip("a kernel before 5.14");
+	is_int(r, 0);
+	is_int(vmm_mem_piece_put(m, 4 * MIB, pages), 0);
+	ok(!vmm_mem_is_file(m, 4 * MIB) && vmm_mem_is_file(m, 6 * MIB));
+	is_int(byte_at(m, 4 * MIB), 0);
+	is_int(byte_at(m, 4 * MIB + 2), 'b');
+	is_int(byte_at(m, 5 * MIB + 9000), 'x');
+	for (uint64_t k = 5 * MIB; k < 9 * MIB; k += 997)
+		if (k != 5 * MIB + 9000)
+			is_int(byte_at(m, k), kernel_byte(k - 5 * MIB));
+	is_int(vmm_mem_discard_to_zero(m, 4 * MIB, 2 * MIB), 0); /* as any other memory from now on */
+	is_int(byte_at(m, 5 * MIB + 9000), 0);
+	is_int(vmm_mem_piece_new(m, 6 * MIB, &pages), 0); /* made, and not used */
+	vmm_mem_piece_drop(pages);
+	is_int(byte_at(m, 6 * MIB), kernel_byte(MIB));
+	is_int(vmm_mem_piece_new(m, 6 * MIB + 4096, &pages), -EFAULT);
+	is_int(vmm_mem_piece_new(m, 32 * MIB, &pages), -EFAULT);
+	ok(!vmm_mem_is_file(m, 32 * MIB));
+	close(fd);
+}
+
 TEST(what_was_a_loaded_file_is_zero_or_untouched_when_it_was_given_back)
 {
 	_cleanup_(vmm_mem_free_ptr) struct vmm_mem *m = ram_without_a_file();

@@ -8,9 +8,19 @@
 
 /* ---- building ---- */
 
+int vmm_create_vm(int fd_kvm)
+{
+	int fd;
+
+	do /* a signal during the creation is reported so, and it is to be tried again */
+		fd = ioctl(fd_kvm, KVM_CREATE_VM, 0);
+	while (fd < 0 && errno == EINTR);
+	return fd < 0 ? -errno : fd;
+}
+
 static int open_kvm(struct vmm *vm, struct err *e)
 {
-	int version;
+	int version, fd;
 
 	vm->fd_kvm = vm->plan->kvm_fd > 0 ? fcntl(vm->plan->kvm_fd, F_DUPFD_CLOEXEC, 0) : open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (vm->fd_kvm < 0)
@@ -18,12 +28,10 @@ static int open_kvm(struct vmm *vm, struct err *e)
 	version = ioctl(vm->fd_kvm, KVM_GET_API_VERSION, 0);
 	if (version != KVM_API_VERSION)
 		return err_set(e, ENODEV, "/dev/kvm is not KVM");
-	vmm_mark(vm->plan, "/dev/kvm");
-	do /* a signal during the creation is reported so, and it is to be tried again */
-		vm->fd_vm = ioctl(vm->fd_kvm, KVM_CREATE_VM, 0);
-	while (vm->fd_vm < 0 && errno == EINTR);
-	if (vm->fd_vm < 0)
-		return err_set(e, errno, "KVM can't make a virtual machine: %s", strerror(errno));
+	fd = vm->plan->vm_fd ?: vmm_create_vm(vm->fd_kvm);
+	if (fd < 0)
+		return err_set(e, -fd, "KVM can't make a virtual machine: %s", strerror(-fd));
+	vm->fd_vm = fd;
 	/* Three pages of the hole, for Intel CPUs without unrestricted guests; others don't mind. */
 	(void)ioctl(vm->fd_vm, KVM_SET_TSS_ADDR, 0xfffbd000ul);
 	return 0;
@@ -76,16 +84,17 @@ static int make_devices(struct vmm *vm, struct err *e)
 
 static int make_vcpus(struct vmm *vm, struct err *e) { return vcpus_new(vm, vm->plan->cpus, e); }
 
-/* Where a guest uses little, so that huge pages would be zeroed, and taken, for a few KiB: below the kernel are tables of ours, a hole and
- * odds and ends, and behind it what is left of the last 2 MiB. */
+/* Where a guest uses little, so that huge pages would be zeroed, and taken, for a few KiB: the first MiBs have tables of ours, a hole and
+ * odds and ends, and behind the kernel is what is left of the last 2 MiB. What is between them is where Linux' first allocations are. */
 #define FIRST_BYTES (2ull << 20)
+#define ODDS_BYTES  (8ull << 20)
 
 static void advise_sparse(struct vmm *vm, const struct boot_range *kernel)
 {
 	const uint64_t huge = 2ull << 20;
 
-	if (kernel->start / huge * huge > FIRST_BYTES)
-		vmm_mem_sparse(vm->mem, FIRST_BYTES, kernel->start / huge * huge - FIRST_BYTES);
+	if (MIN(kernel->start, ODDS_BYTES) / huge * huge > FIRST_BYTES)
+		vmm_mem_sparse(vm->mem, FIRST_BYTES, MIN(kernel->start, ODDS_BYTES) / huge * huge - FIRST_BYTES);
 	if (kernel->end % huge)
 		vmm_mem_sparse(vm->mem, kernel->end / huge * huge, huge);
 }
@@ -242,34 +251,6 @@ static void on_boot_limit(struct loop *l, int fd, uint32_t events, void *arg)
 		vmm_end(vm, VMM_BOOT_HANG, "no sign of life within %u ms", vm->plan->boot_limit_ms);
 }
 
-/* Whether a piece of a kernel seems to be nothing but what linkers fill gaps with. */
-static bool is_fill(const uint8_t *p, uint64_t n)
-{
-	const uint64_t look = MIN(n, 64u);
-
-	return (p[0] == 0 || p[0] == 0xcc) && memcmp(p, p + 1, look - 1) == 0 && memcmp(p, p + n - look, look) == 0;
-}
-
-/* While the guest begins, on another CPU where there is one: the pages that it will write to of its kernel's file become its own, many
- * at a time, which is a fraction of what as many faults of a guest take (each is three: read, write, and once more). In pieces,
- * between which vCPUs are answered. */
-static void own_written(struct vmm *vm)
-{
-	const uint64_t piece = 64u << 10;
-
-	for (unsigned i = 0; i < vm->written.n; i++)
-		for (uint64_t at = vm->written.ranges[i].start, end = vm->written.ranges[i].end; at < end; at += piece) {
-			const uint64_t n = MIN(piece, end - at);
-			const uint8_t *p = vmm_mem_at(vm->mem, at, n);
-
-			if (!p || (!is_fill(p, n) && vmm_mem_own(vm->mem, at, n) < 0))
-				return;
-			pthread_mutex_lock(&vm->sync);
-			vmm_calls_serve(vm);
-			pthread_mutex_unlock(&vm->sync);
-		}
-}
-
 int vmm_run(struct vmm *vm, struct vmm_result *ret, struct err *e)
 {
 	int r = 0;
@@ -289,7 +270,7 @@ int vmm_run(struct vmm *vm, struct vmm_result *ret, struct err *e)
 	vmm_mark(vm->plan, "threads"); /* the last of this thread's */
 	vmm_resume(vm);
 	if (r >= 0) {
-		own_written(vm);
+		vmm_own_written(vm);
 		r = loop_run(vm->loop);
 		if (r < 0)
 			err_set(e, -r, "event loop: %s", strerror(-r));

@@ -147,6 +147,7 @@ struct vmm_plan {
 	int32_t control_fd; /* stream socket, listening or connected (control.h); -1: none */
 	int32_t serial_fd;  /* where the first serial port's output goes; -1: the guest has no serial port */
 	int32_t kvm_fd;     /* /dev/kvm; 0, -1: not open yet, done by vmm_jail_enter or vmm_new */
+	int32_t vm_fd; /* KVM's VM, set by vmm_jail_enter; -errno: it could not be made; 0: done by vmm_new. vmm_new takes it */
 	int32_t statm_fd; /* the process's /proc/PID/statm, for metrics; set by vmm_jail_enter, beyond which there is no /proc; 0: none */
 	char *cmdline;      /* the kernel's command line, whole; NULL: empty */
 	uint64_t mem_bytes; /* VMM_MEM_MIN..VMM_MEM_MAX, a multiple of 2 MiB */
@@ -211,6 +212,8 @@ int vmm_end_status(enum vmm_end end);
 /* Which end a berth-vmm's exit status tells; VMM_ENDS: none. */
 enum vmm_end vmm_end_of_status(int status);
 
+/* KVM_CREATE_VM of /dev/kvm: a descriptor, or -errno. */
+int vmm_create_vm(int fd_kvm);
 /* Everything up to the first instruction. The plan must live as long as the VM. -errno with e filled; -ENODEV: no KVM. */
 int vmm_new(const struct vmm_plan *plan, struct vmm **ret, struct err *e);
 /* Runs the VM to its end. 0 and *ret, or -errno where it never ran. */

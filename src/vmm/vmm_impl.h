@@ -68,6 +68,9 @@ struct control;
 int control_new(struct vmm *vm, int fd, struct control **ret, struct err *e);
 void control_free(struct control *c);
 
+/* ---- own.c: makes private what the guest is about to write to of its kernel's file. vmm thread, as the guest begins ---- */
+void vmm_own_written(struct vmm *vm);
+
 /* ---- power.c: sleep, reset, start and panic ports ---- */
 int power_add(struct vmm *vm, struct err *e);
 /* ---- serial.c: a 16550 at 0x3f8 that writes to fd; input never comes, no interrupt ---- */

@@ -1,5 +1,5 @@
-/* first_byte: first_byte [-p] FD PAUSE_MS PROGRAM [ARG...]: how long a program takes from its exec to the first byte that it, or a guest of
- * its, writes to descriptor FD (a pipe; 1 is standard output as well); prints that in nanoseconds, and what it has in memory
+/* first_byte: first_byte [-p] FD PAUSE_MS PROGRAM [ARG...]: how long a program takes from its exec to the first byte \1 that it, or a guest of
+ * its, writes to descriptor FD (a pipe; 1 is standard output as well), whatever a kernel or the program itself says before; prints that in nanoseconds, and what it has in memory
  * then, PAUSE_MS later: "NS", then of each of its processes a line "process" and its mappings, a line each, "FROM TO PSS_KIB". Then the
  * program is killed, with its children. -p: it is the first process of a pid namespace, whose making counts. A small
  * program of its own, so that what is measured does not depend on who asks. */
@@ -64,6 +64,7 @@ int main(int argc, char **argv)
 {
 	int has_p = argc > 1 && strcmp(argv[1], "-p") == 0, p[2], fd, pause_ms;
 	long long began, took;
+	ssize_t n;
 	char byte;
 	pid_t pid;
 
@@ -87,8 +88,11 @@ int main(int argc, char **argv)
 		_exit(127);
 	}
 	close(p[1]);
-	if (pid < 0 || read(p[0], &byte, 1) != 1) {
-		fprintf(stderr, "first_byte: %s ended without a byte\n", argv[3]);
+	do
+		n = read(p[0], &byte, 1);
+	while (n == 1 && byte != 1);
+	if (pid < 0 || n != 1) {
+		fprintf(stderr, "first_byte: %s ended without the byte 1\n", argv[3]);
 		return 1;
 	}
 	took = now() - began;
