@@ -1,21 +1,29 @@
-/* clone.c: VMs that are copies: `restore` of one that was kept, `fork` of one that runs. A copy is a container like any other: its own id,
+/* clone.c: VMs that are copies: `restore` of one that was kept, `fork` of one that runs (fork.c). A copy is a container like any other: its own id,
  * name, directory, disk, monitor, cgroup and user; what it is told when it wakes up, so that it is nobody's twin, is the monitor's
  * (isolation/vm_restore.c).
  *
  * Its bundle is the original's with these replaced: id, name, paths, cgroup, host name. State and memory lie beside it under one more name of
  * the same files, which the start maps and then removes: all copies share the memory's pages until they write, and what they were copied
- * from may be removed at any time. */
+ * from may be removed at any time.
+ *
+ * Several are all or none. The monitor of each comes first, before any file of it, and lives as long as our connection to it, until the
+ * eventfd says that all run (monitor/starter.c): a failure, or our death at any moment, ends the connections, and each monitor removes what
+ * there is of its copy. */
 #include "snapshot.h"
 
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "guest.h"
+
+#define AT_ONCE_MAX 8 /* copies under way; no more than there are processors */
 
 struct clone {
 	struct engine *en;
 	int from;  /* the directory that snapshot_take has filled */
 	int dirfd; /* ROOT/containers/ID */
+	int all_fd;
 	bool may_take;
 	struct run_opts o; /* only auto_remove counts */
 	struct plan plan;
@@ -175,46 +183,176 @@ static int make(struct clone *c, const struct container_record *model, const cha
 	return r;
 }
 
-/* What failed to start is of no use: it would boot and be no copy of anything. */
-static int start(struct engine *en, const char *id, struct err *e)
+/* Its monitor first: should we be killed, it removes what there is. */
+static int make_and_order(struct clone *c, const struct container_record *model, const char *name, struct clone_made *m,
+			  struct err *e)
 {
-	const struct start_opts o = { .attach = false };
-	struct exit_status st;
-	bool detached;
-	struct err why = { 0 };
-	int r = engine_start(en, id, &o, &st, &detached, e);
+	const struct monitor_opts o = { .all_fd = c->all_fd };
+	int r = monitor_prepare(c->en, c->plan.id, &o, &m->monitor, e);
 
-	if (r < 0 && engine_remove(en, id, true, true, &why) < 0 && why.no != ENOENT)
-		log_warn("clone", "%s", why.msg);
-	return r;
+	if (r < 0)
+		return r;
+	m->id = strdup(c->plan.id);
+	r = m->id ? make(c, model, name, e) : OUT_OF_MEMORY(e);
+	return r < 0 ? r : monitor_order(&m->monitor, e);
 }
 
-int clone_start(struct engine *en, int dirfd, const struct container_record *model, const char *name, bool may_take,
-		char **ret_id, struct err *e)
+static int begin_one(struct clones *all, const struct clone_of *of, const char *name, bool may_take, struct clone_made *m,
+		     struct err *e)
 {
-	struct clone c = { .en = en, .from = dirfd, .dirfd = -1, .may_take = may_take, .o.auto_remove = model->auto_remove };
-	_cleanup_free_ char *id = NULL;
+	struct clone c = { .en = all->en,
+			   .from = of->dirfd,
+			   .dirfd = -1,
+			   .all_fd = all->all_fd,
+			   .may_take = may_take,
+			   .o.auto_remove = of->model->auto_remove };
 	int r;
 
-	c.plan.en = en;
+	c.plan.en = all->en;
 	c.plan.o = &c.o;
 	spec_init(&c.plan.spec);
 	r = id_new(c.plan.id);
 	if (r < 0)
 		return err_set(e, -r, "make an id: %s", strerror(-r));
-	c.plan.dir = container_dir(en->paths, c.plan.id);
-	id = strdup(c.plan.id);
-	r = c.plan.dir && id ? make(&c, model, name, e) : OUT_OF_MEMORY(e);
-	if (r >= 0)
-		r = start(en, c.plan.id, e);
-	if (r >= 0)
-		*ret_id = TAKE_PTR(id);
+	c.plan.dir = container_dir(all->en->paths, c.plan.id);
+	r = c.plan.dir ? make_and_order(&c, of->model, name, m, e) : OUT_OF_MEMORY(e);
 	fd_close(c.dirfd);
 	spec_done(&c.plan.spec);
 	launch_done(&c.plan.launch);
 	free(c.plan.dir);
 	return r;
 }
+
+/* ---- all, or none ---- */
+
+static int blame(const struct clones *all, size_t which, int r, struct err *e)
+{
+	return all->total > 1 ? err_push(e, r, "copy %zu of %zu, and none is left", which + 1, all->total) : r;
+}
+
+int clones_begin(struct clones *all, struct engine *en, size_t total, struct err *e)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	*all = (struct clones){ .en = en, .total = total, .at_once = (size_t)MIN(MAX(cpus, 1), AT_ONCE_MAX), .all_fd = -1 };
+	all->made = calloc(total, sizeof(*all->made));
+	if (!all->made)
+		return OUT_OF_MEMORY(e);
+	all->all_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return all->all_fd < 0 ? err_set(e, errno, "eventfd: %s", strerror(errno)) : 0;
+}
+
+/* Until no more than so many are under way. */
+static int wait_for_some(struct clones *all, size_t under_way, struct err *e)
+{
+	while (all->n - all->n_running > under_way) {
+		int r = monitor_wait_started(all->made[all->n_running].monitor.fd, e);
+
+		if (r < 0)
+			return blame(all, all->n_running, r, e);
+		all->n_running++;
+	}
+	return 0;
+}
+
+int clones_add(struct clones *all, const struct clone_of *of, const char *name, struct err *e)
+{
+	struct clone_made *m = &all->made[all->n];
+	int r = wait_for_some(all, all->at_once - 1, e);
+
+	if (r < 0)
+		return r;
+	m->monitor = (struct waiting_monitor){ .fd = -1 };
+	r = begin_one(all, of, name, of->may_take && all->n + 1 == all->total, m, e);
+	all->n++;
+	return r < 0 ? blame(all, all->n - 1, r, e) : 0;
+}
+
+/* One that has begun to run may have ended since. Its own process's end is its own affair. */
+static int check_lives(struct clones *all, size_t k, struct err *e)
+{
+	const struct clone_made *m = &all->made[k];
+	struct container_record c;
+	struct exit_status st;
+	int r = client_wait_exit(m->monitor.fd, 0, &st, e);
+
+	if (r <= 0)
+		return r;
+	r = records_container_get(all->en->records, m->id, &c, e);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r; /* --rm */
+	if (c.error)
+		r = err_set(e, EIO, "%s", c.error);
+	container_record_done(&c);
+	return r;
+}
+
+int clones_keep(struct clones *all, struct err *e)
+{
+	const uint64_t one = 1;
+	int r = wait_for_some(all, 0, e);
+
+	for (size_t k = 0; r >= 0 && k < all->n; k++) {
+		r = check_lives(all, k, e);
+		if (r < 0)
+			return blame(all, k, r, e);
+	}
+	if (r >= 0 && write(all->all_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
+		r = err_set(e, errno, "eventfd: %s", strerror(errno));
+	all->is_kept = r >= 0;
+	return r;
+}
+
+/* Their monitors do it, side by side; what one of them could not, or did not live to do, is done here. */
+static void give_up(struct clones *all)
+{
+	for (size_t k = 0; k < all->n; k++)
+		all->made[k].monitor.fd = fd_close(all->made[k].monitor.fd);
+	for (size_t k = 0; k < all->n; k++) {
+		const struct clone_made *m = &all->made[k];
+		struct err e = { 0 };
+		int status;
+
+		if (m->monitor.pid > 0)
+			spawn_wait(m->monitor.pid, &status);
+		if (m->id && engine_remove(all->en, m->id, true, true, &e) < 0 && e.no != ENOENT)
+			log_warn("clone", "%s", e.msg);
+		if (m->id && remove_files(all->en->paths, m->id, &e) < 0)
+			log_warn("clone", "%s", e.msg);
+	}
+}
+
+void clones_end(struct clones *all)
+{
+	if (!all->is_kept)
+		give_up(all);
+	for (size_t k = 0; k < all->n; k++) {
+		fd_close(all->made[k].monitor.fd);
+		free(all->made[k].id);
+	}
+	fd_close(all->all_fd);
+	free(all->made);
+	*all = (struct clones){ .all_fd = -1 };
+}
+
+int clone_start(struct engine *en, int dirfd, const struct container_record *model, const char *name, char **ret_id,
+		struct err *e)
+{
+	const struct clone_of of = { .dirfd = dirfd, .model = model };
+	struct clones all;
+	int r = clones_begin(&all, en, 1, e);
+
+	if (r >= 0)
+		r = clones_add(&all, &of, name, e);
+	if (r >= 0)
+		r = clones_keep(&all, e);
+	if (r >= 0)
+		*ret_id = TAKE_PTR(all.made[0].id);
+	clones_end(&all);
+	return r;
+}
+
+/* ---- what can be copied ---- */
 
 static int check_disks(struct engine *en, const struct container_record *c, const char *what, struct err *e)
 {
@@ -260,109 +398,4 @@ int clone_check(struct engine *en, const struct container_record *c, const char 
 	if (r >= 0 && streq(c->isolation, "vm"))
 		r = check_disks(en, c, what, e);
 	return r < 0 ? r : vm_control_check(en, c, what, e);
-}
-
-/* ---- fork ---- */
-
-struct fork_job {
-	struct engine *en;
-	const struct container_record *parent;
-	const struct fork_opts *o;
-	char **ids; /* of those that run */
-};
-
-/* "web" for one, "web-1", "web-2"... for several; NULL: made up. *ret: the caller's. */
-static int fork_name(const struct fork_opts *o, unsigned k, char **ret, struct err *e)
-{
-	*ret = NULL;
-	if (!o->name)
-		return 0;
-	*ret = o->count == 1 ? strdup(o->name) : str_fmt("%s-%u", o->name, k + 1);
-	return *ret ? 0 : OUT_OF_MEMORY(e);
-}
-
-static int check_names(const struct fork_job *j, struct err *e)
-{
-	for (unsigned k = 0; j->o->name && k < j->o->count; k++) {
-		_cleanup_free_ char *name = NULL;
-		struct container_record taken;
-		int r = fork_name(j->o, k, &name, e);
-
-		if (r < 0)
-			return r;
-		r = engine_get(j->en, name, &taken, NULL);
-		if (r < 0)
-			continue;
-		bool is_same = streq0(taken.name, name);
-		container_record_done(&taken);
-		if (is_same)
-			return err_set(e, EEXIST, "the name %s is in use: remove that container, or choose others with --name",
-				       name);
-	}
-	return 0;
-}
-
-static int start_all(struct fork_job *j, int dirfd, struct err *e)
-{
-	int r = 0;
-
-	for (unsigned k = 0; r >= 0 && k < j->o->count; k++) {
-		_cleanup_free_ char *name = NULL, *id = NULL;
-
-		r = fork_name(j->o, k, &name, e);
-		if (r >= 0)
-			r = clone_start(j->en, dirfd, j->parent, name, k + 1 == j->o->count, &id, e);
-		if (r < 0)
-			return j->o->count > 1 ? err_push(e, r, "copy %u of %u, and none is left", k + 1, j->o->count) : r;
-		r = strv_push(&j->ids, id) < 0 ? OUT_OF_MEMORY(e) : 0;
-	}
-	return r;
-}
-
-static int fork_in(struct fork_job *j, const char *tmp, uint64_t *ret_pause_us, struct err *e)
-{
-	int rootfd = store_rootfd(j->en->store), r;
-	_cleanup_fd_ int dirfd = -1;
-	struct taken t = { 0 };
-
-	if (mkdirat(rootfd, tmp, 0700) < 0 || (dirfd = openat(rootfd, tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-		return err_set(e, errno, "make %s/%s: %s", j->en->paths->root, tmp, strerror(errno));
-	r = snapshot_take(j->en, j->parent, dirfd, &t, e);
-	*ret_pause_us = t.pause_us;
-	if (r >= 0)
-		r = start_all(j, dirfd, e);
-	for (char **id = j->ids; r < 0 && id && *id; id++) /* all or none */
-		engine_remove(j->en, *id, true, true, NULL);
-	return r;
-}
-
-int engine_fork(struct engine *en, const char *name, const struct fork_opts *o, char ***ret_ids, uint64_t *ret_pause_us,
-		struct err *e)
-{
-	struct container_record parent;
-	struct fork_job j = { .en = en, .parent = &parent, .o = o };
-	_cleanup_free_ char *tmp = NULL;
-	char id[ID_LEN + 1];
-	int r = engine_get(en, name, &parent, e);
-
-	if (r < 0)
-		return r;
-	r = clone_check(en, &parent, "fork", e);
-	if (r >= 0)
-		r = check_names(&j, e);
-	if (r >= 0 && (id_new(id) < 0 || !(tmp = str_fmt("tmp/fork-%s", id))))
-		r = OUT_OF_MEMORY(e);
-	if (r >= 0)
-		r = store_lock(en->store, STORE_SHARED, e);
-	if (r >= 0) {
-		r = fork_in(&j, tmp, ret_pause_us, e);
-		(void)rm_rf(store_rootfd(en->store), tmp); /* the copies have names of their own for what they need */
-		store_lock(en->store, STORE_UNLOCKED, NULL);
-	}
-	container_record_done(&parent);
-	if (r < 0)
-		strv_free(j.ids);
-	else
-		*ret_ids = j.ids;
-	return r;
 }

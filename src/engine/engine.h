@@ -112,6 +112,8 @@ int engine_note_exit(struct engine *en, const char *id, const struct exit_status
 /* Removes containers' directories that no record knows, stale run state, and what store_gc finds. */
 int engine_sweep(struct engine *en, struct err *e);
 int engine_note_started(struct engine *en, const char *id, struct err *e);
+/* Record, directory and run state of ID go, whatever of them there is; nothing of it may run. */
+int engine_forget(struct engine *en, const char *id, struct err *e);
 
 /* ---- virtual machines on berth-vmm ---- */
 int engine_vm_inspect(struct engine *en, const char *name, struct json_object **ret, struct err *e);

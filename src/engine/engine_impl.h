@@ -153,12 +153,15 @@ struct waiting_monitor {
 struct monitor_opts {
 	bool shows_stderr; /* it may write to our stderr */
 	bool new_network;  /* the container will want a network namespace that is nobody else's */
+	int all_fd;        /* one of several, all or none: monitor_config's; 0 = none */
 };
 /* Spawns the monitor of ID. Then either of: */
 int monitor_prepare(struct engine *en, const char *id, const struct monitor_opts *o, struct waiting_monitor *ret, struct err *e);
 /* record and bundle are there: it starts the container; this follows it as o says */
 int monitor_go(struct waiting_monitor *w, bool has_tty, const struct start_opts *o, struct exit_status *ret_exit,
 	       bool *ret_detached, struct err *e);
+/* the same, but returns at once: monitor_wait_started(w->fd) follows it */
+int monitor_order(const struct waiting_monitor *w, struct err *e);
 /* nothing was made: it ends without a trace; returns when it has. Takes one that is gone (fd -1) too. */
 void monitor_dismiss(struct waiting_monitor *w);
 /* ---- pull.c ---- */

@@ -1,5 +1,12 @@
-/* note.c: the bookkeeping that a monitor does for its container: it began, it ended. */
+/* note.c: the bookkeeping that a monitor does for its container: it began, it ended, it is as if it had never been. */
 #include "engine_impl.h"
+
+int engine_forget(struct engine *en, const char *id, struct err *e)
+{
+	int r = remove_files_later(en, id, e);
+
+	return r < 0 ? r : records_container_delete(en->records, id, e);
+}
 
 int engine_note_started(struct engine *en, const char *id, struct err *e)
 {
@@ -34,6 +41,5 @@ int engine_note_exit(struct engine *en, const char *id, const struct exit_status
 		r = records_container_state(en->records, id, &to, e);
 		return r == -ENOENT || (why && r == -EINVAL) ? 0 : r;
 	}
-	r = remove_files_later(en, id, e);
-	return r < 0 ? r : records_container_delete(en->records, id, e);
+	return engine_forget(en, id, e);
 }

@@ -67,9 +67,35 @@ struct taken {
 int snapshot_take(struct engine *en, const struct container_record *c, int dirfd, struct taken *ret, struct err *e);
 
 /* ---- clone.c ---- */
-/* Makes a VM that goes on from what dirfd holds (a snapshot's directory) and starts it. model: whose record it gets, but for id and
- * name. may_take: the disk in dirfd needs no copy, nobody else wants it. *ret_id: the caller's. On failure nothing is left. */
-int clone_start(struct engine *en, int dirfd, const struct container_record *model, const char *name, bool may_take,
-		char **ret_id, struct err *e);
+/* Copies that are to be, all or none. */
+struct clones {
+	struct engine *en;
+	size_t total;
+	size_t at_once; /* how many may be under way */
+	int all_fd;     /* monitor_config's */
+	struct clone_made {
+		char *id; /* NULL: nothing of it was made */
+		struct waiting_monitor monitor;
+	} * made; /* room for total */
+	size_t n, n_running;
+	bool is_kept;
+};
+/* What one is a copy of. */
+struct clone_of {
+	int dirfd;                            /* what snapshot_take has filled */
+	const struct container_record *model; /* whose record it gets, but for id and name */
+	bool may_take;                        /* the disk in dirfd need not be copied for the last one: nobody else wants it */
+};
+/* Whatever it returns, clones_end follows. */
+int clones_begin(struct clones *all, struct engine *en, size_t total, struct err *e);
+/* One more, on its way; the failure may be another's, and says whose. name NULL: made up. */
+int clones_add(struct clones *all, const struct clone_of *of, const char *name, struct err *e);
+/* All run, and from here on live without us. */
+int clones_keep(struct clones *all, struct err *e);
+/* Of those that were not kept nothing is left. */
+void clones_end(struct clones *all);
+/* One alone. *ret_id: the caller's. On failure nothing is left. */
+int clone_start(struct engine *en, int dirfd, const struct container_record *model, const char *name, char **ret_id,
+		struct err *e);
 /* Is c a VM that can be copied now? what: the deed, for the error. */
 int clone_check(struct engine *en, const struct container_record *c, const char *what, struct err *e);

@@ -315,7 +315,7 @@ static int restore_from(struct engine *en, const struct snapshot_record *s, cons
 						.auto_remove = m.auto_remove,
 						.has_tty = m.has_tty,
 						.labels = m.labels };
-	r = clone_start(en, dirfd, &model, name, false, ret_id, e);
+	r = clone_start(en, dirfd, &model, name, ret_id, e);
 	snapshot_meta_done(&m);
 	return r;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define MONITOR_CLIENT_FD 3
+#define MONITOR_ALL_FD    4
 
 /* Our environment, but for what the container's monitor must know: the build it belongs to. */
 static int monitor_env(const struct paths *p, char ***ret, struct err *e)
@@ -36,7 +37,7 @@ int monitor_prepare(struct engine *en, const char *id, const struct monitor_opts
 	_cleanup_free_ char *path = NULL;
 	_cleanup_strv_ char **env = NULL;
 	_cleanup_fd_ int null = -1, ours = -1, theirs = -1;
-	char new_network[] = "--new-network";
+	char new_network[] = "--new-network", all[] = "--all-fd", all_fd[] = "4";
 	char *argv[] = { (char[]){ "berth-monitor" },
 			 (char[]){ "--root" },
 			 en->paths->root,
@@ -45,7 +46,8 @@ int monitor_prepare(struct engine *en, const char *id, const struct monitor_opts
 			 (char[]){ "--client-fd" },
 			 (char[]){ "3" },
 			 NULL, /* id */
-			 NULL, /* --new-network */
+			 NULL, /* --new-network, or --all-fd */
+			 NULL,
 			 NULL };
 	int pair[2], r = paths_sibling(en->paths, "berth-monitor", &path, e);
 
@@ -65,12 +67,20 @@ int monitor_prepare(struct engine *en, const char *id, const struct monitor_opts
 		return OUT_OF_MEMORY(e);
 	if (o->new_network)
 		argv[8] = new_network;
-	const int fds[][2] = { { null, 0 }, { null, 1 }, { o->shows_stderr ? 2 : null, 2 }, { theirs, MONITOR_CLIENT_FD } };
+	if (o->all_fd) {
+		argv[8] = all;
+		argv[9] = all_fd;
+	}
+	const int fds[][2] = { { null, 0 },
+			       { null, 1 },
+			       { o->shows_stderr ? 2 : null, 2 },
+			       { theirs, MONITOR_CLIENT_FD },
+			       { o->all_fd, MONITOR_ALL_FD } };
 	const struct spawn s = { .path = path,
 				 .argv = argv,
 				 .env = env,
 				 .fds = fds,
-				 .n_fds = ARRAY_SIZE(fds),
+				 .n_fds = ARRAY_SIZE(fds) - !o->all_fd,
 				 .new_session = true,
 				 .sealed = true,
 				 .cwd_fd = -1 };
@@ -118,16 +128,23 @@ static int follow(int fd, const struct start_opts *o, bool has_tty, struct exit_
 	return monitor_wait_started(fd, e);
 }
 
-int monitor_go(struct waiting_monitor *w, bool has_tty, const struct start_opts *o, struct exit_status *ret_exit,
-	       bool *ret_detached, struct err *e)
+int monitor_order(const struct waiting_monitor *w, struct err *e)
 {
-	_cleanup_fd_ int fd = TAKE_FD(w->fd);
 	static const char go = MONITOR_GO;
 
 	/* A monitor that has ended already has said why: that is what is read next. */
-	if (send(fd, &go, 1, MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
+	if (send(w->fd, &go, 1, MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
 		return err_set(e, errno, "talk to the monitor: %s", strerror(errno));
-	return follow(fd, o, has_tty, ret_exit, ret_detached, e);
+	return 0;
+}
+
+int monitor_go(struct waiting_monitor *w, bool has_tty, const struct start_opts *o, struct exit_status *ret_exit,
+	       bool *ret_detached, struct err *e)
+{
+	int r = monitor_order(w, e);
+	_cleanup_fd_ int fd = TAKE_FD(w->fd);
+
+	return r < 0 ? r : follow(fd, o, has_tty, ret_exit, ret_detached, e);
 }
 
 static int start_again(struct engine *en, const struct container_record *c, const struct start_opts *o,

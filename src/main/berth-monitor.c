@@ -7,22 +7,31 @@
 
 struct args {
 	const char *root, *run, *id, *pod;
-	int client_fd;
+	int client_fd, all_fd;
 	bool new_network;
 };
 
 static int usage(struct err *e)
 {
 	return err_set(e, EINVAL,
-		       "usage: berth-monitor --root DIR --run DIR [--client-fd N] [--new-network] ID, or --pod ID; berth starts "
-		       "it, people "
-		       "don't");
+		       "usage: berth-monitor --root DIR --run DIR [--client-fd N [--all-fd N]] [--new-network] ID, or --pod ID; "
+		       "berth starts it, people don't");
+}
+
+static int parse_fd(const char *option, const char *text, int *ret, struct err *e)
+{
+	uint64_t fd;
+
+	if (str_to_u64(text, &fd) < 0 || fd > INT32_MAX || fcntl((int)fd, F_GETFD) < 0)
+		return err_set(e, EBADF, "%s: \"%s\" is not an open descriptor", option, text);
+	*ret = (int)fd;
+	return 0;
 }
 
 static int parse_args(int argc, char **argv, struct args *ret, struct err *e)
 {
 	struct args a = { .client_fd = -1 };
-	uint64_t fd;
+	int r;
 
 	for (int i = 1; i < argc; i++) {
 		bool has_value = i + 1 < argc;
@@ -31,9 +40,11 @@ static int parse_args(int argc, char **argv, struct args *ret, struct err *e)
 		} else if (streq(argv[i], "--run") && has_value) {
 			a.run = argv[++i];
 		} else if (streq(argv[i], "--client-fd") && has_value) {
-			if (str_to_u64(argv[++i], &fd) < 0 || fd > INT32_MAX || fcntl((int)fd, F_GETFD) < 0)
-				return err_set(e, EBADF, "--client-fd: \"%s\" is not an open descriptor", argv[i]);
-			a.client_fd = (int)fd;
+			if ((r = parse_fd("--client-fd", argv[++i], &a.client_fd, e)) < 0)
+				return r;
+		} else if (streq(argv[i], "--all-fd") && has_value) {
+			if ((r = parse_fd("--all-fd", argv[++i], &a.all_fd, e)) < 0)
+				return r;
 		} else if (streq(argv[i], "--pod") && has_value) {
 			a.pod = argv[++i];
 		} else if (streq(argv[i], "--new-network")) {
@@ -44,7 +55,7 @@ static int parse_args(int argc, char **argv, struct args *ret, struct err *e)
 			return usage(e);
 		}
 	}
-	if (!a.root || !a.run || !a.id == !a.pod || !name_is_valid(a.id ? a.id : a.pod))
+	if (!a.root || !a.run || !a.id == !a.pod || (a.all_fd && a.client_fd < 0) || !name_is_valid(a.id ? a.id : a.pod))
 		return usage(e);
 	*ret = a;
 	return 0;
@@ -84,6 +95,15 @@ static int note_exit(const struct exit_status *st, const struct err *start_error
 	return r;
 }
 
+static void give_up(void *arg)
+{
+	struct books *b = arg;
+	struct err e = { 0 };
+
+	if (open_books(b, &e) < 0 || engine_forget(b->engine, b->id, &e) < 0)
+		log_error("given up", "%s", e.msg);
+}
+
 static int run(const struct args *a, struct err *e)
 {
 	struct paths paths = { 0 };
@@ -96,6 +116,8 @@ static int run(const struct args *a, struct err *e)
 					       .makes_network = a->new_network,
 					       .meanwhile = open_meanwhile,
 					       .timeline = &timeline,
+					       .all_fd = a->all_fd,
+					       .on_given_up = give_up,
 					       .on_started = note_started,
 					       .on_exited = note_exit,
 					       .arg = &books };

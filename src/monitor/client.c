@@ -77,6 +77,8 @@ static void client_gone(struct client *c)
 	c->fd = fd_close(c->fd);
 	copy_client_gone(c);
 	leave_procs(c);
+	if (c == c->m->starter)
+		starter_gone(c->m);
 }
 
 void client_drop(struct client *c, const char *why)

@@ -29,7 +29,7 @@ static void dismiss_clients(struct monitor *m, const struct exit_status *st)
 			proc_put_end(m->main, &c->out, link_find(c, 0), 0, st);
 		while (c->links)
 			link_free(c->links);
-		c->is_closing = true;
+		c->is_closing = c != m->starter; /* whose own end has a meaning */
 		client_flush(c);
 	}
 	clients_reap(m);
@@ -64,6 +64,7 @@ static void end(struct monitor *m)
 	const struct err *why = m->start_error.no       ? &m->start_error
 				: m->main->task.lost.no ? &m->main->task.lost
 							: &m->main->lost;
+	bool is_recorded = true;
 	struct err e = { 0 };
 
 	monitor_mark(m, "ended");
@@ -79,13 +80,16 @@ static void end(struct monitor *m)
 	m->listen_src = NULL;
 	m->listenfd = fd_close(m->listenfd);
 	/* Without a record of the end, the run directory stays: exited.json tells whoever looks next. */
-	if (m->cfg->on_exited(&st, why->no ? why : NULL, m->cfg->arg) < 0) {
+	if (m->is_given_up) {
+		m->cfg->on_given_up(m->cfg->arg);
+	} else if (m->cfg->on_exited(&st, why->no ? why : NULL, m->cfg->arg) < 0) {
 		if (m->launch.auto_remove)
 			note_end(m, &st, why);
 		log_error("state", "the end of container %.12s could not be recorded; its run state stays", m->cfg->id);
-	} else if (state_release(p, m->cfg->id, &e) < 0) {
-		log_error("state", "%s", e.msg);
+		is_recorded = false;
 	}
+	if (is_recorded && state_release(p, m->cfg->id, &e) < 0)
+		log_error("state", "%s", e.msg);
 	m->is_over = true;
 	monitor_mark(m, "end recorded");
 	print_timeline(m);

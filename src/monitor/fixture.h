@@ -249,7 +249,8 @@ static inline void clean(void)
 
 struct want {
 	const char *script;
-	bool no_stdin, keep_stdin, tty, record_fails, detached, unreadable, unwaitable;
+	bool no_stdin, keep_stdin, tty, record_fails, detached, unreadable, unwaitable, waits_for_go;
+	int all_fd;
 };
 
 static inline void write_file(const char *name, const char *text)
@@ -269,6 +270,15 @@ static inline int on_exited(const struct exit_status *st, const struct err *star
 
 	write_file("recorded", text);
 	return w->record_fails ? -EIO : 0;
+}
+
+/* Counted in bytes. */
+static inline void on_given_up(void *arg _unused_)
+{
+	int fd = open(str_fmt("%s/given-up", dir), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	is_int(write(fd, "x", 1), 1);
+	close(fd);
 }
 
 static inline char *recorded(void)
@@ -319,6 +329,9 @@ static inline int run(const struct want *w)
 		const struct monitor_config cfg = { .id = ID,
 						    .paths = &paths,
 						    .client_fd = w->detached ? -1 : pair[1],
+						    .waits_for_go = w->waits_for_go,
+						    .all_fd = w->all_fd,
+						    .on_given_up = on_given_up,
 						    .on_exited = on_exited,
 						    .arg = (void *)(uintptr_t)w };
 		fake_is_unreadable = w->unreadable;

@@ -20,6 +20,11 @@ struct monitor_config {
 	/* The bundle may not be there yet: wait for the byte MONITOR_GO on client_fd before reading it. The end of the
 	 * connection instead means that nothing was made: monitor_run then leaves nothing behind and returns 0. */
 	bool waits_for_go;
+	/* One of several that are made together, all or none: an eventfd that is readable from when all are to stay; 0 = none. If
+	 * client_fd's connection ends before that, whoever makes them is gone or has given them up: the container is ended, and
+	 * on_given_up called instead of on_exited, or after it, or with nothing begun yet. */
+	int all_fd;
+	void (*on_given_up)(void *arg);
 	/* Where there is time before that byte: make a network namespace, which a container without one of another is given. */
 	bool makes_network;
 	/* Called at most once, while the container is being set up: what on_started and on_exited will need. May be NULL. */

@@ -102,6 +102,8 @@ struct monitor {
 	struct proc *procs, *main;
 	struct client *clients;
 	size_t n_clients, n_procs;
+	struct client *starter; /* with all_fd: the first client, kept to the end; starter.c */
+	bool is_given_up;
 	struct client *holder;  /* at whose wish the VM is at rest (FRAME_QUIESCE) */
 	bool is_coming_to_rest; /* its answer is owed */
 	bool is_started;
@@ -127,6 +129,9 @@ int monitor_listen(struct monitor *m, struct err *e);
 int monitor_load(struct monitor *m, struct err *e);
 int monitor_adopt_first_client(struct monitor *m, struct err *e);
 int monitor_start(struct monitor *m, struct err *e);
+
+/* starter.c */
+void starter_gone(struct monitor *m);
 
 /* pod.c */
 /* For a container of a pod: finds or makes what the pod's containers share, holds it, and has m->spec join it. Nothing for others. */

@@ -231,6 +231,8 @@ int monitor_run_with(const struct monitor_config *cfg, find_isolation find, uint
 		tell_failure(cfg->client_fd, e);
 	else
 		r = wait_for_go(&m, e);
+	if (r == 0 && cfg->all_fd > 0)
+		cfg->on_given_up(cfg->arg); /* killed on its way, it may have made half of it */
 	if (r > 0)
 		r = live(&m, e);
 	else

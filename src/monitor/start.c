@@ -48,6 +48,10 @@ int monitor_adopt_first_client(struct monitor *m, struct err *e)
 	r = client_add(m, m->cfg->client_fd, &c, e);
 	if (r < 0)
 		return r;
+	if (m->cfg->all_fd > 0) { /* follows no stream */
+		m->starter = c;
+		return 0;
+	}
 	struct link *l = link_new(m->main, c, 0);
 	if (!l)
 		return err_set(e, ENOMEM, "out of memory");
