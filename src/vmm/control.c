@@ -50,6 +50,10 @@ static void drop(struct peer *p)
 	buf_done(&p->in);
 	buf_done(&p->out);
 	p->fd = fd_close(p->fd);
+	if (p->c->env.taker == p) {
+		p->c->env.taker = NULL;
+		vmm_snapshot_take_back(p->c->vm);
+	}
 	/* Who stopped the VM for as long as he is there has gone, maybe by a kill. */
 	if (p->c->env.pauses && p->c->env.pauser == p) {
 		p->c->env.pauses = 0;

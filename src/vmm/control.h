@@ -17,6 +17,7 @@ struct control_env {
 	unsigned pauses;    /* that were asked for here and not taken back */
 	const void *asker;  /* whose line is being answered */
 	const void *pauser; /* with whose connection the pause ends; NULL: with nobody's */
+	const void *taker;  /* with whose connection a snapshot is taken back; NULL: there is none to be kept */
 };
 
 /* ---- control_memory.c: what the guest has of memory ----

@@ -8,18 +8,20 @@
 struct request {
 	char *verb;
 	uint32_t version;
-	char *kind;           /* snapshot: "full", "diff" */
-	bool tracks;          /* snapshot */
-	bool is_fleeting;     /* snapshot: not fsync'd */
-	bool while_connected; /* pause */
-	uint64_t mem_bytes;   /* resize */
+	char *kind;             /* snapshot: "full", "diff" */
+	bool tracks, has_track; /* snapshot; absent: as it is */
+	bool until_kept;        /* snapshot with track: taken back when this connection ends before "keep" */
+	bool is_fleeting;       /* snapshot: not fsync'd */
+	bool while_connected;   /* pause */
+	uint64_t mem_bytes;     /* resize */
 };
 
 static const struct field request_fields[] = {
 	{ "do", FIELD_STRING, offsetof(struct request, verb), FIELD_REQUIRED },
 	{ "version", FIELD_U32, offsetof(struct request, version) },
 	{ "kind", FIELD_STRING, offsetof(struct request, kind) },
-	{ "track", FIELD_BOOL, offsetof(struct request, tracks) },
+	{ "track", FIELD_BOOL, offsetof(struct request, tracks), FIELD_HAS, .count_offset = offsetof(struct request, has_track) },
+	{ "until_kept", FIELD_BOOL, offsetof(struct request, until_kept) },
 	{ "mem_bytes", FIELD_U64, offsetof(struct request, mem_bytes) },
 	{ "fleeting", FIELD_BOOL, offsetof(struct request, is_fleeting) },
 	{ "while_connected", FIELD_BOOL, offsetof(struct request, while_connected) },
@@ -113,8 +115,11 @@ static int do_snapshot(const struct call *c, struct err *e)
 {
 	const char *kind = c->q->kind ?: "full";
 	const struct vmm_snapshot_opts o = { .is_diff = streq(kind, "diff"),
-					     .tracks = c->q->tracks,
-					     .is_fleeting = c->q->is_fleeting };
+					     .is_fleeting = c->q->is_fleeting,
+					     .is_tentative = c->q->until_kept,
+					     .track = !c->q->has_track ? VMM_TRACK_AS_IS
+						      : c->q->tracks   ? VMM_TRACK_ON
+								       : VMM_TRACK_OFF };
 	struct vmm_snapshot_info info;
 	int r;
 
@@ -123,12 +128,25 @@ static int do_snapshot(const struct call *c, struct err *e)
 	if (c->fds->n != 2)
 		return err_set(e, EINVAL, "snapshot: %zu descriptors came with it; it takes two: the state file, the memory file",
 			       c->fds->n);
+	if (o.is_tentative && o.track != VMM_TRACK_ON)
+		return err_set(e, EINVAL, "snapshot: until_kept is for one with \"track\":true");
 	r = vmm_snapshot(c->vm, &o, c->fds->fd[0], c->fds->fd[1], &info, e);
+	if (r >= 0 && o.is_tentative)
+		c->env->taker = c->env->asker;
 	if (r >= 0)
 		r = add_id(c->reply, "id", info.id, e);
 	if (r >= 0)
 		r = add_number(c->reply, "written_bytes", info.written_bytes, e);
 	return r < 0 ? r : add_number(c->reply, "pause_us", info.pause_us, e);
+}
+
+static int do_keep(const struct call *c, struct err *e)
+{
+	if (!c->env->taker || c->env->taker != c->env->asker)
+		return err_set(e, EINVAL, "keep: there is no snapshot of this connection's to keep");
+	c->env->taker = NULL;
+	vmm_snapshot_keep(c->vm);
+	return 0;
 }
 
 static int do_resize(const struct call *c, struct err *e) { return control_resize(c->vm, c->q->mem_bytes, c->reply, e); }
@@ -230,9 +248,9 @@ static const struct verb {
 	bool is_snapshot, has_size;
 	int (*fn)(const struct call *c, struct err *e);
 } verbs[] = {
-	{ "state", false, false, do_state },      { "pause", false, false, do_pause },  { "resume", false, false, do_resume },
-	{ "snapshot", true, false, do_snapshot }, { "resize", false, true, do_resize }, { "stop", false, false, do_stop },
-	{ "metrics", false, false, do_metrics },
+	{ "state", false, false, do_state },      { "pause", false, false, do_pause },     { "resume", false, false, do_resume },
+	{ "snapshot", true, false, do_snapshot }, { "keep", false, false, do_keep },       { "resize", false, true, do_resize },
+	{ "stop", false, false, do_stop },        { "metrics", false, false, do_metrics },
 };
 
 static int obey(struct call *c, struct err *e)
@@ -242,7 +260,8 @@ static int obey(struct call *c, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
 		if (!streq(c->q->verb, verbs[i].name))
 			continue;
-		if (!verbs[i].is_snapshot && (c->q->kind || c->q->tracks || c->q->is_fleeting || c->fds->n))
+		if (!verbs[i].is_snapshot &&
+		    (c->q->kind || c->q->has_track || c->q->until_kept || c->q->is_fleeting || c->fds->n))
 			return err_set(e, EINVAL, "%s: takes no kind, no track and no descriptors", verbs[i].name);
 		if (!verbs[i].has_size && c->q->mem_bytes)
 			return err_set(e, EINVAL, "%s: takes no mem_bytes", verbs[i].name);
@@ -250,7 +269,8 @@ static int obey(struct call *c, struct err *e)
 			return err_set(e, EINVAL, "%s: while_connected is for pause", verbs[i].name);
 		return verbs[i].fn(c, e);
 	}
-	return err_set(e, EINVAL, "do: \"%s\": there are state, pause, resume, snapshot, resize, metrics, stop", c->q->verb);
+	return err_set(e, EINVAL, "do: \"%s\": there are state, pause, resume, snapshot, keep, resize, metrics, stop",
+		       c->q->verb);
 }
 
 static struct json_object *refusal(const struct err *e)

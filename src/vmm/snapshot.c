@@ -29,11 +29,34 @@ int snapshot_track_start(struct vmm *vm, const struct snapshot_id *base, struct 
 
 void snapshot_track_stop(struct vmm *vm)
 {
+	vmm_snapshot_keep(vm);
 	if (!vm->track.written)
 		return;
 	vmm_mem_log_stop(vm->mem);
 	free(vm->track.written);
 	vm->track.written = NULL;
+}
+
+void vmm_snapshot_keep(struct vmm *vm)
+{
+	free(vm->track.before.written);
+	memset(&vm->track.before, 0, sizeof(vm->track.before));
+}
+
+void vmm_snapshot_take_back(struct vmm *vm)
+{
+	struct snapshot_track *t = &vm->track;
+
+	if (!t->before.is_pending)
+		return;
+	if (!t->before.written) {
+		snapshot_track_stop(vm);
+		return;
+	}
+	for (size_t i = 0; i < vmm_mem_log_words(vm->mem); i++)
+		t->written[i] |= t->before.written[i];
+	t->base = t->before.base;
+	vmm_snapshot_keep(vm);
 }
 
 /* ---- taking one ---- */
@@ -65,13 +88,21 @@ static int check_request(struct vmm *vm, const struct vmm_snapshot_opts *o, int 
 		return err_set(e, EINVAL, "state and memory are the same file");
 	if (o->is_diff && !vm->track.written)
 		return err_set(e, EINVAL, "no diff: nothing was tracked since a snapshot; take a full one with \"track\" first");
+	if (o->track != VMM_TRACK_AS_IS && vm->track.before.is_pending)
+		return err_set(e, EBUSY, "another snapshot is being taken; try again when it is");
 	return 0;
 }
+
+/* What of the counting has changed, or is ready to be. */
+struct change {
+	bool has_begun;
+	uint64_t *empty; /* what is written after the new base: nothing yet */
+};
 
 /* Everything that needs the VM to stand still. Afterwards writes are tracked if they shall be, whatever the rest came to: what
  * `written` holds is what has changed since track.base. */
 static int capture(struct vmm *vm, const struct vmm_snapshot_opts *o, const struct snapshot_id *id, int ram_fd,
-		   struct buf *records, uint64_t *ret_bytes, bool *ret_has_begun, struct err *e)
+		   struct buf *records, uint64_t *ret_bytes, struct change *ret, struct err *e)
 {
 	bool was_tracked = vm->track.written;
 	int r = 0;
@@ -84,10 +115,14 @@ static int capture(struct vmm *vm, const struct vmm_snapshot_opts *o, const stru
 		r = ram_write_diff(vm->mem, id, &vm->track, ram_fd, ret_bytes, e);
 	else if (r >= 0)
 		r = ram_write_full(vm->mem, id, ram_fd, ret_bytes, e);
-	if (r >= 0 && o->tracks && !was_tracked) {
-		r = snapshot_track_start(vm, id, e);
-		*ret_has_begun = r >= 0;
+	if (r < 0 || o->track != VMM_TRACK_ON)
+		return r;
+	if (was_tracked) {
+		ret->empty = calloc(vmm_mem_log_words(vm->mem), sizeof(uint64_t));
+		return ret->empty ? 0 : err_set(e, ENOMEM, "out of memory");
 	}
+	r = snapshot_track_start(vm, id, e);
+	ret->has_begun = r >= 0;
 	return r;
 }
 
@@ -116,15 +151,24 @@ static int write_state(struct vmm *vm, const struct snapshot_id *id, uint64_t re
 }
 
 /* The new base, or the old one with nothing forgotten. What the guest has written since the pause is still in the log. */
-static void settle_track(struct vmm *vm, const struct vmm_snapshot_opts *o, const struct snapshot_id *id, bool has_begun,
+static void settle_track(struct vmm *vm, const struct vmm_snapshot_opts *o, const struct snapshot_id *id, struct change *c,
 			 bool is_ok)
 {
-	if ((!is_ok && has_begun) || (is_ok && !o->tracks)) {
+	struct snapshot_track *t = &vm->track;
+
+	if ((!is_ok && c->has_begun) || (is_ok && o->track == VMM_TRACK_OFF)) {
 		snapshot_track_stop(vm);
-	} else if (is_ok && !has_begun) {
-		memset(vm->track.written, 0, vmm_mem_log_words(vm->mem) * sizeof(uint64_t));
-		vm->track.base = *id;
+	} else if (is_ok && o->track == VMM_TRACK_ON) {
+		t->before.is_pending = true;
+		t->before.written = c->has_begun ? NULL : t->written;
+		t->before.base = t->base;
+		if (!c->has_begun)
+			t->written = TAKE_PTR(c->empty);
+		t->base = *id;
+		if (!o->is_tentative)
+			vmm_snapshot_keep(vm);
 	}
+	free(c->empty);
 }
 
 int vmm_snapshot(struct vmm *vm, const struct vmm_snapshot_opts *o, int state_fd, int ram_fd, struct vmm_snapshot_info *ret,
@@ -134,7 +178,7 @@ int vmm_snapshot(struct vmm *vm, const struct vmm_snapshot_opts *o, int state_fd
 	struct vmm_snapshot_info info = { .pause_us = 0 };
 	struct snapshot_id id;
 	uint64_t began, real_ns;
-	bool has_begun = false;
+	struct change change = { .has_begun = false };
 	int r = check_request(vm, o, state_fd, ram_fd, e);
 
 	if (r < 0)
@@ -145,7 +189,7 @@ int vmm_snapshot(struct vmm *vm, const struct vmm_snapshot_opts *o, int state_fd
 	real_ns = clock_real_ns();
 	vmm_pause(vm);
 	virtio_quiesce_all(vm);
-	r = capture(vm, o, &id, ram_fd, &records, &info.written_bytes, &has_begun, e);
+	r = capture(vm, o, &id, ram_fd, &records, &info.written_bytes, &change, e);
 	virtio_resume_all(vm);
 	vmm_resume(vm);
 	info.pause_us = clock_mono_us() - began;
@@ -155,7 +199,7 @@ int vmm_snapshot(struct vmm *vm, const struct vmm_snapshot_opts *o, int state_fd
 		r = write_state(vm, &id, real_ns, &records, state_fd, e);
 	if (r >= 0 && !o->is_fleeting)
 		r = make_durable(state_fd, "state", e);
-	settle_track(vm, o, &id, has_begun, r >= 0);
+	settle_track(vm, o, &id, &change, r >= 0);
 	if (r < 0) {
 		/* What is there of it would only take room; and neither file would be loaded. */
 		(void)!ftruncate(ram_fd, 0);

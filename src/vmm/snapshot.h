@@ -66,6 +66,11 @@ struct diff_run {
 struct snapshot_track {
 	uint64_t *written;       /* bitmap of file pages since base, but for what the log has not told yet; NULL: not tracked */
 	struct snapshot_id base; /* the snapshot that it counts from */
+	struct {
+		bool is_pending;   /* a tentative snapshot is neither kept nor taken back; what was before it: */
+		uint64_t *written; /* as above */
+		struct snapshot_id base;
+	} before;
 };
 /* Counts from now on, while paused; where it is on already only the base changes. */
 int snapshot_track_start(struct vmm *vm, const struct snapshot_id *base, struct err *e);
@@ -78,6 +83,8 @@ int ram_write_diff(const struct vmm_mem *m, const struct snapshot_id *id, const 
 		   uint64_t *ret_bytes, struct err *e);
 /* That fd is the whole memory of that snapshot. */
 int ram_check(int fd, uint64_t mem_bytes, const struct snapshot_id *id, struct err *e);
+/* 1: fd is a diff, and its list of pages is whole: *ret; 0: it is none; -EBADMSG. */
+int ram_check_diff(int fd, struct diff_head *ret, struct err *e);
 
 /* ---- snapshot_load.c ---- */
 /* Head and checksum of a state file that was read whole. */

@@ -81,21 +81,42 @@ static int read_state(int fd, char **ret, size_t *ret_len, struct err *e)
 	return 0;
 }
 
-int vmm_snapshot_check(int state_fd, int ram_fd, uint64_t *ret_mem_bytes, uint32_t *ret_cpus, struct err *e)
+int vmm_snapshot_check(int state_fd, int ram_fd, struct vmm_snapshot_facts *ret, struct err *e)
 {
 	_cleanup_free_ char *data = NULL;
 	struct snapshot_head h = { .version = 0 };
+	struct diff_head d = { .version = 0 };
+	struct vmm_snapshot_facts f;
 	size_t len;
 	int r = read_state(state_fd, &data, &len, e);
 
 	if (r >= 0)
 		r = snapshot_check(data, len, &h, e);
 	if (r >= 0)
-		r = ram_check(ram_fd, h.mem_bytes, &h.id, e);
+		r = ram_check_diff(ram_fd, &d, e);
 	if (r < 0)
 		return r;
-	*ret_mem_bytes = h.mem_bytes;
-	*ret_cpus = h.cpus;
+	f = (struct vmm_snapshot_facts){ .is_diff = r > 0, .mem_bytes = h.mem_bytes, .cpus = h.cpus };
+	if (!f.is_diff)
+		r = ram_check(ram_fd, h.mem_bytes, &h.id, e);
+	else if (memcmp(&d.id, &h.id, sizeof(d.id)) != 0 || d.mem_bytes != h.mem_bytes)
+		r = err_set(e, EBADMSG, "memory file: of another snapshot than the state file");
+	if (r < 0)
+		return r;
+	memcpy(f.id, h.id.b, sizeof(f.id));
+	memcpy(f.base, d.base.b, sizeof(f.base));
+	*ret = f;
+	return 0;
+}
+
+int vmm_snapshot_id(int state_fd, uint8_t ret[VMM_SNAPSHOT_ID_BYTES], struct err *e)
+{
+	struct snapshot_head h;
+
+	if (pread(state_fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h) || memcmp(h.magic, STATE_MAGIC, sizeof(h.magic)) != 0 ||
+	    h.version != SNAPSHOT_VERSION)
+		return err_set(e, EBADMSG, "state file: not a saved virtual machine of this version");
+	memcpy(ret, h.id.b, sizeof(h.id.b));
 	return 0;
 }
 

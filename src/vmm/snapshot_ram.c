@@ -369,26 +369,40 @@ static int apply_run(const struct merge *g, const struct diff_run *run, void *ar
 
 /* In the middle of a merge the last page says that the file is nothing; the tail comes when all else is on the disk. A merge that was
  * cut off leaves a file that is refused; who made it copies the base anew. */
-static int apply_diff(const struct merge *g)
+static int apply_diff(const struct merge *g, bool is_fleeting)
 {
 	static const struct ram_tail nothing;
 	uint64_t at = data_start(g->h.n_runs);
 	int r = write_at(g->ram_fd, &nothing, sizeof(nothing), g->h.mem_bytes);
 
-	if (r >= 0)
+	if (r >= 0 && !is_fleeting)
 		r = fsync(g->ram_fd) < 0 ? -errno : 0;
 	if (r >= 0)
 		r = each_run(g, NULL, apply_run, &at);
-	if (r >= 0)
+	if (r >= 0 && !is_fleeting)
 		r = fsync(g->ram_fd) < 0 ? -errno : 0;
 	if (r >= 0)
 		r = write_tail(g->ram_fd, g->h.mem_bytes, &g->h.id);
-	if (r >= 0)
+	if (r >= 0 && !is_fleeting)
 		r = fsync(g->ram_fd) < 0 ? -errno : 0;
 	return r;
 }
 
-int vmm_snapshot_merge(int diff_fd, int ram_fd, struct err *e)
+int ram_check_diff(int fd, struct diff_head *ret, struct err *e)
+{
+	struct merge g = { .diff_fd = fd };
+	int r = read_at(fd, &g.h, sizeof(g.h.magic), 0);
+
+	if (r < 0 || memcmp(g.h.magic, DIFF_MAGIC, sizeof(g.h.magic)) != 0)
+		return 0;
+	r = open_diff(&g, e);
+	if (r < 0)
+		return r;
+	*ret = g.h;
+	return 1;
+}
+
+int vmm_snapshot_merge(int diff_fd, int ram_fd, bool is_fleeting, struct err *e)
 {
 	_cleanup_free_ uint8_t *piece = malloc(PIECE);
 	struct merge g = { .diff_fd = diff_fd, .ram_fd = ram_fd, .piece = piece };
@@ -401,7 +415,7 @@ int vmm_snapshot_merge(int diff_fd, int ram_fd, struct err *e)
 		return r;
 	if (memcmp(&t.id, &g.h.base, sizeof(t.id)) != 0)
 		return err_set(e, EINVAL, "diff file: its base is another snapshot than this memory file's");
-	r = apply_diff(&g);
+	r = apply_diff(&g, is_fleeting);
 	return r < 0 ? err_set(e, -r, "memory file: %s: the merge is incomplete, and the file is no snapshot's any more",
 			       strerror(-r))
 		     : 0;

@@ -96,7 +96,7 @@ static void visit(const struct vmm_plan *plan, struct visit *v)
 
 static void take(struct visit *v, bool is_diff, bool tracks, struct files *f)
 {
-	const struct vmm_snapshot_opts o = { .is_diff = is_diff, .tracks = tracks };
+	const struct vmm_snapshot_opts o = { .is_diff = is_diff, .track = tracks ? VMM_TRACK_ON : VMM_TRACK_AS_IS };
 	struct err e = { 0 };
 
 	*f = files_new();
@@ -188,7 +188,7 @@ TEST(a_diff_merged_into_its_base_is_the_whole_memory_and_runs)
 	visit(&plan, &v);
 	close(kernel);
 	ok(counter_in(v.f[2].ram) > counter_in(v.f[0].ram));
-	if (vmm_snapshot_merge(v.f[1].ram, v.f[0].ram, &e) < 0)
+	if (vmm_snapshot_merge(v.f[1].ram, v.f[0].ram, false, &e) < 0)
 		TAP_FAIL("%s", e.msg);
 	is_same_memory(v.f[0].ram, v.f[2].ram);
 	merged = (struct files){ v.f[1].state, v.f[0].ram };
@@ -197,7 +197,7 @@ TEST(a_diff_merged_into_its_base_is_the_whole_memory_and_runs)
 	/* A restored one may go on with diffs at once: it counts from what it was restored from. */
 	again = (struct visit){ .steps = { take_diff_and_full }, .at_least = counter_in(merged.ram) + 100 };
 	visit(&plan, &again);
-	is_int(vmm_snapshot_merge(again.f[1].ram, merged.ram, NULL), 0);
+	is_int(vmm_snapshot_merge(again.f[1].ram, merged.ram, false, NULL), 0);
 	is_same_memory(merged.ram, again.f[2].ram);
 }
 
@@ -210,10 +210,10 @@ TEST(a_diff_is_merged_into_its_own_base_only_and_once)
 
 	visit(&plan, &v);
 	close(kernel);
-	is_int(vmm_snapshot_merge(v.f[1].ram, v.f[2].ram, &e), -EINVAL);
+	is_int(vmm_snapshot_merge(v.f[1].ram, v.f[2].ram, false, &e), -EINVAL);
 	has_str(e.msg, "another snapshot");
-	is_int(vmm_snapshot_merge(v.f[1].ram, v.f[0].ram, &e), 0);
-	is_int(vmm_snapshot_merge(v.f[1].ram, v.f[0].ram, &e), -EINVAL);
+	is_int(vmm_snapshot_merge(v.f[1].ram, v.f[0].ram, false, &e), 0);
+	is_int(vmm_snapshot_merge(v.f[1].ram, v.f[0].ram, false, &e), -EINVAL);
 	/* Its list of pages is what it says, or nothing is touched. */
 	struct stat st;
 	is_int(fstat(v.f[1].ram, &st), 0);
@@ -223,11 +223,11 @@ TEST(a_diff_is_merged_into_its_own_base_only_and_once)
 		is_int(pread(v.f[1].ram, &was, 8, at), 8);
 		bad = was ^ 0x10;
 		is_int(pwrite(v.f[1].ram, &bad, 8, at), 8);
-		ok(vmm_snapshot_merge(v.f[1].ram, v.f[0].ram, &e) == -EBADMSG || at >= sizeof(struct diff_head));
+		ok(vmm_snapshot_merge(v.f[1].ram, v.f[0].ram, false, &e) == -EBADMSG || at >= sizeof(struct diff_head));
 		is_int(pwrite(v.f[1].ram, &was, 8, at), 8);
 	}
 	is_int(ftruncate(v.f[1].ram, st.st_size - 1), 0);
-	is_int(vmm_snapshot_merge(v.f[1].ram, v.f[0].ram, &e), -EBADMSG);
+	is_int(vmm_snapshot_merge(v.f[1].ram, v.f[0].ram, false, &e), -EBADMSG);
 	has_str(e.msg, "cut off");
 }
 
@@ -251,11 +251,136 @@ TEST(a_diff_of_what_was_not_tracked_is_refused_and_the_guest_runs_on)
 	close(kernel);
 }
 
+/* A whole one in between that asks for no counting leaves it as it is; one that says no ends it. */
+static void take_around_others(struct visit *v)
+{
+	const struct vmm_snapshot_opts off = { .track = VMM_TRACK_OFF }, diff = { .is_diff = true };
+	struct files f;
+	struct err e = { 0 };
+
+	vmm_pause(v->vm);
+	take(v, false, false, &f);
+	files_done(&f);
+	take(v, true, false, &f); /* a diff that does not become the next one's base */
+	files_done(&f);
+	take_diff_and_full(v);
+	take(v, true, true, &f); /* nothing was written since the full one */
+	is_int(v->info.written_bytes, 0);
+	files_done(&f);
+	f = files_new();
+	is_int(vmm_snapshot(v->vm, &off, f.state, f.ram, &v->info, &e), 0);
+	files_done(&f);
+	f = files_new();
+	is_int(vmm_snapshot(v->vm, &diff, f.state, f.ram, &v->info, &e), -EINVAL);
+	files_done(&f);
+	vmm_resume(v->vm);
+}
+
+TEST(a_snapshot_that_says_nothing_of_counting_does_not_disturb_it)
+{
+	int kernel = tiny_kernel(counts, sizeof(counts));
+	struct vmm_plan plan = plan_of(kernel, NULL);
+	struct visit v = { .steps = { take_base, take_around_others }, .at_least = 1000 };
+
+	visit(&plan, &v);
+	close(kernel);
+	is_int(vmm_snapshot_merge(v.f[1].ram, v.f[0].ram, false, NULL), 0);
+	is_same_memory(v.f[0].ram, v.f[2].ram);
+}
+
+/* Taken back, it is as if it had never been there: what was written before it and after it is in the next. */
+static void take_back_one(struct visit *v)
+{
+	const struct vmm_snapshot_opts o = { .is_diff = true, .is_tentative = true, .track = VMM_TRACK_ON },
+				       on = { .track = VMM_TRACK_ON };
+	struct files f = files_new(), more = files_new();
+	struct snapshot_id base = v->vm->track.base;
+	struct err e = { 0 };
+
+	is_int(vmm_snapshot(v->vm, &o, f.state, f.ram, &v->info, &e), 0);
+	ok(memcmp(&base, &v->vm->track.base, sizeof(base)) != 0);
+	is_int(vmm_snapshot(v->vm, &on, more.state, more.ram, &v->info, &e), -EBUSY);
+	take(v, false, false, &more); /* one that changes nothing of it may be taken */
+	is_int(vmm_mem_write(v->vm->mem, 0x600000, "after", 5), 0);
+	vmm_snapshot_take_back(v->vm);
+	ok(memcmp(&base, &v->vm->track.base, sizeof(base)) == 0);
+	vmm_snapshot_take_back(v->vm);
+	files_done(&f);
+	files_done(&more);
+}
+
+TEST(a_snapshot_that_is_taken_back_leaves_the_count_as_it_was)
+{
+	int kernel = tiny_kernel(counts, sizeof(counts));
+	struct vmm_plan plan = plan_of(kernel, NULL);
+	struct visit v = { .steps = { take_base, take_back_one, take_diff_and_full }, .at_least = 1000 };
+
+	visit(&plan, &v);
+	close(kernel);
+	is_int(vmm_snapshot_merge(v.f[1].ram, v.f[0].ram, false, NULL), 0);
+	is_same_memory(v.f[0].ram, v.f[2].ram);
+}
+
+static void take_first_back(struct visit *v)
+{
+	const struct vmm_snapshot_opts o = { .is_tentative = true, .track = VMM_TRACK_ON };
+	struct files f = files_new();
+
+	is_int(vmm_snapshot(v->vm, &o, f.state, f.ram, &v->info, NULL), 0);
+	ok(v->vm->track.written);
+	vmm_snapshot_take_back(v->vm);
+	ok(!v->vm->track.written); /* nor is anything logged */
+	is_int(vmm_snapshot(v->vm, &o, v->f[0].state, v->f[0].ram, &v->info, NULL), 0);
+	vmm_snapshot_keep(v->vm);
+	vmm_snapshot_take_back(v->vm);
+	ok(v->vm->track.written);
+	files_done(&f);
+}
+
+TEST(a_first_one_that_is_taken_back_ends_the_counting_and_one_that_is_kept_does_not)
+{
+	int kernel = tiny_kernel(counts, sizeof(counts));
+	struct vmm_plan plan = plan_of(kernel, NULL);
+	struct visit v = { .steps = { take_first_back, take_diff_and_full }, .at_least = 1000, .f = { files_new() } };
+
+	visit(&plan, &v);
+	close(kernel);
+	is_int(vmm_snapshot_merge(v.f[1].ram, v.f[0].ram, true, NULL), 0);
+	is_same_memory(v.f[0].ram, v.f[2].ram);
+}
+
+TEST(V14_a_diffs_files_say_what_they_are_and_are_of_each_other)
+{
+	int kernel = tiny_kernel(counts, sizeof(counts));
+	struct vmm_plan plan = plan_of(kernel, NULL);
+	struct visit v = { .steps = { take_base, take_diff_and_full }, .at_least = 1000 };
+	struct vmm_snapshot_facts whole, diff, none;
+	uint8_t id[VMM_SNAPSHOT_ID_BYTES];
+	struct err e = { 0 };
+	uint64_t bad = UINT64_MAX;
+
+	visit(&plan, &v);
+	close(kernel);
+	is_int(vmm_snapshot_check(v.f[0].state, v.f[0].ram, &whole, &e), 0);
+	is_int(vmm_snapshot_check(v.f[1].state, v.f[1].ram, &diff, &e), 0);
+	ok(!whole.is_diff && diff.is_diff && diff.mem_bytes == MEM && diff.cpus == 1);
+	ok(memcmp(diff.base, whole.id, sizeof(whole.id)) == 0);
+	is_int(vmm_snapshot_id(v.f[1].state, id, &e), 0);
+	ok(memcmp(id, diff.id, sizeof(id)) == 0);
+	is_int(vmm_snapshot_id(v.f[1].ram, id, &e), -EBADMSG);
+	is_int(vmm_snapshot_check(v.f[0].state, v.f[1].ram, &none, &e), -EBADMSG);
+	has_str(e.msg, "another snapshot");
+	is_int(vmm_snapshot_check(v.f[1].state, v.f[0].ram, &none, &e), -EBADMSG);
+	is_int(pwrite(v.f[1].ram, &bad, 8, PAGE), 8);
+	is_int(vmm_snapshot_check(v.f[1].state, v.f[1].ram, &none, &e), -EBADMSG);
+	has_str(e.msg, "list of pages");
+}
+
 /* ---- what fails ---- */
 
 static void take_where_there_is_no_room(struct visit *v)
 {
-	const struct vmm_snapshot_opts o = { .tracks = true }, diff = { .is_diff = true, .tracks = true };
+	const struct vmm_snapshot_opts o = { .track = VMM_TRACK_ON }, diff = { .is_diff = true, .track = VMM_TRACK_ON };
 	struct files full = files_new();
 	struct err e = { 0 };
 
@@ -285,7 +410,7 @@ TEST(a_snapshot_that_fails_leaves_the_guest_running_and_forgets_no_page)
 
 	visit(&plan, &v);
 	close(kernel);
-	if (vmm_snapshot_merge(v.f[1].ram, v.f[0].ram, &e) < 0)
+	if (vmm_snapshot_merge(v.f[1].ram, v.f[0].ram, false, &e) < 0)
 		TAP_FAIL("%s", e.msg);
 	is_same_memory(v.f[0].ram, v.f[2].ram);
 }
@@ -447,21 +572,46 @@ TEST(the_control_socket_asks_and_tells_and_refuses_what_it_does_not_know)
 	close(kernel);
 }
 
+/* A snapshot that is to be kept goes with who asked for it, unless he says so. */
+static void take_for_as_long_as_it_is_wanted(struct dialogue *d)
+{
+	static const char take_it[] = "{\"do\":\"snapshot\",\"track\":true,\"until_kept\":true,\"fleeting\":true}\n";
+
+	for (int keeps = 0; keeps < 2; keeps++) {
+		struct files f = files_new();
+		const int both[] = { f.state, f.ram };
+
+		has_str(ask(d, "{\"do\":\"keep\"}\n", NULL, 0), "no snapshot of this connection's");
+		has_str(ask(d, "{\"do\":\"snapshot\",\"until_kept\":true}\n", both, 2), "until_kept is for");
+		has_str(ask(d, take_it, both, 2), "\"ok\":true");
+		has_str(ask(d, "{\"do\":\"state\"}\n", NULL, 0), "diff_base");
+		if (keeps)
+			has_str(ask(d, "{\"do\":\"keep\"}\n", NULL, 0), "\"ok\":true");
+		close(d->fd);
+		d->fd = sock_unix_connect(AT_FDCWD, d->path);
+		ok(d->fd >= 0);
+		/* The other end may be told of the close after this line. */
+		for (int i = 0; i < 100 && strstr(ask(d, "{\"do\":\"state\"}\n", NULL, 0), "diff_base") && !keeps; i++)
+			usleep(10000);
+		ok(!strstr(d->said, "diff_base") == !keeps);
+		files_done(&f);
+	}
+}
+
 static void *pause_and_go(void *arg)
 {
 	struct dialogue *d = arg;
 	struct files f = files_new();
 	const int both[] = { f.state, f.ram };
 	uint32_t was;
-	uint64_t mem;
-	uint32_t cpus;
+	struct vmm_snapshot_facts facts = { .cpus = 0 };
 
 	has_str(ask(d, "{\"do\":\"pause\",\"while_connected\":true}\n", NULL, 0), "\"ok\":true");
 	was = counter_of(d->vm);
 	has_str(ask(d, "{\"do\":\"snapshot\",\"fleeting\":true}\n", both, 2), "\"pause_us\"");
-	is_int(vmm_snapshot_check(f.state, f.ram, &mem, &cpus, NULL), 0);
-	is_int(cpus, 1);
-	ok(mem == MEM);
+	is_int(vmm_snapshot_check(f.state, f.ram, &facts, NULL), 0);
+	is_int(facts.cpus, 1);
+	ok(facts.mem_bytes == MEM && !facts.is_diff);
 	has_str(ask(d, "{\"do\":\"state\",\"while_connected\":true}\n", NULL, 0), "is for pause");
 	usleep(20000);
 	is_int(counter_of(d->vm), was);
@@ -471,6 +621,7 @@ static void *pause_and_go(void *arg)
 	d->fd = sock_unix_connect(AT_FDCWD, d->path);
 	ok(d->fd >= 0);
 	has_str(ask(d, "{\"do\":\"state\"}\n", NULL, 0), "running");
+	take_for_as_long_as_it_is_wanted(d);
 	/* Without the word it stays. */
 	has_str(ask(d, "{\"do\":\"pause\"}\n", NULL, 0), "\"ok\":true");
 	close(d->fd);

@@ -231,10 +231,18 @@ void vmm_pause(struct vmm *vm);
 void vmm_resume(struct vmm *vm);
 
 /* ---- snapshots (snapshot.h) ---- */
+/* What is written may be counted from a snapshot on, so that a later one may hold nothing but that (a diff). It costs an exit for each 4 KiB that is
+ * written first after a snapshot, and no memory is mapped in huge pages meanwhile. */
+enum vmm_track {
+	VMM_TRACK_AS_IS, /* what is counted goes on being counted, and from where it was */
+	VMM_TRACK_ON,    /* from this one on */
+	VMM_TRACK_OFF,
+};
 struct vmm_snapshot_opts {
-	bool is_diff; /* only what was written since the last snapshot that was taken with tracks, or restored with tracks_writes */
-	bool is_fleeting; /* the files need not outlive the host: no fsync */
-	bool tracks;      /* count what is written from here on, so that the next may be a diff; costs a fault per page written */
+	bool is_diff;      /* only what was written since the last one with VMM_TRACK_ON, or restored with tracks_writes */
+	bool is_fleeting;  /* the files need not outlive the host: no fsync */
+	bool is_tentative; /* with VMM_TRACK_ON: until vmm_snapshot_keep says so, it can be taken back */
+	enum vmm_track track;
 };
 struct vmm_snapshot_info {
 	uint8_t id[16];
@@ -244,13 +252,29 @@ struct vmm_snapshot_info {
  * paused where it was paused. vmm thread, while vmm_run turns. */
 int vmm_snapshot(struct vmm *vm, const struct vmm_snapshot_opts *o, int state_fd, int ram_fd, struct vmm_snapshot_info *ret,
 		 struct err *e);
-/* A snapshot's two files: whole, of each other, and such as this program reads? *ret_mem_bytes, *ret_cpus: of the VM. Memory itself is not
- * read. -EBADMSG with what is wrong. */
-int vmm_snapshot_check(int state_fd, int ram_fd, uint64_t *ret_mem_bytes, uint32_t *ret_cpus, struct err *e);
+/* Who asked for a tentative snapshot has it, or has not: then the VM counts, or doesn't, as if it had never been taken. While neither is said
+ * another one with VMM_TRACK_ON or _OFF is refused (-EBUSY). Nothing to be done is fine. vmm thread. */
+void vmm_snapshot_keep(struct vmm *vm);
+void vmm_snapshot_take_back(struct vmm *vm);
+
+#define VMM_SNAPSHOT_ID_BYTES 16u
+struct vmm_snapshot_facts {
+	uint8_t id[VMM_SNAPSHOT_ID_BYTES];
+	uint8_t base[VMM_SNAPSHOT_ID_BYTES]; /* of a diff: the snapshot that it goes on from */
+	bool is_diff;
+	uint64_t mem_bytes; /* of the VM */
+	uint32_t cpus;
+};
+/* A snapshot's two files: whole, of each other, and such as this program reads? Of memory itself nothing is
+ * read, of a diff its list of pages. -EBADMSG with what is wrong. */
+int vmm_snapshot_check(int state_fd, int ram_fd, struct vmm_snapshot_facts *ret, struct err *e);
+/* Only whose state it is, by its head alone. */
+int vmm_snapshot_id(int state_fd, uint8_t ret[VMM_SNAPSHOT_ID_BYTES], struct err *e);
 #define VMM_SNAPSHOT_VERSION 2u /* 1: without an I/O APIC */
 /* Merges a diff's memory file into a copy of its base's, which is the diff's whole memory then, to be loaded with the diff's
- * state. No VM may use ram_fd. Every byte of the diff is checked first; an error after that says that ram_fd is lost. */
-int vmm_snapshot_merge(int diff_fd, int ram_fd, struct err *e);
+ * state. No VM may use ram_fd. The diff's list of pages is checked first; an error after that says that ram_fd is lost. is_fleeting:
+ * ram_fd need not outlive the host. */
+int vmm_snapshot_merge(int diff_fd, int ram_fd, bool is_fleeting, struct err *e);
 
 /* The loop that vmm_run turns: for control sockets and timers of whoever embeds the VM. */
 struct loop *vmm_loop(struct vmm *vm);
