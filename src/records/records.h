@@ -80,16 +80,19 @@ int records_pod_delete(struct records *r, const char *id, struct err *e); /* -EB
 struct snapshot_record {
 	char *id, *name;
 	char *vm_id, *vm_name, *image_id, *image_ref; /* of what was saved */
+	char *parent_id;                              /* of a diff: the snapshot that it needs; NULL: a whole one */
+	char *parent_name;                            /* read only */
 	uint64_t created_ns, size_bytes;              /* as it lies on the disk */
 };
 void snapshot_record_done(struct snapshot_record *s);
 void snapshot_records_free(struct snapshot_record *list, size_t n);
-/* -EEXIST: the name is taken. */
+/* -EEXIST: the name is taken; -ENOENT: its parent is gone. */
 int records_snapshot_put(struct records *r, const struct snapshot_record *s, struct err *e);
 /* By name, id or unique id prefix. -ENOENT: "no such snapshot: X". */
 int records_snapshot_get(struct records *r, const char *name, struct snapshot_record *ret, struct err *e);
 int records_snapshot_list(struct records *r, struct snapshot_record **ret, size_t *ret_n, struct err *e); /* newest first */
-int records_snapshot_delete(struct records *r, const char *id, struct err *e);                            /* 0 also when gone */
+/* 0 also when gone. -EBUSY: others need it; e names one. */
+int records_snapshot_delete(struct records *r, const char *id, struct err *e);
 /* 1 and the oldest snapshot of a VM made from that image; 0 when there is none. */
 int records_image_snapshot(struct records *r, const char *image_id, char **ret_snapshot_id, struct err *e);
 

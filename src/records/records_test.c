@@ -260,18 +260,24 @@ TEST(container_exit_keeps_what_start_wrote_and_a_new_start_clears_the_exit)
 	records_close(r);
 }
 
-static int put_snapshot(struct records *r, const char *id, const char *name, struct err *e)
+static int put_diff(struct records *r, const char *id, const char *name, const char *parent, struct err *e)
 {
 	struct snapshot_record s = { .id = strdup(id),
 				     .name = strdup(name),
 				     .vm_id = strdup("vm"),
 				     .vm_name = strdup("vm"),
 				     .image_id = strdup("sha256:1"),
+				     .parent_id = parent ? strdup(parent) : NULL,
 				     .created_ns = (uint64_t)strtoull(id, NULL, 16) };
 	int k = records_snapshot_put(r, &s, e);
 
 	snapshot_record_done(&s);
 	return k;
+}
+
+static int put_snapshot(struct records *r, const char *id, const char *name, struct err *e)
+{
+	return put_diff(r, id, name, NULL, e);
 }
 
 static int put_pod(struct records *r, const char *id, const char *name, struct err *e)
@@ -381,6 +387,26 @@ TEST(a_database_of_version_2_is_taken_over_with_what_it_holds)
 	is_int(records_pod_get(r, "web", &p, &e), 0);
 	pod_record_done(&p);
 	is_int(put_snapshot(r, "5a", "saved", &e), 0);
+	records_close(r);
+}
+
+TEST(a_database_of_version_3_is_taken_over_with_what_it_holds)
+{
+	struct records *r = fresh();
+	struct snapshot_record s = { NULL };
+	struct err e = { 0 };
+
+	is_int(put_snapshot(r, "5a", "saved", &e), 0);
+	is_int(sqlite3_exec(r->db,
+			    "DROP INDEX snapshots_by_parent; ALTER TABLE snapshots DROP COLUMN parent_id; PRAGMA user_version=3",
+			    NULL, NULL, NULL),
+	       SQLITE_OK);
+	records_close(r);
+	r = opened();
+	is_int(records_snapshot_get(r, "saved", &s, &e), 0);
+	ok(!s.parent_id && !s.parent_name);
+	snapshot_record_done(&s);
+	is_int(put_diff(r, "5b", "more", "5a", &e), 0);
 	records_close(r);
 }
 
@@ -569,6 +595,36 @@ TEST(snapshots_are_found_by_name_id_and_prefix_and_names_are_unique)
 	is_int(records_snapshot_delete(r, "aaaa1", &e), 0);
 	is_int(records_snapshot_delete(r, "aaaa1", &e), 0);
 	is_int(records_snapshot_get(r, "first", &got, &e), -ENOENT);
+	records_close(r);
+}
+
+TEST(a_snapshot_that_others_need_stays_until_they_are_gone)
+{
+	struct records *r = fresh();
+	struct snapshot_record got, *list;
+	struct err e = { 0 };
+	size_t n;
+
+	is_int(put_snapshot(r, "a1", "whole", &e), 0);
+	is_int(put_diff(r, "a2", "monday", "a1", &e), 0);
+	is_int(put_diff(r, "a3", "tuesday", "a2", &e), 0);
+	is_int(put_diff(r, "a4", "lost", "beef", &e), -ENOENT);
+	has_str(e.msg, "was removed meanwhile");
+	is_int(records_snapshot_get(r, "tuesday", &got, &e), 0);
+	is_str(got.parent_id, "a2");
+	is_str(got.parent_name, "monday");
+	snapshot_record_done(&got);
+	is_int(records_snapshot_list(r, &list, &n, &e), 0);
+	is_int((int)n, 3);
+	is_str(list[1].parent_name, "whole");
+	ok(!list[2].parent_id);
+	snapshot_records_free(list, n);
+	is_int(records_snapshot_delete(r, "a1", &e), -EBUSY);
+	has_str(e.msg, "remove monday first (berth snapshot rm monday)");
+	is_int(records_snapshot_delete(r, "a2", &e), -EBUSY);
+	for (const char *const *id = (const char *const[]){ "a3", "a2", "a1", NULL }; *id; id++)
+		is_int(records_snapshot_delete(r, *id, &e), 0);
+	is_int(records_snapshot_get(r, "whole", &got, &e), -ENOENT);
 	records_close(r);
 }
 

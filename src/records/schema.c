@@ -33,6 +33,9 @@ static const char *const steps[] = {
 	"CREATE TABLE snapshots(id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, vm_id TEXT NOT NULL, vm_name TEXT NOT NULL,"
 	"  image_id TEXT NOT NULL, image_ref TEXT, created_ns INTEGER NOT NULL, size_bytes INTEGER NOT NULL);"
 	"CREATE INDEX snapshots_by_image ON snapshots(image_id);",
+	/* 3 -> 4: of a diff, what it goes on from */
+	"ALTER TABLE snapshots ADD COLUMN parent_id TEXT;"
+	"CREATE INDEX snapshots_by_parent ON snapshots(parent_id);",
 };
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(steps))
 
