@@ -5,10 +5,14 @@
 #define ID_SHORT 12
 
 struct snapshot_args {
-	bool quiet, no_trunc;
+	bool quiet, no_trunc, is_diff, tracks;
 	char *format;
 };
 const struct opt snapshot_create_options[] = {
+	{ "diff", 0, OPT_FLAG, offsetof(struct snapshot_args, is_diff), NULL,
+	  "of memory save only what was written since the last one with --track or --diff, which it needs from then on" },
+	{ "track", 0, OPT_FLAG, offsetof(struct snapshot_args, tracks), NULL,
+	  "count from here on what is written, so that the next may be a --diff" },
 	{ "quiet", 'q', OPT_FLAG, offsetof(struct snapshot_args, quiet), NULL, "do not say how long the VM was paused" },
 	{ NULL },
 };
@@ -26,8 +30,10 @@ const struct opt snapshot_inspect_options[] = {
 const struct opt snapshot_rm_options[] = { { NULL } };
 
 static const struct column columns[] = {
-	{ "SNAPSHOT ID", "ID" },       { "NAME", "Name" }, { "VM", "VM" }, { "IMAGE", "Image" },
-	{ "CREATED", "CreatedSince" }, { "SIZE", "Size" }, { NULL },
+	{ "SNAPSHOT ID", "ID" }, { "NAME", "Name" },
+	{ "PARENT", "Parent" },  { "VM", "VM" },
+	{ "IMAGE", "Image" },    { "CREATED", "CreatedSince" },
+	{ "SIZE", "Size" },      { NULL },
 };
 static const struct column others[] = { { "CREATED AT", "CreatedAt" }, { NULL } };
 
@@ -35,19 +41,23 @@ int cmd_snapshot_create(struct cli *c, struct err *e)
 {
 	struct snapshot_args a = { 0 };
 	struct engine_snapshot_info info;
+	struct engine_snapshot_opts o = { NULL };
 	char size[16];
 	int r = cli_parse(c, &a, 1, 2, e);
 
-	if (r == 0)
-		r = engine_snapshot_create(c->engine, c->operands[0], c->n_operands > 1 ? c->operands[1] : NULL, &info, e);
-	else
+	if (r != 0)
 		return MIN(r, 0);
+	o.name = c->n_operands > 1 ? c->operands[1] : NULL;
+	o.is_diff = a.is_diff;
+	o.tracks = a.tracks;
+	r = engine_snapshot_create(c->engine, c->operands[0], &o, &info, e);
 	if (r < 0)
 		return r;
 	puts(info.id);
 	if (!a.quiet)
-		fprintf(stderr, "snapshot %s: %s, the VM stood still for %.1f ms\n", info.name,
-			str_human_size(info.size_bytes, size), (double)info.pause_us / 1000);
+		fprintf(stderr, "snapshot %s: %s%s%s, the VM stood still for %.1f ms\n", info.name,
+			str_human_size(info.size_bytes, size), info.parent_name ? " beyond " : "", info.parent_name ?: "",
+			(double)info.pause_us / 1000);
 	engine_snapshot_info_done(&info);
 	return 0;
 }
@@ -65,9 +75,9 @@ static int add_row(const struct snapshot_record *s, bool no_trunc, struct json_o
 	char size[16], ago[32], at[RFC3339_LEN];
 
 	since = str_fmt("%s ago", clock_ago(now > s->created_ns ? (now - s->created_ns) / 1000000000 : 0, ago));
-	if (add(row, "ID", id) < 0 || add(row, "Name", s->name) < 0 || add(row, "VM", s->vm_name) < 0 ||
-	    add(row, "Image", s->image_ref ?: s->image_id) < 0 || add(row, "CreatedSince", since) < 0 ||
-	    add(row, "CreatedAt", clock_rfc3339(s->created_ns, at)) < 0 ||
+	if (add(row, "ID", id) < 0 || add(row, "Name", s->name) < 0 || add(row, "Parent", s->parent_name ?: "") < 0 ||
+	    add(row, "VM", s->vm_name) < 0 || add(row, "Image", s->image_ref ?: s->image_id) < 0 ||
+	    add(row, "CreatedSince", since) < 0 || add(row, "CreatedAt", clock_rfc3339(s->created_ns, at)) < 0 ||
 	    add(row, "Size", str_human_size(s->size_bytes, size)) < 0 || json_object_array_add(rows, row) < 0) {
 		json_object_put(row);
 		return -ENOMEM;

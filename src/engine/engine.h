@@ -117,13 +117,20 @@ int engine_forget(struct engine *en, const char *id, struct err *e);
 
 /* ---- virtual machines on berth-vmm ---- */
 int engine_vm_inspect(struct engine *en, const char *name, struct json_object **ret, struct err *e);
+struct engine_snapshot_opts {
+	const char *name; /* NULL: the beginning of its id */
+	bool is_diff;     /* of memory only what was written since the last that tracks, which it needs from then on; tracks */
+	bool tracks;      /* what the VM writes from here on is counted, so that the next may be a diff */
+};
 struct engine_snapshot_info {
 	char *id, *name;
+	char *parent_name;             /* of a diff */
 	uint64_t size_bytes, pause_us; /* on the disk; how long the VM stood still */
 };
 void engine_snapshot_info_done(struct engine_snapshot_info *i);
-/* Saves a running VM, which goes on. name NULL: the beginning of its id. Durable when it returns 0; else nothing is left of it. */
-int engine_snapshot_create(struct engine *en, const char *vm, const char *name, struct engine_snapshot_info *ret, struct err *e);
+/* Saves a running VM, which goes on. Durable when it returns 0; else nothing is left of it, and what is counted is counted as before. */
+int engine_snapshot_create(struct engine *en, const char *vm, const struct engine_snapshot_opts *o,
+			   struct engine_snapshot_info *ret, struct err *e);
 int engine_snapshot_list(struct engine *en, struct snapshot_record **ret, size_t *ret_n,
 			 struct err *e); /* snapshot_records_free */
 int engine_snapshot_inspect(struct engine *en, const char *name, struct json_object **ret, struct err *e);

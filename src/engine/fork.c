@@ -117,13 +117,13 @@ static int fork_in(struct fork_job *j, const char *name, uint64_t *ret_pause_us,
 {
 	int rootfd = store_rootfd(j->en->store), r;
 	_cleanup_fd_ int dirfd = -1;
-	struct taken t = { 0 };
+	struct taken t = { .control = -1 };
 
 	sweep_scratch(rootfd);
 	r = make_scratch(rootfd, name, &dirfd);
 	if (r < 0)
 		return err_set(e, -r, "make a directory in %s/tmp: %s", j->en->paths->root, strerror(-r));
-	r = snapshot_take(j->en, j->parent, dirfd, &t, e);
+	r = snapshot_take(j->en, j->parent, dirfd, NULL, &t, e);
 	*ret_pause_us = t.pause_us;
 	return r < 0 ? r : start_all(j, dirfd, e);
 }

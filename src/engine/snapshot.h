@@ -1,7 +1,11 @@
 /* snapshot: VMs copied while they run: to be kept (snapshot_store.c), or to go on at once beside the original (clone.c).
  *
+ * A kept one may be a diff: its memory file has only what was written since another one, its parent, whose record can't go before its own.
+ * Everything else of it is whole. Its parent is found by what berth-vmm counts from (snapshot_chain.c).
+ *
  *   ROOT/snapshots/ID/                 whole before its record comes; the record goes first. Its one writer is who takes it
- *     state, memory                    berth-vmm's (docs/FORMATS.md); mapped privately by every VM that goes on from it, never written
+ *     state, memory                    berth-vmm's (docs/FORMATS.md); mapped privately by every VM that goes on from it, never written.
+ *                                      Memory of a diff is put together for each of them, in ROOT/tmp/chain-ID
  *     disk                             the VM's writable disk, as it was in the same moment; absent where it has none
  *     image                            the read-only disk, one more name of ROOT/erofs/...: what the guest holds of it in memory fits no other
  *     config.json, launch.json         the VM's own
@@ -60,11 +64,28 @@ int vm_control_check(struct engine *en, const struct container_record *c, const 
 /* ---- snapshot_take.c ---- */
 struct taken {
 	uint64_t pause_us;
-	uint64_t mem_bytes;
-	uint32_t cpus;
+	struct vmm_snapshot_facts facts;
+	int control; /* of one that tracks: until snapshot_keep berth-vmm takes it back when this is closed; else -1 */
 };
-/* Copies the VM, which runs, into dirfd: state, memory, disk, image, config.json, launch.json. Nothing is synced. */
-int snapshot_take(struct engine *en, const struct container_record *c, int dirfd, struct taken *ret, struct err *e);
+/* Copies the VM, which runs, into dirfd: state, memory, disk, image, config.json, launch.json. Nothing is synced. o NULL: whole, and what is
+ * counted stays as it is. *ret is snapshot_taken_done's, also after a failure. */
+int snapshot_take(struct engine *en, const struct container_record *c, int dirfd, const struct engine_snapshot_opts *o,
+		  struct taken *ret, struct err *e);
+/* It is there to stay: what is written is counted from it on. */
+int snapshot_keep(struct taken *t, struct err *e);
+void snapshot_taken_done(struct taken *t);
+
+/* ---- snapshot_chain.c: a diff and what it needs ---- */
+#define SNAPSHOT_CHAIN_MAX 32u
+/* ROOT/snapshots/ID */
+int snapshot_open_dir(struct engine *en, const struct snapshot_record *s, int *ret_fd, struct err *e);
+/* What the VM counts from: the caller's; and the id that its files carry. The error says what to do where it counts from nothing. */
+int snapshot_parent_find(struct engine *en, const struct container_record *c, struct snapshot_record *ret,
+			 uint8_t ret_id[VMM_SNAPSHOT_ID_BYTES], struct err *e);
+/* Is it whole, with all that it needs? The error names which is not. *ret: its own. */
+int snapshot_chain_check(struct engine *en, const struct snapshot_record *s, struct vmm_snapshot_facts *ret, struct err *e);
+/* The whole memory of a diff, as a new file in dirfd. */
+int snapshot_chain_merge(struct engine *en, const struct snapshot_record *s, int dirfd, struct err *e);
 
 /* ---- clone.c ---- */
 /* Copies that are to be, all or none. */

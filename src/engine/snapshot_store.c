@@ -1,4 +1,5 @@
-/* snapshot_store.c: saved VMs as objects of the store: taken, listed, removed, checked (snapshot.h: what is where).
+/* snapshot_store.c: saved VMs as objects of the store: taken, listed, removed, checked (snapshot.h: what is where). snapshot_restore.c goes on from
+ * them.
  *
  * Taking: ROOT/tmp/snap-ID is filled, synced and renamed to ROOT/snapshots/ID, the record comes last. A crash leaves what the collection of
  * tmp removes, or a directory without a record, which snapshots_sweep removes. Removing: the record, then the files. */
@@ -14,6 +15,7 @@ void engine_snapshot_info_done(struct engine_snapshot_info *i)
 {
 	free(i->id);
 	free(i->name);
+	free(i->parent_name);
 }
 
 static bool is_name(const char *s)
@@ -69,8 +71,8 @@ static int fill_meta(const struct container_record *c, const struct taken *t, in
 	m->version = SNAPSHOT_FORMAT;
 	m->vmm_version = VMM_SNAPSHOT_VERSION;
 	m->protocol = FRAME_VERSION;
-	m->mem_bytes = t->mem_bytes;
-	m->cpus = t->cpus;
+	m->mem_bytes = t->facts.mem_bytes;
+	m->cpus = t->facts.cpus;
 	m->pause_us = t->pause_us;
 	m->auto_remove = c->auto_remove;
 	m->has_tty = c->has_tty;
@@ -100,27 +102,43 @@ static int sync_files(int dirfd, struct err *e)
 	return fsync(dirfd) < 0 ? err_set(e, errno, "the snapshot's directory: not on the disk: %s", strerror(errno)) : 0;
 }
 
-static int fill(struct engine *en, const struct container_record *c, int dirfd, struct engine_snapshot_info *info, struct err *e)
-{
-	struct snapshot_meta m = { .version = 0 };
-	struct taken t = { 0 };
-	int r = snapshot_take(en, c, dirfd, &t, e);
+/* One that is to be taken, and what it goes on from. */
+struct job {
+	struct engine *en;
+	const struct container_record *c;
+	const struct engine_snapshot_opts *o;
+	struct snapshot_record parent; /* of a diff */
+	uint8_t parent_id[VMM_SNAPSHOT_ID_BYTES];
+	struct taken taken;
+	struct engine_snapshot_info info;
+};
 
+static int fill(struct job *j, int dirfd, struct err *e)
+{
+	struct engine_snapshot_info *info = &j->info;
+	struct snapshot_meta m = { .version = 0 };
+	struct taken *t = &j->taken;
+	int r = snapshot_take(j->en, j->c, dirfd, j->o, t, e);
+
+	if (r >= 0 && t->facts.is_diff && memcmp(t->facts.base, j->parent_id, sizeof(j->parent_id)) != 0)
+		r = err_set(e, EAGAIN, "another snapshot of %s was taken meanwhile: try again", j->c->name);
 	if (r >= 0)
-		r = fill_meta(c, &t, dirfd, &m, &info->size_bytes, e);
+		r = fill_meta(j->c, t, dirfd, &m, &info->size_bytes, e);
 	if (r >= 0)
 		r = snapshot_meta_write(dirfd, &m, e);
 	if (r >= 0)
 		r = sync_files(dirfd, e);
-	info->pause_us = t.pause_us;
+	info->pause_us = t->pause_us;
 	snapshot_meta_done(&m);
 	return r;
 }
 
 /* From tmp to its place, and then into the records. */
-static int publish(struct engine *en, const struct container_record *c, const char *tmp, struct engine_snapshot_info *info,
-		   struct err *e)
+static int publish(struct job *j, const char *tmp, struct err *e)
 {
+	const struct engine_snapshot_info *info = &j->info;
+	const struct container_record *c = j->c;
+	struct engine *en = j->en;
 	_cleanup_free_ char *rel = str_fmt(SNAPSHOT_DIR "/%s", info->id);
 	int rootfd = store_rootfd(en->store), r;
 	_cleanup_fd_ int parent = -1;
@@ -130,6 +148,7 @@ static int publish(struct engine *en, const struct container_record *c, const ch
 					   .vm_name = c->name,
 					   .image_id = c->image_id,
 					   .image_ref = c->image_ref,
+					   .parent_id = j->parent.id,
 					   .created_ns = clock_real_ns(),
 					   .size_bytes = info->size_bytes };
 
@@ -148,9 +167,10 @@ static int publish(struct engine *en, const struct container_record *c, const ch
 	return r;
 }
 
-static int take_named(struct engine *en, const struct container_record *c, const char *name, struct engine_snapshot_info *info,
-		      struct err *e)
+static int take_named(struct job *j, struct err *e)
 {
+	struct engine_snapshot_info *info = &j->info;
+	struct engine *en = j->en;
 	_cleanup_free_ char *tmp = NULL;
 	_cleanup_fd_ int dirfd = -1;
 	int rootfd = store_rootfd(en->store), r;
@@ -158,41 +178,68 @@ static int take_named(struct engine *en, const struct container_record *c, const
 	info->id = malloc(ID_LEN + 1);
 	if (!info->id || id_new(info->id) < 0)
 		return OUT_OF_MEMORY(e);
-	info->name = name ? strdup(name) : strndup(info->id, 12);
+	info->name = j->o->name ? strdup(j->o->name) : strndup(info->id, 12);
 	tmp = str_fmt("tmp/snap-%s", info->id);
 	if (!info->name || !tmp)
 		return OUT_OF_MEMORY(e);
 	if (mkdirat(rootfd, tmp, 0700) < 0 || (dirfd = openat(rootfd, tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return err_set(e, errno, "make %s/%s: %s", en->paths->root, tmp, strerror(errno));
-	r = fill(en, c, dirfd, info, e);
+	r = fill(j, dirfd, e);
 	if (r >= 0)
-		r = publish(en, c, tmp, info, e);
+		r = publish(j, tmp, e);
 	if (r < 0)
 		(void)rm_rf(rootfd, tmp);
 	return r;
 }
 
-int engine_snapshot_create(struct engine *en, const char *vm, const char *name, struct engine_snapshot_info *ret, struct err *e)
+/* The snapshot stands by now. A VM that ended meanwhile counts no more, and another answer is worth a word only. */
+static void keep(struct job *j)
 {
-	struct engine_snapshot_info info = { NULL };
+	struct err e = { 0 };
+
+	if (snapshot_keep(&j->taken, &e) < 0)
+		log_warn("snapshot", "%s does not count from it on: %s", j->c->name, e.msg);
+}
+
+static int take(struct job *j, struct err *e)
+{
+	int r = 0;
+
+	if (j->o->is_diff)
+		r = snapshot_parent_find(j->en, j->c, &j->parent, j->parent_id, e);
+	if (r >= 0 && j->parent.name && !(j->info.parent_name = strdup(j->parent.name)))
+		r = OUT_OF_MEMORY(e);
+	if (r >= 0)
+		r = take_named(j, e);
+	if (r >= 0)
+		keep(j);
+	snapshot_taken_done(&j->taken);
+	snapshot_record_done(&j->parent);
+	return r;
+}
+
+int engine_snapshot_create(struct engine *en, const char *vm, const struct engine_snapshot_opts *o,
+			   struct engine_snapshot_info *ret, struct err *e)
+{
 	struct container_record c;
+	struct job j = { .en = en, .c = &c, .o = o, .taken.control = -1 };
 	int r = engine_get(en, vm, &c, e);
 
 	if (r < 0)
 		return r;
 	r = clone_check(en, &c, "snapshot", e);
-	if (r >= 0 && name)
-		r = check_name(en, name, e);
+	if (r >= 0 && o->name)
+		r = check_name(en, o->name, e);
 	if (r >= 0)
 		r = store_lock(en->store, STORE_SHARED, e);
 	if (r >= 0)
-		r = take_named(en, &c, name, &info, e);
+		r = take(&j, e);
 	store_lock(en->store, STORE_UNLOCKED, NULL);
 	container_record_done(&c);
 	if (r < 0)
-		engine_snapshot_info_done(&info);
+		engine_snapshot_info_done(&j.info);
 	else
-		*ret = info;
+		*ret = j.info;
 	return r;
 }
 
@@ -201,19 +248,6 @@ int engine_snapshot_create(struct engine *en, const char *vm, const char *name, 
 int engine_snapshot_list(struct engine *en, struct snapshot_record **ret, size_t *ret_n, struct err *e)
 {
 	return records_snapshot_list(en->records, ret, ret_n, e);
-}
-
-static int open_dir(struct engine *en, const struct snapshot_record *s, int *ret_fd, struct err *e)
-{
-	_cleanup_free_ char *rel = str_fmt(SNAPSHOT_DIR "/%s", s->id);
-	int fd = rel ? openat(store_rootfd(en->store), rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW) : -1;
-
-	if (!rel)
-		return OUT_OF_MEMORY(e);
-	if (fd < 0)
-		return err_set(e, errno, "snapshot %s: %s/%s: %s", s->name, en->paths->root, rel, strerror(errno));
-	*ret_fd = fd;
-	return 0;
 }
 
 int engine_snapshot_inspect(struct engine *en, const char *name, struct json_object **ret, struct err *e)
@@ -227,7 +261,7 @@ int engine_snapshot_inspect(struct engine *en, const char *name, struct json_obj
 
 	if (r < 0)
 		return r;
-	r = open_dir(en, &s, &dirfd, e);
+	r = snapshot_open_dir(en, &s, &dirfd, e);
 	if (r >= 0)
 		r = snapshot_meta_read(dirfd, &m, e);
 	if (r >= 0 &&
@@ -237,6 +271,8 @@ int engine_snapshot_inspect(struct engine *en, const char *name, struct json_obj
 	     json_add(o, "VMId", json_object_new_string(s.vm_id)) < 0 ||
 	     json_add(o, "Image", json_object_new_string(s.image_ref ?: s.image_id)) < 0 ||
 	     json_add(o, "ImageId", json_object_new_string(s.image_id)) < 0 ||
+	     json_add(o, "Parent", json_object_new_string(s.parent_name ?: "")) < 0 ||
+	     json_add(o, "ParentId", json_object_new_string(s.parent_id ?: "")) < 0 ||
 	     json_add(o, "Size", json_object_new_uint64(s.size_bytes)) < 0 ||
 	     json_add(o, "Memory", json_object_new_uint64(m.mem_bytes)) < 0 ||
 	     json_add(o, "CPUs", json_object_new_uint64(m.cpus)) < 0 ||
@@ -263,6 +299,8 @@ int engine_snapshot_remove(struct engine *en, const char *name, struct err *e)
 	rel = str_fmt(SNAPSHOT_DIR "/%s", s.id);
 	doomed = str_fmt("tmp/snap-rm-%s", s.id);
 	r = rel && doomed ? records_snapshot_delete(en->records, s.id, e) : OUT_OF_MEMORY(e);
+	if (r == -EBUSY)
+		err_push(e, r, "snapshot %s", s.name);
 	/* VMs that went on from it have its files open, or names of their own for them. */
 	if (r >= 0 && renameat(rootfd, rel, rootfd, doomed) < 0 && errno != ENOENT)
 		r = err_set(e, errno, "remove %s/%s: %s; `berth system prune` tries again", en->paths->root, rel,
@@ -270,68 +308,6 @@ int engine_snapshot_remove(struct engine *en, const char *name, struct err *e)
 	if (r >= 0 && (r = rm_rf(rootfd, doomed)) < 0)
 		err_set(e, -r, "remove %s/%s: %s; `berth system prune` tries again", en->paths->root, doomed, strerror(-r));
 	snapshot_record_done(&s);
-	return r;
-}
-
-/* ---- going on from one ---- */
-
-static int check_fits(const struct snapshot_meta *m, int dirfd, struct err *e)
-{
-	_cleanup_fd_ int state = openat(dirfd, VM_RESTORE_STATE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW),
-			 memory = openat(dirfd, VM_RESTORE_MEMORY, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	struct snapshot_cpu here = { NULL };
-	uint64_t mem;
-	uint32_t cpus;
-	int r = snapshot_cpu_read("/proc/cpuinfo", &here, e);
-
-	if (r >= 0)
-		r = snapshot_fits(m, &here, e);
-	snapshot_cpu_done(&here);
-	if (r >= 0 && (state < 0 || memory < 0))
-		r = err_set(e, ENOENT, "its %s file is gone", state < 0 ? "state" : "memory");
-	return r < 0 ? r : vmm_snapshot_check(state, memory, &mem, &cpus, e);
-}
-
-static int restore_from(struct engine *en, const struct snapshot_record *s, const char *name, char **ret_id, struct err *e)
-{
-	_cleanup_fd_ int dirfd = -1;
-	struct snapshot_meta m = { .version = 0 };
-	char vm[] = "vm";
-	int r = open_dir(en, s, &dirfd, e);
-
-	if (r < 0)
-		return r;
-	r = snapshot_meta_read(dirfd, &m, e);
-	if (r >= 0)
-		r = check_fits(&m, dirfd, e);
-	if (r < 0) {
-		snapshot_meta_done(&m);
-		return err_push(e, r, "snapshot %s", s->name);
-	}
-	const struct container_record model = { .image_id = m.image_id,
-						.image_ref = m.image_ref,
-						.isolation = vm,
-						.options_json = m.options,
-						.auto_remove = m.auto_remove,
-						.has_tty = m.has_tty,
-						.labels = m.labels };
-	r = clone_start(en, dirfd, &model, name, ret_id, e);
-	snapshot_meta_done(&m);
-	return r;
-}
-
-int engine_restore(struct engine *en, const char *snapshot, const char *name, char **ret_id, struct err *e)
-{
-	struct snapshot_record s;
-	int r = store_lock(en->store, STORE_SHARED, e);
-
-	if (r >= 0)
-		r = records_snapshot_get(en->records, snapshot, &s, e);
-	if (r >= 0) {
-		r = restore_from(en, &s, name, ret_id, e);
-		snapshot_record_done(&s);
-	}
-	store_lock(en->store, STORE_UNLOCKED, NULL);
 	return r;
 }
 
@@ -388,7 +364,8 @@ static int check_one(struct engine *en, const struct snapshot_record *s, struct 
 {
 	_cleanup_fd_ int dirfd = -1;
 	struct snapshot_meta m = { .version = 0 };
-	int r = open_dir(en, s, &dirfd, e);
+	struct vmm_snapshot_facts facts;
+	int r = snapshot_open_dir(en, s, &dirfd, e);
 
 	if (r < 0)
 		return r;
@@ -399,16 +376,12 @@ static int check_one(struct engine *en, const struct snapshot_record *s, struct 
 		r = check_size(dirfd, VM_RESTORE_MEMORY, m.memory_file_bytes, e);
 	if (r >= 0)
 		r = check_size(dirfd, SNAPSHOT_DISK, m.disk_file_bytes, e);
-	if (r >= 0) {
-		_cleanup_fd_ int state = openat(dirfd, VM_RESTORE_STATE, O_RDONLY | O_CLOEXEC),
-				 memory = openat(dirfd, VM_RESTORE_MEMORY, O_RDONLY | O_CLOEXEC);
-		uint64_t mem;
-		uint32_t cpus;
-
-		r = vmm_snapshot_check(state, memory, &mem, &cpus, e);
-	}
+	if (r < 0)
+		err_push(e, r, "snapshot %s", s->name);
+	else
+		r = snapshot_chain_check(en, s, &facts, e);
 	snapshot_meta_done(&m);
-	return r < 0 ? err_push(e, r, "snapshot %s", s->name) : 0;
+	return r;
 }
 
 int engine_snapshot_check(struct engine *en, void (*cb)(const char *problem, void *arg), void *arg, struct err *e)

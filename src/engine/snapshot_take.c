@@ -98,6 +98,7 @@ struct take {
 	struct engine *en;
 	const char *id;
 	struct launch *launch;
+	const struct engine_snapshot_opts *o;
 	int dirfd, state, memory, disk_from, disk;
 };
 
@@ -124,9 +125,15 @@ static int open_files(struct take *t, struct err *e)
 	return MIN(t->disk, 0);
 }
 
-/* At rest and paused. */
-static int save(struct take *t, struct err *e)
+/* At rest and paused. *ret_control: of one that tracks. */
+static int save(struct take *t, int *ret_control, struct err *e)
 {
+	static const char *const requests[] = {
+		"{\"do\":\"snapshot\",\"fleeting\":true}",
+		"{\"do\":\"snapshot\",\"fleeting\":true,\"track\":true,\"until_kept\":true}",
+		"{\"do\":\"snapshot\",\"fleeting\":true,\"track\":true,\"until_kept\":true,\"kind\":\"diff\"}",
+	};
+	const int which = !t->o ? 0 : t->o->is_diff ? 2 : t->o->tracks;
 	_cleanup_fd_ int control = -1;
 	const int fds[] = { t->state, t->memory };
 	int r = vm_control_open(t->en, t->id, &control, e);
@@ -134,22 +141,28 @@ static int save(struct take *t, struct err *e)
 	if (r >= 0)
 		r = vm_control_ask(control, "{\"do\":\"pause\",\"while_connected\":true}", NULL, 0, NULL, e);
 	if (r >= 0)
-		r = vm_control_ask(control, "{\"do\":\"snapshot\",\"fleeting\":true}", fds, ARRAY_SIZE(fds), NULL, e);
+		r = vm_control_ask(control, requests[which], fds, ARRAY_SIZE(fds), NULL, e);
 	if (r >= 0 && t->disk >= 0)
 		r = copy_disk(t->disk_from, t->disk, e);
 	if (r >= 0)
 		r = vm_control_ask(control, "{\"do\":\"resume\"}", NULL, 0, NULL, e);
+	if (r >= 0 && which)
+		*ret_control = TAKE_FD(control);
 	return r;
 }
 
 /* Who wrote them may be in the hands of a guest: what he says is looked at, and must be what his VM was given. */
 static int check_saved(const struct take *t, struct taken *ret, struct err *e)
 {
-	int r = vmm_snapshot_check(t->state, t->memory, &ret->mem_bytes, &ret->cpus, e);
+	const struct vmm_snapshot_facts *f = &ret->facts;
+	int r = vmm_snapshot_check(t->state, t->memory, &ret->facts, e);
 
-	if (r >= 0 && (ret->mem_bytes != vm_ram_bytes(t->launch) + vm_room_bytes(t->launch) ||
-		       ret->cpus != MAX(MAX(t->launch->vm_cpus, t->launch->vm_cpus_max), 1u)))
+	if (r >= 0 && (f->mem_bytes != vm_ram_bytes(t->launch) + vm_room_bytes(t->launch) ||
+		       f->cpus != MAX(MAX(t->launch->vm_cpus, t->launch->vm_cpus_max), 1u)))
 		r = err_set(e, EBADMSG, "berth-vmm saved a machine of another size than it was started with");
+	if (r >= 0 && f->is_diff != (t->o && t->o->is_diff))
+		r = err_set(e, EBADMSG, "berth-vmm saved %s",
+			    f->is_diff ? "only a part of its memory" : "more than was asked for");
 	return r;
 }
 
@@ -165,7 +178,7 @@ static int rest_and_save(struct take *t, struct taken *ret, struct err *e)
 	began = clock_mono_us();
 	r = monitor_request(monitor, FRAME_QUIESCE, 0, NULL, 0, &size, e);
 	if (r >= 0)
-		r = save(t, e);
+		r = save(t, &ret->control, e);
 	if (r >= 0)
 		r = monitor_request(monitor, FRAME_RELEASE, 0, NULL, 0, NULL, e);
 	if (r < 0)
@@ -175,13 +188,30 @@ static int rest_and_save(struct take *t, struct taken *ret, struct err *e)
 	return r < 0 ? r : check_saved(t, ret, e);
 }
 
-int snapshot_take(struct engine *en, const struct container_record *c, int dirfd, struct taken *ret, struct err *e)
+int snapshot_keep(struct taken *t, struct err *e)
+{
+	return t->control < 0 ? 0 : vm_control_ask(t->control, "{\"do\":\"keep\"}", NULL, 0, NULL, e);
+}
+
+void snapshot_taken_done(struct taken *t) { t->control = fd_close(t->control); }
+
+int snapshot_take(struct engine *en, const struct container_record *c, int dirfd, const struct engine_snapshot_opts *o,
+		  struct taken *ret, struct err *e)
 {
 	struct launch l = { 0 };
-	struct take t = {
-		.en = en, .id = c->id, .launch = &l, .dirfd = dirfd, .state = -1, .memory = -1, .disk_from = -1, .disk = -1
-	};
-	int r = bundle_read_launch(en, c->id, &l, e);
+	struct take t = { .en = en,
+			  .id = c->id,
+			  .launch = &l,
+			  .o = o,
+			  .dirfd = dirfd,
+			  .state = -1,
+			  .memory = -1,
+			  .disk_from = -1,
+			  .disk = -1 };
+	int r;
+
+	*ret = (struct taken){ .control = -1 };
+	r = bundle_read_launch(en, c->id, &l, e);
 
 	if (r >= 0)
 		r = copy_document(en, c->id, "config.json", dirfd, e);
