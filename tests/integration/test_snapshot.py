@@ -155,6 +155,91 @@ def test_a_snapshot_that_fails_or_is_killed_leaves_nothing_and_the_vm_running(vm
     assert berth.ok("system", "check").endswith("whole")
 
 
+def note(vms, name, what):
+    """Into the guest's memory; -> all that was noted so far."""
+    return vms.berth.ok("exec", name, "sh", "-c", f"echo {what} >>/dev/shm/notes; cat /dev/shm/notes").split()
+
+
+def memory_bytes(berth, name):
+    st = os.stat(berth.root / "snapshots" / berth.ok("snapshot", "inspect", "-f", "{{.Id}}", name) / "memory")
+    return st.st_blocks * 512
+
+
+def test_diffs_hold_what_was_written_and_go_on_where_they_were_taken(vms, parent):
+    berth = vms.berth
+    until(lambda: berth("exec", parent, "test", "-s", "/w/count").code == 0, "the first write")
+    berth.fails("snapshot", "create", "--diff", parent, "none", says=(f"nobody counts what {parent} writes", "--track first"))
+    note(vms, parent, "sunday")
+    berth.ok("snapshot", "create", "--track", parent, "sunday", timeout=240)
+    note(vms, parent, "monday")
+    r = berth("snapshot", "create", "--diff", parent, "monday", timeout=240)
+    assert r.code == 0 and " beyond sunday, the VM stood still" in r.err, r
+    # Neither one that is whole nor a fork disturbs the count.
+    note(vms, parent, "between")
+    berth.ok("snapshot", "create", "-q", parent, "other", timeout=240)
+    twin = track(vms, vms.name())
+    berth.ok("fork", "-q", "--name", twin, parent, timeout=240)
+    berth.fails("snapshot", "create", "--diff", twin, "none", says="--track first")
+    berth.ok("rm", "-f", twin)
+    note(vms, parent, "tuesday")
+    berth.ok("snapshot", "create", "-q", "--diff", parent, "tuesday", timeout=240)
+    note(vms, parent, "wednesday")
+    listed = {s["Name"]: s["Parent"] for s in map(json.loads, berth.ok("snapshot", "ls", "--format", "json").split("\n"))}
+    assert listed == {"sunday": "", "monday": "sunday", "other": "", "tuesday": "monday"}
+    assert berth.ok("snapshot", "inspect", "-f", "{{.Parent}}", "tuesday") == "monday"
+    sizes = {n: memory_bytes(berth, n) for n in listed}
+    print(sizes)
+    assert sizes["monday"] < sizes["sunday"] / 2 and sizes["tuesday"] < sizes["sunday"] / 2, sizes
+    for n, notes in (("tuesday", ["sunday", "monday", "between", "tuesday"]), ("monday", ["sunday", "monday"]), ("sunday", ["sunday"])):
+        clone = track(vms, vms.name())
+        berth.ok("restore", "--name", clone, n, timeout=240)
+        assert note(vms, clone, "mine") == [*notes, "mine"]
+        disk_is_whole(vms, clone)
+        assert who(vms, clone)["host"] == berth.inspect(clone)["Id"][:12]
+        berth.ok("rm", "-f", clone)
+    assert [n for n in os.listdir(berth.root / "tmp") if n.startswith("chain-")] == []
+    berth.fails("snapshot", "rm", "sunday", says=("snapshot monday holds only what has changed", "berth snapshot rm monday"))
+    berth.fails("snapshot", "rm", "monday", says="remove tuesday first")
+    # A link of the chain that is damaged is named, by whoever needs it.
+    where = berth.root / "snapshots" / berth.ok("snapshot", "inspect", "-f", "{{.Id}}", "monday") / "memory"
+    with open(where, "r+b") as f:
+        f.seek(20)
+        byte = f.read(1)
+        f.seek(20)
+        f.write(bytes([byte[0] ^ 1]))
+    berth.fails("restore", "tuesday", says=("what snapshot tuesday goes on from: snapshot monday", "diff file"))
+    bad = berth("system", "check")
+    assert bad.code == 125 and "snapshot monday" in bad.out + bad.err, bad
+    with open(where, "r+b") as f:
+        f.seek(20)
+        f.write(byte)
+    assert berth.ok("system", "check").endswith("whole")
+    berth.ok("snapshot", "rm", *berth.ok("snapshot", "ls", "-q").split())  # as they are listed
+    berth.fails("snapshot", "create", "--diff", parent, "none", says=("is gone", "--track"))
+
+
+def test_F01_a_diff_that_is_killed_leaves_nothing_and_the_next_holds_it_all(vms, parent):
+    berth = vms.berth
+    berth.ok("snapshot", "create", "-q", "--track", parent, "whole", timeout=240)
+    for k, after in enumerate((0.02, 0.1, 0.3, 0.8)):
+        note(vms, parent, f"n{k}")
+        p = berth.popen("snapshot", "create", "--diff", parent, f"k{k}")
+        time.sleep(after)
+        p.send_signal(signal.SIGKILL)
+        p.communicate()
+        note(vms, parent, f"m{k}")
+    berth.ok("snapshot", "create", "-q", "--diff", parent, "last", timeout=240)
+    left = berth.ok("snapshot", "ls", "--format", "{{.Name}}").split()
+    clone = track(vms, vms.name())
+    berth.ok("restore", "--name", clone, "last", timeout=240)
+    assert note(vms, clone, "end") == [f"{c}{k}" for k in range(4) for c in "nm"] + ["end"]
+    berth.ok("rm", "-f", clone)
+    berth.ok("snapshot", "rm", *left)
+    berth.ok("system", "prune", "-f")
+    assert os.listdir(berth.root / "snapshots") == []
+    assert [n for n in os.listdir(berth.root / "tmp") if n.startswith(("snap-", "chain-"))] == []
+
+
 def test_V14_a_snapshot_that_was_tampered_with_is_refused_with_one_line(vms, parent):
     berth = vms.berth
     berth.ok("snapshot", "create", "-q", parent, "t", timeout=240)
