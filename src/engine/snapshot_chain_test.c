@@ -14,7 +14,7 @@ static const uint8_t counts[] = { 0xff, 0x04, 0x25, 0, 0, 0x20, 0, 0xeb, 0xf7 };
 
 static struct paths paths;
 static struct engine *en;
-static struct err e;
+static struct err why;
 static char base[] = "/tmp/berth-chain-test-XXXXXX";
 /* The last is whole as well, taken in the same moment as the diff before it. */
 static const char *const ids[N] = { "a0", "a1", "a2", "f0" }, *const names[N] = { "whole", "monday", "tuesday", "full" };
@@ -38,8 +38,8 @@ static void take(struct vmm *vm, const char *id, bool is_diff, enum vmm_track tr
 	is_int(mkdir_p(AT_FDCWD, dir, 0700), 0);
 	state = file_of(id, VM_RESTORE_STATE, O_RDWR | O_CREAT | O_EXCL);
 	ram = file_of(id, VM_RESTORE_MEMORY, O_RDWR | O_CREAT | O_EXCL);
-	if (vmm_snapshot(vm, &o, state, ram, &info, &e) < 0)
-		TAP_FAIL("%s", e.msg);
+	if (vmm_snapshot(vm, &o, state, ram, &info, &why) < 0)
+		TAP_FAIL("%s", why.msg);
 }
 
 static void on_time(struct loop *l, int fd, uint32_t events, void *arg)
@@ -75,7 +75,7 @@ static int put(const char *id, const char *name, const char *parent)
 				     .vm_name = strdup("vm"),
 				     .image_id = strdup("image"),
 				     .parent_id = parent ? strdup(parent) : NULL };
-	int r = records_snapshot_put(en->records, &s, &e);
+	int r = records_snapshot_put(en->records, &s, &why);
 
 	snapshot_record_done(&s);
 	return r;
@@ -93,8 +93,8 @@ static void fresh(void)
 	ok(mkdtemp(base));
 	root = str_fmt("%s/root", base);
 	run = str_fmt("%s/run", base);
-	if (paths_init(&paths, root, run, &e) < 0 || engine_open(&paths, &en, &e) < 0)
-		TAP_FAIL("%s", e.msg);
+	if (paths_init(&paths, root, run, &why) < 0 || engine_open(&paths, &en, &why) < 0)
+		TAP_FAIL("%s", why.msg);
 	is_int(loop_timer(vmm_loop(vm), 2, on_time, vm, NULL), 0);
 	is_int(vmm_run(vm, &res, NULL), 0);
 	vmm_free(vm);
@@ -113,14 +113,14 @@ static struct snapshot_record get(const char *name)
 {
 	struct snapshot_record s = { NULL };
 
-	is_int(records_snapshot_get(en->records, name, &s, &e), 0);
+	is_int(records_snapshot_get(en->records, name, &s, &why), 0);
 	return s;
 }
 
 static int check(const char *name, struct vmm_snapshot_facts *ret)
 {
 	struct snapshot_record s = get(name);
-	int r = snapshot_chain_check(en, &s, ret, &e);
+	int r = snapshot_chain_check(en, &s, ret, &why);
 
 	snapshot_record_done(&s);
 	return r;
@@ -154,8 +154,8 @@ TEST(a_diff_is_put_together_out_of_all_that_it_goes_on_from)
 	dirfd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	full = file_of("a0", VM_RESTORE_MEMORY, O_RDONLY);
 	is_int(fstat(full, &before), 0);
-	if (snapshot_chain_merge(en, &s, dirfd, &e) < 0)
-		TAP_FAIL("%s", e.msg);
+	if (snapshot_chain_merge(en, &s, dirfd, &why) < 0)
+		TAP_FAIL("%s", why.msg);
 	snapshot_record_done(&s);
 	is_int(fstat(full, &after), 0);
 	ok(before.st_mtim.tv_nsec == after.st_mtim.tv_nsec); /* nothing is written to what others need */
@@ -193,7 +193,7 @@ TEST(F12_a_link_of_a_chain_that_is_damaged_or_gone_is_named)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		flip(rows[i].id, rows[i].name, rows[i].at);
 		is_int(check("tuesday", &facts), -EBADMSG);
-		has_str(e.msg, rows[i].says);
+		has_str(why.msg, rows[i].says);
 		flip(rows[i].id, rows[i].name, rows[i].at);
 		is_int(check("tuesday", &facts), 0);
 	}
@@ -221,24 +221,24 @@ TEST(F12_a_link_of_a_chain_that_is_damaged_or_gone_is_named)
 		}
 	}
 	is_int(check("stray", &facts), -EBADMSG);
-	has_str(e.msg, "snapshot stray: it goes on from another one than full");
+	has_str(why.msg, "snapshot stray: it goes on from another one than full");
 	is_int(check("lost", &facts), -EBADMSG);
-	has_str(e.msg, "does not say what it goes on from");
+	has_str(why.msg, "does not say what it goes on from");
 	_cleanup_free_ char *gone = str_fmt("%s/root/" SNAPSHOT_DIR "/a0/" VM_RESTORE_MEMORY, base);
 	is_int(unlink(gone), 0);
 	is_int(check("tuesday", &facts), -ENOENT);
-	has_str(e.msg, "snapshot whole: its memory file is gone");
+	has_str(why.msg, "snapshot whole: its memory file is gone");
 	done();
 }
 
 TEST(what_a_diff_needs_is_not_removed_before_it)
 {
 	fresh();
-	is_int(engine_snapshot_remove(en, "whole", &e), -EBUSY);
-	has_str(e.msg, "snapshot whole: snapshot monday holds only");
-	has_str(e.msg, "berth snapshot rm monday");
+	is_int(engine_snapshot_remove(en, "whole", &why), -EBUSY);
+	has_str(why.msg, "snapshot whole: snapshot monday holds only");
+	has_str(why.msg, "berth snapshot rm monday");
 	for (int i = 2; i >= 0; i--)
-		is_int(engine_snapshot_remove(en, names[i], &e), 0);
+		is_int(engine_snapshot_remove(en, names[i], &why), 0);
 	done();
 }
 

@@ -34,8 +34,7 @@ static const char *const steps[] = {
 	"  image_id TEXT NOT NULL, image_ref TEXT, created_ns INTEGER NOT NULL, size_bytes INTEGER NOT NULL);"
 	"CREATE INDEX snapshots_by_image ON snapshots(image_id);",
 	/* 3 -> 4: of a diff, what it goes on from */
-	"ALTER TABLE snapshots ADD COLUMN parent_id TEXT;"
-	"CREATE INDEX snapshots_by_parent ON snapshots(parent_id);",
+	"ALTER TABLE snapshots ADD COLUMN parent_id TEXT; CREATE INDEX snapshots_by_parent ON snapshots(parent_id);",
 };
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(steps))
 
