@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""vmm_boot --kernel DIRECTORY [-n RUNS] [--kvmtool PROGRAM]: from the exec of a VMM to the first write of the guest's /init (the byte 1 to the
-serial port), the same kernel and the same initramfs in all: berth-vmm, QEMU's microvm with everything off that can be, kvmtool, which tells
+"""vmm_boot --kernel DIRECTORY [-n RUNS] [--kvmtool PROGRAM]: from the exec of a VMM to the first write of the guest's /init (the byte 1 and
+a new line to the serial port), the same kernel and the same initramfs in all: berth-vmm, QEMU's microvm with everything off that can be, kvmtool, which tells
 its guest's kernel to say what it is there as well (earlyprintk).
 The VMMs take turns. Also: what berth-vmm does before its first KVM_RUN, as the kernel's tracing sees it, and what it has in memory beyond
 the guest's. DIRECTORY: of guest/build-kernel. Meant for `tests/lab/run -nI`, where time is instructions: ratios carry over, milliseconds do not.
@@ -38,6 +38,7 @@ void _start(void)
 {
 	call2(173, 0x3f8, 8, 1); /* ioperm */
 	__asm__ volatile("outb %0, %1" : : "a"((unsigned char)1), "Nd"((unsigned short)0x3f8));
+	__asm__ volatile("outb %0, %1" : : "a"((unsigned char)10), "Nd"((unsigned short)0x3f8)); /* berth-vmm writes lines */
 	for (;;)
 		call2(34, 0, 0, 0); /* pause */
 }
