@@ -194,6 +194,7 @@ static void *ahead_main(void *arg)
 
 static void ahead_start(struct ahead *a, int fd_kvm)
 {
+	const struct sched_param first = { .sched_priority = 1 };
 	sigset_t all, old;
 
 	a->fd_kvm = fd_kvm;
@@ -201,7 +202,10 @@ static void ahead_start(struct ahead *a, int fd_kvm)
 	pthread_sigmask(SIG_SETMASK, &all, &old); /* a signal would end the creation */
 	a->is_running = vmm_thread_new(&a->thread, ahead_main, a) >= 0;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	(void)sched_yield(); /* where there is one CPU: until it waits */
+	/* Where there is one CPU it goes on now, until it waits; a new thread's turn would be behind ours. Who may not ask for that waits
+	 * a little longer. */
+	if (a->is_running)
+		(void)pthread_setschedparam(a->thread, SCHED_FIFO, &first);
 }
 
 /* What the thread got, or, without one, 0: not tried. */
