@@ -64,6 +64,7 @@ def one(which, initrd, disk, found):
     finally:
         vm.end()
         for s in sockets:
+            s.shutdown(socket.SHUT_RDWR)  # or the thread in accept() keeps it, and its port
             s.close()
 
 

@@ -88,7 +88,11 @@ class Peer:
         self.process.wait()
         for fd in (self.out, self.disk, *self.tap.fds):
             os.close(fd)
-        time.sleep(0.2)  # the tap goes with the last descriptor
+        # The tap goes with the last descriptor, which may be that of a process in the jail, whose end follows.
+        deadline = time.monotonic() + 30
+        while Path(f"/sys/class/net/{TAP}").exists():
+            assert time.monotonic() < deadline, f"{TAP} stays"
+            time.sleep(0.05)
 
 
 def pss_beyond_ram(pid, mem_mib=256):
