@@ -183,16 +183,20 @@ int vm_shares_start(const struct instance_config *cfg, const struct vm_shares_pl
 struct vm_storage {
 	pid_t pid; /* 0: none */
 	int pidfd, said;
+	/* Open until it has ended: to close a file of FUSE's is to ask the daemon, and wait for it (FUSE_FLUSH). */
+	int disks[VM_GIVEN_MAX];
+	size_t n;
 	struct loop_src *src;
 };
 struct vm_storage_disk {
 	const struct launch_disk *given;
 	uint64_t file_max;
-	int fd; /* in: the image; out: instead of it, the disk that it holds, a file of its size */
+	int fd; /* in: the image; out: the disk that it holds, a file of its size, which is i->storage's */
 };
 /* Its command line: strv_free it; NULL: out of memory. */
 char **vm_storage_args(const char *program, const struct vm_storage_disk *disks, size_t n);
-/* Starts a qemu-storage-daemon over the images, confined, in i's cgroup: i->storage. Closes nothing of what it was given. */
+/* Starts a qemu-storage-daemon over the images, confined, in i's cgroup: i->storage. Closes nothing of what it was given. After a failure
+ * nothing of it is left. */
 int vm_storage_start(struct instance *i, struct vm_storage_disk *disks, size_t n, struct err *e);
 /* Tells of its end while the guest runs, which goes on with I/O errors. */
 int vm_storage_watch(struct instance *i, struct err *e);
@@ -204,6 +208,7 @@ struct vm_jail;
 /* The far ends of what a VMM is connected to, and its disks; -1: none. */
 struct vm_ends {
 	int agent, console, control, share, err, image, upper, more[VM_MORE_DISKS_MAX];
+	bool is_lent[VM_MORE_DISKS_MAX]; /* of `more`: somebody else's to close */
 };
 /* What is different from one VMM to another. Everything else is the same code: cgroup, jail, link, tasks, clocks, deaths. */
 struct vm_backend {

@@ -14,6 +14,7 @@
 #define SAID_MAX       4096
 #define JAIL_DIR       "jail"
 #define STORAGE_END_MS 10000 /* for the images to be closed */
+#define DEATH_MS       2000  /* of a VMM that was killed */
 
 uint64_t vm_workload_bytes(const struct launch *l) { return l->vm_mem_bytes ? l->vm_mem_bytes : 512 * MIB; }
 
@@ -237,6 +238,11 @@ void vm_process_end(struct instance *i, int grace_ms)
 			pidfd_kill(i->vmm_pidfd, SIGKILL);
 		if (i->is_paused) /* cgroup v1's freezer keeps even who was killed */
 			(void)cgroup_freeze(i->cg, false, NULL);
+		/* Who waits for an answer of the daemon's file system can't die before it has one, or the daemon has ended. */
+		if (i->storage.pid && poll(&p, 1, DEATH_MS) != 1) {
+			log_warn("vm", "qemu-storage-daemon does not answer and is killed");
+			vm_storage_end(i, 0);
+		}
 		waitpid(i->vmm, NULL, 0);
 		i->vmm = -1;
 	}
@@ -273,7 +279,8 @@ static void close_ends(struct vm_ends *t)
 	fd_close(t->upper);
 	fd_close(t->control);
 	for (size_t k = 0; k < VM_MORE_DISKS_MAX; k++)
-		fd_close(t->more[k]);
+		if (!t->is_lent[k])
+			fd_close(t->more[k]);
 }
 
 /* The VMM's user may open none of these; it gets them open. */
@@ -322,6 +329,7 @@ static int serve_images(struct instance *i, struct vm_ends *t, struct vm_storage
 		if (is_served(i, &i->more[k])) {
 			fd_close(t->more[k]);
 			t->more[k] = images[m++].fd;
+			t->is_lent[k] = true;
 		}
 	return r;
 }
@@ -393,7 +401,7 @@ static int make_control(struct instance *i, struct vm_ends *t, struct err *e)
 
 int vm_process_start(struct instance *i, struct err *e)
 {
-	_cleanup_(close_ends) struct vm_ends t = { -1, -1, -1, -1, -1, -1, -1, { 0 } };
+	_cleanup_(close_ends) struct vm_ends t = { -1, -1, -1, -1, -1, -1, -1, { 0 }, { 0 } };
 	uint64_t disk_bytes = 0;
 
 	for (size_t k = 0; k < VM_MORE_DISKS_MAX; k++)

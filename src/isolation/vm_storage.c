@@ -298,7 +298,7 @@ static int wait_for_it(struct instance *i, const struct vm_storage_disk *disks, 
 int vm_storage_start(struct instance *i, struct vm_storage_disk *disks, size_t n, struct err *e)
 {
 	_cleanup_(files_done) struct files f;
-	int r, opened[VM_GIVEN_MAX] = { -1 };
+	int r;
 
 	files_init(&f);
 	r = make_files(i, disks, n, &f, e);
@@ -311,15 +311,12 @@ int vm_storage_start(struct instance *i, struct vm_storage_disk *disks, size_t n
 		char path[FD_PATH_LEN];
 
 		/* Answered by its main loop, which has greeted; its death is an answer too (ENOTCONN). */
-		opened[k] = open(fd_path(f.mount[k], path), (disks[k].given->is_readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-		if (opened[k] >= 0)
-			continue;
-		r = err_set(e, errno, "disk %s: " PROGRAM "'s: %s", disks[k].given->path, strerror(errno));
-		while (k-- > 0)
-			fd_close(opened[k]);
+		int fd = open(fd_path(f.mount[k], path), (disks[k].given->is_readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+		if (fd < 0)
+			r = err_set(e, errno, "disk %s: " PROGRAM "'s: %s", disks[k].given->path, strerror(errno));
+		else
+			i->storage.disks[i->storage.n++] = disks[k].fd = fd;
 	}
-	for (size_t k = 0; k < n && r >= 0; k++)
-		disks[k].fd = opened[k];
 	if (r < 0)
 		vm_storage_end(i, 0);
 	return r;
@@ -374,6 +371,8 @@ void vm_storage_end(struct instance *i, int grace_ms)
 		waitpid(s->pid, NULL, 0);
 		s->pid = 0;
 	}
+	while (s->n > 0) /* now without a wait */
+		fd_close(s->disks[--s->n]);
 	s->pidfd = fd_close(s->pidfd);
 	s->said = fd_close(s->said);
 }

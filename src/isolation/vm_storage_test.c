@@ -155,8 +155,6 @@ TEST(an_image_is_a_file_of_the_disks_size_that_is_written_through)
 	is_int((int)pread(ro, b, 7, 0), 7);
 	is_str(b, "");
 	ok(pwrite(ro, "x", 1, 0) < 0 && errno == EBADF);
-	fd_close(fd);
-	fd_close(ro);
 	vm_storage_end(&r.i, 5000);
 	is_int(open_files(), before);
 	tool("check", "-q", "-f", "qcow2", r.image[0], NULL);
@@ -189,7 +187,6 @@ TEST(zeroes_are_zeroes_and_a_discard_gives_whole_clusters_back)
 	is_int(fsync(fd), 0);
 	is_int(stat(r.image[0], &st), 0);
 	ok(st.st_blocks * 512 < 4 << 20);
-	fd_close(fd);
 	rig_done(&r);
 }
 
@@ -238,8 +235,6 @@ TEST(V11_the_daemon_sees_its_images_alone_and_has_nothing_else_of_the_host)
 	/* A read-only image is so for it as well, and no mount of any of it is the host's. */
 	has_str(line_of(pid, "mountinfo", " /disk1 "), "ro,");
 	ok(!line_of(getpid(), "mountinfo", "berth-storage"));
-	fd_close(r.disks[0].fd);
-	fd_close(r.disks[1].fd);
 	rig_done(&r);
 }
 
@@ -258,7 +253,6 @@ TEST(V08_a_served_image_is_locked_against_everybody)
 	is_int(vm_given_lock(&r.given[0], g.fd, &e), -EBUSY);
 	has_str(e.msg, "writes it");
 	r.given[0].is_readonly = false;
-	fd_close(r.disks[0].fd);
 	vm_storage_end(&r.i, 5000);
 	is_int(vm_given_lock(&r.given[0], g.fd, &e), 0);
 	fd_close(g.fd);
@@ -272,7 +266,6 @@ TEST(V08_a_served_image_is_locked_against_everybody)
 	if (vm_given_open(&r.given[0], &g, &e) < 0)
 		TAP_FAIL("%s", e.msg);
 	is_int(vm_given_lock(&r.given[0], g.fd, &e), -EBUSY);
-	fd_close(r.disks[0].fd);
 	fd_close(g.fd);
 	rig_done(&r);
 }
@@ -292,12 +285,37 @@ TEST(a_killed_daemon_is_an_error_at_once_and_what_was_synced_is_there)
 	ok(pwrite(fd, "lost", 4, 0) < 0 && errno == ENOTCONN);
 	ok(pread(fd, b, 4, 32 << 20) < 0);
 	ok(fsync(fd) < 0);
-	fd_close(fd);
 	vm_storage_end(&r.i, 0);
 	must_start(&r, 1);
 	is_int((int)pread(r.disks[0].fd, b, 6, 1 << 20), 6);
 	ok(memcmp(b, "synced", 6) == 0);
-	fd_close(r.disks[0].fd);
+	rig_done(&r);
+}
+
+/* The kernel lets nobody out of a call into a FUSE file system that was taken and is not answered, SIGKILL or not. */
+TEST(V11_a_daemon_that_never_answers_keeps_nobody_from_ending)
+{
+	struct rig r;
+	char c;
+
+	rig_init(&r);
+	must_start(&r, 1);
+	pid_t vmm = fork(), daemon = r.i.storage.pid;
+	if (vmm == 0) {
+		for (off_t at = 0;; at += 4096)
+			(void)!pread(r.disks[0].fd, &c, 1, at % (64 << 20));
+	}
+	r.i.vmm = vmm;
+	r.i.vmm_pidfd = pidfd_open_(vmm);
+	ok(r.i.vmm_pidfd >= 0);
+	usleep(50000);
+	is_int(kill(daemon, SIGSTOP), 0);
+	usleep(50000);
+	uint64_t began = clock_mono_us();
+	vm_process_end(&r.i, 0);
+	ok(clock_mono_us() - began < 9 * 1000 * 1000);
+	ok(kill(vmm, 0) < 0 && kill(daemon, 0) < 0);
+	fd_close(r.i.vmm_pidfd);
 	rig_done(&r);
 }
 
