@@ -200,6 +200,8 @@ char **vm_storage_args(const char *program, const struct vm_storage_disk *disks,
 int vm_storage_start(struct instance *i, struct vm_storage_disk *disks, size_t n, struct err *e);
 /* Tells of its end while the guest runs, which goes on with I/O errors. */
 int vm_storage_watch(struct instance *i, struct err *e);
+/* By itself, before its VMM? */
+bool vm_storage_has_ended(const struct instance *i);
 /* Has it close the images, once nobody uses them any more; safe to call twice. grace_ms 0: kills it. */
 void vm_storage_end(struct instance *i, int grace_ms);
 

@@ -181,6 +181,8 @@ static void explain(struct instance *i, int status, struct err *e)
 				    .has_kvm = i->has_kvm,
 				    .backend = i->backend };
 	vm_explain(&d, e);
+	if (vm_storage_has_ended(i))
+		(void)err_push(e, -e->no, "qemu-storage-daemon, which serves its qcow2 disks, has ended");
 }
 
 static void on_vmm_end(struct loop *l _unused_, int fd _unused_, uint32_t events _unused_, void *arg)

@@ -352,6 +352,13 @@ int vm_storage_watch(struct instance *i, struct err *e)
 	return r < 0 ? err_set(e, -r, "event loop: %s", strerror(-r)) : 0;
 }
 
+bool vm_storage_has_ended(const struct instance *i)
+{
+	struct pollfd p = { .fd = i->storage.pidfd, .events = POLLIN };
+
+	return i->storage.pidfd >= 0 && (i->storage.pid == 0 || poll(&p, 1, 0) == 1);
+}
+
 void vm_storage_end(struct instance *i, int grace_ms)
 {
 	struct vm_storage *s = &i->storage;

@@ -280,8 +280,10 @@ TEST(a_killed_daemon_is_an_error_at_once_and_what_was_synced_is_there)
 	int fd = r.disks[0].fd;
 	is_int((int)pwrite(fd, "synced", 6, 1 << 20), 6);
 	is_int(fdatasync(fd), 0);
+	ok(!vm_storage_has_ended(&r.i));
 	is_int(kill(r.i.storage.pid, SIGKILL), 0);
 	ok(poll(&(struct pollfd){ .fd = r.i.storage.pidfd, .events = POLLIN }, 1, 5000) == 1);
+	ok(vm_storage_has_ended(&r.i));
 	ok(pwrite(fd, "lost", 4, 0) < 0 && errno == ENOTCONN);
 	ok(pread(fd, b, 4, 32 << 20) < 0);
 	ok(fsync(fd) < 0);

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import images
 import leaks
 from harness import PATIENCE, Box, until
 
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.vm
 
 KILLS = int(os.environ.get("BERTH_TEST_KILLS", 2))
 VMMS = ("berth-vmm", "qemu-system-x86")
+STORAGE = "qemu-storage-daemon"[:15]  # as a comm
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ def host():
         return {}
     return {"interfaces": sorted(os.listdir("/sys/class/net")), "mounts": len(open("/proc/self/mountinfo").readlines()),
             "cgroups": sorted(map(str, leaks.cgroups())),
-            "processes": sorted(pid for pid, _, comm, cmdline in running() if comm in (*VMMS, "virtiofsd", "berth-fs", "berth-monitor"))}
+            "processes": sorted(pid for pid, _, comm, cmdline in running() if comm in (*VMMS, "virtiofsd", "berth-fs", STORAGE, "berth-monitor"))}
 
 
 @pytest.fixture(scope="module")
@@ -99,13 +101,51 @@ def a_kill(vm, victim, delay, boot_s, opts):
     return name, f"{victim} {found.get(victim)} after {delay:.2f} s of {boot_s:.2f}: run {run.returncode}; {'; '.join(said)}", list(found.values())
 
 
+def image_of(tmp_path):
+    images.tool("qemu-img", "create", "-q", "-f", "qcow2", tmp_path / "disk.qcow2", "64M")
+    return tmp_path / "disk.qcow2"
+
+
+def test_F03_a_daemon_of_disks_killed_at_any_moment_fails_the_start_or_is_told_and_leaves_nothing(vm, boot_s, tmp_path):
+    seed, image, n_killed = int(os.environ.get("BERTH_TEST_SEED", time.time())), image_of(tmp_path), 0
+    moments = random.Random(seed)
+    for i in range(KILLS):
+        name, found = vm.name(), {}
+        run = vm.berth.popen(*vm.args("sleep", "100000", opts=("-d", "--name", name, "--disk", f"{image},format=qcow2")))
+        # The daemon lives from the first hundredth of a start on.
+        time.sleep(moments.choice((0, moments.uniform(0, boot_s * 1.2))))
+        while STORAGE not in found and run.poll() is None:
+            found = find(vm)
+        if STORAGE not in found and VMMS[1] in [comm for _, _, comm, _ in running()]:
+            run.communicate(timeout=120 * PATIENCE)
+            vm.berth.ok("rm", "-f", name)
+            pytest.skip("QEMU opens its images itself")
+        found = find(vm)
+        if STORAGE in found:
+            os.kill(found[STORAGE], signal.SIGKILL)
+            n_killed += 1
+        _, err = run.communicate(timeout=120 * PATIENCE)
+        what = f"seed {seed} #{i}: run {run.returncode}, {err.decode(errors='replace').strip()}"
+        print(what, flush=True)
+        if run.returncode == 0:
+            until(lambda: any("qemu-storage-daemon has ended" in l for l in vm.berth.inspect(name)["MonitorLog"]), "its end is told")
+        else:
+            assert run.returncode == 125 and b"qemu-storage-daemon" in err, what
+        assert vm.berth("rm", "-f", name).code == 0
+        left = lambda: {k: v for k, v in ours(vm).items() if v} | {p: "alive" for p in found.values() if not is_gone(p)}
+        until(lambda: not left(), f"{what}: all is as it was: {left()}")
+        images.tool("qemu-img", "check", "-q", "-r", "leaks", "-f", "qcow2", image)
+    assert n_killed > 0
+
+
 @pytest.mark.parametrize("victim", ["vmm", "monitor"])
 def test_F02_F03_killed_at_any_moment_it_leaves_nothing_behind(vm, boot_s, victim, tmp_path):
     seed = int(os.environ.get("BERTH_TEST_SEED", time.time()))
     moments = random.Random(seed)
     before, n_killed = host(), 0
+    opts = (("--disk", f"{image_of(tmp_path)},format=qcow2"), ("-v", f"{tmp_path}:/v"), ())  # and their servers
     for i in range(KILLS):
-        name, what, pids = a_kill(vm, victim, moments.uniform(0, boot_s * 1.2), boot_s, ("-v", f"{tmp_path}:/v") if i % 2 else ())  # and its server
+        name, what, pids = a_kill(vm, victim, moments.uniform(0, boot_s * 1.2), boot_s, opts[i % 3])
         print(f"seed {seed} #{i}: {what}", flush=True)
         n_killed += bool(pids)
         left = lambda: {k: v for k, v in ours(vm).items() if v} | \
