@@ -37,7 +37,7 @@ struct snapshot_head {
 	uint64_t mem_bytes, records_bytes;
 	uint64_t real_ns; /* when, CLOCK_REALTIME; a label */
 	uint32_t cpus, pad;
-	uint8_t sha256[32]; /* of this struct with zeros here, and of the records */
+	uint64_t sum; /* of this struct with zeros here, and of the records */
 };
 
 struct ram_tail {
@@ -45,7 +45,7 @@ struct ram_tail {
 	uint32_t version, pad;
 	struct snapshot_id id;
 	uint64_t mem_bytes;
-	uint8_t sha256[32]; /* of this struct with zeros here */
+	uint64_t sum; /* of this struct with zeros here */
 };
 
 struct diff_head {
@@ -53,7 +53,7 @@ struct diff_head {
 	uint32_t version, pad;
 	struct snapshot_id id, base;
 	uint64_t mem_bytes, n_runs;
-	uint8_t sha256[32]; /* of this struct with zeros here, and of the runs */
+	uint64_t sum; /* of this struct with zeros here, and of the runs */
 };
 /* From SNAPSHOT_PAGE on. Pages of the memory file, ascending; the data of those that are not zero follows the last run, from
  * the next whole page on, in the same order. */

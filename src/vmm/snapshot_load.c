@@ -11,16 +11,16 @@
 
 /* ---- the head ---- */
 
-static void sum_state(const struct snapshot_head *h, const void *records, uint8_t ret[32])
+static uint64_t sum_state(const struct snapshot_head *h, const void *records)
 {
 	struct snapshot_head copy = *h;
 	struct sum s;
 
-	memset(copy.sha256, 0, sizeof(copy.sha256));
+	copy.sum = 0;
 	sum_init(&s);
 	sum_add(&s, &copy, sizeof(copy));
 	sum_add(&s, records, h->records_bytes);
-	sum_end(&s, ret);
+	return sum_end(&s);
 }
 
 void snapshot_seal(struct snapshot_head *h, const void *records)
@@ -28,13 +28,12 @@ void snapshot_seal(struct snapshot_head *h, const void *records)
 	memcpy(h->magic, STATE_MAGIC, sizeof(h->magic));
 	h->version = SNAPSHOT_VERSION;
 	h->head_bytes = sizeof(*h);
-	sum_state(h, records, h->sha256);
+	h->sum = sum_state(h, records);
 }
 
 int snapshot_check(const void *data, size_t len, struct snapshot_head *ret, struct err *e)
 {
 	struct snapshot_head h;
-	uint8_t sum[32];
 
 	if (len < sizeof(h))
 		return err_set(e, EBADMSG, "state file: incomplete: %zu bytes", len);
@@ -46,8 +45,7 @@ int snapshot_check(const void *data, size_t len, struct snapshot_head *ret, stru
 			       SNAPSHOT_VERSION);
 	if (h.head_bytes != sizeof(h) || h.records_bytes != len - sizeof(h))
 		return err_set(e, EBADMSG, "state file: cut off, or too long: %zu bytes", len);
-	sum_state(&h, (const uint8_t *)data + sizeof(h), sum);
-	if (memcmp(sum, h.sha256, sizeof(sum)) != 0)
+	if (sum_state(&h, (const uint8_t *)data + sizeof(h)) != h.sum)
 		return err_set(e, EBADMSG, "state file: damaged: its checksum is another");
 	*ret = h;
 	return 0;

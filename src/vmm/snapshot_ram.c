@@ -61,15 +61,15 @@ static const uint8_t *host_of(const struct vmm_mem *m)
 
 /* ---- the page behind a whole memory ---- */
 
-static void sum_tail(const struct ram_tail *t, uint8_t ret[32])
+static uint64_t sum_tail(const struct ram_tail *t)
 {
 	struct ram_tail copy = *t;
 	struct sum h;
 
-	memset(copy.sha256, 0, sizeof(copy.sha256));
+	copy.sum = 0;
 	sum_init(&h);
 	sum_add(&h, &copy, sizeof(copy));
-	sum_end(&h, ret);
+	return sum_end(&h);
 }
 
 static int write_tail(int fd, uint64_t mem_bytes, const struct snapshot_id *id)
@@ -77,13 +77,12 @@ static int write_tail(int fd, uint64_t mem_bytes, const struct snapshot_id *id)
 	struct ram_tail t = { .version = SNAPSHOT_VERSION, .id = *id, .mem_bytes = mem_bytes };
 
 	memcpy(t.magic, RAM_MAGIC, sizeof(t.magic));
-	sum_tail(&t, t.sha256);
+	t.sum = sum_tail(&t);
 	return write_at(fd, &t, sizeof(t), mem_bytes);
 }
 
 static int read_tail(int fd, uint64_t mem_bytes, struct ram_tail *ret, struct err *e)
 {
-	uint8_t sum[32];
 	struct stat st;
 	int r;
 
@@ -97,8 +96,7 @@ static int read_tail(int fd, uint64_t mem_bytes, struct ram_tail *ret, struct er
 	r = read_at(fd, ret, sizeof(*ret), mem_bytes);
 	if (r < 0)
 		return err_set(e, -r, "memory file: %s", strerror(-r));
-	sum_tail(ret, sum);
-	if (memcmp(ret->magic, RAM_MAGIC, sizeof(ret->magic)) != 0 || memcmp(sum, ret->sha256, sizeof(sum)) != 0)
+	if (memcmp(ret->magic, RAM_MAGIC, sizeof(ret->magic)) != 0 || sum_tail(ret) != ret->sum)
 		return err_set(e, EBADMSG, "memory file: incomplete or damaged: its last page is not that of a guest's memory");
 	if (ret->version != SNAPSHOT_VERSION)
 		return err_set(e, EBADMSG, "memory file: version %u, this program reads %u", ret->version, SNAPSHOT_VERSION);
@@ -185,7 +183,7 @@ static void sum_diff(const struct diff_head *h, struct sum *s)
 {
 	struct diff_head copy = *h;
 
-	memset(copy.sha256, 0, sizeof(copy.sha256));
+	copy.sum = 0;
 	sum_init(s);
 	sum_add(s, &copy, sizeof(copy));
 }
@@ -237,7 +235,7 @@ int ram_write_diff(const struct vmm_mem *m, const struct snapshot_id *id, const 
 	sum_diff(&h, &s);
 	if (runs.len)
 		sum_add(&s, runs.data, runs.len);
-	sum_end(&s, h.sha256);
+	h.sum = sum_end(&s);
 	at = start = data_start(h.n_runs);
 	r = runs.len ? write_at(fd, runs.data, runs.len, PAGE) : 0;
 	for (size_t i = 0; r >= 0 && runs.data && i < h.n_runs; i++) {
@@ -307,7 +305,6 @@ static int open_diff(struct merge *g, struct err *e)
 {
 	struct survey s = { 0, 0 };
 	struct sum sum;
-	uint8_t digest[32];
 	struct stat st;
 	int r;
 
@@ -322,10 +319,9 @@ static int open_diff(struct merge *g, struct err *e)
 		return err_set(e, EBADMSG, "diff file: damaged: impossible sizes");
 	sum_diff(&g->h, &sum);
 	r = each_run(g, &sum, survey_run, &s);
-	sum_end(&sum, digest);
 	if (r < 0 && r != -EBADMSG && r != -ENODATA)
 		return err_set(e, -r, "diff file: %s", strerror(-r));
-	if (r < 0 || memcmp(digest, g->h.sha256, sizeof(digest)) != 0)
+	if (r < 0 || sum_end(&sum) != g->h.sum)
 		return err_set(e, EBADMSG, "diff file: damaged: its list of pages");
 	if (st.st_size < 0 || (uint64_t)st.st_size != data_start(g->h.n_runs) + s.data_bytes)
 		return err_set(e, EBADMSG, "diff file: cut off, or too long");

@@ -270,7 +270,7 @@ struct vmm_snapshot_facts {
 int vmm_snapshot_check(int state_fd, int ram_fd, struct vmm_snapshot_facts *ret, struct err *e);
 /* Only whose state it is, by its head alone. */
 int vmm_snapshot_id(int state_fd, uint8_t ret[VMM_SNAPSHOT_ID_BYTES], struct err *e);
-#define VMM_SNAPSHOT_VERSION 2u /* 1: without an I/O APIC */
+#define VMM_SNAPSHOT_VERSION 2u /* 1: with SHA-256 sums, and without an I/O APIC */
 /* Merges a diff's memory file into a copy of its base's, which is the diff's whole memory then, to be loaded with the diff's
  * state. No VM may use ram_fd. The diff's list of pages is checked first; an error after that says that ram_fd is lost. is_fleeting:
  * ram_fd need not outlive the host. */

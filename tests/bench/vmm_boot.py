@@ -2,7 +2,7 @@
 """vmm_boot --kernel DIRECTORY [-n RUNS] [--kvmtool PROGRAM]: from the exec of a VMM to the first write of the guest's /init (the byte 1 and
 a new line to the serial port), the same kernel and the same initramfs in all: berth-vmm, QEMU's microvm with everything off that can be, kvmtool, which tells
 its guest's kernel to say what it is there as well (earlyprintk).
-The VMMs take turns. Also: what berth-vmm does before its first KVM_RUN, as the kernel's tracing sees it, and what it has in memory beyond
+The VMMs take turns. Also: what berth-vmm does before its first KVM_RUN, at a boot and at a restore, as the kernel's tracing sees it, and what it has in memory beyond
 the guest's. DIRECTORY: of guest/build-kernel. Meant for `tests/lab/run -nI`, where time is instructions: ratios carry over, milliseconds do not.
 --require fails where an aim is missed."""
 
@@ -19,12 +19,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import vmm_memory
+import vmm_restore
 
 TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("BERTH_BUILD", TOP / "build")).resolve()
 VMM = BUILD / "src/main/berth-vmm"
 MIB = 256
-AIMS = {"of QEMU's best": 0.6, "before the first KVM_RUN, ms": 3.0, "memory, MiB": 1.5}
+AIMS = {"of QEMU's best": 0.6, "before the first KVM_RUN, ms": 3.0, "restore, ms": 3.0, "memory, MiB": 1.5}
+RESTORE_MIB = (64, 512)
 # What every VMM's guest is told: nothing of the console, and none of the waiting that no VMM needs.
 CMDLINE = "quiet loglevel=0 panic=-1 reboot=a random.trust_cpu=on tsc=reliable no_timer_check"
 INIT = """
@@ -93,6 +95,30 @@ class Berth:
         finally:
             for fd in fds:
                 os.close(fd)
+
+
+class Restored(Berth):
+    """A guest of a few instructions, which writes and writes, from its snapshot: what it takes does not depend on the guest."""
+    # mov $0x3f8,%dx; 1: mov $1,%al; out %al,%dx; mov $'\\n',%al; out %al,%dx; jmp 1b
+    CODE = bytes([0x66, 0xBA, 0xF8, 0x03, 0xB0, 1, 0xEE, 0xB0, 10, 0xEE, 0xEB, 0xF8])
+
+    def __init__(self, mib, where):
+        super().__init__(None, None)
+        self.name, self.mib = f"berth-vmm from a snapshot of {mib} MiB", mib
+        (where / str(mib)).mkdir()
+        self.files = vmm_restore.take(mib, where / str(mib), self.CODE)
+
+    @contextmanager
+    def command(self):
+        fd = os.memfd_create("plan", 0)
+        plan = {"state_fd": self.files[0], "ram_fd": self.files[1], "serial_fd": self.fd, "cpus": 1, "mem_bytes": self.mib << 20, "pages": "small",
+                "uid": self.uid, "devices": []}
+        os.write(fd, json.dumps(plan).encode())
+        os.lseek(fd, 0, os.SEEK_SET)
+        try:
+            yield [VMM, "--config-fd", str(fd)], [*self.files, fd]
+        finally:
+            os.close(fd)
 
 
 class Qemu:
@@ -220,14 +246,15 @@ def main():
         print(f"\nMemory of berth-vmm beyond the guest's: {memory:.2f} MiB (PSS).")
         for v in vmms[1:]:
             print(f"Of {v.name}: {measure(first_byte, v, 300)[1]:.1f} MiB.")
-        tracing = Tracing()
+        tracing, before = Tracing(), {}
         try:
-            traced = [tracing.measure(first_byte, vmms[0]) for _ in range(args.n)]
+            for vmm in (vmms[0], *(Restored(mib, where) for mib in RESTORE_MIB)):
+                traced = [tracing.measure(first_byte, vmm) for _ in range(args.n)]
+                before[vmm.name], create = (statistics.median(t[i] for t in traced) for i in (0, 1))
+                print(f"{vmm.name}: from its exec to the first KVM_RUN, without KVM_CREATE_VM ({create:.1f} ms): {before[vmm.name]:.2f} ms.")
         finally:
             tracing.close()
-        before, create = (statistics.median(t[i] for t in traced) for i in (0, 1))
-        print(f"Before the first KVM_RUN, without KVM_CREATE_VM ({create:.1f} ms): {before:.2f} ms.")
-        measured = {"before the first KVM_RUN, ms": before, "memory, MiB": memory}
+        measured = {"before the first KVM_RUN, ms": before.pop(Berth.name), "restore, ms": max(before.values()), "memory, MiB": memory}
         if Qemu.name in medians:
             measured["of QEMU's best"] = ours / medians[Qemu.name]
         missed = [f"{what}: {v:.2f}, the aim is {AIMS[what]}" for what, v in measured.items() if v > AIMS[what]]

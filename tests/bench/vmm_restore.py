@@ -44,9 +44,9 @@ def start(plan, fds):
     return p, out, began
 
 
-def take(mib, where):
+def take(mib, where, code=LOOP):
     control, theirs = socket.socketpair()
-    k = kernel()
+    k = kernel(code)
     p, out, _ = start({"kernel_fd": k, "control_fd": theirs.fileno(), "mem_bytes": mib << 20}, [k, theirs.fileno()])
     theirs.close()
     os.read(out, 1)
