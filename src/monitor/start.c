@@ -45,6 +45,8 @@ int monitor_adopt_first_client(struct monitor *m, struct err *e)
 	int r = fd_cloexec(m->cfg->client_fd, true);
 	if (r < 0)
 		return err_set(e, -r, "inherited connection %d: %s", m->cfg->client_fd, strerror(-r));
+	if (m->cfg->all_fd > 0 && (r = fd_cloexec(m->cfg->all_fd, true)) < 0)
+		return err_set(e, -r, "inherited descriptor %d: %s", m->cfg->all_fd, strerror(-r));
 	r = client_add(m, m->cfg->client_fd, &c, e);
 	if (r < 0)
 		return r;

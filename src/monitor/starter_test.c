@@ -107,6 +107,21 @@ TEST(one_that_could_not_start_is_given_up_with_the_others)
 	close(all);
 }
 
+TEST(its_process_has_nothing_of_that)
+{
+	int all = eventfd(0, 0),
+	    fd = run(&(struct want){ .script = "sleep 0.3; ls -l /proc/$$/fd | grep -c eventfd; read x", .all_fd = all });
+	const uint64_t one = 1;
+
+	wait_started(fd);
+	is_int(write(all, &one, sizeof(one)), sizeof(one));
+	close(fd);
+	fd = attach(true);
+	send_frame(fd, FRAME_STDIN, 0, NULL, 0);
+	is_str(transcript(fd), "0\n||1 0");
+	is_int(monitor_end(), 0);
+}
+
 TEST(what_was_not_even_ordered_is_given_up)
 {
 	int all = eventfd(0, EFD_CLOEXEC), fd = run(&(struct want){ .script = "exit 3", .all_fd = all, .waits_for_go = true });
