@@ -14,7 +14,7 @@
 #define SAID_MAX       4096
 #define JAIL_DIR       "jail"
 #define STORAGE_END_MS 10000 /* for the images to be closed */
-#define DEATH_MS       2000  /* of a VMM that was killed */
+#define DEATH_MS       5000  /* of a VMM that was killed */
 
 uint64_t vm_workload_bytes(const struct launch *l) { return l->vm_mem_bytes ? l->vm_mem_bytes : 512 * MIB; }
 
@@ -242,7 +242,8 @@ void vm_process_end(struct instance *i, int grace_ms)
 			(void)cgroup_freeze(i->cg, false, NULL);
 		/* Who waits for an answer of the daemon's file system can't die before it has one, or the daemon has ended. */
 		if (i->storage.pid && poll(&p, 1, DEATH_MS) != 1) {
-			log_warn("vm", "qemu-storage-daemon does not answer and is killed");
+			if (!vm_storage_has_ended(i))
+				log_warn("vm", "qemu-storage-daemon does not answer and is killed");
 			vm_storage_end(i, 0);
 		}
 		waitpid(i->vmm, NULL, 0);
