@@ -82,6 +82,9 @@ int snapshot_open_dir(struct engine *en, const struct snapshot_record *s, int *r
 /* What the VM counts from: the caller's; and the id that its files carry. The error says what to do where it counts from nothing. */
 int snapshot_parent_find(struct engine *en, const struct container_record *c, struct snapshot_record *ret,
 			 uint8_t ret_id[VMM_SNAPSHOT_ID_BYTES], struct err *e);
+/* The second half of it: the snapshot of that VM, and of no other, whose files carry the id: whoever has taken over berth-vmm says what he likes. */
+int snapshot_parent_of(struct engine *en, const struct container_record *c, const uint8_t id[VMM_SNAPSHOT_ID_BYTES],
+		       struct snapshot_record *ret, struct err *e);
 /* Is it whole, with all that it needs? The error names which is not. *ret: its own. */
 int snapshot_chain_check(struct engine *en, const struct snapshot_record *s, struct vmm_snapshot_facts *ret, struct err *e);
 /* The whole memory of a diff, as a new file in dirfd. */

@@ -216,23 +216,16 @@ static int check_depth(struct engine *en, const struct snapshot_record *parent, 
 							    parent->name, n);
 }
 
-int snapshot_parent_find(struct engine *en, const struct container_record *c, struct snapshot_record *ret,
-			 uint8_t ret_id[VMM_SNAPSHOT_ID_BYTES], struct err *e)
+int snapshot_parent_of(struct engine *en, const struct container_record *c, const uint8_t id[VMM_SNAPSHOT_ID_BYTES],
+		       struct snapshot_record *ret, struct err *e)
 {
 	struct snapshot_record *list = NULL;
 	size_t n = 0, at = 0;
-	int r = ask_base(en, c->id, ret_id, e);
+	int r = records_snapshot_list(en->records, &list, &n, e);
 
-	if (r == 0)
-		return err_set(e, EINVAL,
-			       "nobody counts what %s writes, so there is nothing to hold only what was written: take a whole "
-			       "snapshot with --track first",
-			       c->name);
-	if (r >= 0)
-		r = records_snapshot_list(en->records, &list, &n, e);
 	if (r < 0)
 		return r;
-	while (at < n && !is_id_of(en, &list[at], ret_id))
+	while (at < n && !(streq(list[at].vm_id, c->id) && is_id_of(en, &list[at], id)))
 		at++;
 	if (at == n)
 		r = err_set(e, ENOENT,
@@ -246,4 +239,17 @@ int snapshot_parent_find(struct engine *en, const struct container_record *c, st
 	}
 	snapshot_records_free(list, n);
 	return r;
+}
+
+int snapshot_parent_find(struct engine *en, const struct container_record *c, struct snapshot_record *ret,
+			 uint8_t ret_id[VMM_SNAPSHOT_ID_BYTES], struct err *e)
+{
+	int r = ask_base(en, c->id, ret_id, e);
+
+	if (r == 0)
+		return err_set(e, EINVAL,
+			       "nobody counts what %s writes, so there is nothing to hold only what was written: take a whole "
+			       "snapshot with --track first",
+			       c->name);
+	return r < 0 ? r : snapshot_parent_of(en, c, ret_id, ret, e);
 }

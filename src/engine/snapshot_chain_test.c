@@ -231,6 +231,25 @@ TEST(F12_a_link_of_a_chain_that_is_damaged_or_gone_is_named)
 	done();
 }
 
+TEST(V11_a_diff_goes_on_from_a_snapshot_of_its_own_vm_whatever_berth_vmm_says)
+{
+	char vm[] = "vm", other[] = "other";
+	const struct container_record mine = { .id = vm, .name = vm }, stranger = { .id = other, .name = other };
+	struct vmm_snapshot_facts facts;
+	struct snapshot_record s;
+
+	fresh();
+	is_int(check("monday", &facts), 0);
+	is_int(snapshot_parent_of(en, &mine, facts.id, &s, &why), 0);
+	is_str(s.name, "monday");
+	snapshot_record_done(&s);
+	is_int(snapshot_parent_of(en, &stranger, facts.id, &s, &why), -ENOENT);
+	has_str(why.msg, "take a whole one with --track");
+	facts.id[0] ^= 1;
+	is_int(snapshot_parent_of(en, &mine, facts.id, &s, &why), -ENOENT);
+	done();
+}
+
 TEST(what_a_diff_needs_is_not_removed_before_it)
 {
 	fresh();
