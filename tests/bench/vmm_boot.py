@@ -87,7 +87,7 @@ class Berth:
         """-> argv, descriptors to pass. The plan has been read to its end after each run."""
         fds = [os.open(self.kernel, os.O_RDONLY), os.open(self.initrd, os.O_RDONLY), os.memfd_create("plan", 0)]
         plan = {"kernel_fd": fds[0], "initrd_fd": fds[1], "serial_fd": self.fd, "cpus": 1, "mem_bytes": MIB << 20, "pages": self.pages,
-                "uid": self.uid, "cmdline": CMDLINE, "devices": []}
+                "uid": self.uid, "cmdline": CMDLINE, "generation": True, "devices": []}
         os.write(fds[2], json.dumps(plan).encode())
         os.lseek(fds[2], 0, os.SEEK_SET)
         try:
