@@ -50,7 +50,7 @@ static int kernel_with_data(void)
 					    .p_filesz = DATA_SIZE,
 					    .p_memsz = DATA_SIZE } } };
 	_cleanup_free_ uint64_t *data = malloc(DATA_SIZE);
-	int fd = file_unnamed(AT_FDCWD, ".");
+	int fd = memfd_create("kernel", MFD_CLOEXEC);
 
 	memcpy(f.code, adder, sizeof(adder));
 	f.code[sizeof(adder) - 7] = VMM_PORT_SLEEP_CONTROL & 0xff;
