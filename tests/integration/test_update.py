@@ -132,7 +132,8 @@ def test_a_vm_gets_processors_while_it_runs(vm):
 def test_a_vm_without_room_can_not_grow_while_it_runs(vm):
     name = vm.start("sleep", "1000", opts=("--memory", "128m", "--memory-max", "128m"))
     vm.berth.fails("update", "--memory", "256m", "--memory-max", "1g", name, says=("--memory", "stop it"))
-    vm.berth.fails("update", "--cpus", "2", name, says=("--cpus", "stop it"))
+    if (os.cpu_count() or 1) > 1:
+        vm.berth.fails("update", "--cpus", "2", name, says=("--cpus", "stop it"))
     assert limits(vm, name)[0] == 128 << 20
 
 
