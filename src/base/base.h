@@ -8,6 +8,7 @@
 #pragma once
 
 #include "clock.h"
+#include "draft.h"
 #include "err.h"
 #include "fd.h"
 #include "host.h"

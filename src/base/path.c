@@ -45,7 +45,7 @@ static int choose_dir(const char *option, const char *env, const char *fallback,
 	for (size_t n = strlen(whole); n > 1 && whole[n - 1] == '/'; n--)
 		whole[n - 1] = '\0';
 	*ret = whole;
-	return claim_dir(whole, e);
+	return 0;
 }
 
 static char *own_folder(void)
@@ -72,7 +72,7 @@ char *paths_libexec(void)
 	return found ? found : strdup(LIBEXECDIR);
 }
 
-int paths_init(struct paths *p, const char *root, const char *run, struct err *e)
+int paths_name(struct paths *p, const char *root, const char *run, struct err *e)
 {
 	struct paths found = { 0 };
 	int r = choose_dir(root, "BERTH_ROOT", DEFAULT_ROOT, &found.root, e);
@@ -84,6 +84,23 @@ int paths_init(struct paths *p, const char *root, const char *run, struct err *e
 		if (!found.libexec)
 			r = err_set(e, ENOMEM, "out of memory");
 	}
+	if (r < 0) {
+		paths_done(&found);
+		return r;
+	}
+	*p = found;
+	return 0;
+}
+
+int paths_init(struct paths *p, const char *root, const char *run, struct err *e)
+{
+	struct paths found = { 0 };
+	int r = paths_name(&found, root, run, e);
+
+	if (r == 0)
+		r = claim_dir(found.root, e);
+	if (r == 0)
+		r = claim_dir(found.run, e);
 	if (r < 0) {
 		paths_done(&found);
 		return r;

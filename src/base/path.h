@@ -13,6 +13,8 @@ struct paths {
 
 /* root, run: from the command line or NULL. Makes the directories (0700, refused where another uid owns them). */
 int paths_init(struct paths *p, const char *root, const char *run, struct err *e);
+/* The same, but no directory is made or looked at. */
+int paths_name(struct paths *p, const char *root, const char *run, struct err *e);
 /* What .libexec would be, for programs that need nothing else; caller frees. NULL on ENOMEM. */
 char *paths_libexec(void);
 void paths_done(struct paths *p);

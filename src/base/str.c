@@ -221,3 +221,15 @@ int utf8_len(const void *s, size_t n)
 	}
 	return 0;
 }
+
+char *text_defuse(char *s)
+{
+	for (unsigned char *c = (unsigned char *)s; *c; c++) {
+		/* C1 controls are 0xc2 0x80..0x9f in UTF-8. */
+		if ((*c < 0x20 && *c != '\t' && *c != '\n') || *c == 0x7f)
+			*c = '?';
+		else if (*c == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f)
+			c[0] = c[1] = '?';
+	}
+	return s;
+}

@@ -26,12 +26,16 @@ int str_to_duration_ms(const char *s, uint64_t *ret_ms);
 char *str_human_size(uint64_t bytes, char buf[16]);
 /* Bytes (1..4) of the well-formed UTF-8 sequence at the start of s[0..n), n > 0; 0 = ill-formed; -1 = cut short. */
 int utf8_len(const void *s, size_t n);
+/* Text from outside as one that can't drive a terminal: control bytes become '?' (R21). In place; returns s. */
+char *text_defuse(char *s);
 char *str_hex(const void *data, size_t n, char *ret_2n1);
 
 /* strv: NULL-terminated array of malloc'd strings; NULL is the empty one. */
 size_t strv_len(char *const *v);
 int strv_push(char ***v, const char *s); /* copies s; -ENOMEM */
 int strv_push_take(char ***v, char *s);  /* owns s even on failure; NULL s = -ENOMEM */
+int strv_push_option(char ***v, const char *option,
+		     char *value); /* "--name" and its value, which it owns as strv_push_take does */
 char **strv_copy(char *const *v);
 char **strv_split(const char *s, char sep); /* empty s -> one empty string */
 void strv_free(char **v);

@@ -30,6 +30,17 @@ int strv_push_take(char ***v, char *s)
 
 int strv_push(char ***v, const char *s) { return strv_push_take(v, strdup(s)); }
 
+int strv_push_option(char ***v, const char *option, char *value)
+{
+	int r = value ? strv_push(v, option) : -ENOMEM;
+
+	if (r < 0) {
+		free(value);
+		return r;
+	}
+	return strv_push_take(v, value);
+}
+
 char **strv_copy(char *const *v)
 {
 	_cleanup_strv_ char **copy = calloc(1, 2 * sizeof(char *));

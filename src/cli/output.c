@@ -6,18 +6,6 @@
 
 #define GAP 3 /* blanks between columns, as docker's */
 
-char *text_defuse(char *s)
-{
-	for (unsigned char *c = (unsigned char *)s; *c; c++) {
-		/* C1 controls are 0xc2 0x80..0x9f in UTF-8. */
-		if ((*c < 0x20 && *c != '\t' && *c != '\n') || *c == 0x7f)
-			*c = '?';
-		else if (*c == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f)
-			c[0] = c[1] = '?';
-	}
-	return s;
-}
-
 /* Characters, not bytes: UTF-8 continuation bytes have no width. */
 static size_t width_of(const char *s, size_t n)
 {

@@ -18,5 +18,3 @@ int listing_print(const struct listing *l, struct json_object *rows, struct err 
 int document_print(struct json_object *o, const char *format, struct err *e);
 /* The same for people: "Name: value" lines. */
 int document_print_lines(struct json_object *o, struct err *e);
-/* Text from outside as one that can't drive a terminal: control bytes become '?' (R21). In place; returns s. */
-char *text_defuse(char *s);

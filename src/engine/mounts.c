@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 /* A mount while its parts are being collected. */
-struct draft {
+struct mount_text {
 	const char *what; /* "--volume", for errors */
 	const char *text; /* as the user wrote it */
 	char *source, *target;
@@ -15,7 +15,7 @@ struct draft {
 	const char *propagation;
 };
 
-static void draft_done(struct draft *d)
+static void mount_text_done(struct mount_text *d)
 {
 	free(d->source);
 	free(d->target);
@@ -56,7 +56,7 @@ static int check_target(const char *what, const char *text, const char *target, 
 }
 
 /* A second mount on one path replaces a default one (-v X:/dev/shm) and is refused against another of the user's. */
-static int take_place(struct spec *s, const struct draft *d, struct err *e)
+static int take_place(struct spec *s, const struct mount_text *d, struct err *e)
 {
 	for (size_t i = 0; i < s->n_mounts; i++) {
 		struct spec_mount *m = &s->mounts[i];
@@ -76,7 +76,7 @@ static int take_place(struct spec *s, const struct draft *d, struct err *e)
 }
 
 /* Absolute and free of symlinks. A missing source of -v is made, as docker does; --mount's must exist. */
-static int resolve_source(struct draft *d, struct err *e)
+static int resolve_source(struct mount_text *d, struct err *e)
 {
 	char *real;
 
@@ -99,7 +99,7 @@ static int resolve_source(struct draft *d, struct err *e)
 	return 0;
 }
 
-static int add_bind(struct spec *s, struct draft *d, struct err *e)
+static int add_bind(struct spec *s, struct mount_text *d, struct err *e)
 {
 	_cleanup_strv_ char **options = NULL;
 	const struct {
@@ -140,7 +140,7 @@ static const char *propagation_find(const char *word)
 }
 
 /* One word of -v's third part. */
-static int volume_word(struct draft *d, const char *w, struct err *e)
+static int volume_word(struct mount_text *d, const char *w, struct err *e)
 {
 	const char *propagation = propagation_find(w);
 
@@ -171,7 +171,7 @@ static int volume_word(struct draft *d, const char *w, struct err *e)
 
 int mounts_add_volume(struct spec *s, const char *text, struct err *e)
 {
-	_cleanup_(draft_done) struct draft d = { .what = "--volume", .text = text, .makes_source = true };
+	_cleanup_(mount_text_done) struct mount_text d = { .what = "--volume", .text = text, .makes_source = true };
 	_cleanup_strv_ char **parts = strv_split(text, ':');
 	size_t n = strv_len(parts);
 
@@ -199,7 +199,7 @@ int mounts_add_volume(struct spec *s, const char *text, struct err *e)
 
 /* ---- tmpfs ---- */
 
-static int add_tmpfs(struct spec *s, struct draft *d, char *const *more, struct err *e)
+static int add_tmpfs(struct spec *s, struct mount_text *d, char *const *more, struct err *e)
 {
 	static const char *const base[] = { "noexec", "nosuid", "nodev" };
 	_cleanup_strv_ char **options = NULL;
@@ -257,7 +257,7 @@ static int tmpfs_word(const char *text, char **word, struct err *e)
 int mounts_add_tmpfs(struct spec *s, const char *text, struct err *e)
 {
 	const char *colon = strchr(text, ':');
-	_cleanup_(draft_done) struct draft d = { .what = "--tmpfs", .text = text };
+	_cleanup_(mount_text_done) struct mount_text d = { .what = "--tmpfs", .text = text };
 	_cleanup_strv_ char **words = colon ? strv_split(colon + 1, ',') : NULL;
 
 	d.target = strndup(text, colon ? (size_t)(colon - text) : strlen(text));
@@ -274,7 +274,7 @@ int mounts_add_tmpfs(struct spec *s, const char *text, struct err *e)
 /* ---- --mount type=...,key=value ---- */
 
 struct mount_args {
-	struct draft d;
+	struct mount_text d;
 	char *type;
 	_Bool has_source;
 	char **tmpfs_words;
@@ -282,7 +282,7 @@ struct mount_args {
 
 static void mount_args_done(struct mount_args *a)
 {
-	draft_done(&a->d);
+	mount_text_done(&a->d);
 	free(a->type);
 	strv_free(a->tmpfs_words);
 }
