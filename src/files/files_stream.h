@@ -1,0 +1,30 @@
+/* files_stream: nodes between this host and a guest, over one pipe. All numbers are little-endian (docs/FORMATS.md).
+ *
+ *   head: "BFS1" | u8 flags | u8 0 | u16 len | base[len]                      once: what is copied, and what a copy is named
+ *   node: u32 mode | u32 uid | u32 gid | u32 mtime_ns | i64 mtime_s | u64 size | u16 path | u16 target | u16 link | u16 xattr,
+ *         then these four, of so many bytes: xattr is the value of security.capability
+ *         a regular file that is no link: pieces of u64 offset | u32 len | bytes, until one of len 0
+ *   end:  a node of mode 0, whose size is an errno (0 = all is there) and whose path the error's text
+ *
+ * Paths are below the top, which is "". Devices and sockets are left out by who writes. Either side may be hostile to the other: who
+ * reads takes no path that is not clean, no piece outside of its file, and nothing behind an error. */
+#pragma once
+
+#include "files.h"
+
+struct stream_head {
+	bool is_dir, is_content, is_tar; /* as of copy_place; is_tar: no top, but a tar's entries */
+	char base[NAME_MAX + 1];
+};
+int stream_put_head(int fd, const struct stream_head *h, struct err *e);
+int stream_read_head(int fd, struct stream_head *ret, struct err *e);
+
+struct stream_sink {
+	struct file_sink base;
+	int fd;
+};
+void stream_sink_init(struct stream_sink *s, int fd);
+/* r, why: how it went. */
+int stream_end(int fd, int r, const struct err *why, struct err *e);
+/* The nodes behind a head, up to the end; its error is returned. as: what the top is called in the sink; "" = it is no node. */
+int files_unstream(int fd, const char *as, struct file_sink *s, struct err *e);
