@@ -49,8 +49,8 @@ static void deliver(struct ioapic *a, unsigned pin)
 	if (entry & MASKED)
 		return;
 	a->s.waiting &= ~(1u << pin);
-	if (is_deliverable(
-		    entry)) /* who is told of a failure? The guest's local APIC is gone, or it names a CPU that is not there */
+	/* Nobody is told of a failure: the guest's local APIC is off, or the entry names a CPU that is not there. */
+	if (is_deliverable(entry))
 		(void)a->deliver(a->arg, 0xfee00000u | (entry >> 56) << 12 | (entry & LOGICAL ? 1u << 2 : 0),
 				 (uint32_t)entry & (MODE | VECTOR));
 }

@@ -14,6 +14,8 @@ int jail_be_alone(struct err *e);
 
 /* ---- jail_walls.c ---- */
 
+/* no_new_privs for the calling thread; nobody may look at the process. */
+int jail_gain_nothing(struct err *e);
 /* The user, groups, capabilities of the calling thread; the dumpability of the process. */
 int jail_drop(uid_t uid, struct err *e);
 /* Landlock. May it still signal processes that are not in the jail? */

@@ -65,6 +65,17 @@ static int change_user(uid_t uid, struct err *e)
 	return 0;
 }
 
+int jail_gain_nothing(struct err *e)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return jail_failed(e, "no_new_privs");
+#ifndef __SANITIZE_ADDRESS__ /* whose search for leaks traces the process */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return jail_failed(e, "dumpable");
+#endif
+	return 0;
+}
+
 int jail_drop(uid_t uid, struct err *e)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -82,13 +93,7 @@ int jail_drop(uid_t uid, struct err *e)
 		return r;
 	if (syscall(SYS_capset, &head, none) < 0 || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return jail_failed(e, "capabilities");
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return jail_failed(e, "no_new_privs");
-#ifndef __SANITIZE_ADDRESS__ /* whose search for leaks traces the process */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return jail_failed(e, "dumpable");
-#endif
-	return 0;
+	return jail_gain_nothing(e);
 }
 
 /* ---- deny ---- */

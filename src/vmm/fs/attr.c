@@ -13,7 +13,8 @@ static int answer_attr(struct fs_req *r)
 		return e;
 	if (r->out_max < sizeof(*out))
 		return -EINVAL;
-	*out = (struct fuse_attr_out){ .attr_valid = 0 };
+	*out = (struct fuse_attr_out){ .dummy = 0 };
+	fs_attr_valid(r->node, &out->attr_valid, &out->attr_valid_nsec);
 	fs_attr_of(&st, &out->attr);
 	return sizeof(*out);
 }

@@ -33,17 +33,17 @@ int fs_op_opendir(struct fs_req *r)
 
 static bool is_dots(const char *name) { return streq(name, ".") || streq(name, ".."); }
 
-/* With what a lookup would say; counted as one. An entry that can't be looked up (gone meanwhile, no node free) is a name alone,
- * which the guest looks up itself. */
+/* With what a lookup would say; counted as one. An entry that can't be looked up (gone meanwhile, no node free), or whose guest
+ * would ask again anyway, is a name alone, which the guest looks up itself. */
 static void look_up(struct fs_req *r, const char *name, struct fuse_entry_out *ret)
 {
 	int fd;
 
 	*ret = (struct fuse_entry_out){ 0 };
-	if (is_dots(name))
+	if (is_dots(name) || r->node->trust != FS_TRUST_SECOND)
 		return;
 	fd = fs_open_path(r->node, name);
-	if (fd >= 0 && fs_node_add(r->fs, fd, r->node, ret, NULL) < 0)
+	if (fd >= 0 && fs_node_add(r->fs, fd, r->node, name, ret, NULL) < 0)
 		*ret = (struct fuse_entry_out){ 0 };
 }
 

@@ -19,20 +19,48 @@ TEST(what_is_written_is_the_hosts_file_at_once_and_the_other_way_round)
 	rig_done(&r);
 }
 
-TEST(nothing_is_said_to_be_valid_for_longer_than_the_answer)
+TEST(how_long_an_answer_is_to_be_trusted_is_its_volumes)
 {
+	static const struct fs_volume volumes[] = { { "strict", FS_TRUST_NEVER }, { "cached", FS_TRUST_SECOND } };
+	static const struct {
+		const char *volume;
+		uint64_t file_s, file_ns, dir_s, dir_ns, attr_s, attr_ns; /* ns: one, which is a tick */
+	} cases[] = { { "plain", 0, 0, 0, 1, 0, 1 }, { "strict", 0, 0, 0, 0, 0, 0 }, { "cached", 1, 0, 1, 0, 1, 0 } };
+	const struct fs_config c = { .volumes = volumes, .n_volumes = ARRAY_SIZE(volumes) };
 	const struct fuse_getattr_in in = { 0 };
 	struct rig r;
 
-	rig_init(&r);
-	rig_put(r.root, "f", "text");
-	ok(rig_lookup(&r, ROOT, "f") > 1);
-	is_int(rig_out(&r, struct fuse_entry_out)->entry_valid + rig_out(&r, struct fuse_entry_out)->entry_valid_nsec, 0);
-	is_int(rig_out(&r, struct fuse_entry_out)->attr_valid + rig_out(&r, struct fuse_entry_out)->attr_valid_nsec, 0);
-	is_int(rig_out(&r, struct fuse_entry_out)->attr.size, 4);
-	is_int(rig_send(&r, FUSE_GETATTR, rig_lookup(&r, ROOT, "f"), &in, sizeof(in), NULL, 0), 0);
-	is_int(rig_out(&r, struct fuse_attr_out)->attr_valid, 0);
-	is_int(rig_name(&r, FUSE_LOOKUP, ROOT, NULL, 0, "not"), -ENOENT); /* and no negative entry */
+	rig_new(&r, &c);
+	is_int(rig_init_session(&r, UINT32_MAX), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct fuse_entry_out *e = rig_out(&r, struct fuse_entry_out);
+		const struct fuse_attr_out *a = rig_out(&r, struct fuse_attr_out);
+		uint64_t dir, deep, file;
+		char path[32];
+
+		snprintf(path, sizeof(path), "%s/deep/file", cases[i].volume);
+		is_int(mkdir_p(r.root, path, 0755), 0);
+		is_int(unlinkat(r.root, path, AT_REMOVEDIR), 0);
+		rig_put(r.root, path, "text");
+		dir = rig_lookup(&r, ROOT, cases[i].volume);
+		is_int(e->entry_valid, cases[i].dir_s);
+		is_int(e->entry_valid_nsec, cases[i].dir_ns);
+		is_int(e->attr_valid, cases[i].attr_s);
+		is_int(e->attr_valid_nsec, cases[i].attr_ns);
+		deep = rig_lookup(&r, dir, "deep");
+		is_int(e->entry_valid, cases[i].dir_s);
+		is_int(e->entry_valid_nsec, cases[i].dir_ns);
+		file = rig_lookup(&r, deep, "file");
+		is_int(e->attr.size, 4);
+		is_int(e->entry_valid, cases[i].file_s);
+		is_int(e->entry_valid_nsec, cases[i].file_ns);
+		is_int(e->attr_valid, cases[i].attr_s);
+		is_int(e->attr_valid_nsec, cases[i].attr_ns);
+		is_int(rig_send(&r, FUSE_GETATTR, file, &in, sizeof(in), NULL, 0), 0);
+		is_int(a->attr_valid, cases[i].attr_s);
+		is_int(a->attr_valid_nsec, cases[i].attr_ns);
+		is_int(rig_name(&r, FUSE_LOOKUP, deep, NULL, 0, "not"), -ENOENT); /* and no negative entry */
+	}
 	rig_done(&r);
 }
 

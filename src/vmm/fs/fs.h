@@ -13,8 +13,8 @@
  * in memory that the guest's side shares): all but a write's data is copied before it is judged.
  *
  * Ids: the caller's uid and gid own what is made; permissions are checked by the guest's kernel, which mounts with
- * default_permissions. Coherence: nothing is said to be valid for longer than the answer, so each use of a name or an attribute in the
- * guest asks anew; what a page holds is checked by mtime and size at each open and read (FUSE_AUTO_INVAL_DATA).
+ * default_permissions. Coherence: how long the guest may trust an answer is the volume's (enum fs_trust); what a page holds is checked
+ * by mtime and size at each open, and at a read when the attributes are no longer trusted (FUSE_AUTO_INVAL_DATA).
  *
  * Threads: fs_handle may be called by any number of threads, each with a scratch of its own. */
 #pragma once
@@ -35,12 +35,28 @@ enum {
 /* What fs_handle returns for a message without an answer (FORGET), and for one whose answer comes later (a lock that is waited for). */
 enum { FS_NO_ANSWER = 0, FS_LATER = -1 };
 
+/* How long a guest's kernel takes an answer about a name or an attribute for true without asking anew. It counts in ticks of its
+ * own clock (4 ms at CONFIG_HZ=250) and begins in the midst of one. */
+enum fs_trust {
+	FS_TRUST_TICK,   /* one tick, and the name of a file never: who names a file sees it as it is now. One walk along a
+			    path, and one stat, asks once for each directory and file instead of two or three times */
+	FS_TRUST_NEVER,  /* also an open descriptor sees the host's changes at once */
+	FS_TRUST_SECOND, /* a second, names of files as well */
+};
+/* One entry of the root, and all below it. */
+struct fs_volume {
+	const char *name; /* "": the root, and what is not named */
+	enum fs_trust trust;
+};
+
 struct fs;
 struct fs_scratch;
 struct fs_config {
 	int root_fd; /* O_PATH | O_DIRECTORY; stays the caller's */
 	int proc_fd; /* /proc/self/fd; becomes the working directory (calls that take only paths); stays the caller's */
 	uint32_t nodes_max, handles_max; /* 0: as the limits above */
+	const struct fs_volume *volumes; /* those that are not FS_TRUST_TICK; stay the caller's, as long as the fs lives */
+	size_t n_volumes;
 	/* The answer to a message that was FS_LATER, which is in its `out` already. On the thread of fs_wait_locks, or of
 	 * whoever ended the wait. */
 	void (*answer)(void *arg, uint32_t tag, size_t len);

@@ -35,6 +35,7 @@ struct fs_node {
 	uint64_t id;
 	int fd;        /* O_PATH */
 	uint32_t type; /* S_IFMT */
+	enum fs_trust trust;
 	uint64_t dev, ino, mnt;
 	uint64_t lookups; /* the guest's; fs->lock */
 	uint32_t refs;    /* ours: requests, handles; fs->lock */
@@ -106,12 +107,14 @@ typedef int fs_fn(struct fs_req *r);
 int fs_node_get(struct fs *f, uint64_t id, struct fs_node **ret); /* -ESTALE */
 void fs_node_put(struct fs *f, struct fs_node *n);
 void fs_node_forget(struct fs *f, uint64_t id, uint64_t lookups);
-/* Fills *ret for the file behind fd (O_PATH, taken in any case), and counts one lookup. */
-int fs_node_add(struct fs *f, int fd, const struct fs_node *parent, struct fuse_entry_out *ret, struct fs_node **ret_node);
+/* Fills *ret for the file behind fd (O_PATH, taken in any case), which parent has under that name, and counts one lookup. */
+int fs_node_add(struct fs *f, int fd, const struct fs_node *parent, const char *name, struct fuse_entry_out *ret,
+		struct fs_node **ret_node);
 int fs_node_add_root(struct fs *f, int root_fd);
 void fs_nodes_drop(struct fs *f);                              /* all */
 int fs_open_path(const struct fs_node *dir, const char *name); /* O_PATH descriptor or -errno */
 void fs_attr_of(const struct statx *st, struct fuse_attr *ret);
+void fs_attr_valid(const struct fs_node *n, uint64_t *ret_s, uint32_t *ret_ns);
 int fs_statx(int fd, struct statx *ret);
 
 /* handle.c */

@@ -16,6 +16,7 @@
 
 static char dir[] = "/tmp/berth-fuse.XXXXXX";
 static int tree = -1, seen = -1; /* the directory itself; the same through the server */
+static struct fs_volume whole = { "", FS_TRUST_TICK };
 
 static int device;
 static uint8_t messages[64][FS_MESSAGE_MAX]; /* by tag, as a late answer is where its message was */
@@ -32,6 +33,8 @@ static _noreturn_ void serve(void)
 {
 	const struct fs_config c = { .root_fd = tree,
 				     .proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC),
+				     .volumes = &whole,
+				     .n_volumes = 1,
 				     .answer = on_answer };
 	struct fs_scratch *scratch = fs_scratch_new();
 	struct pollfd p = { .fd = device, .events = POLLIN };
@@ -136,6 +139,8 @@ static void coherent(void)
 	fd = openat(seen, "f", O_RDONLY | O_CLOEXEC);
 	is_int(pread(fd, buf, 5, 0), 5);
 	put(tree, "f", "short"); /* while it is open and its pages are cached */
+	if (whole.trust == FS_TRUST_TICK)
+		usleep(50000); /* two ticks of the slowest clock that kernels are built with (CONFIG_HZ_100), and some more */
 	is_int(pread(fd, buf, sizeof(buf), 0), 5);
 	is_int(memcmp(buf, "short", 5), 0);
 	is_int(renameat(tree, "f", tree, "g"), 0);
@@ -146,6 +151,34 @@ static void coherent(void)
 	ok(faccessat(tree, "d", F_OK, 0) < 0);
 }
 TEST(what_one_side_writes_renames_or_removes_the_other_sees_at_once) { mounted(coherent); }
+TEST(what_is_consistent_an_open_descriptor_sees_at_once_as_well)
+{
+	whole.trust = FS_TRUST_NEVER;
+	mounted(coherent);
+}
+
+/* A name, what it is, and what it holds: by its name each is asked for anew, directories on the way included once they are a tick old. */
+static void looked_at_again_and_again(void)
+{
+	char text[16];
+	struct stat st;
+
+	is_int(mkdirat(tree, "d", 0755), 0);
+	for (int i = 0; i < 300; i++) {
+		int n = snprintf(text, sizeof(text), "%d", i * i);
+
+		put(tree, "d/f", text);
+		is_int(fstatat(seen, "d/f", &st, 0), 0);
+		is_int(st.st_size, n);
+		has(seen, "d/f", text);
+		is_int(renameat(tree, "d/f", tree, "d/g"), 0);
+		ok(faccessat(seen, "d/f", F_OK, 0) < 0 && errno == ENOENT);
+		has(seen, "d/g", text);
+		is_int(unlinkat(tree, "d/g", 0), 0);
+		ok(openat(seen, "d/g", O_RDONLY | O_CLOEXEC) < 0 && errno == ENOENT);
+	}
+}
+TEST(whoever_names_a_file_sees_it_as_it_is) { mounted(looked_at_again_and_again); }
 
 static void mapped(void)
 {

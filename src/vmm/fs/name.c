@@ -15,7 +15,7 @@ static int answer_entry(struct fs_req *r, int fd)
 		fd_close(fd);
 		return -EINVAL;
 	}
-	e = fs_node_add(r->fs, fd, r->node, out, NULL);
+	e = fs_node_add(r->fs, fd, r->node, r->name[0], out, NULL);
 	return e < 0 ? e : (int)sizeof(*out);
 }
 
@@ -135,7 +135,7 @@ static int answer_create(struct fs_req *r, int fd)
 	}
 	/* The node of this very file, whatever has the name by now. */
 	path = fs_errno(open(fs_fd_name(fd, name), O_PATH | O_CLOEXEC));
-	e = path < 0 ? path : fs_node_add(r->fs, path, r->node, entry, &n);
+	e = path < 0 ? path : fs_node_add(r->fs, path, r->node, r->name[0], entry, &n);
 	if (e < 0) {
 		fd_close(fd);
 		return e;

@@ -240,6 +240,8 @@ static unsigned list(struct rig *r, uint64_t fh, uint32_t op, uint32_t size, uns
 
 TEST(a_directory_is_read_whole_however_small_the_pieces)
 {
+	static const struct fs_volume all = { "", FS_TRUST_SECOND };
+	const struct fs_config c = { .volumes = &all, .n_volumes = 1 };
 	const struct fuse_open_in open_in = { 0 };
 	struct fuse_read_in tiny = { .size = 8 };
 	char name[24];
@@ -247,7 +249,9 @@ TEST(a_directory_is_read_whole_however_small_the_pieces)
 	uint64_t fh;
 	struct rig r;
 
-	rig_init(&r);
+	rig_new(&r, &c);
+	is_int(rig_init_session(&r, UINT32_MAX), 0);
+	ok(rig_out(&r, struct fuse_init_out)->flags & FUSE_DO_READDIRPLUS);
 	for (int i = 0; i < 300; i++) {
 		snprintf(name, sizeof(name), "file-%d", i);
 		rig_put(r.root, name, "");
@@ -264,6 +268,23 @@ TEST(a_directory_is_read_whole_however_small_the_pieces)
 	tiny.offset = UINT64_MAX;
 	is_int(rig_send(&r, FUSE_READDIR, ROOT, &tiny, sizeof(tiny), NULL, 0), -EINVAL);
 	is_int(rig_read(&r, ROOT, fh, 0, 10), -EBADF); /* no file */
+	rig_done(&r);
+}
+
+TEST(attributes_come_with_a_directorys_names_only_where_they_are_trusted_for_long)
+{
+	const struct fuse_open_in open_in = { 0 };
+	unsigned nodes;
+	uint64_t fh;
+	struct rig r;
+
+	rig_init(&r);
+	ok(!(rig_out(&r, struct fuse_init_out)->flags & (FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO)));
+	rig_put(r.root, "file", "");
+	is_int(rig_send(&r, FUSE_OPENDIR, ROOT, &open_in, sizeof(open_in), NULL, 0), 0);
+	fh = rig_out(&r, struct fuse_open_out)->fh;
+	is_int(list(&r, fh, FUSE_READDIRPLUS, 4096, &nodes), 3); /* a guest that asks all the same, as for other volumes it may */
+	is_int(nodes, 0);
 	rig_done(&r);
 }
 

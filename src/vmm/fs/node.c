@@ -36,6 +36,29 @@ void fs_attr_of(const struct statx *st, struct fuse_attr *ret)
 	};
 }
 
+/* The least that a kernel counts is one tick of its own (fuse's time_to_jiffies rounds up). */
+void fs_attr_valid(const struct fs_node *n, uint64_t *ret_s, uint32_t *ret_ns)
+{
+	*ret_s = n->trust == FS_TRUST_SECOND;
+	*ret_ns = n->trust == FS_TRUST_TICK;
+}
+
+/* Of a name. A directory that was renamed or removed meanwhile is still the one that its descriptor has; a file's name that now
+ * means another file would be wrong. */
+static void entry_valid(const struct fs_node *n, uint64_t *ret_s, uint32_t *ret_ns)
+{
+	*ret_s = n->trust == FS_TRUST_SECOND;
+	*ret_ns = n->trust == FS_TRUST_TICK && n->type == S_IFDIR;
+}
+
+static enum fs_trust trust_of(const struct fs *f, const char *name, enum fs_trust otherwise)
+{
+	for (size_t i = 0; i < f->config.n_volumes; i++)
+		if (streq(f->config.volumes[i].name, name))
+			return f->config.volumes[i].trust;
+	return otherwise;
+}
+
 static struct fs_node **bucket(struct fs *f, const struct statx *st)
 {
 	uint64_t h = (st->stx_ino ^ dev_of(st) << 17 ^ mnt_of(st) << 7) * 0x9e3779b97f4a7c15ull;
@@ -133,7 +156,8 @@ void fs_node_forget(struct fs *f, uint64_t id, uint64_t lookups)
 	pthread_mutex_unlock(&f->lock);
 }
 
-int fs_node_add(struct fs *f, int fd, const struct fs_node *parent, struct fuse_entry_out *ret, struct fs_node **ret_node)
+int fs_node_add(struct fs *f, int fd, const struct fs_node *parent, const char *name, struct fuse_entry_out *ret,
+		struct fs_node **ret_node)
 {
 	_cleanup_fd_ int mine = fd;
 	struct fs_node *n;
@@ -147,14 +171,18 @@ int fs_node_add(struct fs *f, int fd, const struct fs_node *parent, struct fuse_
 	if (!n)
 		r = make(f, fd, &st, &n);
 	if (r >= 0) {
-		if (n->fd == fd)
+		if (n->fd == fd) {
 			(void)TAKE_FD(mine);
+			n->trust = parent->id == FUSE_ROOT_ID ? trust_of(f, name, parent->trust) : parent->trust;
+		}
 		n->lookups++;
 		if (ret_node) {
 			n->refs++;
 			*ret_node = n;
 		}
 		*ret = (struct fuse_entry_out){ .nodeid = n->id };
+		fs_attr_valid(n, &ret->attr_valid, &ret->attr_valid_nsec);
+		entry_valid(n, &ret->entry_valid, &ret->entry_valid_nsec);
 	}
 	pthread_mutex_unlock(&f->lock);
 	if (r < 0)
@@ -187,6 +215,7 @@ int fs_node_add_root(struct fs *f, int root_fd)
 		return r;
 	}
 	n->lookups = 1;
+	n->trust = trust_of(f, "", FS_TRUST_TICK);
 	return 0;
 }
 

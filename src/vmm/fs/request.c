@@ -81,10 +81,19 @@ static int start_session(struct fs *f)
 }
 
 /* What the guest's kernel is told to do, where it can. No WRITEBACK_CACHE: what is written is at the host when write(2) returns. */
-#define WANTED                                                                                                                   \
-	(FUSE_ASYNC_READ | FUSE_POSIX_LOCKS | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_FLOCK_LOCKS | FUSE_AUTO_INVAL_DATA |  \
-	 FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_SUBMOUNTS | \
-	 FUSE_HANDLE_KILLPRIV_V2)
+#define WANTED                                                                                                                  \
+	(FUSE_ASYNC_READ | FUSE_POSIX_LOCKS | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_FLOCK_LOCKS | FUSE_AUTO_INVAL_DATA | \
+	 FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_SUBMOUNTS | FUSE_HANDLE_KILLPRIV_V2)
+/* Attributes with a directory's names: of use only where they are trusted until they are asked for. */
+#define WANTED_OF_SECONDS (FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO)
+
+static uint32_t wanted(const struct fs *f)
+{
+	for (size_t i = 0; i < f->config.n_volumes; i++)
+		if (f->config.volumes[i].trust == FS_TRUST_SECOND)
+			return WANTED | WANTED_OF_SECONDS;
+	return WANTED;
+}
 
 static int op_init(struct fs_req *r)
 {
@@ -102,7 +111,7 @@ static int op_init(struct fs_req *r)
 	*out = (struct fuse_init_out){ .major = FUSE_KERNEL_VERSION,
 				       .minor = MIN(in->minor, (uint32_t)MINOR),
 				       .max_readahead = in->max_readahead,
-				       .flags = in->flags & WANTED,
+				       .flags = in->flags & wanted(r->fs),
 				       .max_background = 32,
 				       .congestion_threshold = 24,
 				       .max_write = FS_DATA_MAX,

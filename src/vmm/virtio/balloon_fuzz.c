@@ -19,12 +19,7 @@ static void start(struct fake *f, const uint8_t *head)
 
 		q->has_event_idx = head[3] >> i & 1;
 		q->has_indirect = !(head[3] >> i & 16);
-		q->s.size = (uint16_t)(1u << (head[4 + i] & 7));
-		q->s.desc = (head[4 + i] >> 3) * 0x400ull;
-		q->s.avail = q->s.desc + (head[9] & 7) * 0x100ull;
-		q->s.used = q->s.desc + (head[10] & 7) * 0x100ull;
-		q->s.next_avail = head[11];
-		(void)vq_enable(q);
+		fake_misplace(q, head[4 + i], head[9], head[10], head[11]);
 	}
 }
 

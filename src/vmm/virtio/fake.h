@@ -86,6 +86,17 @@ __attribute__((unused)) static int fake_start(struct fake *f, uint64_t features,
 	return r;
 }
 
+/* The rings of a driver that puts them where it likes, one over the other too, and whose first request is not its first. */
+__attribute__((unused)) static void fake_misplace(struct virtqueue *q, uint8_t place, uint8_t avail, uint8_t used, uint8_t next)
+{
+	q->s.size = (uint16_t)(1u << (place & 7));
+	q->s.desc = (place >> 3) * 0x400ull;
+	q->s.avail = q->s.desc + (avail & 7) * 0x100ull;
+	q->s.used = q->s.desc + (used & 7) * 0x100ull;
+	q->s.next_avail = next;
+	(void)vq_enable(q);
+}
+
 __attribute__((unused)) static void fake_done(struct fake *f)
 {
 	struct virtio_device *d = f->d;

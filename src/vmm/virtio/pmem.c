@@ -13,6 +13,7 @@
 
 #include "../image.h"
 #include "../vmm_impl.h"
+#include "pmem.h"
 
 #define HUGE_PAGE (2ull << 20)
 enum { QUEUE_SIZE = 64, BATCH = 32, IOVS = 4 };
@@ -78,6 +79,16 @@ static int serve(struct pmem *p)
 	return r < 0 ? r : n == BATCH;
 }
 
+bool pmem_turn(struct virtio_device *d)
+{
+	struct virtqueue *q = &d->queues[0];
+	int r = q->desc && !q->s.is_broken ? serve(pmem_of(d)) : 0;
+
+	if (r < 0)
+		virtio_queue_broken(d, q);
+	return r > 0;
+}
+
 static void work(void *arg)
 {
 	struct pmem *p = arg;
@@ -85,12 +96,9 @@ static void work(void *arg)
 	struct pollfd fds[] = { { .fd = p->wake_fd, .events = POLLIN }, { .fd = q->kick_fd, .events = POLLIN } };
 
 	while (!atomic_load(&p->is_stopping)) {
-		int r = q->desc && !q->s.is_broken ? serve(p) : 0;
 		eventfd_t n;
 
-		if (r < 0)
-			virtio_queue_broken(&p->d, q);
-		if (r > 0)
+		if (pmem_turn(&p->d))
 			continue;
 		if (poll(fds, q->s.is_broken ? 1 : 2, -1) < 0)
 			continue;

@@ -34,12 +34,7 @@ static void start(struct fake *f, const uint8_t *head)
 		struct virtqueue *q = &f->d->queues[i];
 
 		q->has_event_idx = head[0] >> i & 1;
-		q->s.size = (uint16_t)(1u << (head[1 + i] & 7));
-		q->s.desc = (head[1 + i] >> 3) * 0x400ull;
-		q->s.avail = q->s.desc + (head[4] & 7) * 0x100ull;
-		q->s.used = q->s.desc + (head[5] & 7) * 0x100ull;
-		q->s.next_avail = head[6];
-		(void)vq_enable(q);
+		fake_misplace(q, head[1 + i], head[4], head[5], head[6]);
 	}
 }
 
