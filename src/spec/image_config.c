@@ -69,6 +69,7 @@ static const struct field healthcheck_fields[] = {
 	SPEC_ROW("Interval", FIELD_U64, healthcheck, interval_ns, FIELD_OMIT_EMPTY),
 	SPEC_ROW("Timeout", FIELD_U64, healthcheck, timeout_ns, FIELD_OMIT_EMPTY),
 	SPEC_ROW("StartPeriod", FIELD_U64, healthcheck, start_period_ns, FIELD_OMIT_EMPTY),
+	SPEC_ROW("StartInterval", FIELD_U64, healthcheck, start_interval_ns, FIELD_OMIT_EMPTY),
 	SPEC_ROW("Retries", FIELD_I64, healthcheck, retries, FIELD_OMIT_EMPTY),
 	{ NULL },
 };
@@ -80,6 +81,7 @@ static const struct field settings_fields[] = {
 	SPEC_ROW("Env", FIELD_STRV, image_config, config.env),
 	SPEC_ROW("Entrypoint", FIELD_STRV, image_config, config.entrypoint),
 	SPEC_ROW("Cmd", FIELD_STRV, image_config, config.cmd),
+	SPEC_ROW("Shell", FIELD_STRV, image_config, config.shell, FIELD_OMIT_EMPTY),
 	SPEC_ROW("Volumes", FIELD_CUSTOM, image_config, config.volumes, .parse = read_keys, .print = print_keys,
 		 .free = free_keys),
 	SPEC_ROW("WorkingDir", FIELD_STRING, image_config, config.working_dir),

@@ -24,7 +24,7 @@ struct image_index {
 };
 struct healthcheck {
 	char **test;
-	uint64_t interval_ns, timeout_ns, start_period_ns;
+	uint64_t interval_ns, timeout_ns, start_period_ns, start_interval_ns;
 	int64_t retries;
 };
 struct history {
@@ -35,7 +35,7 @@ struct image_config {
 	char *created, *author, *architecture, *os, *variant;
 	struct {
 		char *user, *working_dir, *stop_signal;
-		char **env, **entrypoint, **cmd;
+		char **env, **entrypoint, **cmd, **shell;
 		char **exposed_ports, **volumes; /* keys of the objects */
 		struct string_map labels;        /* labels in Berth's own name space "dev.berth." are dropped (I15) */
 		struct healthcheck *healthcheck;

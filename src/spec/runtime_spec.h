@@ -12,6 +12,8 @@ struct spec_user {
 	uint32_t umask;
 	uint32_t *additional_gids;
 	size_t n_additional_gids;
+	/* Berth's own `user.additionalGroups`: names of more groups, looked up like username below. */
+	char **additional_groups;
 	/* `user.username`: "name", "uid", "name:group", "uid:gid", as docker's -u. When set it is looked up in the root
 	 * filesystem at start (container_resolve_user): overrides uid and gid, its groups join additional_gids. */
 	char *username;

@@ -4,5 +4,7 @@
 
 #include "image_spec.h"
 #include "launch.h"
+#include "platform.h"
 #include "ref.h"
 #include "runtime_spec.h"
+#include "secrets.h"

@@ -180,6 +180,7 @@ static const struct field user_fields[] = {
 	SPEC_ROW("gid", FIELD_U32, spec_user, gid),
 	SPEC_ROW("umask", FIELD_U32, spec_user, umask, FIELD_HAS, .count_offset = offsetof(struct spec_user, has_umask)),
 	{ "additionalGids", FIELD_CUSTOM, 0, .parse = read_gids, .print = print_gids, .free = free_gids },
+	SPEC_ROW("additionalGroups", FIELD_STRV, spec_user, additional_groups, FIELD_OMIT_EMPTY),
 	SPEC_ROW("username", FIELD_STRING, spec_user, username),
 	{ NULL },
 };

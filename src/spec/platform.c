@@ -1,4 +1,4 @@
-/* Choosing an image out of an index. Called by pull.c. */
+/* Choosing an image out of an index; whether one fits. Called by berth-transfer and the engine. */
 #include "platform.h"
 
 #include <sys/utsname.h>
@@ -103,6 +103,13 @@ static int fit(const struct platform *want, const struct descriptor *d)
 	if (!want->variant[0] || need < 0) /* none asked for: the plainest runs everywhere */
 		return 500 - have;
 	return have <= need ? 100 + have : -1;
+}
+
+bool platform_fits(const struct platform *want, const struct image_config *c)
+{
+	const struct descriptor d = { .os = c->os, .architecture = c->architecture, .variant = c->variant };
+
+	return !c->os || !*c->os || !c->architecture || !*c->architecture || fit(want, &d) >= 0;
 }
 
 char *platform_str(const struct platform *p)
