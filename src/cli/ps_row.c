@@ -26,6 +26,7 @@ char *ps_status(const struct container_record *c, uint64_t now_ns)
 					: str_fmt("Exited (%d) %s ago", c->exit_code, ago);
 	case CS_DEAD: return strdup("Dead");
 	case CS_REMOVING: return strdup("Removal In Progress");
+	case CS_RESTARTING: return strdup("Restarting");
 	}
 	return NULL;
 }

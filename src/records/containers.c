@@ -17,11 +17,12 @@ void container_record_done(struct container_record *c)
 	*c = (struct container_record){ 0 };
 }
 
-#define CONTAINER_READ CONTAINER_COLUMNS ", (SELECT p.name FROM pods p WHERE p.id=containers.pod_id)"
+#define CONTAINER_READ CONTAINER_COLUMNS ", (SELECT p.name FROM pods p WHERE p.id=containers.pod_id)" CONTAINER_LIFE
 #define CONTAINER_COLUMNS                                                                                               \
 	"id, name, image_id, image_ref, isolation, created_ns, started_ns, finished_ns, state, exit_code, oom_killed, " \
 	"auto_remove,"                                                                                                  \
 	" has_tty, error, options_json, labels_json, pod_id"
+#define CONTAINER_LIFE ", restart_count, is_stopped, health" /* what it is not made with */
 
 int labels_print(const struct string_map *m, char **ret)
 {
@@ -72,6 +73,9 @@ static int container_from_row(sqlite3_stmt *s, struct container_record *ret, str
 		.oom_killed = sqlite3_column_int(s, 10),
 		.auto_remove = sqlite3_column_int(s, 11),
 		.has_tty = sqlite3_column_int(s, 12),
+		.restart_count = sqlite3_column_int64(s, 18),
+		.is_stopped = sqlite3_column_int(s, 19),
+		.health = (enum container_health)sqlite3_column_int(s, 20),
 	};
 	const struct {
 		int column;
@@ -140,6 +144,10 @@ int records_container_put(struct records *r, const struct container_record *c, s
 			k = name_taken(r, c, e);
 	}
 	if (k == 0)
+		k = volume_uses_put(r, c, e);
+	if (k == 0)
+		k = container_event(r, c->id, "create", NULL, e);
+	if (k == 0)
 		return db_commit(r, e);
 	db_rollback(r);
 	return k;
@@ -184,45 +192,80 @@ int records_container_get(struct records *r, const char *name, struct container_
 	return k == -ENOENT ? err_set(e, ENOENT, "no such container: %s", name) : k;
 }
 
+static int read_container_row(sqlite3_stmt *s, void *ret, struct err *e) { return container_from_row(s, ret, e); }
+static void container_row_done(void *row) { container_record_done(row); }
+static const struct db_row container_row = { sizeof(struct container_record), read_container_row, container_row_done };
+
 int records_container_list(struct records *r, bool all, struct container_record **ret, size_t *ret_n, struct err *e)
 {
 	_cleanup_stmt_ sqlite3_stmt *s = NULL;
-	struct container_record *list = NULL, *more;
-	size_t n = 0, room = 0;
+	void *list = NULL;
 	int k = db_query(r, &s, e,
-			 "SELECT " CONTAINER_READ " FROM containers WHERE ?1 OR state IN (?2, ?3) ORDER BY created_ns DESC, id",
-			 "iii", (int64_t)all, (int64_t)CS_RUNNING, (int64_t)CS_PAUSED);
+			 "SELECT " CONTAINER_READ
+			 " FROM containers WHERE ?1 OR state IN (?2, ?3, ?4) ORDER BY created_ns DESC, id",
+			 "iiii", (int64_t)all, (int64_t)CS_RUNNING, (int64_t)CS_PAUSED, (int64_t)CS_RESTARTING);
 
-	while (k >= 0 && (k = db_step(r, s, "list containers", e)) == 1) {
-		if (n == room) {
-			room = room ? room * 2 : 16;
-			if (!(more = reallocarray(list, room, sizeof(*list)))) {
-				k = err_set(e, ENOMEM, "records: out of memory");
-				break;
-			}
-			list = more;
-		}
-		if ((k = container_from_row(s, &list[n], e)) == 0)
-			n++;
-	}
-	if (k < 0) {
-		for (size_t i = 0; i < n; i++)
-			container_record_done(&list[i]);
-		free(list);
-		return k;
-	}
-	*ret = list;
-	*ret_n = n;
-	return 0;
+	if (k >= 0)
+		k = db_list(r, s, "list containers", &container_row, &list, ret_n, e);
+	if (k >= 0)
+		*ret = list;
+	return k;
+}
+
+static int delete (struct records *r, const char *id, struct err *e)
+{
+	int k = container_event(r, id, "destroy", NULL, e);
+
+	return k < 0 ? k : db_run(r, "delete a container's record", e, "DELETE FROM containers WHERE id=?1", "t", id);
 }
 
 int records_container_delete(struct records *r, const char *id, struct err *e)
+{
+	return records_container_delete_ended(r, id, NULL, e);
+}
+
+int records_container_delete_ended(struct records *r, const char *id, const struct container_record *to, struct err *e)
 {
 	int k = db_begin(r, false, e);
 
 	if (k < 0)
 		return k;
-	k = db_run(r, "delete a container's record", e, "DELETE FROM containers WHERE id=?1", "t", id);
+	if (to)
+		k = container_died(r, id, to, e);
+	if (k == 0)
+		k = delete (r, id, e);
+	if (k == 0)
+		k = volume_uses_delete(r, id, e);
+	if (k == 0)
+		return db_commit(r, e);
+	db_rollback(r);
+	return k;
+}
+
+int records_container_rename(struct records *r, const char *id, const char *old_name, const char *new_name, struct err *e)
+{
+	_cleanup_json_ struct json_object *extra = json_object_new_object();
+	_cleanup_free_ char *old = str_fmt("/%s", old_name);
+	union {
+		const char *in;
+		char *out;
+	} name = { .in = new_name };
+	const struct container_record taken = { .name = name.out };
+	int k = !old || json_add(extra, "oldName", json_object_new_string(old)) < 0 ? err_set(e, ENOMEM, "records: out of memory")
+										    : db_begin(r, false, e);
+
+	if (k < 0)
+		return k;
+	k = is_pods_name(r, new_name, e);
+	if (k == 0) {
+		k = db_run(r, "rename a container", e, "UPDATE containers SET name=?1 WHERE id=?2", "tt", new_name, id);
+		if (k == -EEXIST)
+			k = name_taken(r, &taken, e);
+		else if (k == 0 && sqlite3_changes(r->db) == 0)
+			k = err_set(e, ENOENT, "no such container: %.12s", id);
+	}
+	if (k == 0)
+		k = container_event(r, id, "rename", json_object_to_json_string_ext(extra, JSON_C_TO_STRING_PLAIN), e);
 	if (k == 0)
 		return db_commit(r, e);
 	db_rollback(r);

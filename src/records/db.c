@@ -148,6 +148,46 @@ int db_run(struct records *r, const char *action, struct err *e, const char *sql
 	return k < 0 ? k : db_step(r, s, action, e);
 }
 
+/* Room for one more than n. The room has been 8, 16, 32 ... so far: it is full at these numbers. */
+static int grow(void **list, size_t n, size_t bytes, struct err *e)
+{
+	void *more;
+
+	if (n != 0 && (n < 8 || (n & (n - 1)) != 0))
+		return 0;
+	more = reallocarray(*list, n ? n * 2 : 8, bytes);
+	if (!more)
+		return err_set(e, ENOMEM, "records: out of memory");
+	*list = more;
+	return 0;
+}
+
+int db_list(struct records *r, sqlite3_stmt *s, const char *action, const struct db_row *kind, void **ret, size_t *ret_n,
+	    struct err *e)
+{
+	void *list = NULL;
+	size_t n = 0;
+	int k;
+
+	while ((k = db_step(r, s, action, e)) == 1) {
+		k = grow(&list, n, kind->bytes, e);
+		if (k == 0)
+			k = kind->read(s, (char *)list + n * kind->bytes, e);
+		if (k < 0)
+			break;
+		n++;
+	}
+	if (k < 0) {
+		for (size_t i = 0; i < n; i++)
+			kind->done((char *)list + i * kind->bytes);
+		free(list);
+		return k;
+	}
+	*ret = list;
+	*ret_n = n;
+	return 0;
+}
+
 int db_text(sqlite3_stmt *s, int column, char **ret)
 {
 	const unsigned char *t = sqlite3_column_text(s, column);
@@ -187,8 +227,12 @@ int db_commit(struct records *r, struct err *e)
 {
 	int rc = sqlite3_exec(r->db, "COMMIT", NULL, NULL, NULL);
 
-	if (rc == SQLITE_OK)
+	if (rc == SQLITE_OK) {
+		if (r->has_events)
+			events_touch(r);
+		r->has_events = false;
 		return 0;
+	}
 	rc = db_error(r, rc, "commit", e);
 	db_rollback(r);
 	return rc;
@@ -196,6 +240,7 @@ int db_commit(struct records *r, struct err *e)
 
 void db_rollback(struct records *r)
 {
+	r->has_events = false;
 	if (!sqlite3_get_autocommit(r->db))
 		sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
 }
@@ -206,7 +251,7 @@ int records_open(const char *root, struct records **ret, struct err *e)
 	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
 	int rc, on = 1;
 
-	if (!r || !(r->path = str_fmt("%s/berth.db", root)))
+	if (!r || !(r->path = str_fmt("%s/berth.db", root)) || !(r->events_path = str_fmt("%s/berth.db-events", root)))
 		return err_set(e, ENOMEM, "records: out of memory");
 	rc = vfs->xSetSystemCall(vfs, "fcntl", (sqlite3_syscall_ptr)fcntl_that_unlocks);
 	if (rc != SQLITE_OK)
@@ -242,5 +287,6 @@ void records_close(struct records *r)
 		sqlite3_finalize(r->cache[i].stmt);
 	sqlite3_close(r->db);
 	free(r->path);
+	free(r->events_path);
 	free(r);
 }

@@ -123,34 +123,21 @@ int records_image_get(struct records *r, const char *name, struct image_record *
 	return k == -ENOENT ? err_set(e, ENOENT, "no such image: %s", name) : k;
 }
 
+static int read_image_row(sqlite3_stmt *s, void *ret, struct err *e) { return image_from_row(s, ret, e); }
+static void image_row_done(void *row) { image_record_done(row); }
+static const struct db_row image_row = { sizeof(struct image_record), read_image_row, image_row_done };
+
 int records_image_list(struct records *r, struct image_record **ret, size_t *ret_n, struct err *e)
 {
 	_cleanup_stmt_ sqlite3_stmt *s = NULL;
-	struct image_record *list = NULL, *more;
-	size_t n = 0, room = 0;
+	void *list = NULL;
 	int k = db_query(r, &s, e, "SELECT " IMAGE_COLUMNS " FROM images ORDER BY created DESC, id", "");
 
-	while (k >= 0 && (k = db_step(r, s, "list images", e)) == 1) {
-		if (n == room) {
-			room = room ? room * 2 : 16;
-			if (!(more = reallocarray(list, room, sizeof(*list)))) {
-				k = err_set(e, ENOMEM, "records: out of memory");
-				break;
-			}
-			list = more;
-		}
-		if ((k = image_from_row(s, &list[n], e)) == 0)
-			n++;
-	}
-	if (k < 0) {
-		for (size_t i = 0; i < n; i++)
-			image_record_done(&list[i]);
-		free(list);
-		return k;
-	}
-	*ret = list;
-	*ret_n = n;
-	return 0;
+	if (k >= 0)
+		k = db_list(r, s, "list images", &image_row, &list, ret_n, e);
+	if (k >= 0)
+		*ret = list;
+	return k;
 }
 
 int records_tags(struct records *r, const char *image_id, char ***ret_refs, char ***ret_ids, struct err *e)
@@ -172,6 +159,23 @@ int records_tags(struct records *r, const char *image_id, char ***ret_refs, char
 	return 0;
 }
 
+/* The event of a name (NULL: of the image by its id). */
+static int note(struct records *r, const char *action, const char *id, const char *ref, struct err *e)
+{
+	_cleanup_json_ struct json_object *o = json_object_new_object();
+	_cleanup_free_ char *name = NULL;
+	struct ref parsed;
+
+	if (ref && ref_parse(ref, NULL, &parsed, NULL) >= 0) {
+		name = ref_familiar(&parsed);
+		ref_done(&parsed);
+	}
+	if (json_add(o, "name", json_object_new_string(name ? name : id)) < 0)
+		return err_set(e, ENOMEM, "records: out of memory");
+	return event_put(r, "image", action, id,
+			 json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE), e);
+}
+
 int records_tag_put(struct records *r, const char *ref, const char *image_id, struct err *e)
 {
 	int k = db_begin(r, true, e);
@@ -185,6 +189,8 @@ int records_tag_put(struct records *r, const char *ref, const char *image_id, st
 	if (k == 0 && sqlite3_changes(r->db) == 0)
 		k = err_set(e, ENOENT, "no such image: %s", image_id);
 	if (k == 0)
+		k = note(r, "tag", image_id, ref, e);
+	if (k == 0)
 		return db_commit(r, e);
 	db_rollback(r);
 	return k;
@@ -192,15 +198,34 @@ int records_tag_put(struct records *r, const char *ref, const char *image_id, st
 
 int records_tag_delete(struct records *r, const char *ref, struct err *e)
 {
+	_cleanup_free_ char *holder = NULL;
 	int k = db_begin(r, true, e);
 
 	if (k < 0)
 		return k;
-	k = db_run(r, "untag", e, "DELETE FROM tags WHERE ref=?1", "t", ref);
+	k = tag_holder(r, ref, &holder, e);
+	if (k == 0 && holder)
+		k = note(r, "untag", holder, ref, e);
+	if (k == 0)
+		k = db_run(r, "untag", e, "DELETE FROM tags WHERE ref=?1", "t", ref);
 	if (k == 0)
 		return db_commit(r, e);
 	db_rollback(r);
 	return k;
+}
+
+static int delete_image(struct records *r, const char *id, struct err *e)
+{
+	_cleanup_strv_ char **refs = NULL;
+	int k = records_tags(r, id, &refs, NULL, e);
+
+	for (char **ref = refs; k == 0 && ref && *ref; ref++)
+		k = note(r, "untag", id, *ref, e);
+	if (k == 0)
+		k = db_run(r, "delete an image's tags", e, "DELETE FROM tags WHERE image_id=?1", "t", id);
+	if (k == 0)
+		k = db_run(r, "delete an image", e, "DELETE FROM images WHERE id=?1", "t", id);
+	return k == 0 && sqlite3_changes(r->db) > 0 ? note(r, "delete", id, NULL, e) : k;
 }
 
 int records_image_delete(struct records *r, const char *id, struct err *e)
@@ -209,9 +234,7 @@ int records_image_delete(struct records *r, const char *id, struct err *e)
 
 	if (k < 0)
 		return k;
-	k = db_run(r, "delete an image's tags", e, "DELETE FROM tags WHERE image_id=?1", "t", id);
-	if (k == 0)
-		k = db_run(r, "delete an image", e, "DELETE FROM images WHERE id=?1", "t", id);
+	k = delete_image(r, id, e);
 	if (k == 0)
 		return db_commit(r, e);
 	db_rollback(r);
@@ -223,8 +246,8 @@ int records_image_user(struct records *r, const char *image_id, bool running_onl
 	_cleanup_stmt_ sqlite3_stmt *s = NULL;
 	int k = db_query(
 		r, &s, e,
-		"SELECT id FROM containers WHERE image_id=?1 AND (?2=0 OR state IN (?3, ?4)) ORDER BY created_ns LIMIT 1", "tiii",
-		image_id, (int64_t)running_only, (int64_t)CS_RUNNING, (int64_t)CS_PAUSED);
+		"SELECT id FROM containers WHERE image_id=?1 AND (?2=0 OR state IN (?3, ?4, ?5)) ORDER BY created_ns LIMIT 1",
+		"tiiii", image_id, (int64_t)running_only, (int64_t)CS_RUNNING, (int64_t)CS_PAUSED, (int64_t)CS_RESTARTING);
 
 	if (k < 0 || (k = db_step(r, s, "look for an image's containers", e)) <= 0)
 		return k;

@@ -115,34 +115,21 @@ int records_pod_get(struct records *r, const char *name, struct pod_record *ret,
 	return k == -ENOENT ? err_set(e, ENOENT, "no such pod: %s", name) : k;
 }
 
+static int read_pod_row(sqlite3_stmt *s, void *ret, struct err *e) { return pod_from_row(s, ret, e); }
+static void pod_row_done(void *row) { pod_record_done(row); }
+static const struct db_row pod_row = { sizeof(struct pod_record), read_pod_row, pod_row_done };
+
 int records_pod_list(struct records *r, struct pod_record **ret, size_t *ret_n, struct err *e)
 {
 	_cleanup_stmt_ sqlite3_stmt *s = NULL;
-	struct pod_record *list = NULL, *more;
-	size_t n = 0, room = 0;
+	void *list = NULL;
 	int k = db_query(r, &s, e, "SELECT " POD_COLUMNS " FROM pods ORDER BY created_ns DESC, id", "");
 
-	while (k >= 0 && (k = db_step(r, s, "list pods", e)) == 1) {
-		if (n == room) {
-			room = room ? room * 2 : 8;
-			if (!(more = reallocarray(list, room, sizeof(*list)))) {
-				k = err_set(e, ENOMEM, "records: out of memory");
-				break;
-			}
-			list = more;
-		}
-		if ((k = pod_from_row(s, &list[n], e)) == 0)
-			n++;
-	}
-	if (k < 0) {
-		for (size_t i = 0; i < n; i++)
-			pod_record_done(&list[i]);
-		free(list);
-		return k;
-	}
-	*ret = list;
-	*ret_n = n;
-	return 0;
+	if (k >= 0)
+		k = db_list(r, s, "list pods", &pod_row, &list, ret_n, e);
+	if (k >= 0)
+		*ret = list;
+	return k;
 }
 
 int pod_is_known(struct records *r, const char *pod_id, struct err *e)

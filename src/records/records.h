@@ -10,6 +10,11 @@ int records_open(const char *root, struct records **ret, struct err *e);
 void records_close(struct records *r);
 DEFINE_CLEANUP(struct records *, records_close)
 
+/* The file itself, and rows that speak of what is not there: each is told. repair: such rows are deleted. -> how many were told, or
+ * -errno. */
+int records_check(struct records *r, bool repair, void (*cb)(const char *kind, const char *name, const char *problem, void *arg),
+		  void *arg, struct err *e);
+
 /* ---- images ---- */
 struct image_record {
 	char *id, *manifest_digest, *created;
@@ -32,34 +37,81 @@ int records_image_delete(struct records *r, const char *id, struct err *e); /* w
 int records_image_user(struct records *r, const char *image_id, bool running_only, char **ret_container_id, struct err *e);
 
 /* ---- containers ---- */
-enum container_state { CS_CREATED, CS_RUNNING, CS_PAUSED, CS_EXITED, CS_DEAD, CS_REMOVING };
-const char *container_state_name(enum container_state s); /* "created", "running", ... as docker */
+/* Kept as numbers. RESTARTING: it has ended, and its monitor waits to start it again. */
+enum container_state { CS_CREATED, CS_RUNNING, CS_PAUSED, CS_EXITED, CS_DEAD, CS_REMOVING, CS_RESTARTING };
+/* Docker's State.Running: there is a monitor that it belongs to. */
+static inline bool container_is_up(enum container_state s) { return s == CS_RUNNING || s == CS_PAUSED || s == CS_RESTARTING; }
+enum container_health { HEALTH_NONE, HEALTH_STARTING, HEALTH_HEALTHY, HEALTH_UNHEALTHY };
+const char *container_health_name(enum container_health h); /* "none", "starting", ... as docker */
+const char *container_state_name(enum container_state s);   /* "created", "running", ... as docker */
+struct volume_record {
+	char *name, *driver;
+	uint64_t created_ns;
+	struct string_map options, labels;
+	bool is_used; /* read only: by a container, running or not */
+};
+struct volume_use {
+	char *name;
+	bool is_own;                      /* made for this container, without a name of the user's: it may go with it */
+	const struct volume_record *made; /* put only: a new one's record, which comes with the container's; borrowed; or NULL */
+};
 struct container_record {
 	char *id, *name, *image_id, *image_ref, *isolation;
 	uint64_t created_ns, started_ns, finished_ns;
 	enum container_state state;
 	int exit_code; /* -1 = unknown */
 	bool oom_killed, auto_remove, has_tty;
+	bool is_stopped;       /* its end was the user's wish */
+	int64_t restart_count; /* times that it was started again since somebody started it */
+	enum container_health health;
 	char *error;             /* why it could not start, or NULL */
 	char *options_json;      /* what `inspect` and a later `start` need: engine/options.c owns its form */
 	char *pod_id, *pod_name; /* of the pod it was made in, or NULL; the name is looked up, and not put */
 	struct string_map labels;
+	const struct volume_use *volumes; /* borrowed, and only put: records_container_volumes tells them */
+	size_t n_volumes;
 };
 void container_record_done(struct container_record *c);
 /* Inserts; -EEXIST when the name is taken: "the name X is in use by container ID: remove or rename it, ...". -ENOENT when
- * image_id is a "sha256:..." that has no record (removed since it was found), or pod_id a pod's that has none. */
+ * image_id is a "sha256:..." that has no record (removed since it was found), or pod_id a pod's or a volume that has none. */
 int records_container_put(struct records *r, const struct container_record *c, struct err *e);
 /* By name, id or unique id prefix. */
 int records_container_get(struct records *r, const char *name, struct container_record *ret, struct err *e);
 int records_container_list(struct records *r, bool all, struct container_record **ret, size_t *ret_n, struct err *e);
 /* State transitions; the table in states.c is checked (-EINVAL, "container X is exited: it can't become exited"). Of `to` it takes
- * what belongs to the new state: running: started_ns; exited: finished_ns, exit_code, oom_killed, error; created (a start that
- * failed): exit_code, error; others: error when not NULL. */
+ * what belongs to the new state: running: started_ns, health; exited: finished_ns, exit_code, oom_killed, is_stopped, error (from
+ * restarting only the last two: how it ended is known already); restarting: the same as exited without is_stopped, and one more is
+ * counted; created (a start that failed): exit_code, error; others: error when not NULL;
+ * removing also auto_remove, by which who finishes an interrupted removal knows that its own volumes go too. */
 bool container_state_may(enum container_state from, enum container_state to);
 int records_container_state(struct records *r, const char *id, const struct container_record *to, struct err *e);
+/* -EEXIST: a container or a pod has that name. -ENOENT. */
+int records_container_rename(struct records *r, const char *id, const char *old_name, const char *new_name, struct err *e);
+/* It is about to be stopped as the user wishes: kept until it begins to run again. 0 also when gone. */
+int records_container_stopped(struct records *r, const char *id, struct err *e);
+/* How the running one is; with its event. 0 also when it is gone or does not run. */
+int records_container_health(struct records *r, const char *id, enum container_health health, struct err *e);
 /* Other options than it was created with (update). -ENOENT. */
 int records_container_options(struct records *r, const char *id, const char *options_json, struct err *e);
 int records_container_delete(struct records *r, const char *id, struct err *e); /* 0 also when gone */
+/* The same for one that has just ended (to: as for a state of exited), in one step. */
+int records_container_delete_ended(struct records *r, const char *id, const struct container_record *to, struct err *e);
+
+/* ---- volumes: ROOT/volumes/NAME, whose record comes before its files and goes before them ---- */
+void volume_record_done(struct volume_record *v);
+void volume_records_free(struct volume_record *list, size_t n);
+/* -EEXIST: it is there already. durable: it is on the disk when this returns. */
+int records_volume_put(struct records *r, const struct volume_record *v, bool durable, struct err *e);
+/* By its whole name. -ENOENT: "get X: no such volume". */
+int records_volume_get(struct records *r, const char *name, struct volume_record *ret, struct err *e);
+int records_volume_list(struct records *r, struct volume_record **ret, size_t *ret_n, struct err *e); /* by name */
+/* Ids and names of the containers that use it, oldest first. strv_free them. */
+int records_volume_users(struct records *r, const char *name, char ***ret_ids, char ***ret_names, struct err *e);
+/* What a container uses, as it was put. volume_uses_free it. */
+int records_container_volumes(struct records *r, const char *id, struct volume_use **ret, size_t *ret_n, struct err *e);
+void volume_uses_free(struct volume_use *list, size_t n);
+/* 0 also when gone. -EBUSY: a container other than except_id (may be NULL) uses it; e names them in docker's words. */
+int records_volume_delete(struct records *r, const char *name, const char *except_id, struct err *e);
 
 /* ---- pods ---- */
 struct pod_record {
@@ -102,9 +154,16 @@ struct event {
 	char *type, *action, *id, *attrs_json;
 };
 void event_done(struct event *v);
-/* The newest 10,000 or so are kept. */
+void events_free(struct event *list, size_t n);
+/* What happens to containers and images is recorded by what makes it so; these are for the rest. The newest 10,000 or so are kept. */
 int records_event_add(struct records *r, const char *type, const char *action, const char *id, const char *attrs_json,
 		      struct err *e);
-/* Calls cb for each event with seq > after_seq and time_ns >= since_ns, oldest first. cb's negative result ends it and is returned. */
-int records_events(struct records *r, uint64_t after_seq, uint64_t since_ns, int (*cb)(const struct event *, void *), void *arg,
+/* With the container's name, image and labels, and extra_json's members (strings; may be NULL) besides. 0 also when it is gone. */
+int records_container_event(struct records *r, const char *id, const char *action, const char *extra_json, struct err *e);
+/* At most max of those with seq > after_seq and time_ns >= since_ns, oldest first; events_free them. A number that is missing behind
+ * after_seq was dropped for its age. */
+int records_events(struct records *r, uint64_t after_seq, uint64_t since_ns, size_t max, struct event **ret, size_t *ret_n,
 		   struct err *e);
+int records_event_last(struct records *r, uint64_t *ret_seq, struct err *e); /* of the newest; 0: there was none yet */
+/* An inotify descriptor that becomes readable whenever there may be new ones: read it empty, then look. */
+int records_events_watch(struct records *r, int *ret_fd, struct err *e);

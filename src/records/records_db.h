@@ -5,12 +5,14 @@
 
 #include "records.h"
 
-#define RECORDS_STMTS 48 /* distinct statements of this library; db_query refuses more, a unit test would show it */
+#define RECORDS_STMTS 64 /* distinct statements of this library; db_query refuses more, a unit test would show it */
 
 struct records {
 	sqlite3 *db;
 	char *path;
-	bool is_durable; /* synchronous=FULL at present */
+	char *events_path; /* events.c */
+	bool is_durable;   /* synchronous=FULL at present */
+	bool has_events;   /* the open transaction has recorded some */
 	struct {
 		const char *sql; /* compared as a pointer: statements are string literals */
 		sqlite3_stmt *stmt;
@@ -32,6 +34,15 @@ static inline void db_reset(sqlite3_stmt **s)
 #define _cleanup_stmt_ _cleanup_(db_reset)
 /* For statements without rows: query, one step, reset. */
 int db_run(struct records *r, const char *action, struct err *e, const char *sql, const char *types, ...);
+/* How a row becomes a struct of so many bytes; done frees what one holds. */
+struct db_row {
+	size_t bytes;
+	int (*read)(sqlite3_stmt *s, void *ret, struct err *e); /* 0 or -errno; ret untouched on failure */
+	void (*done)(void *row);
+};
+/* All rows that s has still to give: *ret is an array of *ret_n, NULL for none; on failure nothing is left. */
+int db_list(struct records *r, sqlite3_stmt *s, const char *action, const struct db_row *kind, void **ret, size_t *ret_n,
+	    struct err *e);
 /* Copies of a text column; NULL for SQL NULL. 0 or -ENOMEM. */
 int db_text(sqlite3_stmt *s, int column, char **ret);
 int db_lines(sqlite3_stmt *s, int column, char ***ret); /* newline-separated -> strv; NULL when empty */
@@ -42,12 +53,24 @@ int db_begin(struct records *r, bool durable, struct err *e);
 int db_commit(struct records *r, struct err *e);
 void db_rollback(struct records *r); /* nothing without a transaction */
 
+/* states.c, inside of a transaction: the events of an end. 0 also where there is no such container. */
+int container_died(struct records *r, const char *id, const struct container_record *to, struct err *e);
+
 /* containers.c: labels as the JSON that a column keeps. */
 int labels_print(const struct string_map *m, char **ret); /* -ENOMEM */
 int db_labels(sqlite3_stmt *s, int column, struct string_map *ret, struct err *e);
 /* pods.c, inside of a container's transaction: -ENOENT where there is no such pod; -EEXIST where a pod has the name. NULL is fine. */
 int pod_is_known(struct records *r, const char *pod_id, struct err *e);
 int is_pods_name(struct records *r, const char *name, struct err *e);
+
+/* events.c, inside of a transaction: records_event_add and records_container_event. */
+int event_put(struct records *r, const char *type, const char *action, const char *id, const char *attrs_json, struct err *e);
+int container_event(struct records *r, const char *id, const char *action, const char *extra_json, struct err *e);
+void events_touch(const struct records *r); /* there are new ones */
+
+/* volumes.c, inside of a container's transaction: -ENOENT where there is no such volume. */
+int volume_uses_put(struct records *r, const struct container_record *c, struct err *e);
+int volume_uses_delete(struct records *r, const char *container_id, struct err *e);
 
 /* schema.c: makes, migrates or refuses by user_version. */
 int schema_ensure(struct records *r, struct err *e);

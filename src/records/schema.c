@@ -35,6 +35,16 @@ static const char *const steps[] = {
 	"CREATE INDEX snapshots_by_image ON snapshots(image_id);",
 	/* 3 -> 4: of a diff, what it goes on from */
 	"ALTER TABLE snapshots ADD COLUMN parent_id TEXT; CREATE INDEX snapshots_by_parent ON snapshots(parent_id);",
+	/* 4 -> 5: volumes, and the containers that use them. is_own: made for that container, without a name */
+	"CREATE TABLE volumes(name TEXT PRIMARY KEY, driver TEXT NOT NULL, created_ns INTEGER NOT NULL, options_json TEXT,"
+	"  labels_json TEXT) WITHOUT ROWID;"
+	"CREATE TABLE volume_users(container_id TEXT NOT NULL, volume TEXT NOT NULL, is_own INTEGER NOT NULL,"
+	"  PRIMARY KEY(container_id, volume)) WITHOUT ROWID;"
+	"CREATE INDEX volume_users_by_volume ON volume_users(volume);",
+	/* 5 -> 6: containers that are started again, and are checked */
+	"ALTER TABLE containers ADD COLUMN restart_count INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE containers ADD COLUMN is_stopped INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE containers ADD COLUMN health INTEGER NOT NULL DEFAULT 0;",
 };
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(steps))
 

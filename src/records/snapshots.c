@@ -109,31 +109,22 @@ int records_snapshot_get(struct records *r, const char *name, struct snapshot_re
 	return k < 0 ? k : err_set(e, ENOTUNIQ, "snapshot id prefix %s is ambiguous: give more digits", name);
 }
 
+static int read_snapshot_row(sqlite3_stmt *s, void *ret, struct err *e) { return from_row(s, ret, e); }
+static void snapshot_row_done(void *row) { snapshot_record_done(row); }
+static const struct db_row snapshot_row = { sizeof(struct snapshot_record), read_snapshot_row, snapshot_row_done };
+
 int records_snapshot_list(struct records *r, struct snapshot_record **ret, size_t *ret_n, struct err *e)
 {
 	_cleanup_stmt_ sqlite3_stmt *s = NULL;
-	struct snapshot_record *list = NULL, *more;
-	size_t n = 0;
+	void *list = NULL;
 	int k = db_query(r, &s, e, "SELECT " SNAPSHOT_COLUMNS ", " PARENT_NAME " FROM snapshots ORDER BY created_ns DESC, id",
 			 "");
 
-	while (k >= 0 && (k = db_step(r, s, "list snapshots", e)) == 1) {
-		more = reallocarray(list, n + 1, sizeof(*list));
-		if (!more) {
-			k = err_set(e, ENOMEM, "records: out of memory");
-			break;
-		}
-		list = more;
-		k = from_row(s, &list[n], e);
-		n += k == 0;
-	}
-	if (k < 0) {
-		snapshot_records_free(list, n);
-		return k;
-	}
-	*ret = list;
-	*ret_n = n;
-	return 0;
+	if (k >= 0)
+		k = db_list(r, s, "list snapshots", &snapshot_row, &list, ret_n, e);
+	if (k >= 0)
+		*ret = list;
+	return k;
 }
 
 void snapshot_records_free(struct snapshot_record *list, size_t n)
