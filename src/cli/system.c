@@ -64,13 +64,16 @@ static void print_problem(const char *problem, void *arg)
 		puts(text_defuse(copy));
 }
 
+static void print_finding(const struct check_finding *f, void *arg) { print_problem(f->problem, arg); }
+
 int cmd_system_check(struct cli *c, struct err *e)
 {
+	const struct check_opts all = { .found = print_finding };
 	int r = cli_parse(c, NULL, 0, 0, e);
 
 	if (r != 0)
 		return MIN(r, 0);
-	r = store_check(engine_store(c->engine), print_problem, NULL, e);
+	r = store_check(engine_store(c->engine), &all, e);
 	if (r >= 0) {
 		int saved = engine_snapshot_check(c->engine, print_problem, NULL, e);
 		r = saved < 0 ? saved : r + saved;

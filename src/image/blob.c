@@ -15,6 +15,12 @@ int blob_path(const char *digest, char ret[BLOB_PATH_LEN], struct err *e)
 	return 0;
 }
 
+bool blob_is_damage(int r)
+{
+	return r == -EBADMSG || r == -EIO || r == -EUCLEAN || r == -ENODATA || r == -EINVAL || r == -EPROTO || r == -EFBIG ||
+	       r == -EPROTONOSUPPORT;
+}
+
 int blob_read(int rootfd, const char *digest, char **ret_text, size_t *ret_len, struct err *e)
 {
 	_cleanup_free_ char *text = NULL;

@@ -85,6 +85,9 @@ static bool is_superseded(const struct list *l, size_t i)
 	return i + 1 < l->n && streq(l->v[i].line.path, l->v[i + 1].line.path);
 }
 
+/* What compare answers where a thing can't be read; errno says why. */
+static const char unreadable[] = "can't be read";
+
 static int hash_file(int fd, const struct file_line *f, char ret_hex[65])
 {
 	static _Thread_local uint8_t buf[128 << 10];
@@ -114,8 +117,12 @@ static const char *compare_file(int fd, const struct file_line *f)
 {
 	char hex[65];
 
-	if (hash_file(fd, f, hex) < 0)
-		return "can't be read";
+	int r = hash_file(fd, f, hex);
+
+	if (r < 0) {
+		errno = -r;
+		return unreadable;
+	}
 	return f->sha && streq(hex, f->sha) ? NULL : "its content has changed";
 }
 
@@ -125,7 +132,7 @@ static const char *compare_link(int fd, const struct file_line *f)
 	ssize_t n = readlinkat(fd, "", target, sizeof(target) - 1);
 
 	if (n < 0)
-		return "can't be read";
+		return unreadable;
 	target[n] = '\0';
 	return f->target && streq(target, f->target) ? NULL : "its target has changed";
 }
@@ -149,8 +156,11 @@ static const char *compare(int diff, const struct file_line *f)
 	struct stat st;
 	_cleanup_fd_ int fd = root_open(diff, f->path, O_PATH | O_NOFOLLOW, 0);
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return "is missing";
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		int no = fd < 0 ? -fd : errno;
+		errno = no;
+		return no == ENOENT || no == ENOTDIR ? "is missing" : unreadable;
+	}
 	if (f->type == 'h')
 		return S_ISDIR(st.st_mode) ? "is a directory" : NULL;
 	if ((st.st_mode & S_IFMT) != type_of(f->type))
@@ -169,7 +179,9 @@ static const char *compare(int diff, const struct file_line *f)
 		return "its size has changed";
 	/* Known to be a regular file: opening it can't block. */
 	_cleanup_fd_ int rd = root_open(diff, f->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-	return rd < 0 ? "can't be read" : compare_file(rd, f);
+	if (rd < 0)
+		errno = -rd;
+	return rd < 0 ? unreadable : compare_file(rd, f);
 }
 
 static bool is_known(const struct list *l, const char *path)
@@ -190,14 +202,15 @@ static bool is_known(const struct list *l, const char *path)
 }
 
 /* Entries that the list does not know. Takes fd. */
-static void look_for_strangers(struct check *c, const struct list *l, const char *chain, int fd, const char *at)
+static void look_for_strangers(struct check *c, const struct list *l, int fd, const char *at)
 {
 	DIR *d = fdopendir(fd);
 	struct dirent *entry;
 
 	if (!d) {
+		int no = errno;
 		fd_close(fd);
-		check_report(c, "layer %s: %s: can't be read: %s", chain, *at ? at : ".", strerror(errno));
+		check_unreadable(c, no, *at ? at : ".");
 		return;
 	}
 	while ((entry = readdir(d))) {
@@ -207,14 +220,14 @@ static void look_for_strangers(struct check *c, const struct list *l, const char
 		if (!path)
 			break;
 		if (!is_known(l, path)) {
-			check_report(c, "layer %s: %s: was not in the layer", chain, path);
+			check_report(c, "%s: was not in the layer", path);
 			continue;
 		}
 		int sub = entry->d_type == DT_DIR
 				  ? openat(dirfd(d), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 				  : -1;
 		if (sub >= 0)
-			look_for_strangers(c, l, chain, sub, path);
+			look_for_strangers(c, l, sub, path);
 	}
 	closedir(d);
 }
@@ -253,7 +266,7 @@ static int read_list(struct check *c, int layerfd, const char *chain, struct lis
 			err_set(&e, -r, "its file list: %s", strerror(-r));
 	}
 	if (r < 0)
-		check_report(c, "layer %s: %s", chain, e.msg);
+		check_report(c, "%s", e.msg);
 	json_free_fields(fields, &i);
 	return r;
 }
@@ -267,15 +280,17 @@ void check_layer(struct check *c, int layersfd, const char *hex)
 	_cleanup_fd_ int layerfd = openat(layersfd, hex, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_fd_ int diff = layerfd < 0 ? -1 : openat(layerfd, "diff", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (diff < 0) {
-		check_report(c, "layer %s: %s", chain, strerror(errno));
+		check_unreadable(c, errno, "its files");
 		return;
 	}
 	if (read_list(c, layerfd, chain, &l) < 0)
 		return;
 	for (size_t i = 0; i < l.n; i++) {
 		const char *problem = is_superseded(&l, i) || is_removed(&l, &l.v[i]) ? NULL : compare(diff, &l.v[i].line);
-		if (problem)
-			check_report(c, "layer %s: %s: %s", chain, l.v[i].line.path, problem);
+		if (problem == unreadable)
+			check_unreadable(c, errno, l.v[i].line.path);
+		else if (problem)
+			check_report(c, "%s: %s", l.v[i].line.path, problem);
 	}
-	look_for_strangers(c, &l, chain, openat(diff, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), "");
+	look_for_strangers(c, &l, openat(diff, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), "");
 }

@@ -25,6 +25,10 @@ struct marks {
 	int tmpfd;
 	char kind;       /* what is being swept */
 	bool keep_blobs; /* a manifest could not be read */
+	/* not NULL: is told what would be deleted, and nothing is */
+	void (*cb)(const char *path, void *arg);
+	void *arg;
+	const char *folder; /* that is being swept */
 };
 
 static void marks_done(struct marks *m)
@@ -66,6 +70,8 @@ static int mark_blobs(struct store *s, const struct image_record *rec, struct ma
 
 	if (r == 0)
 		r = manifest_parse(text, len, NULL, &man, e);
+	if (r < 0 && r != -ENOENT && !blob_is_damage(r))
+		return r; /* why it can't be read now may be over soon: then it is tried again */
 	if (r < 0) {
 		log_debug("store", "blobs are kept: image %.19s: %s", rec->id, e->msg);
 		m->keep_blobs = true;
@@ -84,6 +90,8 @@ static int mark_image(struct store *s, const struct image_record *rec, struct ma
 	struct err damage = { 0 };
 	int r = mark_blobs(s, rec, m, &damage);
 
+	if (r < 0)
+		return err_set(e, -r, "image %.19s: %s", rec->id, damage.no ? damage.msg : strerror(-r));
 	for (size_t i = 0; r == 0 && rec->chain_ids && rec->chain_ids[i]; i++)
 		r = mark(m, 'c', digest_hex(rec->chain_ids[i]));
 	return r < 0 ? err_set(e, -r, "collect: %s", strerror(-r)) : 0;
@@ -155,6 +163,27 @@ static int mark_container(struct store *s _unused_, int dirfd, const char *name,
 	return 0;
 }
 
+/* What rewriting the index was killed over. */
+static int sweep_index(struct store *s, struct err *e)
+{
+	_cleanup_fd_ int oci = openat(s->rootfd, "oci", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = oci < 0 ? -errno : file_replace_sweep(oci, "index.json");
+
+	if (r >= 0)
+		r = file_replace_sweep(oci, "oci-layout");
+	return r < 0 ? err_set(e, -r, "clean up %s/oci: %s", s->root, strerror(-r)) : 0;
+}
+
+static int tell(const struct marks *m, const char *name, struct err *e)
+{
+	_cleanup_free_ char *path = str_fmt("%s/%s", m->folder, name);
+
+	if (!path)
+		return err_set(e, ENOMEM, "collect: out of memory");
+	m->cb(path, m->arg);
+	return 0;
+}
+
 static int sweep_entry(struct store *s, int dirfd, const char *name, void *arg, struct err *e)
 {
 	const struct marks *m = arg;
@@ -166,6 +195,8 @@ static int sweep_entry(struct store *s, int dirfd, const char *name, void *arg, 
 	const char *rest = name + strlen(hex) - 1;
 	if (is_marked(m, hex) && (*rest == '\0' || streq(rest, ".erofs")))
 		return 0;
+	if (m->cb)
+		return tell(m, name, e);
 	snprintf(doomed, sizeof(doomed), "gc-%.64s", name);
 	int r = renameat(dirfd, name, m->tmpfd, doomed) < 0 && errno != ENOENT ? -errno : rm_rf(m->tmpfd, doomed);
 	log_debug("store", "collected %s", name);
@@ -183,22 +214,26 @@ static bool is_fresh_part(int dirfd, const char *name)
 	return flock(fd, LOCK_EX | LOCK_NB) < 0 || st.st_mtime + PART_KEPT_S > time(NULL);
 }
 
-static int sweep_tmp(struct store *s, int dirfd, const char *name, void *arg _unused_, struct err *e)
+static int sweep_tmp(struct store *s, int dirfd, const char *name, void *arg, struct err *e)
 {
+	const struct marks *m = arg;
+
 	if (is_fresh_part(dirfd, name))
 		return 0;
+	if (m->cb)
+		return tell(m, name, e);
 	int r = rm_rf(dirfd, name);
 	return r < 0 ? err_set(e, -r, "remove %s/tmp/%s: %s", s->root, name, strerror(-r)) : 0;
 }
 
-static int collect(struct store *s, struct err *e)
+static int collect(struct store *s, void (*cb)(const char *path, void *arg), void *arg, struct err *e)
 {
 	static const struct {
 		char kind;
 		const char *folder;
 	} swept[] = { { 'c', "layers" }, { 'c', "erofs" }, { 'b', "oci/blobs/sha256" } };
 	_cleanup_fd_ int tmpfd = openat(s->rootfd, "tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(marks_done) struct marks m = { .tmpfd = tmpfd };
+	_cleanup_(marks_done) struct marks m = { .tmpfd = tmpfd, .cb = cb, .arg = arg };
 	int r = tmpfd < 0 ? err_set(e, errno, "open %s/tmp: %s", s->root, strerror(errno)) : mark_images(s, &m, e);
 
 	if (r == 0)
@@ -211,20 +246,31 @@ static int collect(struct store *s, struct err *e)
 		qsort(m.names, m.n, sizeof(*m.names), compare);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(swept) - m.keep_blobs; i++) {
 		m.kind = swept[i].kind;
+		m.folder = swept[i].folder;
 		r = each_entry(s, swept[i].folder, sweep_entry, &m, e);
 	}
-	return r < 0 ? r : each_entry(s, "tmp", sweep_tmp, NULL, e);
+	m.folder = "tmp";
+	if (r >= 0 && !cb)
+		r = sweep_index(s, e);
+	return r < 0 ? r : each_entry(s, m.folder, sweep_tmp, &m, e);
 }
 
-int store_gc(struct store *s, struct err *e)
+static int collect_locked(struct store *s, void (*cb)(const char *path, void *arg), void *arg, struct err *e)
 {
 	enum store_lock before = s->lock;
 	int r = store_lock(s, STORE_EXCLUSIVE, e);
 
 	if (r < 0)
 		return r;
-	r = collect(s, e);
+	r = collect(s, cb, arg, e);
 	struct err ignored = { 0 };
 	store_lock(s, before == STORE_EXCLUSIVE ? before : STORE_UNLOCKED, &ignored);
 	return r;
+}
+
+int store_gc(struct store *s, struct err *e) { return collect_locked(s, NULL, NULL, e); }
+
+int store_leftovers(struct store *s, void (*cb)(const char *path, void *arg), void *arg, struct err *e)
+{
+	return collect_locked(s, cb, arg, e);
 }

@@ -42,8 +42,10 @@ struct image {
 void image_done(struct image *i);
 /* By reference, by id or unique prefix of at least 3 hex digits, or by digest. -ENOENT: "no such image: X". */
 int image_find(struct store *s, const char *name, struct image *ret, struct err *e);
-/* Layer directories, uppermost first, as struct launch wants them; caller strv_free()s. */
+/* Layer directories, uppermost first, as struct launch wants them; caller strv_free()s. -ENOENT: "layer X is missing". */
 int image_layer_dirs(struct store *s, const struct image *i, char ***ret, struct err *e);
+/* Bytes of an unpacked layer's files. */
+int image_layer_size(struct store *s, const char *chain_id, uint64_t *ret, struct err *e);
 /* Path of the EROFS disk for guests, made by mkfs.erofs the first time (progress on stderr when it takes long). */
 int image_disk(struct store *s, const struct image *i, char **ret_path, struct err *e);
 /* Records a finished pull or load: blobs and layers must be in place and synced. ref may be NULL (untagged). *ret_old_id:
@@ -57,8 +59,31 @@ int image_remove(struct store *s, const char *name, bool force, void (*cb)(const
 /* Deletes blobs, layers and disks that no image or container refers to; also stale tmp. -EBUSY: a pull, load or start holds the
  * lock; nothing was deleted. The store is unlocked afterwards. */
 int store_gc(struct store *s, struct err *e);
-/* Rehashes every blob and compares layers' presence: each damaged object is reported through cb; count or -errno. (I11) */
-int store_check(struct store *s, void (*cb)(const char *problem, void *arg), void *arg, struct err *e);
+/* Each thing that store_gc would delete, by its path below ROOT; nothing is deleted. -EBUSY as there. */
+int store_leftovers(struct store *s, void (*cb)(const char *path, void *arg), void *arg, struct err *e);
+
+/* What a check has found: one thing that is wrong with one object. */
+struct check_finding {
+	const char *kind;    /* "blob", "layer", "image", "disk", "leftover"; the engine has more */
+	const char *name;    /* digest, reference, name or path */
+	const char *problem; /* "its bytes hash to ..." */
+	char *const *images; /* references, or ids, of the images that need it; NULL: none */
+	const char *remedy;  /* "`berth pull X` fetches it again"; NULL: none */
+	bool is_repaired;    /* nothing is left to be done */
+	bool is_set_aside;   /* its remedy now leads to a whole one */
+	bool is_held;        /* it could not be: a running container stands on it */
+};
+struct check_opts {
+	bool repair;       /* damaged blobs, layers and disks are removed, so that the next pull fetches them again */
+	const char *image; /* only what this one needs, by any name of it; NULL: everything */
+	char *const *held; /* chain ids of layers that running containers stand on: they are left where they are */
+	void (*found)(const struct check_finding *f, void *arg);
+	void (*progress)(size_t n, size_t of, const char *what, void *arg); /* may be NULL: object n of so many begins */
+	void *arg;
+};
+/* Rehashes every blob, compares every layer with its list of files, and each image's record with what it needs. Findings that are not
+ * repaired, or -errno. -EBUSY: something is being pulled or made, and nothing can be repaired. (I11) */
+int store_check(struct store *s, const struct check_opts *o, struct err *e);
 
 /* overlayfs of layers (uppermost first) below upper/work; upper NULL = read-only. Detached mount (fsopen, fsmount): it is
  * visible nowhere and goes away with its last fd. nodev; `is_volatile` = overlay's "volatile". */

@@ -53,7 +53,7 @@ int image_find(struct store *s, const char *name, struct image *ret, struct err 
 	if (r < 0)
 		return r;
 	if (!rec.config_json)
-		return err_set(e, EUCLEAN, "image %s has no config in its record: pull it again", name);
+		return err_set(e, ENODATA, "image %s has no config in its record: pull it again", name);
 	if ((r = image_config_parse(rec.config_json, strlen(rec.config_json), &i.config, e)) < 0)
 		return err_push(e, r, "image %s", name);
 	i.id = TAKE_PTR(rec.id);
@@ -68,15 +68,20 @@ int image_layer_dirs(struct store *s, const struct image *i, char ***ret, struct
 {
 	_cleanup_strv_ char **v = NULL;
 
-	for (size_t n = strv_len(i->chain_ids); n-- > 0;)
-		if (strv_push_take(&v, str_fmt("%s/layers/%s/diff", s->root, digest_hex(i->chain_ids[n]))) < 0)
+	for (size_t n = strv_len(i->chain_ids); n-- > 0;) {
+		char *dir = str_fmt("%s/layers/%s/diff", s->root, digest_hex(i->chain_ids[n]));
+		if (strv_push_take(&v, dir) < 0)
 			return err_set(e, ENOMEM, "store: out of memory");
+		if (faccessat(AT_FDCWD, dir, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+			return err_set(e, errno, "layer %s %s", i->chain_ids[n],
+				       errno == ENOENT ? "is missing" : strerror(errno));
+	}
 	*ret = TAKE_PTR(v);
 	return 0;
 }
 
-/* size_bytes of an unpacked layer, from its info.json. */
-static int layer_size(struct store *s, const char *chain, uint64_t *ret, struct err *e)
+/* From its info.json. */
+int image_layer_size(struct store *s, const char *chain, uint64_t *ret, struct err *e)
 {
 	static const struct field fields[] = { { "size_bytes", FIELD_U64, 0, FIELD_REQUIRED }, { 0 } };
 	_cleanup_json_ struct json_object *o = NULL;
@@ -103,7 +108,7 @@ static int add_layers(struct store *s, const struct image_config *c, struct imag
 		if (chain_id(i ? chain : NULL, c->diff_ids[i], next) < 0)
 			return err_set(e, EINVAL, "diff id %s is not a digest", c->diff_ids[i]);
 		memcpy(chain, next, sizeof(chain));
-		if ((r = layer_size(s, chain, &size, e)) < 0)
+		if ((r = image_layer_size(s, chain, &size, e)) < 0)
 			return r;
 		rec->size_bytes += size;
 		if (strv_push(&rec->chain_ids, chain) < 0)

@@ -15,6 +15,8 @@ struct store {
 int blob_path(const char *digest, char ret[BLOB_PATH_LEN], struct err *e);
 /* A small blob (manifest, config) whose bytes hash to its digest. -ENOENT, -EBADMSG (damaged; the digest is named). */
 #define BLOB_JSON_MAX (8u << 20)
+/* Does that failure of reading mean that what is on the disk is no good, whenever it is read? */
+bool blob_is_damage(int r);
 int blob_read(int rootfd, const char *digest, char **ret_text, size_t *ret_len, struct err *e);
 
 /* Rewrites ROOT/oci/index.json from the records (index_json.c). */

@@ -148,6 +148,19 @@ static int count(const char *folder)
 
 static void gather(const char *line, void *arg) { buf_fmt(arg, "%s\n", line); }
 
+static void gather_finding(const struct check_finding *f, void *arg)
+{
+	buf_fmt(arg, "%s %s: %s%s (%s)%s\n", f->kind, f->name, f->problem, f->is_set_aside ? " [set aside]" : "",
+		f->images ? f->images[0] : "-", f->is_repaired ? " [repaired]" : "");
+}
+
+static int checked(struct store *s, bool repair, struct buf *lines, struct err *e)
+{
+	buf_done(lines);
+	*lines = (struct buf){ 0 };
+	return store_check(s, &(struct check_opts){ .repair = repair, .found = gather_finding, .arg = lines }, e);
+}
+
 static int removed(struct store *s, const char *name, bool force, struct buf *lines, struct err *e)
 {
 	buf_done(lines);
@@ -316,7 +329,7 @@ TEST(removing_follows_dockers_rules_and_frees_what_nobody_else_uses)
 	/* The base layer and its blob are the other image's as well. */
 	is_int(count("layers"), 2);
 	is_int(count("oci/blobs/sha256"), 4);
-	is_int(store_check(s, gather, &lines, &e), 0);
+	is_int(checked(s, false, &lines, &e), 0);
 	image_done(&i);
 	store_close(s);
 }
@@ -419,7 +432,7 @@ TEST(an_image_with_a_damaged_manifest_is_named_and_does_not_stop_the_others)
 	record(s, m2, "other:1", NULL);
 	snprintf(path, sizeof(path), "oci/blobs/sha256/%s", digest_hex(m1));
 	put_file(s, path, "{");
-	ok(store_check(s, gather, &lines, &e) > 0);
+	ok(checked(s, false, &lines, &e) > 0);
 	has_str(lines.data, m1);
 	struct image two = found(s, "other:1");
 	image_done(&two);
@@ -427,7 +440,7 @@ TEST(an_image_with_a_damaged_manifest_is_named_and_does_not_stop_the_others)
 	is_int(count("oci/blobs/sha256"), 7);
 	is_int(removed(s, "demo:1", false, &lines, &e), 0);
 	is_int(count("oci/blobs/sha256"), 4);
-	is_int(store_check(s, gather, &lines, &e), 0);
+	is_int(checked(s, false, &lines, &e), 0);
 	store_close(s);
 }
 
@@ -445,7 +458,7 @@ static void flip_each_byte(struct store *s, const char *path)
 		ok(pread(fd, &c, 1, at) == 1);
 		c ^= 4;
 		ok(pwrite(fd, &c, 1, at) == 1);
-		if (store_check(s, gather, &lines, &e) <= 0)
+		if (checked(s, false, &lines, &e) <= 0)
 			TAP_FAIL("%s: a flipped bit in byte %lld was not found", path, (long long)at);
 		c ^= 4;
 		ok(pwrite(fd, &c, 1, at) == 1);
@@ -462,7 +475,7 @@ TEST(check_finds_one_flipped_bit_in_any_byte_of_blobs_lists_and_layers)
 	put_image(s, "one", m);
 	record(s, m, "demo:1", NULL);
 	struct image i = found(s, "demo:1");
-	is_int(store_check(s, gather, &lines, &e), 0);
+	is_int(checked(s, false, &lines, &e), 0);
 	const char *files[] = { "files", "diff/etc/file" };
 	for (size_t n = 0; n < ARRAY_SIZE(files); n++) {
 		snprintf(path, sizeof(path), "layers/%s/%s", digest_hex(i.chain_ids[1]), files[n]);
@@ -473,7 +486,7 @@ TEST(check_finds_one_flipped_bit_in_any_byte_of_blobs_lists_and_layers)
 		snprintf(path, sizeof(path), "oci/blobs/sha256/%s", digest_hex(blobs[n]));
 		flip_each_byte(s, path);
 	}
-	is_int(store_check(s, gather, &lines, &e), 0);
+	is_int(checked(s, false, &lines, &e), 0);
 	image_done(&i);
 	store_close(s);
 }
@@ -491,18 +504,18 @@ TEST(check_finds_what_is_missing_added_or_has_another_mode_owner_or_type)
 	snprintf(file, sizeof(file), "layers/%s/diff/etc/file", digest_hex(i.chain_ids[1]));
 	snprintf(extra, sizeof(extra), "layers/%s/diff/etc/extra", digest_hex(i.chain_ids[1]));
 	is_int(fchmodat(s->rootfd, file, 0644, 0), 0);
-	is_int(store_check(s, gather, &lines, &e), 1);
+	is_int(checked(s, false, &lines, &e), 1);
 	has_str(lines.data, "etc/file: its mode has changed");
 	is_int(fchmodat(s->rootfd, file, 0600, 0), 0);
 	put_file(s, extra, "");
-	is_int(store_check(s, gather, &lines, &e), 1);
+	is_int(checked(s, false, &lines, &e), 1);
 	has_str(lines.data, "etc/extra: was not in the layer");
 	is_int(unlinkat(s->rootfd, extra, 0), 0);
 	is_int(unlinkat(s->rootfd, file, 0), 0);
-	is_int(store_check(s, gather, &lines, &e), 1);
+	is_int(checked(s, false, &lines, &e), 1);
 	has_str(lines.data, "etc/file: is missing");
 	is_int(mkdirat(s->rootfd, file, 0600), 0);
-	is_int(store_check(s, gather, &lines, &e), 1);
+	is_int(checked(s, false, &lines, &e), 1);
 	has_str(lines.data, "etc/file: is of another type");
 	image_done(&i);
 	store_close(s);
