@@ -193,6 +193,9 @@ _Static_assert(NS_COUNT == 8, "a -1 for each kind in SHARED_NS_NONE");
 int shared_ns_make(const struct spec *s, struct shared_ns *ret, struct err *e);
 /* The memory, as a detached mount for one container (container_args.memory_fd), the caller's to close; -1 where none is shared. */
 int shared_ns_memory(const struct shared_ns *n, int *ret_fd, struct err *e);
+/* The same of another container's, whose mount namespace that is: what it has at SHARED_MEMORY, where that is a tmpfs (-ENOENT: it has
+ * none). Whatever its options are there, here it has no setuid programs, devices or programs. */
+int shared_ns_memory_of(int mount_ns, int *ret_fd, struct err *e);
 void shared_ns_close(struct shared_ns *n);
 /* Everything up to, not including, the user's exec: namespaces, cgroup, mounts, user, capabilities, seccomp are done by the
  * time this returns where possible; what must follow (seccomp, exec) is done in container_start. On failure nothing is

@@ -41,8 +41,10 @@ static int store_clone(struct store *st, int fd, struct err *e)
 static int store_file(struct setup *s, struct store *st, size_t i, struct err *e)
 {
 	const struct launch_file *f = &s->args->files[i];
+	_cleanup_free_ char *bytes = NULL;
 	_cleanup_fd_ int fd = -1;
 	char name[24];
+	size_t n = 0;
 	int r;
 
 	if (!f->path || f->path[0] != '/')
@@ -51,17 +53,23 @@ static int store_file(struct setup *s, struct store *st, size_t i, struct err *e
 	fd = openat(st->fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, f->mode & 07777);
 	if (fd < 0)
 		return err_set(e, errno, "%s", strerror(errno));
-	r = fd_write_full(fd, f->content ? f->content : "", f->content ? strlen(f->content) : 0);
+	r = launch_file_bytes(f, &bytes, &n);
+	if (r >= 0)
+		r = fd_write_full(fd, bytes, n);
 	if (r < 0)
 		return err_set(e, -r, "write: %s", strerror(-r));
+	if ((f->uid || f->gid) && fchown(fd, f->uid, f->gid) < 0)
+		return err_set(e, errno, "give it to %u:%u: %s", f->uid, f->gid, strerror(errno));
 	s->file_fd[i] = store_clone(st, fd, e);
 	return s->file_fd[i] < 0 ? s->file_fd[i] : 0;
 }
 
 int files_store(struct setup *s, struct err *e)
 {
-	static const char *const data[] = { "mode=755", "size=4m" };
+	char size[40];
+	const char *const data[] = { "mode=755", size };
 	struct store st = { .fd = -1 };
+	size_t room = 4u << 20;
 	int r = 0;
 
 	if (s->args->n_files == 0)
@@ -69,6 +77,9 @@ int files_store(struct setup *s, struct err *e)
 	s->file_fd = calloc(s->args->n_files, sizeof(*s->file_fd));
 	if (!s->file_fd)
 		return err_set(e, ENOMEM, "out of memory");
+	for (size_t i = 0; i < s->args->n_files; i++) /* and a page's rest of each */
+		room += 8192 + (s->args->files[i].content ? strlen(s->args->files[i].content) : 0);
+	snprintf(size, sizeof(size), "size=%zu", room);
 	st.fd = fs_mount("tmpfs", "berth", data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, e);
 	if (st.fd < 0)
 		return st.fd;

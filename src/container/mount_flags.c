@@ -38,6 +38,9 @@ static const struct option_row option_table[] = {
 	{ "iversion", OPT_NOTHING, 0, false },
 	{ "noiversion", OPT_NOTHING, 0, false },
 	{ "acl", OPT_NOTHING, 0, false }, /* a word of runc's: filesystems that have access control lists heed them unasked */
+	/* Docker's words for a volume that crosses the wall of a virtual machine (isolation/vm_spec.c): one kernel needs neither. */
+	{ "cached", OPT_NOTHING, 0, false },
+	{ "consistent", OPT_NOTHING, 0, false },
 	{ "sync", OPT_SUPER, 0, false },
 	{ "async", OPT_SUPER, 0, false },
 	{ "dirsync", OPT_SUPER, 0, false },

@@ -10,10 +10,13 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "setup.h"
+
+#define TMPFS_MAGIC 0x01021994
 
 /* Those that can be made before there is a process in them, in the order in which they are handed over. */
 static const enum spec_ns kinds[] = { NS_NET, NS_IPC, NS_UTS, NS_MOUNT };
@@ -199,4 +202,36 @@ int shared_ns_memory(const struct shared_ns *n, int *ret_fd, struct err *e)
 	if (r == 0)
 		*ret_fd = fds[0];
 	return r;
+}
+
+/* ---- another container's ---- */
+
+static int bring_others_memory(const void *arg, int fds[], struct err *e)
+{
+	struct statfs fs;
+
+	if (setns(*(const int *)arg, CLONE_NEWNS) < 0)
+		return err_set(e, errno, "shared memory: enter the mount namespace: %s", strerror(errno));
+	fds[0] = mount_clone(AT_FDCWD, SHARED_MEMORY, false);
+	if (fds[0] < 0)
+		return err_set(e, -fds[0], "shared memory: %s: %s", SHARED_MEMORY, strerror(-fds[0]));
+	/* A path of the other's: it may lead to anything that is its own. */
+	if (fstatfs(fds[0], &fs) < 0 || (unsigned long)fs.f_type != TMPFS_MAGIC)
+		return err_set(e, ENOENT, "shared memory: %s is no tmpfs there", SHARED_MEMORY);
+	return 0;
+}
+
+int shared_ns_memory_of(int mount_ns, int *ret_fd, struct err *e)
+{
+	int fds[ARRAY_SIZE(kinds)] = { -1 }, r = in_helper(bring_others_memory, &mount_ns, fds, e);
+
+	if (r < 0)
+		return r;
+	r = mount_attrs(fds[0], false, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0, 0);
+	if (r < 0) {
+		fd_close(fds[0]);
+		return err_set(e, -r, "shared memory: %s", strerror(-r));
+	}
+	*ret_fd = fds[0];
+	return 0;
 }

@@ -268,22 +268,39 @@ static int set_home(struct setup *s, struct err *e)
 	return !row || env_set(&s->env, row) < 0 ? err_set(e, ENOMEM, "environment: out of memory") : 0;
 }
 
+/* The user's own groups, and those that were asked for beside them (--group-add). */
+static int add_more_groups(int rootfd, const struct spec_user *u, struct spec_user *found, struct err *e)
+{
+	uint32_t gid;
+	int r = 0;
+
+	for (size_t i = 0; i < u->n_additional_gids && r >= 0; i++)
+		r = add_group(found, u->additional_gids[i], e);
+	for (char **name = u->additional_groups; r >= 0 && name && *name; name++) {
+		r = resolve_group(rootfd, *name, &gid, e);
+		if (r >= 0)
+			r = add_group(found, gid, e);
+	}
+	return r;
+}
+
 int user_resolve(struct setup *s, struct err *e)
 {
 	const struct spec_user *u = &s->process->user;
-	struct spec_user found = { 0 };
-	int r;
+	bool has_name = u->username && *u->username;
+	struct spec_user found = { .uid = u->uid, .gid = u->gid };
+	int r = 0;
 
 	s->user = *u;
-	if (u->username && *u->username) {
+	if (has_name)
 		r = container_resolve_user(s->rootfd, u->username, &found, &s->home, e);
-		if (r < 0)
-			return r;
-		/* The user's own groups, and those that were asked for beside them (--group-add). */
-		for (size_t i = 0; i < u->n_additional_gids && r >= 0; i++)
-			r = add_group(&found, u->additional_gids[i], e);
-		if (r < 0)
-			return r;
+	if (r >= 0 && (has_name || u->additional_groups))
+		r = add_more_groups(s->rootfd, u, &found, e);
+	if (r < 0) {
+		free(found.additional_gids);
+		return r;
+	}
+	if (has_name || u->additional_groups) {
 		s->user.uid = found.uid;
 		s->user.gid = found.gid;
 		s->user.additional_gids = found.additional_gids;

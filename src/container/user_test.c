@@ -238,6 +238,31 @@ TEST(links_lead_no_further_than_the_root)
 	tree_done(&t);
 }
 
+TEST(more_groups_are_named_or_numbered)
+{
+	char www[] = "www", nobodys[] = "nobodys", *names[] = { www, NULL };
+	struct tree t = tree_new();
+	uint32_t given[] = { 77 };
+	struct spec_process p = {
+		.user = { .uid = 9, .gid = 9, .additional_gids = given, .n_additional_gids = 1, .additional_groups = names }
+	};
+	struct setup s = { .rootfd = t.fd, .process = &p };
+	struct err e = { 0 };
+
+	put(&t, "etc/group", "root:x:0:\nwww:x:33:\n", 21);
+	is_int(user_resolve(&s, &e), 0);
+	ok(s.user.uid == 9 && s.user.gid == 9 && s.user.n_additional_gids == 2);
+	ok(s.user.additional_gids[0] == 77 && s.user.additional_gids[1] == 33);
+	free(s.user.additional_gids);
+	strv_free(s.env);
+	free_ptr(&s.home);
+	s.env = NULL;
+	names[0] = nobodys;
+	is_int(user_resolve(&s, &e), -ENOENT);
+	has_str(e.msg, "group \"nobodys\" is not in the image's /etc/group");
+	tree_done(&t);
+}
+
 TEST(a_user_in_very_many_groups_is_bounded)
 {
 	struct tree t = tree_new();
