@@ -195,7 +195,12 @@ static int guest_exec(void *arg, unsigned slot, const struct spec_process *p, st
 	if (r < 0)
 		return r;
 	memcpy(a.stdio, io.theirs, sizeof(a.stdio));
-	r = container_exec(m->container, &a, &pid, &pidfd, &console, e);
+	if (p->args && p->args[0] && streq(p->args[0], GUEST_FILES))
+		r = guest_files(m->container, p->args, io.theirs, &pid, e);
+	else if (p->args && p->args[0] && streq(p->args[0], GUEST_PROCESSES))
+		r = guest_processes(m->container, io.theirs, &pid, e);
+	else
+		r = container_exec(m->container, &a, &pid, &pidfd, &console, e);
 	if (r < 0)
 		return r;
 	give(&io, console, pid, ret);
@@ -208,6 +213,9 @@ static int guest_kill(void *arg, unsigned slot, pid_t pid, bool is_main, int sig
 
 	if (is_main && g->members[slot].container)
 		return container_kill(g->members[slot].container, sig, e);
+	/* What it has begun goes with it; it leads a session from before it has executed anything. */
+	if (!is_main && sig == SIGKILL && kill(-pid, sig) == 0)
+		return 0;
 	if (kill(pid, sig) < 0)
 		return err_set(e, errno, "signal %d: %s", sig, strerror(errno));
 	return 0;

@@ -19,6 +19,8 @@
  * sent because a bug on the host should end with a message and not with a wedged guest. */
 #pragma once
 
+#include <stdio.h>
+
 #include "container.h"
 
 #define GUEST_PORT_NAME "dev.berth.agent"
@@ -150,3 +152,17 @@ bool guest_is_volatile(const struct guest *g);
 /* PID 1 inside a container (--init): runs argv, hands signals on, reaps, returns the exit status for the caller to end with
  * (128 + signal; 126, 127 when argv can't be run). */
 int reaper_run(char *const *argv);
+
+/* ---- files.c ---- */
+/* What stands for a program's name in an EXEC that asks for files, not for a program: {GUEST_FILES, "out"|"in", PATH, FLAGS}, FLAGS of "a" (owners
+ * are kept) and "L" (a link at the end is followed). Standard output and input are files_stream's. */
+#define GUEST_FILES "\001files"
+struct container;
+int guest_files(struct container *c, char *const *args, const int stdio[3], pid_t *ret_pid, struct err *e);
+
+/* ---- processes.c ---- */
+/* Likewise of one that asks which processes the container has: {GUEST_PROCESSES}; standard output is the table of ps -ef. */
+#define GUEST_PROCESSES "\001processes"
+int guest_processes(struct container *c, const int stdio[3], pid_t *ret_pid, struct err *e);
+/* procfd: /proc. Heading and a line for each that is still there. -EPROTO. */
+int processes_print(int procfd, const pid_t *pids, size_t n, FILE *f);

@@ -14,7 +14,10 @@
 static const struct field file_rows[] = {
 	ROW("path", FIELD_STRING, launch_file, path, FIELD_REQUIRED),
 	ROW("content", FIELD_STRING, launch_file, content, FIELD_REQUIRED),
+	ROW("isBase64", FIELD_BOOL, launch_file, is_base64, FIELD_OMIT_EMPTY),
 	ROW("mode", FIELD_U32, launch_file, mode, FIELD_REQUIRED),
+	ROW("uid", FIELD_U32, launch_file, uid, FIELD_OMIT_EMPTY),
+	ROW("gid", FIELD_U32, launch_file, gid, FIELD_OMIT_EMPTY),
 	{ NULL },
 };
 static const struct field share_rows[] = {
