@@ -312,7 +312,8 @@ static int signal_(struct instance *i, struct task *t, int sig, struct err *e)
 {
 	if (t != i->main) {
 		struct exec *x = t->impl;
-		int r = x ? pidfd_kill(x->pidfd, sig) : -ESRCH;
+		/* It leads a session, and is not collected before we have seen its end: so its number is its group's. */
+		int r = !x ? -ESRCH : sig == SIGKILL && kill(-x->pid, sig) == 0 ? 0 : pidfd_kill(x->pidfd, sig);
 		return r < 0 ? err_set(e, -r, "signal %d: %s", sig, strerror(-r)) : 0;
 	}
 	if (!i->container || i->has_ended)

@@ -63,6 +63,7 @@ struct isolation_ops {
 	/* Likewise for one more process; its exec failure arrives as on_failed instead of on_exit. */
 	int (*exec)(struct instance *i, const struct spec_process *p, struct task *t,
 		    void (*on_started)(struct task *t, const struct err *e), struct err *e);
+	/* SIGKILL to an exec'd process is for its whole process group. */
 	int (*signal)(struct instance *i, struct task *t, int sig, struct err *e);
 	int (*resize)(struct instance *i, struct task *t, uint16_t rows, uint16_t cols, struct err *e);
 	int (*close_stdin)(struct instance *i, struct task *t, struct err *e);
@@ -163,6 +164,7 @@ void vm_given_name(const struct launch *l, size_t k, char ret[16]);
 char *vm_reason_for_qemu(void);
 /* The memory of a VM with that plan, whole, as it boots; and what it has room for beyond that. A snapshot's memory is both together. */
 uint64_t vm_ram_bytes(const struct launch *l);
+#define VM_RAM_MAX (1ull << 40) /* VMM_MEM_MAX */
 uint64_t vm_room_bytes(const struct launch *l);
 /* How many of the host's directories a VM with that spec shares. */
 size_t vm_count_shares(const struct spec *s);

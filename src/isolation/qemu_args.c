@@ -27,17 +27,6 @@ static const struct kernel_arg {
 	{ NULL },
 };
 
-static int add(char ***v, const char *option, char *value)
-{
-	int r = value ? strv_push(v, option) : -ENOMEM;
-
-	if (r < 0) {
-		free(value);
-		return r;
-	}
-	return strv_push_take(v, value);
-}
-
 static char *kernel_command_line(const struct qemu_config *c)
 {
 	struct buf b = { NULL };
@@ -111,7 +100,7 @@ static int add_limit(char ***v, const struct disk *d, struct json_object **o)
 	set(top, "throttle-group", json_object_new_string(name));
 	set(top, "file", *o);
 	*o = top;
-	return add(v, "-object", strdup(json_object_to_json_string_ext(group, JSON_C_TO_STRING_PLAIN)));
+	return strv_push_option(v, "-object", strdup(json_object_to_json_string_ext(group, JSON_C_TO_STRING_PLAIN)));
 }
 
 /* The descriptor is handed over open, in a set of its own number. As JSON, which -blockdev takes; ours raw, so that nothing in a disk is
@@ -120,40 +109,44 @@ static int add_disk(char ***v, const struct disk *d)
 {
 	_cleanup_free_ char *name = str_fmt("/dev/fdset/%d", d->fd);
 	_cleanup_json_ struct json_object *o = name ? layers_of(d, name) : NULL;
-	int r = o ? add(v, "-add-fd", str_fmt("fd=%d,set=%d", d->fd, d->fd)) : -ENOMEM;
+	int r = o ? strv_push_option(v, "-add-fd", str_fmt("fd=%d,set=%d", d->fd, d->fd)) : -ENOMEM;
 
 	if (r >= 0 && d->given && (d->given->bps || d->given->iops))
 		r = add_limit(v, d, &o);
-	return r < 0 ? r : add(v, "-blockdev", strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN)));
+	return r < 0 ? r : strv_push_option(v, "-blockdev", strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN)));
 }
 
 static int add_machine(char ***v, const struct qemu_config *c)
 {
-	int r = add(v, "-M",
-		    str_fmt("microvm,acpi=on,x-option-roms=off,auto-kernel-cmdline=off%s",
-			    c->share_fd >= 0 ? ",memory-backend=ram" : ""));
+	bool has_backend = c->share_fd >= 0 || c->has_huge_pages; /* virtiofsd reads and writes guest RAM itself */
+	int r = strv_push_option(
+		v, "-M",
+		str_fmt("microvm,acpi=on,x-option-roms=off,auto-kernel-cmdline=off%s", has_backend ? ",memory-backend=ram" : ""));
 
 	if (r >= 0)
-		r = add(v, "-global", strdup("virtio-mmio.force-legacy=false"));
+		r = strv_push_option(v, "-global", strdup("virtio-mmio.force-legacy=false"));
 	if (r >= 0)
-		r = add(v, "-accel",
-			c->has_kvm ? strdup("kvm") : str_fmt("tcg,thread=multi,tb-size=%llu", VM_TCG_CACHE_BYTES / MIB));
+		r = strv_push_option(v, "-accel",
+				     c->has_kvm ? strdup("kvm")
+						: str_fmt("tcg,thread=multi,tb-size=%llu", VM_TCG_CACHE_BYTES / MIB));
 	/* TCG's newest features cost time and can't all be emulated: 5-level paging, protection keys. */
 	if (r >= 0)
-		r = add(v, "-cpu", strdup(c->has_kvm ? "host" : "max,-la57,-pku,-svm"));
+		r = strv_push_option(v, "-cpu", strdup(c->has_kvm ? "host" : "max,-la57,-pku,-svm"));
 	if (r >= 0)
-		r = add(v, "-smp", str_fmt("%u", c->cpus));
+		r = strv_push_option(v, "-smp", str_fmt("%u", c->cpus));
 	if (r >= 0)
-		r = add(v, "-m", str_fmt("%lluM", (unsigned long long)(c->ram_bytes / MIB)));
-	if (r >= 0 && c->share_fd >= 0) /* virtiofsd reads and writes guest RAM itself */
-		r = add(v, "-object",
-			str_fmt("memory-backend-memfd,id=ram,share=on,size=%lluM", (unsigned long long)(c->ram_bytes / MIB)));
+		r = strv_push_option(v, "-m", str_fmt("%lluM", (unsigned long long)(c->ram_bytes / MIB)));
+	if (r >= 0 && has_backend)
+		r = strv_push_option(v, "-object",
+				     str_fmt("memory-backend-memfd,id=ram,share=on,size=%lluM%s",
+					     (unsigned long long)(c->ram_bytes / MIB),
+					     c->has_huge_pages ? ",hugetlb=on,hugetlbsize=2M,prealloc=on" : ""));
 	if (r >= 0)
-		r = add(v, "-kernel", strdup(c->kernel));
+		r = strv_push_option(v, "-kernel", strdup(c->kernel));
 	if (r >= 0)
-		r = add(v, "-initrd", strdup(c->initramfs));
+		r = strv_push_option(v, "-initrd", strdup(c->initramfs));
 	if (r >= 0)
-		r = add(v, "-append", kernel_command_line(c));
+		r = strv_push_option(v, "-append", kernel_command_line(c));
 	return r;
 }
 
@@ -163,9 +156,9 @@ static int add_machine(char ***v, const struct qemu_config *c)
 static int add_disk_device(char ***v, const struct qemu_config *c, const char *node, unsigned place, const char *serial)
 {
 	/* One container's two have their old numbers; where there are more they begin at the last of the 24. */
-	return add(v, "-device",
-		   str_fmt("virtio-blk-device,drive=%s,bus=virtio-mmio-bus.%u%s%s", node, (c->n_more ? 23 : 2) - place,
-			   serial ? ",serial=" : "", serial ?: ""));
+	return strv_push_option(v, "-device",
+				str_fmt("virtio-blk-device,drive=%s,bus=virtio-mmio-bus.%u%s%s", node,
+					(c->n_more ? 23 : 2) - place, serial ? ",serial=" : "", serial ?: ""));
 }
 
 static int add_more_disks(char ***v, const struct qemu_config *c)
@@ -204,28 +197,29 @@ static int add_devices(char ***v, const struct qemu_config *c)
 	if (r >= 0)
 		r = add_more_disks(v, c);
 	if (r >= 0)
-		r = add(v, "-device", strdup("virtio-serial-device,max_ports=2,bus=virtio-mmio-bus.3"));
+		r = strv_push_option(v, "-device", strdup("virtio-serial-device,max_ports=2,bus=virtio-mmio-bus.3"));
 	/* rng-builtin: QEMU asks getrandom(2), so there is no device file to open. */
 	if (r >= 0)
-		r = add(v, "-object", strdup("rng-builtin,id=rng"));
+		r = strv_push_option(v, "-object", strdup("rng-builtin,id=rng"));
 	if (r >= 0)
-		r = add(v, "-device", strdup("virtio-rng-device,rng=rng,bus=virtio-mmio-bus.5"));
+		r = strv_push_option(v, "-device", strdup("virtio-rng-device,rng=rng,bus=virtio-mmio-bus.5"));
 	if (r >= 0)
-		r = add(v, "-chardev", str_fmt("socket,id=agent,fd=%d", c->agent_fd));
+		r = strv_push_option(v, "-chardev", str_fmt("socket,id=agent,fd=%d", c->agent_fd));
 	if (r >= 0)
-		r = add(v, "-device", strdup("virtserialport,chardev=agent,name=" GUEST_PORT_NAME));
+		r = strv_push_option(v, "-device", strdup("virtserialport,chardev=agent,name=" GUEST_PORT_NAME));
 	if (r >= 0)
-		r = add(v, "-chardev", str_fmt("socket,id=console,fd=%d", c->console_fd));
+		r = strv_push_option(v, "-chardev", str_fmt("socket,id=console,fd=%d", c->console_fd));
 	if (r >= 0)
-		r = add(v, "-serial", strdup("chardev:console"));
+		r = strv_push_option(v, "-serial", strdup("chardev:console"));
 	if (r >= 0)
-		r = add(v, "-chardev", str_fmt("socket,id=qmp,fd=%d", c->qmp_fd));
+		r = strv_push_option(v, "-chardev", str_fmt("socket,id=qmp,fd=%d", c->qmp_fd));
 	if (r >= 0)
-		r = add(v, "-mon", strdup("chardev=qmp,mode=control"));
+		r = strv_push_option(v, "-mon", strdup("chardev=qmp,mode=control"));
 	if (r >= 0 && c->share_fd >= 0)
-		r = add(v, "-chardev", str_fmt("socket,id=share,fd=%d", c->share_fd));
+		r = strv_push_option(v, "-chardev", str_fmt("socket,id=share,fd=%d", c->share_fd));
 	if (r >= 0 && c->share_fd >= 0)
-		r = add(v, "-device", strdup("vhost-user-fs-device,chardev=share,tag=" VM_SHARE_TAG ",bus=virtio-mmio-bus.4"));
+		r = strv_push_option(v, "-device",
+				     strdup("vhost-user-fs-device,chardev=share,tag=" VM_SHARE_TAG ",bus=virtio-mmio-bus.4"));
 	return r;
 }
 
@@ -244,7 +238,7 @@ char **qemu_args(const struct qemu_config *c)
 	for (size_t i = 0; i < ARRAY_SIZE(flags) && r >= 0; i++)
 		r = strv_push(&v, flags[i]);
 	if (r >= 0)
-		r = add(&v, "-name", str_fmt("berth-%.12s", c->id));
+		r = strv_push_option(&v, "-name", str_fmt("berth-%.12s", c->id));
 	if (r >= 0)
 		r = add_machine(&v, c);
 	if (r >= 0)

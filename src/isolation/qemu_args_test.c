@@ -44,6 +44,18 @@ TEST(the_machine_is_emulated_only_without_hardware)
 	ok(!strstr(kvm, "mitigations")); /* a real CPU keeps its kernel's defaults */
 }
 
+TEST(huge_pages_are_memory_of_their_own_kind)
+{
+	struct qemu_config c = config();
+	_cleanup_free_ char *plain = line(&c), *huge = NULL;
+
+	ok(!strstr(plain, "memory-backend"));
+	c.has_huge_pages = true;
+	huge = line(&c);
+	has_str(huge, ",memory-backend=ram");
+	has_str(huge, "memory-backend-memfd,id=ram,share=on,size=608M,hugetlb=on,hugetlbsize=2M,prealloc=on");
+}
+
 TEST(the_image_is_read_only_raw_and_unlocked)
 {
 	struct qemu_config c = config();

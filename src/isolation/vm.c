@@ -207,8 +207,10 @@ static int look_for_state(struct instance *i, struct err *e)
 	int r = vm_restore_open(i, &i->state_fd, &i->memory_fd, e);
 	_cleanup_free_ char *why = NULL;
 
-	i->is_restore = r > 0;
-	if (r <= 0 || i->backend == &vm_backend_own)
+	if (r <= 0)
+		return r;
+	i->is_restore = true;
+	if (i->backend == &vm_backend_own)
 		return r;
 	why = vm_reason_for_qemu();
 	return err_set(e, ENODEV, "a saved virtual machine goes on on berth-vmm only, which can't be used here: %s",

@@ -71,6 +71,7 @@ struct qemu_config {
 	size_t n_more;
 	int more_fd;
 	int share_fd; /* connected vhost-user socket of virtiofsd, or -1 */
+	bool has_huge_pages;
 };
 /* The whole command line; strv_free it. NULL on ENOMEM. */
 char **qemu_args(const struct qemu_config *c);
@@ -81,7 +82,8 @@ struct vm_own_config {
 	uid_t uid;               /* whom it becomes */
 	uint64_t ram_bytes, room_bytes;
 	bool has_upper, has_shares, is_verbose;
-	bool may_be_copied;         /* by snapshot, fork */
+	bool may_be_copied; /* by snapshot, fork */
+	bool has_huge_pages;
 	const struct vm_disk *more; /* n_more of them, from more_fd on */
 	size_t n_more;
 	int more_fd;
@@ -89,6 +91,10 @@ struct vm_own_config {
 };
 /* The caller's; NULL: out of memory. */
 struct json_object *vm_own_plan(const struct vm_own_config *c);
+
+/* ---- vm_huge.c ---- */
+/* Are so many bytes of reserved huge pages free? -ENOMEM with the remedy. pool: the kernel's directory of those of 2 MiB; NULL: its own. */
+int vm_huge_check(uint64_t bytes, const char *pool, struct err *e);
 
 /* ---- kvm_probe.c ---- */
 /* How the probe reaches KVM; tests put something else there. call: ioctl(2). */
@@ -156,6 +162,7 @@ struct vm_share {
 	const char *source;
 	bool is_readonly;
 	char name[VM_SHARE_NAME]; /* its place: a number, in a pod's machine behind the container's id: "0123456789ab.0" */
+	const char *trust;        /* berth-fs's word for it: "cached", "consistent"; NULL: neither */
 };                                /* source is borrowed from the spec */
 /* The spec as the guest is to see it: a shallow copy of *s that borrows all of its parts but `mounts`, which vm_spec_done
  * frees. *ret_shares: the bind mounts' sources, in order. Refuses what makes no sense behind this wall. */

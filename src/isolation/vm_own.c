@@ -80,12 +80,13 @@ struct json_object *vm_own_plan(const struct vm_own_config *c)
 		p.cpus = c->cpus_max;
 		snprintf(maxcpus, sizeof(maxcpus), " maxcpus=%u", c->cpus);
 	}
-	if (c->is_restore) {
+	if (c->is_restore) { /* its memory is the snapshot's file, whatever it was before */
 		p.state_fd = FD_STATE;
 		p.ram_fd = FD_MEMORY;
 	} else {
 		p.kernel_fd = FD_KERNEL;
 		p.initrd_fd = FD_INITRAMFS;
+		p.pages = c->has_huge_pages ? VMM_PAGES_HUGE : VMM_PAGES_THP;
 		p.cmdline = cmdline;
 		snprintf(cmdline, sizeof(cmdline), KERNEL_ARGS "%s%s", c->is_verbose ? "" : " quiet", maxcpus);
 	}
@@ -152,6 +153,7 @@ static int send_plan(struct instance *i, struct files *f, struct err *e)
 					 .n_more = i->n_more,
 					 .more_fd = FD_MORE,
 					 .is_restore = i->is_restore,
+					 .has_huge_pages = l->vm_huge_pages,
 					 .is_verbose = log_enabled(LOG_DEBUG_) };
 	_cleanup_json_ struct json_object *o = vm_own_plan(&c);
 	const char *text = o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN) : NULL;

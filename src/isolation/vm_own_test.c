@@ -94,4 +94,13 @@ TEST(without_a_writable_disk_there_is_one)
 	ok(!strstr(text, "quiet") && !strstr(text, "\"fs\"") && !strstr(text, "\"mem\"") && !strstr(text, "maxcpus"));
 }
 
+TEST(huge_pages_are_a_booting_guests_and_no_copys)
+{
+	struct vm_own_config c = { .cpus = 1, .ram_bytes = 64 * MIB, .has_huge_pages = true };
+
+	has_str(text_of(&c), "\"pages\":\"huge\"");
+	c.is_restore = true;
+	ok(!strstr(text_of(&c), "\"huge\""));
+}
+
 TAP_MAIN()

@@ -409,8 +409,12 @@ int vm_process_start(struct instance *i, struct err *e)
 
 	for (size_t k = 0; k < VM_MORE_DISKS_MAX; k++)
 		t.more[k] = -1;
-	int p[2], r = make_cgroup(i, e);
+	int p[2], r = 0;
 
+	if (i->cfg.launch->vm_huge_pages && !i->is_restore)
+		r = vm_huge_check(vm_ram_bytes(i->cfg.launch), NULL, e);
+	if (r >= 0)
+		r = make_cgroup(i, e);
 	if (r < 0)
 		return r;
 	vm_trace(i, "cgroup");

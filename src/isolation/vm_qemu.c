@@ -29,7 +29,8 @@ static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_byte
 				       .more = i->more,
 				       .n_more = i->n_more,
 				       .more_fd = 9,
-				       .share_fd = t->share >= 0 ? 8 : -1 };
+				       .share_fd = t->share >= 0 ? 8 : -1,
+				       .has_huge_pages = l->vm_huge_pages };
 	const int more[][2] = { { t->image, q.image_fd }, { t->upper, q.upper_fd }, { t->share, q.share_fd } };
 	int fds[VM_JAIL_FDS][2] = {
 		{ null, 0 }, { null, 1 }, { t->err, 2 }, { t->agent, 3 }, { t->console, 4 }, { t->control, 5 }

@@ -128,11 +128,23 @@ static void exec_virtiofsd(const struct server *s, struct err *e)
 	err_set(e, errno, "%s: %s", s->program, strerror(errno));
 }
 
+static char **berth_fs_words(const struct server *s)
+{
+	_cleanup_strv_ char **v = NULL;
+	int r = strv_push(&v, "berth-fs");
+
+	for (size_t i = 0; i < s->n && r >= 0; i++)
+		if (s->shares[i].trust)
+			r = strv_push_take(&v, str_fmt("%s=%s", s->shares[i].trust, s->shares[i].name));
+	return r < 0 ? NULL : TAKE_PTR(v);
+}
+
 /* Its descriptors: null, null, said, socket, tree (main/berth-fs.c); what else it inherits it closes itself. */
 static void exec_berth_fs(struct server *s, struct err *e)
 {
 	_cleanup_free_ char *build = str_fmt("BERTH_BUILD_ID=%s", build_id());
-	char name[] = "berth-fs", *argv[] = { name, NULL }, *env[] = { build, NULL };
+	_cleanup_strv_ char **argv = berth_fs_words(s);
+	char *env[] = { build, NULL };
 	int from[] = { open("/dev/null", O_RDWR | O_CLOEXEC), -1, s->said, s->listenfd,
 		       open(s->dir, O_PATH | O_DIRECTORY | O_CLOEXEC) };
 	int program = fcntl(s->program_fd, F_DUPFD_CLOEXEC, 64);
@@ -142,7 +154,7 @@ static void exec_berth_fs(struct server *s, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(from); i++)
 		from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 64); /* above all places */
 	for (size_t i = 0; i < ARRAY_SIZE(from); i++)
-		if (!build || program < 0 || s->errors < 0 || dup2(from[i], (int)i) < 0) {
+		if (!build || !argv || program < 0 || s->errors < 0 || dup2(from[i], (int)i) < 0) {
 			err_set(e, errno, "berth-fs: descriptors: %s", strerror(errno));
 			return;
 		}

@@ -103,12 +103,14 @@ static int ask(struct rig *r, uint32_t op, uint64_t node, const void *arg, size_
 	return out.error;
 }
 
-static uint64_t look_up(struct rig *r, uint64_t node, const char *name, uint32_t *ret_mode)
+/* *ret_valid: the seconds for which the guest may trust the name */
+static uint64_t look_up(struct rig *r, uint64_t node, const char *name, uint32_t *ret_mode, uint64_t *ret_valid)
 {
 	const struct fuse_entry_out *out = (const void *)(r->arena + sizeof(struct fuse_out_header));
 
 	is_int(ask(r, FUSE_LOOKUP, node, name, strlen(name) + 1), 0);
 	*ret_mode = out->attr.mode;
+	*ret_valid = out->entry_valid;
 	return out->nodeid;
 }
 
@@ -122,20 +124,24 @@ TEST(volumes_are_served_by_number_and_read_only_ones_are_so)
 	struct err e = { 0 };
 	uint64_t node[3];
 	uint32_t mode[3];
+	uint64_t valid[3];
 	char name[2] = "0";
 	struct stat st;
 	struct rig r;
 	int status;
 
 	rig_init(&r);
-	const struct vm_share shares[] = { { r.paths[1], false, "0" }, { r.paths[2], false, "1" }, { r.paths[3], true, "2" } };
+	const struct vm_share shares[] = { { r.paths[1], false, "0", NULL },
+					   { r.paths[2], false, "1", "cached" },
+					   { r.paths[3], true, "2", "consistent" } };
 	if (start(&r, shares, ARRAY_SIZE(shares), &e) < 0)
 		TAP_FAIL("%s", e.msg);
 	hello(&r);
 	is_int(ask(&r, FUSE_INIT, 0, &init, sizeof(init)), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(shares); i++, name[0]++)
-		node[i] = look_up(&r, FUSE_ROOT_ID, name, &mode[i]);
+		node[i] = look_up(&r, FUSE_ROOT_ID, name, &mode[i], &valid[i]);
 	ok(S_ISDIR(mode[0]) && S_ISREG(mode[1]) && S_ISDIR(mode[2]));
+	ok(valid[0] == 0 && valid[1] == 1 && valid[2] == 0); /* of its volumes the server knows which are cached */
 	is_int(ask(&r, FUSE_LOOKUP, FUSE_ROOT_ID, "3", 2), -ENOENT);
 	is_int(ask(&r, FUSE_MKDIR, node[0], &mk, sizeof(mk)), 0);
 	is_int(ask(&r, FUSE_MKDIR, node[2], &mk, sizeof(mk)), -EROFS);
@@ -152,7 +158,7 @@ TEST(volumes_are_served_by_number_and_read_only_ones_are_so)
 
 TEST(a_volume_that_can_not_be_had_is_an_error_by_name_and_nothing_is_left)
 {
-	const struct vm_share missing = { "/nowhere/at/all", false, "0" }, device = { "/dev/null", false, "0" };
+	const struct vm_share missing = { "/nowhere/at/all", false, "0", NULL }, device = { "/dev/null", false, "0", NULL };
 	struct err e = { 0 };
 	struct rig r;
 
@@ -167,7 +173,7 @@ TEST(a_volume_that_can_not_be_had_is_an_error_by_name_and_nothing_is_left)
 
 TEST(without_its_program_it_is_an_error_that_names_it)
 {
-	const struct vm_share share = { "/tmp", false, "0" };
+	const struct vm_share share = { "/tmp", false, "0", NULL };
 	char nowhere[] = "/nowhere";
 	struct err e = { 0 };
 	struct rig r;

@@ -23,6 +23,19 @@ static bool is_readonly(const struct spec_mount *m)
 	return ro;
 }
 
+/* The last one said. Between mounts of one kernel it means nothing; here docker's words of macOS, which has a VM as well, fit. */
+static const char *trust_of(const struct spec_mount *m)
+{
+	static const char *const words[] = { "cached", "consistent" };
+	const char *trust = NULL;
+
+	for (char **o = m->options; o && *o; o++)
+		for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+			if (streq(*o, words[i]))
+				trust = words[i];
+	return trust;
+}
+
 static int check(const struct spec *s, const struct launch *l, struct err *e)
 {
 	static const char *const ns_names[NS_COUNT] = { "mount", "pid", "network", "ipc", "uts", "user", "cgroup", "time" };
@@ -48,7 +61,7 @@ static void add_share(const struct spec_mount *m, const struct launch *l, struct
 {
 	struct vm_share *at = &shares[*n];
 
-	*at = (struct vm_share){ m->source, is_readonly(m), "" };
+	*at = (struct vm_share){ m->source, is_readonly(m), "", trust_of(m) };
 	if (l->pod)
 		snprintf(at->name, sizeof(at->name), "%.12s.%zu", l->id, *n);
 	else

@@ -21,6 +21,23 @@ static void make(struct spec *s, struct launch *l)
 	}
 }
 
+TEST(how_long_a_guest_may_trust_what_it_knows_is_each_volumes_own)
+{
+	struct spec s;
+	struct launch l;
+	struct vm_share *shares = NULL;
+	size_t n = 0;
+
+	make(&s, &l);
+	strv_push(&s.mounts[s.n_mounts - 2].options, "consistent");
+	strv_push(&s.mounts[s.n_mounts - 2].options, "cached"); /* the last one said */
+	is_int(vm_spec_shares(&s, &l, &shares, &n), 0);
+	is_str(shares[0].trust, "cached");
+	ok(!shares[1].trust);
+	free(shares);
+	spec_done(&s);
+}
+
 TEST(volumes_become_numbered_shares_and_the_hosts_paths_stay_behind)
 {
 	struct spec s, g;

@@ -96,17 +96,6 @@ static int make_tree(const struct vm_storage_disk *disk, int *ret, struct err *e
 
 static void set(struct json_object *o, const char *key, struct json_object *v) { json_object_object_add(o, key, v); }
 
-static int add(char ***v, const char *option, char *value)
-{
-	int r = value ? strv_push(v, option) : -ENOMEM;
-
-	if (r < 0) {
-		free(value);
-		return r;
-	}
-	return strv_push_take(v, value);
-}
-
 static int add_image(char ***v, const struct launch_disk *d, size_t k)
 {
 	_cleanup_json_ struct json_object *o = json_object_new_object();
@@ -129,12 +118,12 @@ static int add_image(char ***v, const struct launch_disk *d, size_t k)
 	set(o, "discard", json_object_new_string("unmap"));
 	set(o, "backing", NULL); /* none, whatever the image says */
 	set(o, "file", file);
-	r = add(v, "--blockdev", strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN)));
+	r = strv_push_option(v, "--blockdev", strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN)));
 	return r < 0 ? r
-		     : add(v, "--export",
-			   str_fmt("type=fuse,id=export%zu,node-name=%s,mountpoint=/dev/fd/"
-				   "%zu,writable=%s,growable=off,allow-other=off",
-				   k, node, FD_FUSE + k, d->is_readonly ? "off" : "on"));
+		     : strv_push_option(v, "--export",
+					str_fmt("type=fuse,id=export%zu,node-name=%s,mountpoint=/dev/fd/"
+						"%zu,writable=%s,growable=off,allow-other=off",
+						k, node, FD_FUSE + k, d->is_readonly ? "off" : "on"));
 }
 
 char **vm_storage_args(const char *program, const struct vm_storage_disk *disks, size_t n)
@@ -146,9 +135,9 @@ char **vm_storage_args(const char *program, const struct vm_storage_disk *disks,
 		r = add_image(&v, disks[k].given, k);
 	/* Last: its greeting says that all before has been done. */
 	if (r >= 0)
-		r = add(&v, "--chardev", str_fmt("socket,id=qmp,fd=%d", FD_QMP));
+		r = strv_push_option(&v, "--chardev", str_fmt("socket,id=qmp,fd=%d", FD_QMP));
 	if (r >= 0)
-		r = add(&v, "--monitor", strdup("chardev=qmp,mode=control"));
+		r = strv_push_option(&v, "--monitor", strdup("chardev=qmp,mode=control"));
 	return r < 0 ? NULL : TAKE_PTR(v);
 }
 
