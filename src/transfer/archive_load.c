@@ -118,6 +118,14 @@ static int load_layer(struct load *l, struct item *i, enum media_compression com
 	return item_store(&l->src, i, e);
 }
 
+int archive_put_layer(int rootfd, struct item *i, enum media_compression comp, const char *diff_id, const char *chain,
+		      struct err *e)
+{
+	struct load l = { .src = { .rootfd = rootfd, .dirfd = -1 }, .lim = &unpack_limits_default };
+
+	return load_layer(&l, i, comp, diff_id, chain, e);
+}
+
 /* ---- images with a manifest ---- */
 
 /* layers: the items in the manifest's order. */

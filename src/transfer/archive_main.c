@@ -79,7 +79,7 @@ static int read_options(int argc, char **argv, struct options *o)
 	return o->root ? 0 : wrong_usage("--root is missing", NULL);
 }
 
-static int open_root(const char *root, int *ret_lock, struct err *e)
+int archive_open_root(const char *root, int *ret_lock, struct err *e)
 {
 	_cleanup_fd_ int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r = fd < 0 ? -errno : 0;
@@ -106,7 +106,7 @@ static int load(const struct options *o, const char *path, struct json_object *a
 	json_object_object_add(answer, "images", images);
 	if (in < 0)
 		return err_set(e, errno, "open %s: %s", path, strerror(errno));
-	_cleanup_fd_ int root = open_root(o->root, &lock, e);
+	_cleanup_fd_ int root = archive_open_root(o->root, &lock, e);
 	if (root < 0)
 		return root;
 	if ((r = confine_transfer(root, streq(path, "-") ? NULL : readable, e)) < 0)
@@ -158,7 +158,7 @@ static int save(const struct options *o, char **images, size_t n, struct err *e)
 			*eq = '\0';
 		v[i] = (struct save_image){ .manifest_digest = images[i], .ref = eq ? eq + 1 : "" };
 	}
-	if ((root = open_root(o->root, &lock, e)) < 0)
+	if ((root = archive_open_root(o->root, &lock, e)) < 0)
 		return root;
 	int out = open_output(o, e);
 	if (out < 0)

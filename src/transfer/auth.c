@@ -47,12 +47,15 @@ static char *basic(const struct credential *c)
 	return str_fmt("Basic %s", (char *)coded);
 }
 
+/* sep 0: the first of an address's, or a further one. */
 static void add_param(struct buf *b, char sep, const char *name, const char *value)
 {
 	char *escaped = value ? curl_easy_escape(NULL, value, 0) : NULL;
 
 	if (value && !escaped)
 		b->failed = true;
+	if (!sep)
+		sep = b->data && memchr(b->data, '?', b->len) ? '&' : '?';
 	if (escaped)
 		buf_fmt(b, "%c%s=%s", sep, name, escaped);
 	curl_free(escaped);
@@ -63,8 +66,8 @@ static char *token_url(const struct challenge *c, const char *scope)
 	struct buf b = {};
 
 	buf_str(&b, c->realm);
-	add_param(&b, strchr(c->realm, '?') ? '&' : '?', "scope", c->scope ? c->scope : scope);
-	add_param(&b, '&', "service", c->service);
+	add_param(&b, 0, "scope", c->scope ? c->scope : scope);
+	add_param(&b, 0, "service", c->service);
 	return buf_take(&b);
 }
 
@@ -130,9 +133,8 @@ static int token_judge(const struct http_req *q, const struct auth_site *site, b
 		return 0;
 	if (q->status == 401 || q->status == 403)
 		return err_set(e, EACCES,
-			       has_password ? "registry %s refuses the stored user name and password"
-					    : "registry %s gives no anonymous access: store a password for it with docker login "
-					      "or podman login",
+			       has_password ? "registry %s refuses the user name and password"
+					    : "registry %s gives no anonymous access: log in with berth login",
 			       site->domain);
 	if (q->status / 100 == 3)
 		return err_set(e, EACCES, "registry %s: its token server redirects elsewhere: refused", site->domain);
@@ -156,6 +158,7 @@ static int bearer(struct http *h, const struct auth_site *site, const struct cha
 		form = token_form(c, scope, cred->identity_token);
 		if (!form)
 			return err_set(e, ENOMEM, "out of memory");
+		q.method = HTTP_POST;
 		q.post = form;
 	} else {
 		url = token_url(c, scope);
@@ -183,10 +186,8 @@ int auth_answer(struct http *h, const struct auth_site *site, const struct chall
 	case CHALLENGE_BEARER: return bearer(h, site, c, scope, cred, ret_authorization, e);
 	case CHALLENGE_BASIC:
 		if (!cred->user)
-			return err_set(
-				e, EACCES,
-				"registry %s asks for a user name and password: store them with docker login or podman login",
-				site->domain);
+			return err_set(e, EACCES, "registry %s asks for a user name and password: log in with berth login",
+				       site->domain);
 		*ret_authorization = basic(cred);
 		return *ret_authorization ? 0 : err_set(e, ENOMEM, "out of memory");
 	case CHALLENGE_NONE: break;

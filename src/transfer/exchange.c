@@ -25,6 +25,12 @@ static int on_begin(struct http_req *q, void *arg)
 	return x->begin ? x->begin(q, x->arg) : 0;
 }
 
+static void progressed(struct exchange *x)
+{
+	x->window_us = clock_mono_us();
+	retry_progressed(&x->retry, x->window_us);
+}
+
 static int on_body(const void *p, size_t n, void *arg)
 {
 	struct exchange *x = arg;
@@ -32,10 +38,17 @@ static int on_body(const void *p, size_t n, void *arg)
 	x->fresh_bytes += n;
 	if (x->fresh_bytes >= RETRY_PROGRESS_BYTES) {
 		x->fresh_bytes = 0;
-		x->window_us = clock_mono_us();
-		retry_progressed(&x->retry, x->window_us);
+		progressed(x);
 	}
-	return x->body(p, n, x->arg);
+	return x->body ? x->body(p, n, x->arg) : 0;
+}
+
+static void note_sent(struct exchange *x)
+{
+	if (x->req.sent < x->sent + RETRY_PROGRESS_BYTES)
+		return;
+	x->sent = x->req.sent;
+	progressed(x);
 }
 
 static int launch(struct exchange *x, struct err *e)
@@ -48,6 +61,9 @@ static int launch(struct exchange *x, struct err *e)
 		return r;
 	x->req.url = url;
 	x->req.authorization = streq(facts.origin, x->reg->origin) ? x->reg->authorization : NULL;
+	x->req.method = x->method;
+	x->req.source = x->source;
+	x->req.sent_type = x->sent_type;
 	x->req.accept = x->accept;
 	x->req.range_from = x->offset ? x->offset(x->arg) : 0;
 	x->req.begin = on_begin;
@@ -59,7 +75,7 @@ static int launch(struct exchange *x, struct err *e)
 		return r;
 	x->state = EXCHANGE_FLYING;
 	x->window_us = clock_mono_us();
-	x->fresh_bytes = 0;
+	x->fresh_bytes = x->sent = 0;
 	return 0;
 }
 
@@ -68,6 +84,8 @@ static uint64_t deadline_us(const struct exchange *x)
 {
 	uint64_t stall_us = x->retry.stall_ms * 1000;
 
+	if (x->source && x->req.sent == x->source->bytes) /* all is there, and the registry looks at it */
+		return x->window_us + stall_us;
 	return MIN(x->window_us + MAX(stall_us / 3, 1000000u), x->retry.progress_us + stall_us);
 }
 
@@ -108,8 +126,7 @@ static int give_up_status(const struct exchange *x, struct err *e)
 	if (q->status == 404)
 		return err_set(e, ENOENT, "registry %s has no %s%s", domain, x->what, says);
 	if (q->status == 401 || q->status == 403)
-		return err_set(e, EACCES,
-			       "registry %s refuses access to %s%s: check the name, or log in with docker login or podman login",
+		return err_set(e, EACCES, "registry %s refuses access to %s%s: check the name, or log in with berth login",
 			       domain, x->what, says);
 	if (q->status == 429)
 		return err_set(e, EBUSY, "registry %s has no time for us (status 429)%s: try again later", domain, says);
@@ -188,7 +205,7 @@ static int login(struct exchange *x, struct err *e)
 		bool was_basic = x->req.authorization && str_after(x->req.authorization, "Basic ");
 
 		if (was_basic)
-			return err_set(e, EACCES, "registry %s refuses the stored user name and password", reg->domain);
+			return err_set(e, EACCES, "registry %s refuses the user name and password", reg->domain);
 		if (++x->logins > LOGINS_MAX)
 			return give_up_status(x, e);
 		r = registry_login(reg, &x->req.challenge, e);
@@ -207,6 +224,11 @@ static int retreat(struct exchange *x, enum retry_class class, int64_t after_s)
 	/* Jitter only; without entropy the delays are merely in step. */
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
 		random = (uint32_t)now;
+	if (x->is_once) {
+		x->may_try_anew = class != RETRY_NEVER;
+		x->try_after_s = after_s;
+		return -ETIMEDOUT;
+	}
 	if (!retry_next(&x->retry, class, now, random, after_s, &delay))
 		return -ETIMEDOUT;
 	log_debug("registry", "%s: status %ld, %s; again in %llu ms", x->what, x->req.status, x->req.text,
@@ -251,6 +273,7 @@ int exchange_step(struct exchange *x, struct err *e)
 	case EXCHANGE_FLYING:
 		if (x->req.is_done)
 			return judge(x, e);
+		note_sent(x);
 		if (clock_mono_us() < deadline_us(x))
 			return 0;
 		return retreat(x, RETRY_BACKOFF, -1) < 0 ? stalled(x, e) : 0;

@@ -215,6 +215,50 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 	return len;
 }
 
+static size_t on_read(char *p, size_t size, size_t n, void *arg)
+{
+	struct http_req *r = arg;
+	ssize_t got = r->source->read(r->source->arg, p, MIN((uint64_t)size * n, r->source->bytes - r->sent), r->sent);
+
+	if (got < 0) {
+		r->refused = (int)got;
+		return CURL_READFUNC_ABORT;
+	}
+	r->sent += (uint64_t)got;
+	return (size_t)got;
+}
+
+/* curl begins anew on a fresh connection when the one that it had kept turned out closed. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+	struct http_req *r = arg;
+
+	if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > r->source->bytes)
+		return CURL_SEEKFUNC_FAIL;
+	r->sent = (uint64_t)offset;
+	return CURL_SEEKFUNC_OK;
+}
+
+static void set_method(struct http_req *r)
+{
+	CURL *c = r->easy;
+
+	switch (r->method) {
+	case HTTP_GET: break;
+	case HTTP_HEAD: curl_easy_setopt(c, CURLOPT_NOBODY, 1L); break;
+	case HTTP_POST: curl_easy_setopt(c, CURLOPT_POSTFIELDS, r->post ? r->post : ""); break;
+	case HTTP_PUT:
+		curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
+		curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)r->source->bytes);
+		curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
+		curl_easy_setopt(c, CURLOPT_READFUNCTION, on_read);
+		curl_easy_setopt(c, CURLOPT_READDATA, r);
+		curl_easy_setopt(c, CURLOPT_SEEKFUNCTION, on_seek);
+		curl_easy_setopt(c, CURLOPT_SEEKDATA, r);
+		break;
+	}
+}
+
 /* CAs that the host's owner has laid down for this registry, beside the system's. */
 static CURLcode on_ssl_ctx(CURL *easy _unused_, void *ctx, void *arg)
 {
@@ -226,28 +270,28 @@ static CURLcode on_ssl_ctx(CURL *easy _unused_, void *ctx, void *arg)
 	return CURLE_OK;
 }
 
+static int add_header(struct http_req *r, const char *name, const char *value)
+{
+	_cleanup_free_ char *line = str_fmt("%s: %s", name, value);
+	struct curl_slist *next = line ? curl_slist_append(r->headers, line) : NULL;
+
+	if (!next)
+		return -ENOMEM;
+	r->headers = next;
+	return 0;
+}
+
 static int set_headers(struct http_req *r)
 {
-	_cleanup_free_ char *auth = r->authorization ? str_fmt("Authorization: %s", r->authorization) : NULL;
-	struct curl_slist *next;
+	int k = r->authorization ? add_header(r, "Authorization", r->authorization) : 0;
 
-	if (r->authorization && !auth)
-		return -ENOMEM;
-	if (auth) {
-		next = curl_slist_append(r->headers, auth);
-		if (!next)
-			return -ENOMEM;
-		r->headers = next;
-	}
-	for (const char *const *a = r->accept; a && *a; a++) {
-		_cleanup_free_ char *line = str_fmt("Accept: %s", *a);
-
-		next = line ? curl_slist_append(r->headers, line) : NULL;
-		if (!next)
-			return -ENOMEM;
-		r->headers = next;
-	}
-	return 0;
+	for (const char *const *a = r->accept; k >= 0 && a && *a; a++)
+		k = add_header(r, "Accept", *a);
+	if (k >= 0 && r->sent_type)
+		k = add_header(r, "Content-Type", r->sent_type);
+	if (k >= 0 && r->method == HTTP_PUT) /* a server that knows no "100 Continue" would cost a second each time */
+		k = add_header(r, "Expect", "");
+	return k;
 }
 
 static void set_limits(struct http *h, struct http_req *r)
@@ -296,6 +340,7 @@ int http_start(struct http *h, struct http_req *r, struct err *e)
 	r->refusal = NULL;
 	r->text[0] = '\0';
 	r->header_bytes = 0;
+	r->sent = 0;
 	r->http = h;
 	r->easy = curl_easy_init();
 	if (!r->easy || set_headers(r) < 0)
@@ -313,8 +358,7 @@ int http_start(struct http *h, struct http_req *r, struct err *e)
 	curl_easy_setopt(r->easy, CURLOPT_PRIVATE, r);
 	if (facts.is_loopback)
 		curl_easy_setopt(r->easy, CURLOPT_PROXY, ""); /* a proxy's loopback is not ours */
-	if (r->post)
-		curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, r->post);
+	set_method(r);
 	if (r->range_from) {
 		snprintf(range, sizeof(range), "%llu-", (unsigned long long)r->range_from);
 		curl_easy_setopt(r->easy, CURLOPT_RANGE, range);

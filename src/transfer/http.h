@@ -23,14 +23,25 @@ int http_new(const struct http_opts *o, struct http **ret, struct err *e);
 void http_free(struct http *h);
 DEFINE_CLEANUP(struct http *, http_free)
 
+/* What a PUT sends. read: n bytes at most, from place `at`; bytes read or -errno, which aborts the request. */
+struct http_source {
+	uint64_t bytes;
+	ssize_t (*read)(void *arg, void *p, size_t n, uint64_t at);
+	void *arg;
+};
+
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT };
 struct http_req {
 	/* --- asked; kept by the caller until http_req_done --- */
+	enum http_method method; /* a POST sends nothing but the form */
 	const char *url;
-	const char *authorization; /* the header's value, or NULL */
-	const char *const *accept; /* NULL-terminated list of media types, or NULL */
-	const char *post;          /* form body; NULL = GET */
-	uint64_t range_from;       /* 0 = whole */
-	bool is_short;             /* to be done within a third of the stall time; else who asks watches its progress */
+	const char *authorization;        /* the header's value, or NULL */
+	const char *const *accept;        /* NULL-terminated list of media types, or NULL */
+	const char *post;                 /* form body; NULL = none */
+	const struct http_source *source; /* of a PUT */
+	const char *sent_type;            /* its Content-Type, or NULL */
+	uint64_t range_from;              /* 0 = whole */
+	bool is_short;                    /* to be done within a third of the stall time; else who asks watches its progress */
 	/* Called once when the header of a 2xx answer is complete, then for each piece of its body. A negative errno
 	 * aborts the request with that errno in .refused. */
 	int (*begin)(struct http_req *r, void *arg);
@@ -49,6 +60,7 @@ struct http_req {
 	int64_t content_range_from, content_range_total; /* of a 206; -1 = not given */
 	struct buf error_body;                           /* of a non-2xx answer, at most HTTP_ERROR_BODY_MAX */
 	char text[CURL_ERROR_SIZE];                      /* curl's words */
+	uint64_t sent;                                   /* bytes of the source, so far */
 	/* --- private --- */
 	struct http *http;
 	CURL *easy;

@@ -24,6 +24,13 @@ void loaded_done(struct loaded *l);
  * nothing is recorded. */
 int archive_load(int rootfd, int in, const char *platform, const struct unpack_limits *lim, struct loaded *ret, struct err *e);
 
+/* One layer into the store, as archive_load does it: unpacked, checked against diff_id, installed, its blob kept. */
+struct item;
+int archive_put_layer(int rootfd, struct item *i, enum media_compression comp, const char *diff_id, const char *chain,
+		      struct err *e);
+/* ROOT, under its shared lock. -> fd */
+int archive_open_root(const char *root, int *ret_lock, struct err *e);
+
 enum save_format { SAVE_OCI_ARCHIVE, SAVE_DOCKER_ARCHIVE, SAVE_OCI_DIR };
 struct save_image {
 	const char *manifest_digest, *ref; /* ref: canonical, or "" */

@@ -1,4 +1,4 @@
-/* Drawing the progress of a pull. One writer of stderr: berth-transfer's main thread. Called by layers.c and pull.c. */
+/* Drawing the progress of a pull or a push. One writer of stderr: berth-transfer's main thread. Called by layers.c, pull.c and push.c. */
 #include "progress.h"
 
 #include <stdio.h>
@@ -14,10 +14,17 @@ static const char *const phase_words[] = {
 	[PROGRESS_LOCKED] = "being pulled by another process",
 	[PROGRESS_DOWNLOADING] = "downloading",
 	[PROGRESS_UNPACKING] = "unpacking",
+	[PROGRESS_PUSHING] = "pushing",
 	[PROGRESS_DONE] = "done",
 	[PROGRESS_EXISTS] = "already here",
+	[PROGRESS_PUSHED] = "pushed",
+	[PROGRESS_MOUNTED] = "taken over from another repository there",
+	[PROGRESS_THERE] = "already there",
 };
-_Static_assert(ARRAY_SIZE(phase_words) == PROGRESS_EXISTS + 1, "a word for each phase");
+_Static_assert(ARRAY_SIZE(phase_words) == PROGRESS_PHASES, "a word for each phase");
+
+/* With bytes that grow. */
+static bool is_moving(enum progress_phase p) { return p == PROGRESS_DOWNLOADING || p == PROGRESS_PUSHING; }
 
 int progress_init(struct progress *p, int fd, bool is_quiet, size_t n_rows)
 {
@@ -81,13 +88,16 @@ static void draw_bar(const struct progress_row *r, unsigned columns, struct buf 
 	char text[48];
 	unsigned room = columns > 50 ? MIN(columns - 50, BAR_MAX) : 0, full;
 
-	if (r->phase != PROGRESS_DOWNLOADING || room < 8) {
-		buf_fmt(b, "%s: %s\n", r->name, phase_words[r->phase]);
+	if (!is_moving(r->phase) || room < 8) { /* a line that wraps would be two to go up by */
+		size_t start = b->len;
+		buf_fmt(b, "%s: %s", r->name, phase_words[r->phase]);
+		b->len = MIN(b->len, start + columns);
+		buf_str(b, "\n");
 		return;
 	}
 	full = r->total ? (unsigned)((double)r->done / (double)r->total * room) : room;
 	sizes(r, text);
-	buf_fmt(b, "%s: downloading [", r->name);
+	buf_fmt(b, "%s: %s [", r->name, phase_words[r->phase]);
 	for (unsigned i = 0; i < room; i++)
 		buf_str(b, i < full ? "=" : i == full ? ">" : " ");
 	buf_fmt(b, "] %s\n", text);
@@ -99,7 +109,7 @@ static void draw_bars(struct progress *p, struct buf *b)
 	struct winsize w = {};
 	size_t room, left;
 
-	if (ioctl(p->fd, TIOCGWINSZ, &w) < 0 || w.ws_row == 0)
+	if (ioctl(p->fd, TIOCGWINSZ, &w) < 0 || w.ws_row == 0 || w.ws_col == 0)
 		w = (struct winsize){ .ws_row = 24, .ws_col = 80 };
 	room = w.ws_row > 2 ? w.ws_row - 2u : 1;
 	go_up(p, b);
@@ -107,7 +117,7 @@ static void draw_bars(struct progress *p, struct buf *b)
 	for (size_t i = 0; i < p->n_rows; i++) {
 		const struct progress_row *r = &p->rows[i];
 
-		if (left && r->phase != PROGRESS_DOWNLOADING && r->phase != PROGRESS_UNPACKING) {
+		if (left && !is_moving(r->phase) && r->phase != PROGRESS_UNPACKING) {
 			left--;
 			continue;
 		}
@@ -125,15 +135,12 @@ static void draw_lines(struct progress *p, uint64_t now, struct buf *b)
 		bool is_news = r->phase != r->shown_phase;
 		char text[48];
 
-		if (!is_news && !(r->phase == PROGRESS_DOWNLOADING && now >= r->shown_us + LINE_US))
+		if (!is_news && !(is_moving(r->phase) && now >= r->shown_us + LINE_US))
 			continue;
 		r->shown_phase = r->phase;
 		r->shown_us = now;
 		sizes(r, text);
-		if (r->phase == PROGRESS_DOWNLOADING)
-			buf_fmt(b, "%s: downloading %s\n", r->name, text);
-		else
-			buf_fmt(b, "%s: %s\n", r->name, phase_words[r->phase]);
+		buf_fmt(b, is_moving(r->phase) ? "%s: %s %s\n" : "%s: %s\n", r->name, phase_words[r->phase], text);
 	}
 }
 

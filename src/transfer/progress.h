@@ -1,4 +1,4 @@
-/* progress: what the user sees of a pull, on stderr. On a terminal one bar a layer, redrawn in place; elsewhere one line an
+/* progress: what the user sees of a pull or a push, on stderr. On a terminal one bar a layer, redrawn in place; elsewhere one line an
  * event, and one every 10 s for a layer that takes long. */
 #pragma once
 
@@ -9,8 +9,13 @@ enum progress_phase {
 	PROGRESS_LOCKED,
 	PROGRESS_DOWNLOADING,
 	PROGRESS_UNPACKING,
+	PROGRESS_PUSHING,
 	PROGRESS_DONE,
-	PROGRESS_EXISTS
+	PROGRESS_EXISTS,
+	PROGRESS_PUSHED,
+	PROGRESS_MOUNTED,
+	PROGRESS_THERE,
+	PROGRESS_PHASES
 };
 struct progress_row {
 	char name[13]; /* first 12 digits of the digest */

@@ -66,28 +66,6 @@ static int read_request(struct puller *p, struct err *e)
 	return p->ref_text ? 0 : err_set(e, ENOMEM, "out of memory");
 }
 
-static int connect_registry(struct puller *p, struct err *e)
-{
-	const struct http_opts h = { .tls_skip_verify = p->q->tls_skip_verify,
-				     .stall_ms = p->q->stall_ms,
-				     .domain = p->ref.domain,
-				     .ca_file = p->q->ca_file,
-				     .ca_dir = p->q->ca_dir };
-	const struct registry_opts o = {
-		.domain = p->ref.domain, .path = p->ref.path, .plain_http = p->q->plain_http, .stall_ms = p->q->stall_ms
-	};
-	_cleanup_credential_ struct credential cred = {};
-	int r = credential_find(p->ref.domain, p->ref.path, environ, &cred, e);
-
-	if (r >= 0)
-		r = http_new(&h, &p->http, e);
-	if (r >= 0 && p->q->confine)
-		r = p->q->confine(p->q->confine_arg, e);
-	if (r >= 0)
-		r = registry_open(&p->reg, p->http, &o, &cred, e);
-	return r;
-}
-
 /* ---- manifests ---- */
 
 /* Fetches the manifest or index called name (a tag or digest). want: its digest and size from an index, or NULL. */
@@ -312,7 +290,7 @@ int pull(const struct pull_request *q, struct pull_answer *ret, struct err *e)
 	if (r < 0)
 		return r;
 	layers_sweep(q->rootfd);
-	r = connect_registry(&p, e);
+	r = registry_connect(&q->access, p.ref.domain, p.ref.path, false, NULL, &p.reg, &p.http, e);
 	if (r >= 0)
 		r = resolve(&p, e);
 	if (r >= 0)

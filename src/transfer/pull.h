@@ -1,19 +1,15 @@
 /* pull: the deed of `berth-transfer pull`. */
 #pragma once
 
+#include "access.h"
 #include "transfer.h"
-
-#define PULL_STALL_MS 60000u /* without progress for so long a pull is given up */
 
 struct pull_request {
 	const char *ref, *platform; /* platform: NULL = this host's */
 	int rootfd, signalfd;       /* signalfd -1 = none */
-	bool plain_http, tls_skip_verify, is_quiet;
-	uint64_t stall_ms;
+	bool is_quiet;
 	unsigned max_downloads, max_unpacks;
-	const char *ca_file, *ca_dir;
-	int (*confine)(void *arg, struct err *e); /* called before the first byte from the network; may be NULL */
-	void *confine_arg;
+	struct registry_access access;
 };
 struct pull_answer {
 	char *ref, *manifest_digest, *config_digest;

@@ -66,11 +66,12 @@ int registry_open(struct registry *r, struct http *h, const struct registry_opts
 	r->cred = *cred;
 	*cred = (struct credential){};
 	r->domain = strdup(o->domain);
-	r->path = strdup(o->path);
-	r->scope = str_fmt("repository:%s:pull", o->path);
+	r->path = strdup(o->path ? o->path : "");
+	if (o->path)
+		r->scope = str_fmt("repository:%s:%s", o->path, o->pushes ? "pull,push" : "pull");
 	if (r->cred.registry_token)
 		r->authorization = str_fmt("Bearer %s", r->cred.registry_token);
-	if (!r->domain || !r->path || !r->scope || (r->cred.registry_token && !r->authorization))
+	if (!r->domain || !r->path || (o->path && !r->scope) || (r->cred.registry_token && !r->authorization))
 		return err_set(e, ENOMEM, "out of memory");
 	return choose_base(r, host, e);
 }

@@ -8,7 +8,7 @@ struct registry {
 	struct http *http;   /* not owned */
 	char *domain, *path; /* "127.0.0.1:5000", "library/debian" */
 	char *base, *origin; /* "https://registry-1.docker.io"; see url_facts */
-	char *scope;         /* "repository:library/debian:pull" */
+	char *scope;         /* NULL without a path; "repository:library/debian:pull", or ":pull,push" */
 	struct credential cred;
 	char *authorization;  /* what the last login gave; NULL before */
 	unsigned login_round; /* counts logins, so that of many exchanges that meet an expired token one logs in */
@@ -16,8 +16,8 @@ struct registry {
 	uint64_t stall_ms;
 };
 struct registry_opts {
-	const char *domain, *path;
-	bool plain_http;
+	const char *domain, *path; /* path NULL: the registry as a whole, nothing of a repository's */
+	bool plain_http, pushes;
 	uint64_t stall_ms;
 };
 /* Finds out how the registry is spoken to: https; http with plain_http; on loopback what answers there (http first: a TLS

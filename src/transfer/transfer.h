@@ -1,4 +1,4 @@
-/* transfer: images on their way in: registry -> blobs -> unpacked layers. Linked only into berth-transfer (dynamic), never
+/* transfer: images on their way in (registry -> blobs -> unpacked layers) and out. Linked only into berth-transfer (dynamic), never
  * into the programs of the fast path.
  *
  * berth-transfer pull REF --root ROOT [--platform os/arch[/variant]] [--plain-http] [--tls-skip-verify] [--quiet]
@@ -12,7 +12,12 @@
  *   fd 1: {"images":[{"manifest_digest","refs":["docker.io/library/x:1", ...]}]}, refs empty where the archive names none
  * berth-transfer save --root ROOT --format docker-archive|oci-archive|oci-dir (--output-fd 3 | --output DIR) MANIFEST_DIGEST=[REF]...
  *   fd 1: {}; the archive goes to fd 3 (a file or a pipe)
- *   Errors of both as above.
+ * berth-transfer push REF --root ROOT --manifest DIGEST [--sibling PATH=MANIFEST_DIGEST]... and pull's options but --platform
+ *   The image of that manifest goes to REF (with a tag). A sibling is an image whose name is in another repository of REF's registry, PATH:
+ *   layers that both have are not sent. fd 1: {"ref","size"}, size: the manifest's bytes
+ * berth-transfer login DOMAIN --root ROOT --user USER: the password is standard input, all of it. fd 1: {"file"[,"helper"]}: where it is kept
+ * berth-transfer logout DOMAIN --root ROOT. fd 1: {"found"}
+ *   Errors of all as above.
  *
  * Layout of files: see image.h. Downloads grow in ROOT/tmp/sha256-HEX.part (kept after a failure, resumed by the next pull;
  * an flock on it belongs to the one process that writes it), unpacks in ROOT/tmp/unpack-XXXXXX/diff. */

@@ -4,6 +4,7 @@
  *   writer:   Landlock to the one directory (ABI 2 on, Linux 5.19: before it, linking across directories could not be allowed), the
  *             seven capabilities that owners, devices, file capabilities and trusted xattrs need, and the system calls of a
  *             program that writes files. No exec, no socket, no ptrace, no mount, no fork, no executable memory.
+ *   copier:   as the writer (`cp` and its like), with one more place, that it may only read, and the calls that reading a tree takes
  * System calls outside a list answer EPERM. Sanitized builds keep the capabilities and Landlock but not the seccomp filters, which
  * the sanitizers' own work does not fit into. */
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -91,7 +93,10 @@ static const int writer_calls[] = {
 	SYS_readlinkat,
 };
 
-static int install_filter(const int *calls, size_t n, struct err *e)
+/* What reading a tree takes beyond that. */
+static const int copier_calls[] = { SYS_getxattr, SYS_listxattr, SYS_pread64, SYS_fstatfs };
+
+static int install_filter(const int *calls, size_t n, const int *more, size_t n_more, struct err *e)
 {
 	struct sock_filter prog[2 * 64 + 16];
 	size_t at = 0;
@@ -101,8 +106,8 @@ static int install_filter(const int *calls, size_t n, struct err *e)
 	PUT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0));
 	PUT(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
 	PUT(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
-	for (size_t i = 0; i < n; i++) {
-		PUT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i], 0, 1));
+	for (size_t i = 0; i < n + n_more; i++) {
+		PUT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)(i < n ? calls[i] : more[i - n]), 0, 1));
 		PUT(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
 	}
 	/* mmap and mprotect, but never executable. */
@@ -118,7 +123,8 @@ static int install_filter(const int *calls, size_t n, struct err *e)
 		return err_set(e, errno, "confine the unpacker: seccomp: %s", strerror(errno));
 	return 0;
 }
-_Static_assert(ARRAY_SIZE(writer_calls) <= 64 && ARRAY_SIZE(inflater_calls) <= 64, "install_filter has room for 64");
+_Static_assert(ARRAY_SIZE(writer_calls) + ARRAY_SIZE(copier_calls) <= 64 && ARRAY_SIZE(inflater_calls) <= 64,
+	       "install_filter has room for 64");
 
 static int keep_caps(uint64_t keep, struct err *e)
 {
@@ -185,10 +191,26 @@ int unpack_confine_inflater(struct err *e)
 
 	if (r == 0)
 		r = set_limit(RLIMIT_NOFILE, 0, e);
-	return r < 0 ? r : install_filter(inflater_calls, ARRAY_SIZE(inflater_calls), e);
+	return r < 0 ? r : install_filter(inflater_calls, ARRAY_SIZE(inflater_calls), copier_calls, 0, e);
 }
 
-static int landlock_to(int dirfd, struct err *e)
+static int add_rule(int rs, int fd, uint64_t rights)
+{
+	const uint64_t of_files = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE;
+	struct landlock_path_beneath_attr beneath = { .allowed_access = rights, .parent_fd = fd };
+	struct stat st;
+
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return -1;
+	if (!S_ISDIR(st.st_mode)) /* the kernel refuses rights on a file that only a directory can have */
+		beneath.allowed_access &= of_files;
+	return (int)syscall(SYS_landlock_add_rule, rs, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0);
+}
+
+/* dirfd: -1 = nothing may be written but what is open; likewise no readfds. */
+static int landlock_to(const int *readfds, size_t n, int dirfd, struct err *e)
 {
 	int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	/* Bits by ABI: 13 in the first, REFER in 2, TRUNCATE in 3, IOCTL_DEV in 5 (linux/landlock.h). */
@@ -202,10 +224,11 @@ static int landlock_to(int dirfd, struct err *e)
 	} rules = { .fs = all | (abi >= 5 ? 1ull << 15 : 0), .net = abi >= 4 ? 3 : 0, .scoped = abi >= 6 ? 1 : 0 };
 	size_t size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
 	_cleanup_fd_ int rs = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0);
-	struct landlock_path_beneath_attr beneath = { .allowed_access = all & ~exec, .parent_fd = dirfd };
 
-	if (rs < 0 || syscall(SYS_landlock_add_rule, rs, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0 ||
-	    syscall(SYS_landlock_restrict_self, rs, 0) < 0)
+	bool is_set = rs >= 0 && add_rule(rs, dirfd, all & ~exec) == 0;
+	for (size_t i = 0; is_set && i < n; i++)
+		is_set = add_rule(rs, readfds[i], LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR) == 0;
+	if (!is_set || syscall(SYS_landlock_restrict_self, rs, 0) < 0)
 		return err_set(e, errno, "confine the unpacker: Landlock: %s", strerror(errno));
 	return 0;
 }
@@ -216,7 +239,7 @@ int unpack_confine_writer(int dirfd, const struct unpack_limits *lim, struct err
 {
 	uint64_t caps = CAP(CAP_CHOWN) | CAP(CAP_FOWNER) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_FSETID) | CAP(CAP_MKNOD) |
 			CAP(CAP_SETFCAP) | CAP(CAP_SYS_ADMIN);
-	int r = landlock_to(dirfd, e);
+	int r = landlock_to(NULL, 0, dirfd, e);
 
 	if (r == 0)
 		r = keep_caps(caps, e);
@@ -224,5 +247,22 @@ int unpack_confine_writer(int dirfd, const struct unpack_limits *lim, struct err
 		r = set_limit(RLIMIT_NOFILE, 256, e);
 	if (r == 0)
 		r = set_limit(RLIMIT_FSIZE, lim->max_bytes, e);
-	return r < 0 ? r : install_filter(writer_calls, ARRAY_SIZE(writer_calls), e);
+	return r < 0 ? r : install_filter(writer_calls, ARRAY_SIZE(writer_calls), copier_calls, 0, e);
+}
+
+static bool is_copier;
+bool unpack_is_copier(void) { return is_copier; }
+
+int unpack_confine_copier(const int *readfds, size_t n_readfds, int writefd, bool reads_overlay, struct err *e)
+{
+	uint64_t caps = CAP(CAP_CHOWN) | CAP(CAP_FOWNER) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_FSETID) | CAP(CAP_SETFCAP) |
+			(reads_overlay ? CAP(CAP_SYS_ADMIN) : 0);
+	int r = unpack_confine_common(getppid(), e);
+
+	is_copier = true;
+	if (r == 0)
+		r = landlock_to(readfds, n_readfds, writefd, e);
+	if (r == 0)
+		r = keep_caps(caps, e);
+	return r < 0 ? r : install_filter(writer_calls, ARRAY_SIZE(writer_calls), copier_calls, ARRAY_SIZE(copier_calls), e);
 }

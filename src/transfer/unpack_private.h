@@ -45,6 +45,10 @@ int unpack_inflate(int in, int out, enum media_compression comp, enum unpack_gzi
 /* ---- unpack_confine.c: irrevocable; each returns 0 or -errno with e ---- */
 int unpack_confine_common(pid_t parent, struct err *e); /* death signal, no_new_privs, own network and IPC */
 int unpack_confine_inflater(struct err *e);             /* nothing but reading and writing open fds */
+/* Of `cp` and its like, common included: nothing but readfds (directories or files) can be read and nothing but writefd be written to;
+ * none, -1: nothing at all but what is open. reads_overlay: keeps what it takes to see overlayfs' marks. */
+int unpack_confine_copier(const int *readfds, size_t n_readfds, int writefd, bool reads_overlay, struct err *e);
+bool unpack_is_copier(void);                                                          /* it has been called */
 int unpack_confine_writer(int dirfd, const struct unpack_limits *lim, struct err *e); /* only beneath dirfd */
 
 /* ---- unpack_tar.c ---- */

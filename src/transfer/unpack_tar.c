@@ -4,31 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tar_reader.h"
 #include "unpack_private.h"
-
-#define READ_CHUNK (256u << 10)
-
-struct source {
-	int fd;
-	int no; /* errno of a failed read */
-	uint8_t *buf;
-};
-
-static la_ssize_t read_source(struct archive *a, void *arg, const void **ret)
-{
-	struct source *s = arg;
-	ssize_t n;
-
-	while ((n = read(s->fd, s->buf, READ_CHUNK)) < 0 && errno == EINTR)
-		;
-	if (n < 0) {
-		s->no = errno;
-		archive_set_error(a, errno, "read: %s", strerror(errno));
-		return -1;
-	}
-	*ret = s->buf;
-	return n;
-}
 
 static int node_init(struct node *n, struct archive_entry *entry, struct err *e)
 {
@@ -130,59 +107,38 @@ static int take_entry(struct tree *t, struct archive *a, struct archive_entry *e
 	return node_whiteout(t, &n, e);
 }
 
-static int take_entries(struct tree *t, struct archive *a, const struct source *src, struct err *e)
+static int take_entries(struct tree *t, struct tar_reader *tar, struct err *e)
 {
 	struct archive_entry *entry;
-	int r, k;
+	int r;
 
-	while ((r = archive_read_next_header(a, &entry)) != ARCHIVE_EOF) {
-		if (r == ARCHIVE_RETRY)
-			continue;
-		if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
-			return err_set(e, src->no ? src->no : EBADMSG, "the layer's tar is damaged after %llu entries: %s",
-				       (unsigned long long)t->entries, archive_error_string(a));
+	while ((r = tar_reader_next(tar, &entry)) > 0) {
 		if (++t->entries > t->lim->max_entries)
 			return err_set(e, E2BIG, "the layer has more than %llu entries", (unsigned long long)t->lim->max_entries);
-		if ((k = take_entry(t, a, entry, e)) < 0)
-			return k;
+		if ((r = take_entry(t, tar->a, entry, e)) < 0)
+			return r;
 	}
+	if (r < 0)
+		return err_set(e, -r, "the layer's tar is damaged after %llu entries: %s", (unsigned long long)t->entries,
+			       archive_error_string(tar->a));
 	return tree_finish(t, e);
-}
-
-/* What stands behind the end-of-archive blocks is padding, but part of what the diff id covers. */
-static int drain(struct source *s, struct err *e)
-{
-	ssize_t n;
-
-	while ((n = read(s->fd, s->buf, READ_CHUNK)) != 0)
-		if (n < 0 && errno != EINTR)
-			return err_set(e, errno, "read: %s", strerror(errno));
-	return 0;
 }
 
 int unpack_tar(int fd, int dirfd, int listfd, const struct unpack_limits *lim, struct unpack_result *ret, struct err *e)
 {
-	_cleanup_free_ uint8_t *buf = malloc(READ_CHUNK);
-	struct source src = { .fd = fd, .buf = buf };
-	struct archive *a = archive_read_new();
+	struct tar_reader tar;
 	struct tree t;
-	int r = 0;
+	int r;
 
 	tree_init(&t, dirfd, listfd, lim);
-	if (!a || !buf)
-		r = err_set(e, ENOMEM, "unpack: out of memory");
-	else if (archive_read_support_format_tar(a) != ARCHIVE_OK || archive_read_support_format_empty(a) != ARCHIVE_OK ||
-		 archive_read_set_option(a, "tar", "mac-ext", NULL) < ARCHIVE_WARN)
-		r = err_set(e, EIO, "libarchive: %s", archive_error_string(a));
-	else if (archive_read_open(a, &src, NULL, read_source, NULL) != ARCHIVE_OK)
-		r = err_set(e, src.no ? src.no : EBADMSG, "not a tar archive: %s", archive_error_string(a));
+	r = tar_reader_open(&tar, fd, false, e);
 	if (r == 0)
-		r = take_entries(&t, a, &src, e);
-	if (r == 0)
-		r = drain(&src, e);
+		r = take_entries(&t, &tar, e);
+	if (r == 0) /* padding, but part of what the diff id covers */
+		r = tar_reader_drain(&tar, e);
 	if (r == 0)
 		*ret = (struct unpack_result){ .size_bytes = t.bytes, .files = t.entries };
-	archive_read_free(a);
+	tar_reader_done(&tar);
 	tree_done(&t);
 	return r;
 }
