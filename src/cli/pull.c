@@ -1,17 +1,17 @@
 /* pull.c: `berth pull`. */
 #include "cli.h"
+#include "registry_options.h"
 
 struct pull_args {
-	bool quiet, plain_http, no_verify;
+	struct registry_trust trust;
+	bool quiet;
 	char *platform;
 };
 const struct opt pull_options[] = {
 	{ "quiet", 'q', OPT_FLAG, offsetof(struct pull_args, quiet), NULL, "no progress" },
 	{ "platform", 0, OPT_STRING, offsetof(struct pull_args, platform), "OS/ARCH[/VARIANT]",
 	  "another platform than this host's" },
-	{ "plain-http", 0, OPT_FLAG, offsetof(struct pull_args, plain_http), NULL, "without TLS (always allowed for loopback)" },
-	{ "tls-verify", 0, OPT_FLAG_OFF, offsetof(struct pull_args, no_verify), NULL,
-	  "check the registry's certificate (default true)" },
+	REGISTRY_OPTIONS(struct pull_args, trust),
 	{ NULL },
 };
 
@@ -23,9 +23,7 @@ int cmd_pull(struct cli *c, struct err *e)
 	int r = cli_parse(c, &a, 1, 1, e);
 
 	if (r == 0) {
-		const struct pull_opts o = {
-			.is_quiet = a.quiet, .plain_http = a.plain_http, .tls_skip_verify = a.no_verify, .platform = a.platform
-		};
+		const struct pull_opts o = { .is_quiet = a.quiet, .trust = a.trust, .platform = a.platform };
 		r = engine_pull(c->engine, c->operands[0], &o, &id, e);
 		if (r >= 0)
 			r = ref_parse(c->operands[0], NULL, &ref, e);

@@ -11,11 +11,15 @@ int engine_attach(struct engine *en, const char *name, const struct start_opts *
 
 	if (r < 0)
 		return r;
-	if (c.state != CS_RUNNING)
+	if (c.state == CS_RESTARTING)
+		r = err_set(e, EAGAIN, "cannot attach to a restarting container, wait until it is running");
+	else if (c.state != CS_RUNNING)
 		r = err_set(e, EINVAL, "cannot attach to container %s: it is %s; start it first", c.name,
 			    container_state_name(c.state));
 	if (r >= 0)
 		r = monitor_connect(en->paths, c.id, &fd, e);
+	if (r >= 0)
+		note_event(en, &c, "attach");
 	a.has_tty = c.has_tty;
 	container_record_done(&c);
 	if (r >= 0)

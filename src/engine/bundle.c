@@ -53,6 +53,10 @@ int bundle_write(const struct plan *p, int dirfd, struct err *e)
 
 	if (r >= 0)
 		r = write_json(dirfd, "config.json", config, durable, e);
+	if (r >= 0 && p->secrets.n_files + p->secrets.n_env > 0) {
+		_cleanup_json_ struct json_object *secrets = secrets_json(&p->secrets);
+		r = write_json(dirfd, SECRETS_FILE, secrets, durable, e);
+	}
 	return r < 0 ? r : write_json(dirfd, "launch.json", launch, durable, e);
 }
 

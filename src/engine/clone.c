@@ -71,7 +71,7 @@ static int adapt(struct clone *c, const char *name, bool has_disk, struct err *e
 		r = set(&l->upper, str_fmt("%s/upper", p->dir), e);
 	if (r >= 0)
 		r = set(&l->work, str_fmt("%s/work", p->dir), e);
-	if (r >= 0)
+	if (r >= 0 && l->log_path)
 		r = set(&l->log_path, str_fmt("%s/container.log", p->dir), e);
 	if (r >= 0)
 		r = set(&l->image_disk, str_fmt("%s/" SNAPSHOT_IMAGE, p->dir), e);
@@ -84,6 +84,7 @@ static int adapt(struct clone *c, const char *name, bool has_disk, struct err *e
 	if (r >= 0 && old)
 		r = rename_in_files(l, old, p->spec.hostname, e);
 	l->trace_began_us = 0;
+	free_ptr(&l->pidfile); /* the original's */
 	return r;
 }
 
@@ -377,7 +378,7 @@ static int check_volumes(struct engine *en, const struct container_record *c, co
 	if (r >= 0 && vm_count_shares(&s))
 		r = err_set(e, EOPNOTSUPP,
 			    "%s: %s has volumes, and what their server on the host holds open can't be copied with it: run it "
-			    "without volumes",
+			    "without volumes, and with --image-volume ignore where they are its image's",
 			    what, c->name);
 	spec_done(&s);
 	return r;

@@ -8,17 +8,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOG_MAX_BYTES (10u << 20) /* a file, of LOG_MAX_FILES */
-#define LOG_MAX_FILES 3
-#define NAME_TRIES    50
+#define NAME_TRIES 50
 
 static void plan_done(struct plan *p)
 {
 	image_done(&p->image);
 	spec_done(&p->spec);
 	launch_done(&p->launch);
+	secrets_done(&p->secrets);
 	free(p->dir);
 	free(p->hostname);
+	plan_volumes_done(p);
 	pod_record_done(&p->pod);
 	run_opts_done(&p->pod_o);
 }
@@ -28,16 +28,16 @@ static const struct part {
 	const char *name;
 	int (*make)(struct plan *p, struct err *e);
 } parts[] = {
-	{ "namespaces", plan_namespaces }, { "mounts", plan_mounts },   { "devices", plan_devices },
-	{ "files", plan_files },           { "process", plan_process }, { "security", plan_security },
-	{ "resources", plan_resources },   { "guest", plan_guest },
+	{ "namespaces", plan_namespaces }, { "mounts", plan_mounts },       { "devices", plan_devices },
+	{ "files", plan_files },           { "process", plan_process },     { "security", plan_security },
+	{ "secrets", plan_secrets },       { "resources", plan_resources }, { "guest", plan_guest },
 };
 
 /* ---- the image ---- */
 
 static int pull_image(struct engine *en, const struct run_opts *o, struct err *e)
 {
-	struct pull_opts pull = { .platform = o->platform };
+	struct pull_opts pull = { .platform = o->platform, .is_quiet = o->is_quiet };
 	_cleanup_free_ char *id = NULL;
 
 	return pull_locked(en, o->image, &pull, &id, e); /* create holds the lock */
@@ -54,6 +54,16 @@ static int find_image(struct engine *en, const struct run_opts *o, struct image 
 		return r < 0 ? r : image_find(en->store, o->image, ret, e);
 	}
 	r = image_find(en->store, o->image, ret, e);
+	if (r == 0) {
+		bool fits;
+		r = platform_wanted(o->platform, ret, &fits, e);
+		if (r == 0 && fits)
+			return 0;
+		if (r == 0)
+			r = platform_mismatch(o->platform, o->image, ret, e);
+		image_done(ret);
+		*ret = (struct image){ 0 };
+	}
 	if (r != -ENOENT || never)
 		return r;
 	/* What is no reference (an id, say) can't be pulled: the first answer stands. */
@@ -62,7 +72,7 @@ static int find_image(struct engine *en, const struct run_opts *o, struct image 
 	_cleanup_free_ char *shown = ref_familiar(&ref);
 	ref_done(&ref);
 	/* docker's line, for who watches; elsewhere the one line on stderr is the error's. */
-	if (isatty(STDERR_FILENO))
+	if (isatty(STDERR_FILENO) && !o->is_quiet)
 		fprintf(stderr, "Unable to find image '%s' locally\n", shown ? shown : o->image);
 	*e = (struct err){ 0 };
 	r = pull_image(en, o, e);
@@ -72,6 +82,30 @@ static int find_image(struct engine *en, const struct run_opts *o, struct image 
 /* ---- launch.json ---- */
 
 static char *dup_or_null(const char *s) { return s ? strdup(s) : NULL; }
+
+static int plan_annotations(struct plan *p, struct err *e)
+{
+	for (char **a = p->o->annotations; a && *a; a++) {
+		const char *eq = strchr(*a, '=');
+		_cleanup_free_ char *key = eq ? strndup(*a, (size_t)(eq - *a)) : NULL;
+
+		if (!eq || eq == *a)
+			return err_set(e, EINVAL, "--annotation: \"%s\" must be formatted as key=value", *a);
+		if (!key || map_set(&p->spec.annotations, key, eq + 1) < 0)
+			return OUT_OF_MEMORY(e);
+	}
+	return 0;
+}
+
+static int find_layers(struct plan *p, struct err *e)
+{
+	struct err why = { 0 };
+	int r = image_layer_dirs(p->en->store, &p->image, &p->launch.layers, &why);
+
+	if (r == -ENOENT)
+		return err_set(e, ENOENT, "image %s: %s: `berth pull %s` repairs it", p->o->image, why.msg, p->o->image);
+	return r < 0 ? err_set(e, -r, "image %s: %s", p->o->image, why.msg) : 0;
+}
 
 static int fill_launch(struct plan *p, struct err *e)
 {
@@ -84,18 +118,21 @@ static int fill_launch(struct plan *p, struct err *e)
 	l->isolation = strdup(p->isolation->name);
 	l->upper = str_fmt("%s/upper", p->dir);
 	l->work = str_fmt("%s/work", p->dir);
-	l->log_path = str_fmt("%s/container.log", p->dir);
 	l->seccomp_cache = str_fmt("%s/cache/seccomp", p->en->paths->root);
-	if (!l->id || !l->isolation || !l->upper || !l->work || !l->log_path || !l->seccomp_cache)
+	if (!l->id || !l->isolation || !l->upper || !l->work || !l->seccomp_cache)
 		return OUT_OF_MEMORY(e);
-	l->log_max_bytes = LOG_MAX_BYTES;
-	l->log_max_files = LOG_MAX_FILES;
 	l->is_volatile = l->auto_remove = p->o->auto_remove;
 	l->open_stdin = p->o->is_interactive;
 	l->stdin_once = p->o->is_interactive && !p->o->is_detached;
 	l->use_init = p->o->use_init;
+	if (p->o->pidfile && *p->o->pidfile && !(l->pidfile = strdup(p->o->pidfile)))
+		return OUT_OF_MEMORY(e);
 	l->trace_began_us = p->o->trace_startup ? p->en->timeline.mark[0].us : 0;
-	r = image_layer_dirs(p->en->store, &p->image, &l->layers, e);
+	r = find_layers(p, e);
+	if (r >= 0)
+		r = log_plan(p->o, p->dir, l, e);
+	if (r >= 0)
+		r = health_plan(p->o, &p->image.config, l, e);
 	if (r < 0)
 		return r;
 	r = mkdir_p(store_rootfd(p->en->store), "cache/seccomp", 0700);
@@ -174,6 +211,21 @@ int container_put(struct engine *en, struct container_record *c, struct err *e)
 	return c->name ? put_named(en, c, e) : put_generated(en, c, e);
 }
 
+/* --replace: the other one goes only now that there is nothing left which this one could fail by. */
+static int put_replacing(struct engine *en, struct container_record *c, struct err *e)
+{
+	struct err taken = { 0 };
+	int r = container_put(en, c, &taken);
+
+	if (r == -EEXIST) {
+		r = engine_remove(en, c->name, true, false, e);
+		return r < 0 && r != -ENOENT ? err_push(e, r, "--replace") : container_put(en, c, e);
+	}
+	if (r < 0)
+		*e = taken;
+	return r;
+}
+
 /* The options as given, and what came out of them where later deeds need it when the image may be gone. */
 static char *record_options(const struct plan *p)
 {
@@ -199,11 +251,13 @@ static int put_record(struct plan *p, struct err *e)
 		.name = dup_or_null(p->o->name),
 		.options_json = record_options(p),
 		.pod_id = p->pod.id,
+		.volumes = p->volumes,
+		.n_volumes = p->n_volumes,
 	};
 	int r = c.options_json && (c.name || !p->o->name) ? fill_labels(p, &c.labels, e) : OUT_OF_MEMORY(e);
 
 	if (r >= 0)
-		r = container_put(p->en, &c, e);
+		r = p->o->replaces ? put_replacing(p->en, &c, e) : container_put(p->en, &c, e);
 	free(c.name);
 	free(c.options_json);
 	map_done(&c.labels);
@@ -217,8 +271,11 @@ static int cidfile_open(const char *path, int *ret_fd, struct err *e)
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 
 	if (fd < 0)
-		return err_set(e, errno, "--cidfile: %s: %s", path,
-			       errno == EEXIST ? "exists already; remove it or choose another" : strerror(errno));
+		return errno == EEXIST ? err_set(e, EEXIST,
+						 "--cidfile: container ID file found, make sure the other container isn't "
+						 "running or delete %s",
+						 path)
+				       : err_set(e, errno, "--cidfile: %s: %s", path, strerror(errno));
 	*ret_fd = fd;
 	return 0;
 }
@@ -258,11 +315,16 @@ static int make_plan(struct plan *p, struct err *e)
 	if (r < 0)
 		return r;
 	timeline_mark(&p->en->timeline, "image found");
+	r = platform_check(p, e);
+	if (r < 0)
+		return r;
 	p->dir = container_dir(p->en->paths, p->id);
 	if (!p->dir)
 		return OUT_OF_MEMORY(e);
 	r = fill_launch(p, e);
-	return r < 0 ? r : spec_default(&p->spec, e);
+	if (r >= 0)
+		r = spec_default(&p->spec, e);
+	return r < 0 ? r : plan_annotations(p, e);
 }
 
 static int write_out(struct plan *p, int cidfd, struct err *e)
@@ -286,8 +348,10 @@ static int write_out(struct plan *p, int cidfd, struct err *e)
 	if (r >= 0)
 		r = put_record(p, e);
 	timeline_mark(&p->en->timeline, "recorded");
-	if (r < 0)
-		remove_files(p->en->paths, p->id, NULL); /* r says what went wrong first */
+	if (r < 0) { /* r says what went wrong first */
+		remove_files(p->en->paths, p->id, NULL);
+		plan_volumes_undo(p);
+	}
 	return r;
 }
 
@@ -310,7 +374,7 @@ static int create_with(struct plan *p, struct err *e)
 
 int create_container(struct engine *en, const struct run_opts *o, const char *id, struct err *e)
 {
-	struct plan p = { .en = en, .o = o };
+	struct plan p = { .en = en, .o = o, .image_fd = -1 };
 	struct err local = { 0 };
 	int r;
 

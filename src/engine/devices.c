@@ -143,9 +143,43 @@ static int add_option(struct spec *s, const char *text, struct err *e)
 		     : add_rule(&s->resources, S_ISBLK(st.st_mode) ? 'b' : 'c', major(st.st_rdev), minor(st.st_rdev), access, e);
 }
 
+/* "c 10:* rm" */
+static int rule_number(const char *s, int64_t *ret)
+{
+	uint64_t v;
+
+	if (streq(s, "*")) {
+		*ret = -1;
+		return 0;
+	}
+	if (str_to_u64(s, &v) < 0 || v > UINT32_MAX)
+		return -EINVAL;
+	*ret = (int64_t)v;
+	return 0;
+}
+
+int device_rule_add(struct spec_resources *r, const char *text, struct err *e)
+{
+	_cleanup_strv_ char **words = strv_split(text, ' ');
+	char *colon = words && strv_len(words) == 3 ? strchr(words[1], ':') : NULL;
+	int64_t major, minor;
+
+	if (!words)
+		return OUT_OF_MEMORY(e);
+	if (colon)
+		*colon = 0;
+	if (!colon || strlen(words[0]) != 1 || !strchr("abc", *words[0]) || rule_number(words[1], &major) < 0 ||
+	    rule_number(colon + 1, &minor) < 0 || !is_access(words[2]))
+		return err_set(e, EINVAL, "--device-cgroup-rule: invalid device cgroup format '%s'; 'c 10:200 rwm' is one", text);
+	return add_rule(r, *words[0], major, minor, words[2], e);
+}
+
 int plan_devices(struct plan *p, struct err *e)
 {
 	int r = 0;
+
+	for (char **t = p->o->device_cgroup_rules; r >= 0 && t && *t; t++)
+		r = device_rule_add(&p->spec.resources, *t, e);
 
 	for (char **d = p->o->devices; r >= 0 && d && *d; d++)
 		r = add_option(&p->spec, *d, e);

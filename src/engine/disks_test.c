@@ -3,26 +3,17 @@
 
 #include <unistd.h>
 
-#include "tap.h"
-
-static char dir[] = "/tmp/berth-disks-test-XXXXXX";
+#include "tap_dir.h"
 
 static void fresh(void)
 {
-	ok(mkdtemp(dir));
-	ok(chdir(dir) == 0);
+	tap_dir_enter();
 	for (const char *const *name = (const char *const[]){ "a", "b", NULL }; *name; name++) {
 		_cleanup_fd_ int fd = open(*name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 		ok(fd >= 0 && ftruncate(fd, 1 << 20) == 0);
 	}
 	ok(symlink("a", "link") == 0);
 	ok(link("a", "hard") == 0);
-}
-
-static void clean(void)
-{
-	ok(chdir("/") == 0);
-	is_int(rm_rf(AT_FDCWD, dir), 0);
 }
 
 static int given(struct launch *l, struct err *e, const char *one, const char *two)
@@ -43,12 +34,12 @@ TEST(a_disk_is_raw_and_writable_where_nothing_is_said)
 	if (given(&l, &e, "link", "b,format=raw,readonly,iops=500,bps=20m") < 0)
 		TAP_FAIL("%s", e.msg);
 	is_int(l.n_disks, 2);
-	is_str(l.disks[0].path, tap_keep(str_fmt("%s/a", dir)));
+	is_str(l.disks[0].path, tap_keep(str_fmt("%s/a", tap_dir)));
 	is_str(l.disks[0].format, "raw");
 	ok(!l.disks[0].is_readonly && !l.disks[0].iops && !l.disks[0].bps);
 	ok(l.disks[1].is_readonly && l.disks[1].iops == 500 && l.disks[1].bps == 20 << 20);
 	launch_done(&l);
-	clean();
+	tap_dir_leave();
 }
 
 TEST(what_can_not_be_a_disk_is_named)
@@ -84,7 +75,7 @@ TEST(what_can_not_be_a_disk_is_named)
 		has_str(e.msg, rows[k].why);
 		launch_done(&l);
 	}
-	clean();
+	tap_dir_leave();
 }
 
 TEST(one_disk_may_be_read_twice_and_there_is_an_end_to_their_number)
@@ -102,7 +93,7 @@ TEST(one_disk_may_be_read_twice_and_there_is_an_end_to_their_number)
 	is_int(guest_given_disks(many, &l, &e), -E2BIG);
 	has_str(e.msg, "at most 16");
 	launch_done(&l);
-	clean();
+	tap_dir_leave();
 }
 
 TAP_MAIN()

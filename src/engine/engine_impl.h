@@ -38,20 +38,37 @@ struct plan {
 	struct run_opts pod_o;
 	bool pod_shares[NS_COUNT];
 	char id[ID_LEN + 1];
-	char *dir;      /* ROOT/containers/ID */
-	char *hostname; /* as the process sees it, also where it is the host's */
+	char *dir;                  /* ROOT/containers/ID */
+	char *hostname;             /* as the process sees it, also where it is the host's */
+	struct volume_use *volumes; /* by name */
+	int *volume_locks;          /* of each (volumes_impl.h), until the record is there */
+	size_t n_volumes;
+	int image_fd; /* the image's files as a mount of their own, read-only; -1: nobody has asked yet */
 	struct spec spec;
 	struct launch launch;
+	struct secrets secrets; /* of secrets.json */
 };
-int plan_pod(struct plan *p, struct err *e);        /* pod_plan.c: before all others: the isolation is the pod's */
-int plan_process(struct plan *p, struct err *e);    /* process.c: args, env, user, cwd, tty, rlimits */
+int plan_pod(struct plan *p, struct err *e);     /* pod_plan.c: before all others: the isolation is the pod's */
+int plan_process(struct plan *p, struct err *e); /* process.c: args, env, user, cwd, tty, rlimits */
+/* A terminal of the caller's size, where it has one: its program finds it right from the beginning. */
+void process_set_terminal(struct spec_process *p, bool has_tty);
 int plan_security(struct plan *p, struct err *e);   /* security.c: capabilities, seccomp, privileged, no_new_privs, sysctls */
-int plan_mounts(struct plan *p, struct err *e);     /* mounts.c: -v, --mount, --tmpfs, --shm-size, --read-only */
+int plan_mounts(struct plan *p, struct err *e);     /* mounts.c: volumes, -v, --mount, --tmpfs, --shm-size, --read-only */
 int plan_devices(struct plan *p, struct err *e);    /* devices.c: --device, --privileged's */
 int plan_resources(struct plan *p, struct err *e);  /* resources.c: memory, processors, pids, block devices */
 int plan_namespaces(struct plan *p, struct err *e); /* namespaces.c: network, pid, ipc, uts, cgroup; cgroup path */
 int plan_files(struct plan *p, struct err *e);      /* files.c: hostname, /etc/hosts, /etc/hostname, /etc/resolv.conf */
-int plan_guest(struct plan *p, struct err *e);      /* guest_plan.c: disks, kernel, memory and processors of a VM */
+/* volumes_plan.c: the image's files, mounted the first time; owned by p. -> fd */
+int plan_image_fd(struct plan *p, struct err *e);
+void plan_volumes_undo(struct plan *p); /* after a failure: files of those that would have been this container's own */
+void plan_volumes_done(struct plan *p);
+/* platform_check.c: whether that image is what --platform asks for; the error where it is not; whether its programs can run here, with
+ * docker's warning where nobody has asked for them */
+int platform_wanted(const char *asked, const struct image *image, bool *ret_fits, struct err *e);
+int platform_mismatch(const char *asked, const char *name, const struct image *image, struct err *e);
+int platform_check(const struct plan *p, struct err *e);
+int plan_secrets(struct plan *p, struct err *e); /* secret_plan.c: --secret */
+int plan_guest(struct plan *p, struct err *e);   /* guest_plan.c: disks, kernel, memory and processors of a VM */
 int guest_given_disks(char *const *options, struct launch *l, struct err *e);  /* disks.c: --disk */
 int guest_disk_size(char *const *options, uint64_t *ret_bytes, struct err *e); /* guest_plan.c: --storage-opt */
 
@@ -69,12 +86,9 @@ int process_rlimit(const char *text, struct spec_rlimit *ret, struct err *e);
 /* Without --ulimit nofile the limits are the caller's own, but no more files than systemd lets a service open (R28): a shell's
  * limit may be a million, and with that a container's processes together could fill the kernel's table of open files. */
 int process_bound_files(struct spec_process *proc, const struct rlimit *own, struct err *e);
+int device_rule_add(struct spec_resources *r, const char *text, struct err *e); /* --device-cgroup-rule */
 bool user_is_root(const char *user);
 int caps_mask(const struct run_opts *o, uint64_t base, uint64_t *ret, struct err *e);
-/* Adds to s; host paths are resolved and, for -v, made. */
-int mounts_add_volume(struct spec *s, const char *text, struct err *e);
-int mounts_add_mount(struct spec *s, const char *text, struct err *e);
-int mounts_add_tmpfs(struct spec *s, const char *text, struct err *e);
 int mounts_set_shm_size(struct spec *s, int64_t bytes, struct err *e);
 int resources_fill(const struct run_opts *o, struct spec_resources *r, struct err *e);
 
@@ -112,6 +126,33 @@ bool hostname_is_valid(const char *s);
 /* The signal and the seconds that its end is asked for with. wished: 0 = the container's own; *timeout_s: SPEC_UNSET likewise. */
 int stop_words(const struct container_record *c, int wished, int64_t *timeout_s, int *ret, struct err *e);
 
+/* ---- events.c: of what has been done already, so that a failure is told on stderr and changes nothing ---- */
+void note_event(struct engine *en, const struct container_record *c, const char *action); /* also of one that is gone */
+void note_event_by_id(struct engine *en, const char *id, const char *action);
+void note_image_event(struct engine *en, const char *action, const char *id, const char *name);
+
+/* ---- restart.c ---- */
+enum restart_when { RESTART_NO, RESTART_ON_FAILURE, RESTART_ALWAYS, RESTART_UNLESS_STOPPED };
+struct restart_policy {
+	enum restart_when when;
+	int64_t max; /* on-failure: so many times; 0: no limit */
+};
+const char *restart_name(enum restart_when when);
+/* "on-failure:3"; NULL and "" are "no". -EINVAL in docker's words. */
+int restart_parse(const char *text, struct restart_policy *ret, struct err *e);
+int restart_of(const struct container_record *c, struct restart_policy *ret, struct err *e);
+/* After how many ms one that has ended so is started again; 0: it is not. c: as it was while it ran. */
+uint64_t restart_wait(const struct restart_policy *p, const struct container_record *c, const struct life_end *end);
+bool restart_after_boot(const struct restart_policy *p, const struct container_record *c);
+
+/* ---- log_options.c ---- */
+/* dir: the container's. */
+int log_plan(const struct run_opts *o, const char *dir, struct launch *l, struct err *e);
+
+/* ---- healthcheck.c ---- */
+int health_check_options(const struct run_opts *o, struct err *e);
+int health_plan(const struct run_opts *o, const struct image_config *ic, struct launch *l, struct err *e);
+
 /* ---- names.c ---- */
 char *name_generate(void); /* "adjective_noun" */
 
@@ -119,6 +160,10 @@ char *name_generate(void); /* "adjective_noun" */
 /* Compares a record with what its run files and processes say, sets the record right and c with it. *ret_gone: it was
  * auto_remove, has ended, and has been removed. */
 int reconcile_one(struct engine *en, struct container_record *c, bool *ret_gone, struct err *e);
+
+/* ---- exec.c ---- */
+/* Has p run in the container, on a connection of monitor_connect: attach_run goes on from there. */
+int exec_request(int fd, const struct spec_process *p, uint16_t channel, const struct exec_opts *o, struct err *e);
 
 /* ---- client.c: short conversations with a monitor, on a connection of monitor_connect ---- */
 /* Asks for output, and says whether input will come; attach_run goes on from there. */
@@ -140,9 +185,24 @@ int container_put(struct engine *en, struct container_record *c, struct err *e);
 /* ROOT/containers/ID, new. */
 int make_container_dir(const struct plan *p, int *ret_dirfd, struct err *e);
 
+/* ---- usage.c ---- */
+/* What the files below a directory take of the disk; nothing is followed. depth: 0. */
+uint64_t bytes_of(int dirfd, const char *name, int depth);
+
+/* ---- sweep.c ---- */
+/* Who is told of leftovers, each by its path; nothing is removed then. In the place of it NULL: they are removed. */
+struct leftovers {
+	void (*found)(const char *path, void *arg);
+	void *arg;
+};
+/* What engine_sweep would remove, but for what the store collects (store_leftovers). -EBUSY: something is being made. */
+int engine_leftovers(struct engine *en, const struct leftovers *l, struct err *e);
+/* DIR/NAME is a leftover: tells l, or removes it. */
+int leftover(const struct leftovers *l, int dirfd, const char *dir, const char *name, struct err *e);
+
 /* ---- snapshot_store.c ---- */
 /* Removes saved VMs that no record knows; nobody can be taking one: the caller holds the store's lock exclusively. */
-int snapshots_sweep(struct engine *en, struct err *e);
+int snapshots_sweep(struct engine *en, const struct leftovers *l, struct err *e);
 
 /* ---- start.c ---- */
 /* A monitor that waits for its container to be made. */
@@ -177,5 +237,7 @@ int remove_files(const struct paths *p, const char *id, struct err *e);
 /* The same for who is waited for: on return both folders have names that nobody looks for, and engine_close removes them. A
  * crash before that leaves them to `system prune`. */
 int remove_files_later(struct engine *en, const char *id, struct err *e);
+/* Files, volumes of its own where asked for, and the record last. died: how it has ended, where that is not recorded yet; or NULL. */
+int remove_rest(struct engine *en, const char *id, bool volumes, const struct container_record *died, struct err *e);
 #define DOOMED_RUN ".rm-" /* in RUN/containers */
 char *container_dir(const struct paths *p, const char *id);

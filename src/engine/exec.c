@@ -2,7 +2,6 @@
  * directory, capabilities, no_new_privs) with what the command line changes. */
 #include "engine_impl.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define EXEC_CHANNEL 1 /* numbered by the side that asks; this connection has but one */
@@ -61,19 +60,7 @@ static int set_rights(struct spec_process *p, const struct exec_opts *o, struct 
 	return 0;
 }
 
-static void set_terminal(struct spec_process *p, const struct exec_opts *o)
-{
-	struct winsize ws;
-
-	p->terminal = o->has_tty;
-	p->console_rows = p->console_cols = 0;
-	if (o->has_tty && ioctl(STDIN_FILENO, TIOCGWINSZ, &ws) == 0) {
-		p->console_rows = ws.ws_row;
-		p->console_cols = ws.ws_col;
-	}
-}
-
-static int request_exec(int fd, const struct spec_process *p, const struct exec_opts *o, struct err *e)
+int exec_request(int fd, const struct spec_process *p, uint16_t channel, const struct exec_opts *o, struct err *e)
 {
 	_cleanup_json_ struct json_object *json = spec_process_json(p);
 	struct json_object *extra = json_object_new_object();
@@ -81,10 +68,11 @@ static int request_exec(int fd, const struct spec_process *p, const struct exec_
 	size_t n = 0;
 
 	if (json_add(json, "berth", extra) < 0 || json_add(extra, "stdin", json_object_new_boolean(o->is_interactive)) < 0 ||
-	    json_add(extra, "detach", json_object_new_boolean(o->is_detached)) < 0)
+	    json_add(extra, "detach", json_object_new_boolean(o->is_detached)) < 0 ||
+	    json_add(extra, "silent", json_object_new_boolean(o->is_silent)) < 0)
 		return OUT_OF_MEMORY(e);
 	text = json_object_to_json_string_length(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &n);
-	return monitor_request(fd, FRAME_EXEC, EXEC_CHANNEL, text, n, NULL, e);
+	return monitor_request(fd, FRAME_EXEC, channel, text, n, NULL, e);
 }
 
 static int exec_in(struct engine *en, const struct container_record *c, const struct exec_opts *o, struct exit_status *ret_exit,
@@ -109,10 +97,10 @@ static int exec_in(struct engine *en, const struct container_record *c, const st
 		r = set_rights(&spec.process, o, e);
 	if (r < 0)
 		return r;
-	set_terminal(&spec.process, o);
+	process_set_terminal(&spec.process, o->has_tty);
 	r = monitor_connect(en->paths, c->id, &fd, e);
 	if (r >= 0)
-		r = request_exec(fd, &spec.process, o, e);
+		r = exec_request(fd, &spec.process, EXEC_CHANNEL, o, e);
 	return r < 0 || o->is_detached ? r : attach_run(fd, &a, ret_exit, ret_detached, e);
 }
 
@@ -126,6 +114,8 @@ int engine_exec(struct engine *en, const char *name, const struct exec_opts *o, 
 		return r;
 	if (!strv_len(o->command))
 		r = err_set(e, EINVAL, "no command to run in %s", c.name);
+	else if (c.state == CS_RESTARTING)
+		r = err_set(e, EAGAIN, "container %s is restarting, wait until the container is running", c.name);
 	else if (c.state != CS_RUNNING)
 		r = err_set(e, EINVAL, "container %s is not running (%s)", c.name, container_state_name(c.state));
 	else

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #define RESOLV_MAX     (64u << 10)
+#define ZONE_MAX       (64u << 10) /* the largest of tzdata is below 4 KiB */
+#define ZONES          "/usr/share/zoneinfo/"
 #define HOST_LABEL_MAX 63 /* Linux: HOST_NAME_MAX is 64 with the NUL */
 
 bool hostname_is_valid(const char *s)
@@ -72,6 +74,36 @@ static int add_hosts(struct plan *p, bool shares_net, struct err *e)
 	return shares_net ? add_host_copy(&p->launch, "/etc/hosts", own, e) : add_file(&p->launch, "/etc/hosts", own, e);
 }
 
+/* --tz: a copy of the host's description of the zone, so that the image needs none. "local": the host's own. */
+static int add_timezone(struct plan *p, struct err *e)
+{
+	const char *zone = p->o->timezone;
+	_cleanup_free_ char *path = NULL, *data = NULL, *text = NULL;
+	size_t len = 0;
+	int r;
+
+	if (!zone || !*zone)
+		return 0;
+	if (*zone == '/' || strstr(zone, ".."))
+		return err_set(e, EINVAL, "--tz: \"%s\" is no time zone such as Europe/Berlin, nor \"local\"", zone);
+	path = streq(zone, "local") ? strdup("/etc/localtime") : str_fmt(ZONES "%s", zone);
+	if (!path)
+		return OUT_OF_MEMORY(e);
+	r = file_read(AT_FDCWD, path, ZONE_MAX, &data, &len);
+	if (r == -ENOENT && access(ZONES, F_OK) < 0)
+		return err_set(e, ENOENT, "--tz: this host has no time zones in " ZONES ": install tzdata");
+	if (r < 0 || len < 4 || memcmp(data, "TZif", 4) != 0)
+		return err_set(e, r < 0 ? -r : EINVAL, "--tz: unknown time zone %s: %s %s", zone, path,
+			       r < 0 ? strerror(-r) : "describes none");
+	text = base64_encode(data, len);
+	if (!text)
+		return OUT_OF_MEMORY(e);
+	r = add_file(&p->launch, "/etc/localtime", text, e);
+	if (r >= 0)
+		p->launch.files[p->launch.n_files - 1].is_base64 = true;
+	return r;
+}
+
 /* The plan has it; what a container writes there later is for those that look from then on. */
 static int pod_hostname(struct plan *p, struct err *e)
 {
@@ -126,11 +158,13 @@ int plan_files(struct plan *p, struct err *e)
 		return OUT_OF_MEMORY(e);
 	if (!is_taken(&p->spec, "/etc/hostname"))
 		r = add_file(&p->launch, "/etc/hostname", line, e);
-	if (r >= 0 && !is_taken(&p->spec, "/etc/hosts"))
+	if (r >= 0 && !p->o->no_hosts && !is_taken(&p->spec, "/etc/hosts"))
 		r = add_hosts(p, shares_net, e);
 	if (r >= 0 && !is_taken(&p->spec, "/etc/resolv.conf"))
 		r = shares_net ? add_host_copy(&p->launch, "/etc/resolv.conf", "", e)
 			       : add_file(&p->launch, "/etc/resolv.conf", "# --network none: nobody to ask\n", e);
+	if (r >= 0)
+		r = add_timezone(p, e);
 	/* sethostname(2) is the UTS namespace's: a shared one is left alone. */
 	if (r >= 0 && !shares_uts) {
 		free(p->spec.hostname);

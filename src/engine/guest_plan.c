@@ -24,6 +24,7 @@ void guest_size(const struct run_opts *o, struct launch *l)
 	if (online > 0 && l->vm_cpus > (uint32_t)online)
 		l->vm_cpus = (uint32_t)online;
 	l->vm_mem_max = o->memory_max > 0 ? MAX((uint64_t)o->memory_max, l->vm_mem_bytes) : 0;
+	l->vm_huge_pages = o->huge_pages;
 	l->vm_cpus_max = o->cpus_max > 0 ? MAX((uint32_t)o->cpus_max, l->vm_cpus) : 0;
 }
 
@@ -35,6 +36,8 @@ int guest_check_max(const struct run_opts *o, struct err *e)
 	if (o->memory_max != SPEC_UNSET && o->memory_max < memory)
 		return err_set(e, EINVAL, "--memory-max: %lld MiB are less than the %lld of --memory; give a larger one as well",
 			       (long long)(o->memory_max >> 20), (long long)(memory >> 20));
+	if (o->memory_max != SPEC_UNSET && o->huge_pages)
+		return err_set(e, EOPNOTSUPP, "--memory-max: memory of reserved huge pages (--huge-pages) can't grow");
 	if (o->memory_max > (int64_t)MEM_MAX_MOST)
 		return err_set(e, EINVAL, "--memory-max: more than 256g is not possible");
 	if (o->cpus_max != SPEC_UNSET && (o->cpus_max < 1 || (double)o->cpus_max < o->cpus))
@@ -78,6 +81,10 @@ static int refuse_in_container(const struct plan *p, struct err *e)
 		return err_set(e, EINVAL, "--kernel is for virtual machines; add --isolation vm");
 	if (p->o->memory_max != SPEC_UNSET || p->o->cpus_max != SPEC_UNSET)
 		return guest_refuse_max(p->o, e);
+	if (p->o->huge_pages)
+		return err_set(e, EINVAL,
+			       "--huge-pages is for virtual machines; add --isolation vm (processes of a container ask for huge "
+			       "pages themselves)");
 	if (p->o->disks)
 		return err_set(e, EINVAL, "--disk %s: a disk is a virtual machine's; add --isolation vm", p->o->disks[0]);
 	if (p->o->storage_opt)
@@ -114,10 +121,17 @@ int plan_guest(struct plan *p, struct err *e)
 	guest_size(p->o, &p->launch);
 	if (p->pod.id && p->o->kernel)
 		return err_set(e, EOPNOTSUPP, "--kernel: not possible yet in a pod's virtual machine");
+	if (p->pod.id && p->o->huge_pages)
+		return err_set(e, EOPNOTSUPP, "--huge-pages: not possible yet in a pod's virtual machine");
 	if (p->pod.id && p->o->disks)
 		return err_set(e, EOPNOTSUPP, "--disk %s: not possible yet in a pod's virtual machine; run it without --pod",
 			       p->o->disks[0]);
 	r = options_check_guest(p->o, e); /* the isolation may be the pod's */
+	if (r >= 0 && vm_ram_bytes(&p->launch) > VM_RAM_MAX)
+		r = err_set(
+			e, EINVAL,
+			"--memory: %llu GiB, and what the guest's kernel needs, are more than a virtual machine can have (1 TiB)",
+			(unsigned long long)(p->launch.vm_mem_bytes >> 30));
 	if (r < 0)
 		return r;
 	r = guest_disk_size(p->o->storage_opt, &disk_bytes, e);

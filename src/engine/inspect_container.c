@@ -1,19 +1,26 @@
 /* inspect_container.c: one container in Docker's JSON shape (engine API, ContainerInspect), whole: tools crash on what is
  * missing. Put together from the record, the options it was made with, its config.json, and what its monitor's files say. */
-#include "docker_json.h"
+#include <stdio.h>
 
-#define SHM_DEFAULT (64 << 20)
+#include "docker_json.h"
+#include "volumes_impl.h"
+
+#define SHM_DEFAULT     (64 << 20)
+#define HEALTH_FILE_MAX (1u << 20) /* five logs of 4096 bytes, each byte six in JSON, and more */
 
 /* All that is known. */
 struct facts {
 	const struct container_record *c;
 	struct run_opts o;
+	struct restart_policy restart;
 	struct spec spec;
 	struct launch launch;
 	struct image image; /* zero when the image is gone */
 	struct monitor_state m;
 	char **monitor_log;
 	const char *root;
+	struct volume_use *volumes;
+	size_t n_volumes;
 };
 
 static void facts_done(struct facts *f)
@@ -23,6 +30,7 @@ static void facts_done(struct facts *f)
 	launch_done(&f->launch);
 	image_done(&f->image);
 	strv_free(f->monitor_log);
+	volume_uses_free(f->volumes, f->n_volumes);
 }
 
 static int gather(struct engine *en, struct facts *f, struct err *e)
@@ -31,6 +39,8 @@ static int gather(struct engine *en, struct facts *f, struct err *e)
 
 	f->root = en->paths->root;
 	if (r >= 0)
+		r = restart_parse(f->o.restart, &f->restart, e);
+	if (r >= 0)
 		r = bundle_read_spec(en, f->c->id, &f->spec, e);
 	if (r >= 0)
 		r = bundle_read_launch(en, f->c->id, &f->launch, e);
@@ -38,6 +48,8 @@ static int gather(struct engine *en, struct facts *f, struct err *e)
 		r = monitor_inspect(en->paths, f->c->id, &f->m, e);
 	if (r >= 0)
 		r = monitor_log_read(en->paths, f->c->id, &f->monitor_log, e);
+	if (r >= 0)
+		r = records_container_volumes(en->records, f->c->id, &f->volumes, &f->n_volumes, e);
 	if (r >= 0) {
 		r = image_find(en->store, f->c->image_id, &f->image, e);
 		if (r == -ENOENT) /* removed by force: the rest is known without it */
@@ -46,16 +58,36 @@ static int gather(struct engine *en, struct facts *f, struct err *e)
 	return r;
 }
 
+/* The monitor's file as it is; before the first start there is none. */
+static void add_health(struct doc d, const struct facts *f)
+{
+	_cleanup_free_ char *path = str_fmt("%s/containers/%s/health.json", f->root, f->c->id), *text = NULL;
+	struct json_object *o = NULL;
+	size_t len;
+
+	if (!f->launch.health_args)
+		return;
+	if (!path || file_read(AT_FDCWD, path, HEALTH_FILE_MAX, &text, &len) < 0 ||
+	    json_parse(text, len, "health.json", &o, NULL) < 0) {
+		struct doc s = doc_sub(d, "Health");
+		doc_text(s, "Status", container_health_name(f->c->health ? f->c->health : HEALTH_STARTING));
+		doc_int(s, "FailingStreak", 0);
+		doc_put(s, "Log", json_object_new_array());
+		return;
+	}
+	doc_put(d, "Health", o);
+}
+
 static void add_state(struct doc d, const struct facts *f)
 {
 	const struct container_record *c = f->c;
 	struct doc s = doc_sub(d, "State");
-	bool runs = c->state == CS_RUNNING || c->state == CS_PAUSED;
+	bool runs = c->state == CS_RUNNING || c->state == CS_PAUSED, rests = c->state == CS_RESTARTING;
 
 	doc_text(s, "Status", container_state_name(c->state));
-	doc_bool(s, "Running", runs);
+	doc_bool(s, "Running", runs || rests);
 	doc_bool(s, "Paused", c->state == CS_PAUSED);
-	doc_bool(s, "Restarting", false);
+	doc_bool(s, "Restarting", rests);
 	doc_bool(s, "OOMKilled", c->oom_killed);
 	doc_bool(s, "Dead", c->state == CS_DEAD);
 	doc_int(s, "Pid", runs ? f->m.pid : 0);
@@ -63,18 +95,20 @@ static void add_state(struct doc d, const struct facts *f)
 	doc_text(s, "Error", c->error);
 	doc_time(s, "StartedAt", c->started_ns);
 	doc_time(s, "FinishedAt", runs ? 0 : c->finished_ns);
+	add_health(s, f);
 }
 
-static void add_healthcheck(struct doc d, const struct healthcheck *h)
+static void add_healthcheck(struct doc d, const struct launch *l)
 {
-	if (!h)
+	if (!l->health_args)
 		return;
 	struct doc s = doc_sub(d, "Healthcheck");
-	doc_list(s, "Test", h->test);
-	doc_int(s, "Interval", (int64_t)h->interval_ns);
-	doc_int(s, "Timeout", (int64_t)h->timeout_ns);
-	doc_int(s, "StartPeriod", (int64_t)h->start_period_ns);
-	doc_int(s, "Retries", h->retries);
+	doc_list(s, "Test", l->health_test);
+	doc_int(s, "Interval", (int64_t)l->health_interval_ms * 1000000);
+	doc_int(s, "Timeout", (int64_t)l->health_timeout_ms * 1000000);
+	doc_int(s, "StartPeriod", (int64_t)l->health_start_period_ms * 1000000);
+	doc_int(s, "StartInterval", (int64_t)l->health_start_interval_ms * 1000000);
+	doc_int(s, "Retries", l->health_retries);
 }
 
 static void add_config(struct doc d, const struct facts *f)
@@ -95,7 +129,7 @@ static void add_config(struct doc d, const struct facts *f)
 	doc_bool(s, "StdinOnce", f->launch.stdin_once);
 	doc_list(s, "Env", f->spec.process.env);
 	doc_list(s, "Cmd", strv_len(o->command) ? o->command : o->has_entrypoint ? NULL : ic->config.cmd);
-	add_healthcheck(s, ic->config.healthcheck);
+	add_healthcheck(s, &f->launch);
 	doc_text(s, "Image", f->c->image_ref);
 	doc_set(s, "Volumes", ic->config.volumes);
 	if (!strv_len(ic->config.volumes))
@@ -109,6 +143,10 @@ static void add_config(struct doc d, const struct facts *f)
 	}
 	doc_null(s, "OnBuild");
 	doc_map(s, "Labels", &f->c->labels);
+	if (o->timezone)
+		doc_text(s, "Timezone", o->timezone);
+	if (o->umask)
+		doc_text(s, "Umask", o->umask);
 	if (o->stop_signal)
 		doc_text(s, "StopSignal", o->stop_signal);
 	if (o->stop_timeout_s != SPEC_UNSET)
@@ -121,12 +159,14 @@ static void add_log_and_restart(struct doc s, const struct facts *f)
 	_cleanup_free_ char *size = str_fmt("%llu", (unsigned long long)f->launch.log_max_bytes),
 			    *files = str_fmt("%u", f->launch.log_max_files);
 
-	doc_text(log, "Type", "json-file");
+	doc_text(log, "Type", f->launch.log_driver ? f->launch.log_driver : "json-file");
 	config = doc_sub(log, "Config");
-	doc_text(config, "max-size", size);
-	doc_text(config, "max-file", files);
-	doc_text(restart, "Name", "no");
-	doc_int(restart, "MaximumRetryCount", 0);
+	if (f->launch.log_path) {
+		doc_text(config, "max-size", f->launch.log_max_bytes ? size : "-1");
+		doc_text(config, "max-file", files);
+	}
+	doc_text(restart, "Name", restart_name(f->restart.when));
+	doc_int(restart, "MaximumRetryCount", f->restart.max);
 }
 
 /* Docker has no word for them. */
@@ -170,9 +210,15 @@ static void add_limits(struct doc s, const struct facts *f)
 		doc_int(s, "MemoryMax", (int64_t)MAX(f->launch.vm_mem_bytes, f->launch.vm_mem_max));
 	if (f->launch.vm_cpus)
 		doc_int(s, "CpusMax", MAX(f->launch.vm_cpus, f->launch.vm_cpus_max));
+	if (f->launch.vm_huge_pages)
+		doc_bool(s, "HugePages", true);
 	doc_int(s, "MemoryReservation", r->memory_reservation);
 	doc_int(s, "MemorySwap", r->memory_swap);
-	doc_null(s, "MemorySwappiness");
+	if (r->memory_swappiness == SPEC_UNSET)
+		doc_null(s, "MemorySwappiness");
+	else
+		doc_int(s, "MemorySwappiness", r->memory_swappiness);
+	doc_list(s, "DeviceCgroupRules", o->device_cgroup_rules);
 	doc_bool(s, "OomKillDisable", r->oom_kill_disable);
 	doc_int(s, "PidsLimit", r->pids_limit);
 	doc_int(s, "OomScoreAdj", f->spec.process.oom_score_adj);
@@ -204,6 +250,17 @@ static void add_ulimits(struct doc s, const struct facts *f)
 	doc_put(s, "Ulimits", list);
 }
 
+/* Another container is told by its id, whatever it was called then. */
+static void add_mode(struct doc s, const char *key, const struct facts *f, const char *kind, const char *mode)
+{
+	_cleanup_free_ char *text = NULL;
+
+	for (size_t i = 0; i < f->launch.n_joins && !text; i++)
+		if (streq(f->launch.joins[i].kind, kind))
+			text = str_fmt("container:%s", f->launch.joins[i].id);
+	doc_text(s, key, text ? text : mode);
+}
+
 /* Docker's three kinds of wishes for one thing: as the options were given, not as they came out. */
 static void add_host_config(struct doc d, const struct facts *f)
 {
@@ -212,12 +269,14 @@ static void add_host_config(struct doc d, const struct facts *f)
 
 	doc_list(s, "Binds", o->volumes);
 	doc_text(s, "ContainerIDFile", o->cidfile);
+	if (f->spec.annotations.keys)
+		doc_map(s, "Annotations", &f->spec.annotations);
 	add_log_and_restart(s, f);
 	doc_text(s, "NetworkMode", o->network ? o->network : "none");
 	doc_sub(s, "PortBindings");
 	doc_bool(s, "AutoRemove", f->c->auto_remove);
 	doc_text(s, "VolumeDriver", "");
-	doc_null(s, "VolumesFrom");
+	doc_list(s, "VolumesFrom", o->volumes_from);
 	doc_list(s, "CapAdd", o->cap_add);
 	doc_list(s, "CapDrop", o->cap_drop);
 	doc_text(s, "CgroupnsMode", o->cgroupns ? o->cgroupns : "private");
@@ -226,9 +285,9 @@ static void add_host_config(struct doc d, const struct facts *f)
 	doc_put(s, "DnsSearch", json_object_new_array());
 	doc_null(s, "ExtraHosts");
 	doc_list(s, "GroupAdd", o->group_add);
-	doc_text(s, "IpcMode", o->ipc_mode ? o->ipc_mode : "private");
+	add_mode(s, "IpcMode", f, "ipc", o->ipc_mode ? o->ipc_mode : "private");
 	doc_null(s, "Links");
-	doc_text(s, "PidMode", o->pid_mode && streq(o->pid_mode, "host") ? "host" : "");
+	add_mode(s, "PidMode", f, "pid", o->pid_mode && streq(o->pid_mode, "host") ? "host" : "");
 	doc_bool(s, "Privileged", o->is_privileged);
 	doc_bool(s, "PublishAllPorts", false);
 	doc_bool(s, "ReadonlyRootfs", f->spec.root_readonly);
@@ -272,7 +331,36 @@ static const char *propagation_of(const struct spec_mount *m)
 	return "";
 }
 
-/* The user's: binds, and tmpfs that stand for --mount (docker lists --tmpfs in HostConfig only). */
+/* As -v has it. */
+#define MODE_MAX 16
+static const char *mode_of(const struct spec_mount *m, char buf[MODE_MAX])
+{
+	const char *trust = has_option(m, "cached") ? "cached" : has_option(m, "consistent") ? "consistent" : "";
+
+	snprintf(buf, MODE_MAX, "%s%s%s", has_option(m, "ro") ? "ro" : "", has_option(m, "ro") && *trust ? "," : "", trust);
+	return buf;
+}
+
+static struct json_object *mount_json(const struct facts *f, const struct spec_mount *m, bool is_bind, bool *failed)
+{
+	const struct volume_use *volume = is_bind ? volume_use_of(f->root, f->volumes, f->n_volumes, m->source) : NULL;
+	struct doc one = doc_new(failed);
+	char mode[MODE_MAX];
+
+	doc_text(one, "Type", volume ? "volume" : is_bind ? "bind" : "tmpfs");
+	if (volume)
+		doc_text(one, "Name", volume->name);
+	doc_text(one, "Source", is_bind ? m->source : "");
+	doc_text(one, "Destination", m->destination);
+	if (volume)
+		doc_text(one, "Driver", "local");
+	doc_text(one, "Mode", mode_of(m, mode));
+	doc_bool(one, "RW", !has_option(m, "ro"));
+	doc_text(one, "Propagation", is_bind && !volume ? propagation_of(m) : "");
+	return one.o;
+}
+
+/* The user's: binds, volumes, and tmpfs that stand for --mount (docker lists --tmpfs in HostConfig only). */
 static void add_mounts(struct doc d, const struct facts *f)
 {
 	struct json_object *list = json_object_new_array();
@@ -280,16 +368,10 @@ static void add_mounts(struct doc d, const struct facts *f)
 	for (size_t i = 0; i < f->spec.n_mounts; i++) {
 		const struct spec_mount *m = &f->spec.mounts[i];
 		bool is_bind = has_option(m, "bind") || has_option(m, "rbind");
-		if (!is_bind && !streq0(m->source, "user"))
-			continue;
-		struct doc one = doc_new(d.failed);
-		doc_text(one, "Type", is_bind ? "bind" : "tmpfs");
-		doc_text(one, "Source", is_bind ? m->source : "");
-		doc_text(one, "Destination", m->destination);
-		doc_text(one, "Mode", has_option(m, "ro") ? "ro" : "");
-		doc_bool(one, "RW", !has_option(m, "ro"));
-		doc_text(one, "Propagation", is_bind ? propagation_of(m) : "");
-		json_object_array_add(list, one.o);
+		if (streq0(f->o.ipc_mode, "host") && streq(m->destination, "/dev/shm") && streq0(m->source, "/dev/shm"))
+			continue; /* --ipc's */
+		if (is_bind || streq0(m->source, "user"))
+			json_object_array_add(list, mount_json(f, m, is_bind, d.failed));
 	}
 	doc_put(d, "Mounts", list);
 }
@@ -349,7 +431,9 @@ static void add_head(struct doc d, const struct facts *f)
 		doc_text(d, "Vmm", f->m.vmm);
 		doc_text(d, "Kernel", f->m.kernel[0] ? f->m.kernel : f->launch.kernel);
 	}
-	doc_int(d, "RestartCount", 0);
+	if (f->launch.pidfile)
+		doc_text(d, "PidFile", f->launch.pidfile);
+	doc_int(d, "RestartCount", f->c->restart_count);
 	doc_text(d, "Driver", "overlay2");
 	doc_text(d, "Platform", "linux");
 	doc_text(d, "LogPath", f->launch.log_path);

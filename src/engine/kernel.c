@@ -19,11 +19,11 @@ static int bound_read(struct engine *en, const struct container_record *c, struc
 	struct launch l = { 0 };
 	int r = 0;
 
-	if (c->state == CS_RUNNING || c->state == CS_PAUSED)
+	if (container_is_up(c->state))
 		r = monitor_inspect(en->paths, c->id, &st, e);
 	if (r < 0)
 		return r;
-	if ((c->state == CS_RUNNING || c->state == CS_PAUSED) && st.kernel[0] && !(b.runs = strdup(st.kernel)))
+	if (container_is_up(c->state) && st.kernel[0] && !(b.runs = strdup(st.kernel)))
 		return OUT_OF_MEMORY(e);
 	r = bundle_read_launch(en, c->id, &l, e);
 	if (r == -ENOENT) /* only its record is left: it can't be started */

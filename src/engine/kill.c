@@ -14,7 +14,7 @@ int engine_kill(struct engine *en, const char *name, int sig, struct err *e)
 
 	if (r < 0)
 		return r;
-	if (c.state != CS_RUNNING && c.state != CS_PAUSED)
+	if (!container_is_up(c.state))
 		r = err_set(e, ESRCH, "cannot kill container %s: it is not running", c.name);
 	if (r >= 0)
 		r = pod_must_not_be_paused(en, &c, e);

@@ -28,7 +28,7 @@ int engine_list(struct engine *en, bool all, struct container_record **ret, size
 		/* One that can't be set right is shown as recorded: it must not hide the others. */
 		if (reconcile_one(en, &list[i], &gone, &why) < 0)
 			log_debug("list", "%s: %s", list[i].name, why.msg);
-		if (gone || (!all && list[i].state != CS_RUNNING && list[i].state != CS_PAUSED))
+		if (gone || (!all && !container_is_up(list[i].state)))
 			container_record_done(&list[i]);
 		else
 			list[kept++] = list[i];

@@ -35,6 +35,16 @@ static int record_loaded(struct engine *en, struct json_object *image, char ***l
 	return 0;
 }
 
+static void note_loaded(struct engine *en, const char *name)
+{
+	struct image i;
+
+	if (image_find(en->store, name, &i, NULL) < 0)
+		return; /* another process has taken the name away already */
+	note_image_event(en, "load", i.id, name);
+	image_done(&i);
+}
+
 static int load_locked(struct engine *en, const char *path, bool is_quiet, char ***ret_loaded, struct err *e)
 {
 	char *args[] = { strdup(path), NULL };
@@ -57,6 +67,8 @@ static int load_locked(struct engine *en, const char *path, bool is_quiet, char 
 		r = record_loaded(en, json_object_array_get_idx(images, i), &loaded, e);
 	if (r < 0)
 		return r;
+	for (char **name = loaded; name && *name; name++)
+		note_loaded(en, *name);
 	*ret_loaded = TAKE_PTR(loaded);
 	return 0;
 }
@@ -96,26 +108,20 @@ static int add_image(struct engine *en, const char *name, char ***args, struct e
 	return !whole || strv_push(args, whole) < 0 ? OUT_OF_MEMORY(e) : 0;
 }
 
-/* The archive grows under another name and appears whole: a failed save leaves the old one. */
+/* The archive grows without a name and appears whole: a failed save leaves the old one. */
 static int save_file(struct engine *en, struct transfer_call *call, const char *path, struct err *e)
 {
-	_cleanup_free_ char *temp = str_fmt("%s.XXXXXX", path);
 	_cleanup_json_ struct json_object *answer = NULL;
-	_cleanup_fd_ int fd = -1;
-	int r;
+	struct draft d;
+	int r = draft_open(&d, path), k = 0;
 
-	if (!temp)
-		return OUT_OF_MEMORY(e);
-	fd = mkostemp(temp, O_CLOEXEC);
-	if (fd < 0)
-		return err_set(e, errno, "--output: %s: %s", path, strerror(errno));
-	call->output_fd = fd;
-	r = transfer_run(en, call, &answer, e);
-	if (r >= 0 && (fchmod(fd, 0644) < 0 || rename(temp, path) < 0))
-		r = err_set(e, errno, "--output: %s: %s", path, strerror(errno));
-	if (r < 0)
-		unlink(temp);
-	return r;
+	call->output_fd = d.fd;
+	if (r >= 0)
+		k = transfer_run(en, call, &answer, e);
+	if (r >= 0 && k >= 0)
+		r = draft_keep(&d, 0644);
+	draft_done(&d);
+	return k < 0 ? k : r < 0 ? err_set(e, -r, "--output: %s: %s", path, strerror(-r)) : 0;
 }
 
 static int is_plain_file(const char *path)

@@ -1,89 +1,138 @@
-/* mounts.c: -v, --mount and --tmpfs as mounts of the spec. Bind mounts are private, nosuid and nodev unless asked otherwise;
- * their sources are resolved here, on the host, once. */
-#include "engine_impl.h"
+/* mounts.c: -v, and what all mounts of the user's have in common. Bind mounts, volumes too, are private, nosuid and nodev unless asked
+ * otherwise; sources are resolved here, on the host, once. mounts_option.c has --mount, mounts_tmpfs.c --tmpfs, volumes_plan.c what
+ * becomes of volumes. */
+#include "mounts.h"
 
 #include <limits.h>
 #include <unistd.h>
 
-/* A mount while its parts are being collected. */
-struct mount_text {
-	const char *what; /* "--volume", for errors */
-	const char *text; /* as the user wrote it */
-	char *source, *target;
-	bool is_readonly, makes_source, is_flat; /* flat: not the mounts below the source */
-	bool may_suid, may_dev, no_exec;
-	const char *propagation;
-};
+#include "volumes_impl.h"
 
-static void mount_text_done(struct mount_text *d)
+void mount_draft_done(struct mount_draft *d)
 {
 	free(d->source);
 	free(d->target);
+	strv_free(d->labels);
 }
 
-static int spec_add_mount(struct spec *s, const char *type, const char *source, const char *target, char **options, struct err *e)
+void mounts_done(struct mounts *m)
 {
+	for (size_t i = 0; i < m->n; i++) {
+		free(m->wishes[i].target);
+		free(m->wishes[i].name);
+		strv_free(m->wishes[i].labels);
+	}
+	free(m->wishes);
+	m->wishes = NULL;
+	m->n = 0;
+}
+
+int mount_add_wish(struct mounts *m, const struct mount_wish *w, struct err *e)
+{
+	struct mount_wish *grown = reallocarray(m->wishes, m->n + 1, sizeof(*grown)), *at;
+
+	if (!grown)
+		return OUT_OF_MEMORY(e);
+	m->wishes = grown;
+	at = &grown[m->n++];
+	*at = *w;
+	at->target = strdup(w->target);
+	at->name = w->name ? strdup(w->name) : NULL;
+	at->labels = w->labels ? strv_copy(w->labels) : NULL;
+	return at->target && !at->name == !w->name && !at->labels == !w->labels ? 0 : OUT_OF_MEMORY(e);
+}
+
+int mount_add(struct mounts *m, const char *type, const char *source, const char *target, char **options, struct err *e)
+{
+	struct spec *s = m->s;
 	struct spec_mount *grown = reallocarray(s->mounts, s->n_mounts + 1, sizeof(*grown));
-	struct spec_mount m = {
+	struct spec_mount made = {
 		.destination = strdup(target), .type = strdup(type), .source = strdup(source), .options = options
 	};
 
 	if (grown)
 		s->mounts = grown;
-	if (!grown || !m.destination || !m.type || !m.source) {
-		free(m.destination);
-		free(m.type);
-		free(m.source);
+	if (!grown || !made.destination || !made.type || !made.source) {
+		free(made.destination);
+		free(made.type);
+		free(made.source);
 		strv_free(options);
 		return OUT_OF_MEMORY(e);
 	}
-	s->mounts[s->n_mounts++] = m;
+	s->mounts[s->n_mounts++] = made;
 	return 0;
 }
 
-static int check_target(const char *what, const char *text, const char *target, struct err *e)
+static void make_plain(char *path)
 {
-	if (!target || *target != '/')
-		return err_set(e, EINVAL, "%s: \"%s\": the path inside must be absolute", what, text);
-	for (const char *c = target; *c; c += strcspn(c, "/")) {
+	char *to = path;
+
+	for (const char *from = path; *from;) {
+		size_t n = strcspn(from + 1, "/") + 1; /* "/name" */
+
+		if (n > 2 || (n == 2 && from[1] != '.')) {
+			memmove(to, from, n);
+			to += n;
+		}
+		from += n;
+	}
+	*to = 0;
+}
+
+int mount_check_target(const struct mount_draft *d, struct err *e)
+{
+	if (!d->target || *d->target != '/')
+		return err_set(e, EINVAL, "%s: \"%s\": the path inside must be absolute", d->what, d->text);
+	for (const char *c = d->target; *c; c += strcspn(c, "/")) {
 		c += strspn(c, "/");
 		if (strncmp(c, "..", 2) == 0 && (c[2] == '/' || !c[2]))
-			return err_set(e, EINVAL, "%s: \"%s\": the path inside can't hold \"..\"", what, text);
+			return err_set(e, EINVAL, "%s: \"%s\": the path inside can't hold \"..\"", d->what, d->text);
 	}
-	if (target[strspn(target, "/")] == 0)
-		return err_set(e, EINVAL, "%s: \"%s\": can't mount over \"/\"", what, text);
+	make_plain(d->target);
+	if (!*d->target)
+		return err_set(e, EINVAL, "%s: \"%s\": can't mount over \"/\"", d->what, d->text);
 	return 0;
+}
+
+bool mount_is_users(const struct spec_mount *m)
+{
+	return streq0(m->type, "bind") || (streq0(m->type, "tmpfs") && streq0(m->source, "user"));
+}
+
+bool mounts_has(const struct mounts *m, const char *target)
+{
+	for (size_t i = 0; i < m->s->n_mounts; i++)
+		if (streq(m->s->mounts[i].destination, target) && mount_is_users(&m->s->mounts[i]))
+			return true;
+	return false;
 }
 
 /* A second mount on one path replaces a default one (-v X:/dev/shm) and is refused against another of the user's. */
-static int take_place(struct spec *s, const struct mount_text *d, struct err *e)
+int mount_take_place(struct mounts *m, const struct mount_draft *d, struct err *e)
 {
+	struct spec *s = m->s;
+
+	if (mounts_has(m, d->target))
+		return err_set(e, EINVAL, "%s: \"%s\": %s is mounted already by another option", d->what, d->text, d->target);
 	for (size_t i = 0; i < s->n_mounts; i++) {
-		struct spec_mount *m = &s->mounts[i];
-		if (!streq(m->destination, d->target))
+		struct spec_mount *at = &s->mounts[i];
+		if (!streq(at->destination, d->target))
 			continue;
-		if (streq0(m->type, "bind") || (streq0(m->type, "tmpfs") && streq0(m->source, "user")))
-			return err_set(e, EINVAL, "%s: \"%s\": %s is mounted already by another option", d->what, d->text,
-				       d->target);
-		free(m->destination);
-		free(m->type);
-		free(m->source);
-		strv_free(m->options);
-		memmove(m, m + 1, (--s->n_mounts - i) * sizeof(*m));
+		free(at->destination);
+		free(at->type);
+		free(at->source);
+		strv_free(at->options);
+		memmove(at, at + 1, (--s->n_mounts - i) * sizeof(*at));
 		return 0;
 	}
 	return 0;
 }
 
 /* Absolute and free of symlinks. A missing source of -v is made, as docker does; --mount's must exist. */
-static int resolve_source(struct mount_text *d, struct err *e)
+static int resolve_source(struct mount_draft *d, struct err *e)
 {
 	char *real;
 
-	if (*d->source != '/' && *d->source != '.')
-		return err_set(e, EOPNOTSUPP,
-			       "%s: \"%s\" names a volume; this version mounts host paths only: write an absolute path or ./%s",
-			       d->what, d->source, d->source);
 	real = realpath(d->source, NULL);
 	if (!real && errno == ENOENT && d->makes_source) {
 		int r = mkdir_p(AT_FDCWD, d->source, 0755);
@@ -99,7 +148,20 @@ static int resolve_source(struct mount_text *d, struct err *e)
 	return 0;
 }
 
-static int add_bind(struct spec *s, struct mount_text *d, struct err *e)
+/* What is left to be done when all mounts are known. */
+static int note_wish(struct mounts *m, const struct mount_draft *d, struct err *e)
+{
+	const struct mount_wish w = { .target = d->target,
+				      .is_volume = d->is_volume,
+				      .name = d->is_volume ? d->source : NULL,
+				      .no_copy = d->no_copy,
+				      .chowns = d->chowns,
+				      .labels = d->labels };
+
+	return d->is_volume || d->chowns ? mount_add_wish(m, &w, e) : 0;
+}
+
+int mount_add_bind(struct mounts *m, struct mount_draft *d, struct err *e)
 {
 	_cleanup_strv_ char **options = NULL;
 	const struct {
@@ -112,23 +174,28 @@ static int add_bind(struct spec *s, struct mount_text *d, struct err *e)
 		{ !d->may_suid, "nosuid" },
 		{ !d->may_dev, "nodev" },
 		{ d->no_exec, "noexec" },
+		{ d->trust, d->trust },
 	};
-	int r = check_target(d->what, d->text, d->target, e);
+	int r = mount_check_target(d, e);
 
-	if (r >= 0)
+	if (r >= 0 && d->is_volume)
+		r = d->source ? volume_check_name(d->source, e) : 0;
+	else if (r >= 0)
 		r = resolve_source(d, e);
 	if (r >= 0)
-		r = take_place(s, d, e);
+		r = mount_take_place(m, d, e);
+	if (r >= 0)
+		r = note_wish(m, d, e);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		if (words[i].wanted && strv_push(&options, words[i].name) < 0)
 			return OUT_OF_MEMORY(e);
 	}
-	return spec_add_mount(s, "bind", d->source, d->target, TAKE_PTR(options), e);
+	return mount_add(m, "bind", d->is_volume ? "" : d->source, d->target, TAKE_PTR(options), e);
 }
 
-static const char *propagation_find(const char *word)
+const char *mount_propagation(const char *word)
 {
 	static const char *const kinds[] = { "private", "rprivate", "shared", "rshared", "slave", "rslave" };
 
@@ -139,10 +206,26 @@ static const char *propagation_find(const char *word)
 	return NULL;
 }
 
-/* One word of -v's third part. */
-static int volume_word(struct mount_text *d, const char *w, struct err *e)
+/* Docker's words. delegated, there the guest's side as the one that is believed, is cached here: what the guest writes is the host's
+ * at once in any case. */
+int mount_consistency(struct mount_draft *d, const char *word)
 {
-	const char *propagation = propagation_find(w);
+	static const struct {
+		const char *word, *trust;
+	} rows[] = { { "default", NULL }, { "consistent", "consistent" }, { "cached", "cached" }, { "delegated", "cached" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (streq(rows[i].word, word)) {
+			d->trust = rows[i].trust;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+/* One word of -v's third part. */
+static int volume_word(struct mount_draft *d, const char *w, struct err *e)
+{
+	const char *propagation = mount_propagation(w);
 
 	if (propagation)
 		d->propagation = propagation;
@@ -158,239 +241,47 @@ static int volume_word(struct mount_text *d, const char *w, struct err *e)
 		d->no_exec = true;
 	else if (streq(w, "bind"))
 		d->is_flat = true;
+	else if (streq(w, "nocopy"))
+		d->no_copy = true;
+	else if (streq(w, "copy"))
+		d->no_copy = false;
+	else if (streq(w, "U"))
+		d->chowns = true;
 	else if (streq(w, "z") || streq(w, "Z") || streq(w, "rbind") || streq(w, "exec") || streq(w, "nosuid") ||
-		 streq(w, "nodev") || streq(w, "nocopy") || streq(w, "cached") || streq(w, "delegated") || streq(w, "consistent"))
-		return 0; /* the default already, or of no meaning for a host path on this kind of host (SELinux labels, macOS caching) */
-	else
-		return err_set(e, EINVAL,
-			       "--volume: \"%s\": unknown option \"%s\"; ro, rw, rprivate, rslave, rshared, noexec, suid and dev "
-			       "are known",
-			       d->text, w);
+		 streq(w, "nodev"))
+		return 0; /* the default already, or of no meaning without SELinux labels */
+	else if (mount_consistency(d, w) < 0)
+		return err_set(
+			e, EINVAL,
+			"--volume: \"%s\": unknown option \"%s\"; ro, rw, nocopy, U, z, Z, rprivate, rslave, rshared, noexec, "
+			"suid, dev, cached and consistent are known",
+			d->text, w);
 	return 0;
 }
 
-int mounts_add_volume(struct spec *s, const char *text, struct err *e)
+int mounts_add_volume(struct mounts *m, const char *text, struct err *e)
 {
-	_cleanup_(mount_text_done) struct mount_text d = { .what = "--volume", .text = text, .makes_source = true };
+	_cleanup_(mount_draft_done) struct mount_draft d = { .what = "--volume", .text = text, .makes_source = true };
 	_cleanup_strv_ char **parts = strv_split(text, ':');
 	size_t n = strv_len(parts);
 
 	if (!parts)
 		return OUT_OF_MEMORY(e);
-	if (n == 1 && *parts[0] == '/')
-		return err_set(e, EOPNOTSUPP,
-			       "--volume: \"%s\" asks for an anonymous volume; this version mounts host paths only: HOST:%s",
-			       text, text);
-	if (n < 2 || n > 3 || !*parts[0] || !*parts[1])
-		return err_set(e, EINVAL, "--volume: \"%s\" is not HOST:PATH[:OPTIONS]", text);
-	d.source = TAKE_PTR(parts[0]);
-	d.target = TAKE_PTR(parts[1]);
+	if (n > 3 || (n == 1 && *parts[0] != '/') || !*parts[0] || (n > 1 && !*parts[1]))
+		return err_set(e, EINVAL, "--volume: \"%s\" is not PATH or SOURCE:PATH[:OPTIONS]", text);
+	d.is_volume = n == 1 || (*parts[0] != '/' && *parts[0] != '.');
+	if (n > 1)
+		d.source = strdup(parts[0]);
+	d.target = strdup(parts[n > 1]);
 	_cleanup_strv_ char **words = n == 3 ? strv_split(parts[2], ',') : NULL;
-	free(TAKE_PTR(parts[2]));
-	if (!d.source || !d.target || (n == 3 && !words))
+	if ((n > 1 && !d.source) || !d.target || (n == 3 && !words))
 		return OUT_OF_MEMORY(e);
 	for (char **w = words; w && *w; w++) {
 		int r = volume_word(&d, *w, e);
 		if (r < 0)
 			return r;
 	}
-	return add_bind(s, &d, e);
-}
-
-/* ---- tmpfs ---- */
-
-static int add_tmpfs(struct spec *s, struct mount_text *d, char *const *more, struct err *e)
-{
-	static const char *const base[] = { "noexec", "nosuid", "nodev" };
-	_cleanup_strv_ char **options = NULL;
-	int r = check_target(d->what, d->text, d->target, e);
-
-	if (r >= 0)
-		r = take_place(s, d, e);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < ARRAY_SIZE(base); i++) {
-		bool undone = false;
-		for (char *const *m = more; m && *m; m++)
-			undone |= streq(*m, base[i] + 2); /* "exec" undoes "noexec" */
-		if (!undone && strv_push(&options, base[i]) < 0)
-			return OUT_OF_MEMORY(e);
-	}
-	for (char *const *m = more; m && *m; m++) {
-		if (**m && strv_push(&options, *m) < 0)
-			return OUT_OF_MEMORY(e);
-	}
-	return spec_add_mount(s, "tmpfs", "user", d->target, TAKE_PTR(options), e);
-}
-
-static int tmpfs_word(const char *text, char **word, struct err *e)
-{
-	static const char *const flags[] = { "rw",  "ro",    "exec",    "noexec",   "suid",      "nosuid",
-					     "dev", "nodev", "noatime", "relatime", "nodiratime" };
-	static const char *const keys[] = { "size=", "mode=", "uid=", "gid=", "nr_inodes=", "nr_blocks=" };
-	uint64_t n;
-
-	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
-		if (streq(*word, flags[i]))
-			return 0;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		const char *v = str_after(*word, keys[i]);
-		if (!v)
-			continue;
-		if (i != 0 || str_ends(v, "%"))
-			return *v ? 0 : err_set(e, EINVAL, "--tmpfs: \"%s\": %s has no value", text, keys[i]);
-		if (str_to_bytes(v, &n) < 0)
-			return err_set(e, EINVAL, "--tmpfs: \"%s\": \"%s\" is not a size such as 64m", text, v);
-		char *plain = str_fmt("size=%llu", (unsigned long long)n);
-		if (!plain)
-			return OUT_OF_MEMORY(e);
-		free(*word);
-		*word = plain;
-		return 0;
-	}
-	return err_set(e, EINVAL,
-		       "--tmpfs: \"%s\": unknown option \"%s\"; size=, mode=, uid=, gid=, ro, exec, suid and dev are known", text,
-		       *word);
-}
-
-int mounts_add_tmpfs(struct spec *s, const char *text, struct err *e)
-{
-	const char *colon = strchr(text, ':');
-	_cleanup_(mount_text_done) struct mount_text d = { .what = "--tmpfs", .text = text };
-	_cleanup_strv_ char **words = colon ? strv_split(colon + 1, ',') : NULL;
-
-	d.target = strndup(text, colon ? (size_t)(colon - text) : strlen(text));
-	if (!d.target || (colon && !words))
-		return OUT_OF_MEMORY(e);
-	for (char **w = words; w && *w; w++) {
-		int r = **w ? tmpfs_word(text, w, e) : 0;
-		if (r < 0)
-			return r;
-	}
-	return add_tmpfs(s, &d, words, e);
-}
-
-/* ---- --mount type=...,key=value ---- */
-
-struct mount_args {
-	struct mount_text d;
-	char *type;
-	_Bool has_source;
-	char **tmpfs_words;
-};
-
-static void mount_args_done(struct mount_args *a)
-{
-	mount_text_done(&a->d);
-	free(a->type);
-	strv_free(a->tmpfs_words);
-}
-
-static int mount_bool(const char *text, const char *key, const char *v, bool *ret, struct err *e)
-{
-	if (!v || streq(v, "true") || streq(v, "1"))
-		*ret = true;
-	else if (streq(v, "false") || streq(v, "0"))
-		*ret = false;
-	else
-		return err_set(e, EINVAL, "--mount: \"%s\": %s is true or false", text, key);
-	return 0;
-}
-
-static int mount_string(const char *text, const char *key, const char *v, char **ret, struct err *e)
-{
-	if (!v || !*v)
-		return err_set(e, EINVAL, "--mount: \"%s\": %s has no value", text, key);
-	free(*ret);
-	*ret = strdup(v);
-	return *ret ? 0 : OUT_OF_MEMORY(e);
-}
-
-static int mount_tmpfs_word(struct mount_args *a, const char *key, const char *v, struct err *e)
-{
-	char *word;
-	int r;
-
-	if (!v || !*v)
-		return err_set(e, EINVAL, "--mount: \"%s\": %s has no value", a->d.text, key);
-	word = str_fmt("%s=%s", str_after(key, "tmpfs-"), v);
-	if (!word)
-		return OUT_OF_MEMORY(e);
-	r = tmpfs_word(a->d.text, &word, e);
-	if (r < 0) {
-		free(word);
-		return r;
-	}
-	return strv_push_take(&a->tmpfs_words, word) < 0 ? OUT_OF_MEMORY(e) : 0;
-}
-
-static int mount_pair(struct mount_args *a, const char *key, const char *v, struct err *e)
-{
-	const char *text = a->d.text;
-
-	if (streq(key, "type"))
-		return mount_string(text, key, v, &a->type, e);
-	if (streq(key, "source") || streq(key, "src"))
-		return mount_string(text, key, v, &a->d.source, e);
-	if (streq(key, "target") || streq(key, "dst") || streq(key, "destination"))
-		return mount_string(text, key, v, &a->d.target, e);
-	if (streq(key, "readonly") || streq(key, "ro"))
-		return mount_bool(text, key, v, &a->d.is_readonly, e);
-	if (streq(key, "bind-nonrecursive"))
-		return mount_bool(text, key, v, &a->d.is_flat, e);
-	if (streq(key, "tmpfs-size") || streq(key, "tmpfs-mode"))
-		return mount_tmpfs_word(a, key, v, e);
-	if (streq(key, "consistency"))
-		return 0; /* of macOS only */
-	if (streq(key, "bind-propagation")) {
-		a->d.propagation = v ? propagation_find(v) : NULL;
-		return a->d.propagation ? 0
-					: err_set(e, EINVAL,
-						  "--mount: \"%s\": bind-propagation is one of private, rprivate, shared, "
-						  "rshared, slave, rslave",
-						  text);
-	}
-	return err_set(e, EINVAL,
-		       "--mount: \"%s\": unknown key \"%s\"; type, source, target, readonly, bind-propagation, tmpfs-size and "
-		       "tmpfs-mode are known",
-		       text, key);
-}
-
-int mounts_add_mount(struct spec *s, const char *text, struct err *e)
-{
-	_cleanup_(mount_args_done) struct mount_args a = { .d = { .what = "--mount", .text = text } };
-	_cleanup_strv_ char **pairs = strv_split(text, ',');
-
-	if (!pairs)
-		return OUT_OF_MEMORY(e);
-	for (char **p = pairs; *p; p++) {
-		char *v = strchr(*p, '=');
-		if (v)
-			*v++ = 0;
-		int r = mount_pair(&a, *p, v, e);
-		if (r < 0)
-			return r;
-	}
-	if (!a.d.target)
-		return err_set(e, EINVAL, "--mount: \"%s\": target=PATH is missing", text);
-	if (a.type && streq(a.type, "tmpfs")) {
-		if (a.d.source)
-			return err_set(e, EINVAL, "--mount: \"%s\": a tmpfs has no source", text);
-		if (a.d.is_readonly && strv_push(&a.tmpfs_words, "ro") < 0)
-			return OUT_OF_MEMORY(e);
-		return add_tmpfs(s, &a.d, a.tmpfs_words, e);
-	}
-	if (!a.type || streq(a.type, "volume"))
-		return err_set(e, EOPNOTSUPP,
-			       "--mount: \"%s\" asks for a volume; this version mounts host paths (type=bind) and memory "
-			       "(type=tmpfs) only",
-			       text);
-	if (!streq(a.type, "bind"))
-		return err_set(e, EINVAL, "--mount: \"%s\": unknown type \"%s\"; bind and tmpfs are known", text, a.type);
-	if (!a.d.source)
-		return err_set(e, EINVAL, "--mount: \"%s\": source=PATH is missing", text);
-	return add_bind(s, &a.d, e);
+	return mount_add_bind(m, &d, e);
 }
 
 /* ---- all of them ---- */
@@ -415,16 +306,43 @@ int mounts_set_shm_size(struct spec *s, int64_t bytes, struct err *e)
 	return err_set(e, EINVAL, "--shm-size: there is no /dev/shm to size");
 }
 
+static size_t depth_of(const char *path)
+{
+	size_t n = 0;
+
+	for (; *path; path++)
+		n += *path == '/';
+	return n;
+}
+
+/* As docker does: what lies below another mount comes after it, whichever was named first, or it would be hidden; else in the order that
+ * they were named in. The defaults stay where they are. */
+void mounts_sort(struct mounts *m)
+{
+	struct spec_mount *all = m->s->mounts;
+
+	for (size_t i = 1; i < m->s->n_mounts; i++) {
+		struct spec_mount at = all[i];
+		size_t k = i;
+		if (!mount_is_users(&at))
+			continue;
+		for (; k > 0 && mount_is_users(&all[k - 1]) && depth_of(all[k - 1].destination) > depth_of(at.destination); k--)
+			all[k] = all[k - 1];
+		all[k] = at;
+	}
+}
+
 int plan_mounts(struct plan *p, struct err *e)
 {
 	static const struct {
 		size_t offset;
-		int (*add)(struct spec *s, const char *text, struct err *e);
+		int (*add)(struct mounts *m, const char *text, struct err *e);
 	} kinds[] = {
 		{ offsetof(struct run_opts, volumes), mounts_add_volume },
 		{ offsetof(struct run_opts, mounts), mounts_add_mount },
 		{ offsetof(struct run_opts, tmpfs), mounts_add_tmpfs },
 	};
+	_cleanup_(mounts_done) struct mounts m = { .s = &p->spec };
 	int r = 0;
 
 	if (p->o->shm_size != SPEC_UNSET)
@@ -434,8 +352,16 @@ int plan_mounts(struct plan *p, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		char *const *list = *(char *const *const *)(const void *)((const char *)p->o + kinds[i].offset);
 		for (; r >= 0 && list && *list; list++)
-			r = kinds[i].add(&p->spec, *list, e);
+			r = kinds[i].add(&m, *list, e);
 	}
+	/* What is named nearer to the user comes first, and keeps its place. */
+	if (r >= 0)
+		r = mounts_add_from(p, &m, e);
+	if (r >= 0)
+		r = mounts_add_image(p, &m, e);
+	if (r >= 0)
+		r = mounts_fulfil(p, &m, e);
+	mounts_sort(&m);
 	p->spec.root_readonly = p->o->is_readonly;
 	return r;
 }

@@ -14,6 +14,15 @@ static const struct row {
 	}
 	ROW(STR, image),
 	ROW(STR, pod),
+	ROW(STR, restart),
+	ROW(STR, log_driver),
+	ROW(STRV, log_opts),
+	ROW(STR, health_cmd),
+	ROW(STR, health_interval),
+	ROW(STR, health_timeout),
+	ROW(STR, health_start_period),
+	ROW(STR, health_start_interval),
+	ROW(I64, health_retries),
 	ROW(STR, share),
 	ROW(STRV, command),
 	ROW(STR, name),
@@ -27,6 +36,7 @@ static const struct row {
 	ROW(STR, stop_signal),
 	ROW(STR, kernel),
 	ROW(STR, cgroup_parent),
+	ROW(STR, image_volume),
 	ROW(BOOL, is_detached),
 	ROW(BOOL, auto_remove),
 	ROW(BOOL, is_interactive),
@@ -34,6 +44,7 @@ static const struct row {
 	ROW(BOOL, use_init),
 	ROW(BOOL, is_readonly),
 	ROW(BOOL, is_privileged),
+	ROW(BOOL, huge_pages),
 	ROW(BOOL, no_sig_proxy),
 	ROW(BOOL, trace_startup),
 	ROW(BOOL, no_healthcheck),
@@ -46,6 +57,7 @@ static const struct row {
 	ROW(STRV, devices),
 	ROW(STRV, mounts),
 	ROW(STRV, volumes),
+	ROW(STRV, volumes_from),
 	ROW(STRV, tmpfs),
 	ROW(STRV, ulimits),
 	ROW(STRV, group_add),
@@ -81,6 +93,21 @@ static const struct row {
 	ROW(STR, cpuset_cpus),
 	ROW(STR, cpuset_mems),
 	ROW(BOOL, oom_kill_disable),
+	ROW(STR, pidfile),
+	ROW(STR, domainname),
+	ROW(STR, timezone),
+	ROW(STR, umask),
+	ROW(STRV, annotations),
+	ROW(STRV, secrets),
+	ROW(STRV, unsetenv),
+	ROW(STRV, device_cgroup_rules),
+	ROW(STRV, blkio_weight_devices),
+	ROW(STRV, cgroup_conf),
+	ROW(BOOL, no_hosts),
+	ROW(BOOL, unsetenv_all),
+	ROW(BOOL, replaces),
+	ROW(BOOL, is_quiet),
+	ROW(I64, memory_swappiness),
 	ROW(STRV, args),
 #undef ROW
 };
@@ -284,7 +311,12 @@ int options_check_guest(const struct run_opts *o, struct err *e)
 int options_check(const struct run_opts *o, struct err *e)
 {
 	static const char *const pulls[] = { "missing", "always", "never" };
+	static const char *const image_volumes[] = { "anonymous", "bind", "tmpfs", "ignore" };
+	struct restart_policy restart;
 	int r = check_word("--pull", o->pull, pulls, ARRAY_SIZE(pulls), e);
+
+	if (r >= 0)
+		r = check_word("--image-volume", o->image_volume, image_volumes, ARRAY_SIZE(image_volumes), e);
 
 	if (r < 0)
 		return r;
@@ -300,6 +332,14 @@ int options_check(const struct run_opts *o, struct err *e)
 	if (o->oom_score_adj != SPEC_UNSET && (o->oom_score_adj < -1000 || o->oom_score_adj > 1000))
 		return err_set(e, EINVAL, "--oom-score-adj: %lld is out of range; -1000 to 1000 are possible",
 			       (long long)o->oom_score_adj);
-	r = check_labels(o->labels, e);
+	if (o->replaces && !o->name)
+		return err_set(e, EINVAL, "cannot replace container without --name being set");
+	r = restart_parse(o->restart, &restart, e);
+	if (r >= 0 && restart.when != RESTART_NO && o->auto_remove)
+		r = err_set(e, EINVAL, "conflicting options: cannot specify both --restart and --rm");
+	if (r >= 0)
+		r = health_check_options(o, e);
+	if (r >= 0)
+		r = check_labels(o->labels, e);
 	return r < 0 || !o->isolation || !streq(o->isolation, "vm") ? r : options_check_guest(o, e);
 }

@@ -7,7 +7,7 @@
 #define KILL_TIMEOUT_MS   10000
 #define HOLDER_TIMEOUT_MS 20000
 
-static bool runs(const struct container_record *c) { return c->state == CS_RUNNING || c->state == CS_PAUSED; }
+static bool runs(const struct container_record *c) { return container_is_up(c->state); }
 
 /* Keeps the first failure of several; the others are said at once. */
 static void keep(int *r, int now, struct err *why, struct err *e, const char *what, const char *name)

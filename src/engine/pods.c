@@ -231,13 +231,26 @@ static const char *state_of(const struct engine_pod *p)
 
 	for (size_t i = 0; i < p->n; i++) {
 		created += p->members[i].state == CS_CREATED;
-		running += p->members[i].state == CS_RUNNING || p->members[i].state == CS_PAUSED;
+		running += container_is_up(p->members[i].state);
 	}
 	if (created == p->n)
 		return "Created";
 	if (running == 0)
 		return "Exited";
 	return p->is_paused ? "Paused" : running == p->n ? "Running" : "Degraded";
+}
+
+/* Where all have been killed at once, the machine's holder may have been the last to go: whoever swept after the containers found it
+ * living still. */
+static int sweep_killed_holder(struct engine *en, const struct engine_pod *p, struct err *e)
+{
+	struct monitor_state m = { 0 };
+	int r;
+
+	if (!streq0(p->record.isolation, "vm") || !streq(p->state, "Exited"))
+		return 0;
+	r = monitor_inspect(en->paths, p->record.id, &m, e);
+	return r < 0 || m.truth != MONITOR_DIED ? MIN(r, 0) : pod_sweep(en->paths, p->record.id, e);
 }
 
 /* Takes r, and out of all its own; what is taken is zero afterwards. */
@@ -266,8 +279,12 @@ static int fill(struct engine *en, struct pod_record *r, struct container_record
 	for (size_t i = 0; i < p.n && !p.is_paused; i++)
 		p.is_paused = p.members[i].state == CS_PAUSED && pod_is_frozen(en->paths, p.record.id);
 	p.state = state_of(&p);
-	*ret = p;
-	return 0;
+	k = sweep_killed_holder(en, &p, e);
+	if (k < 0)
+		engine_pod_done(&p);
+	else
+		*ret = p;
+	return k;
 }
 
 int engine_pod_get(struct engine *en, const char *name, struct engine_pod *ret, struct err *e)

@@ -2,6 +2,9 @@
  * image's config with the command line. */
 #include "engine_impl.h"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define NOFILE_MOST  524288 /* systemd: DefaultLimitNOFILE */
 
@@ -76,7 +79,8 @@ static void env_drop(char **env, const char *name)
 	}
 }
 
-/* Docker's order: PATH, HOSTNAME, TERM, then the image's, then the command line's; a bare NAME takes the image's away. */
+/* Docker's order: PATH, HOSTNAME, TERM, then the image's, then the command line's; a bare NAME takes the image's away, and so
+ * does --unsetenv; --unsetenv-all leaves the command line's alone. */
 int process_env(const struct run_opts *o, const struct image_config *ic, const char *hostname, char ***ret, struct err *e)
 {
 	_cleanup_strv_ char **env = NULL;
@@ -89,6 +93,12 @@ int process_env(const struct run_opts *o, const struct image_config *ic, const c
 	for (char **v = ic->config.env; v && *v; v++) {
 		if (strchr(*v, '=') && **v != '=' && env_set(&env, *v) < 0)
 			return OUT_OF_MEMORY(e);
+	}
+	for (char **v = o->unsetenv; v && *v; v++)
+		env_drop(env, *v);
+	if (o->unsetenv_all) {
+		strv_free(env);
+		env = NULL;
 	}
 	for (char **v = o->env; v && *v; v++) {
 		if (!**v || **v == '=')
@@ -233,6 +243,13 @@ static int set_user(struct plan *p, struct err *e)
 	for (char **g = p->o->group_add; g && *g; g++) {
 		struct spec_user *u = &p->spec.process.user;
 		uint64_t gid;
+		if (!**g || strpbrk(*g, ":,\n"))
+			return err_set(e, EINVAL, "--group-add: \"%s\" is neither a group's number nor its name", *g);
+		if ((*g)[strspn(*g, "0123456789")]) { /* the image's own file knows it, at each start */
+			if (strv_push(&u->additional_groups, *g) < 0)
+				return OUT_OF_MEMORY(e);
+			continue;
+		}
 		if (str_to_u64(*g, &gid) < 0 || gid > UINT32_MAX - 1)
 			return err_set(e, EINVAL, "--group-add: \"%s\" is not a group number", *g);
 		uint32_t *grown = reallocarray(u->additional_gids, u->n_additional_gids + 1, sizeof(*grown));
@@ -257,6 +274,32 @@ static int set_cwd(struct plan *p, struct err *e)
 	return p->spec.process.cwd ? 0 : OUT_OF_MEMORY(e);
 }
 
+static int set_umask(struct plan *p, struct err *e)
+{
+	const char *text = p->o->umask;
+	size_t n = text ? strlen(text) : 0;
+
+	if (n == 0)
+		return 0;
+	if (n > 4 || text[strspn(text, "01234567")] || strtol(text, NULL, 8) > 0777)
+		return err_set(e, EINVAL, "--umask: \"%s\" is not an octal number up to 0777, such as 0027", text);
+	p->spec.process.user.has_umask = true;
+	p->spec.process.user.umask = (uint32_t)strtol(text, NULL, 8);
+	return 0;
+}
+
+void process_set_terminal(struct spec_process *p, bool has_tty)
+{
+	struct winsize ws;
+
+	p->terminal = has_tty;
+	p->console_rows = p->console_cols = 0;
+	if (has_tty && ioctl(STDIN_FILENO, TIOCGWINSZ, &ws) == 0) {
+		p->console_rows = ws.ws_row;
+		p->console_cols = ws.ws_col;
+	}
+}
+
 int plan_process(struct plan *p, struct err *e)
 {
 	struct spec_process *proc = &p->spec.process;
@@ -276,7 +319,10 @@ int plan_process(struct plan *p, struct err *e)
 		r = set_rlimits(p, e);
 	if (r < 0)
 		return r;
-	proc->terminal = p->o->has_tty;
+	r = set_umask(p, e);
+	if (r < 0)
+		return r;
+	process_set_terminal(proc, p->o->has_tty);
 	if (p->o->oom_score_adj != SPEC_UNSET)
 		proc->oom_score_adj = p->o->oom_score_adj;
 	return 0;

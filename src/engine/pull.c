@@ -13,8 +13,7 @@ static int text_member(struct json_object *o, const char *key, const char **ret,
 
 static int add_args(const char *name, const struct pull_opts *o, char ***args, struct err *e)
 {
-	if (strv_push(args, name) < 0 || (o->plain_http && strv_push(args, "--plain-http") < 0) ||
-	    (o->tls_skip_verify && strv_push(args, "--tls-skip-verify") < 0) ||
+	if (strv_push(args, name) < 0 || transfer_trust_args(&o->trust, args) < 0 ||
 	    (o->platform && (strv_push(args, "--platform") < 0 || strv_push(args, o->platform) < 0)))
 		return OUT_OF_MEMORY(e);
 	return 0;
@@ -50,14 +49,60 @@ int pull_locked(struct engine *en, const char *name, const struct pull_opts *o, 
 		return OUT_OF_MEMORY(e);
 	if (old && !streq(old, id) && !o->is_quiet)
 		log_info("pull", "%s named %s before; that image stays, by its id", name, old);
+	_cleanup_free_ char *shown = ref_familiar(&ref);
+	note_image_event(en, "pull", id, shown ? shown : name);
 	*ret_image_id = TAKE_PTR(id);
 	return 0;
 }
 
+/* ---- what is here already, and damaged ---- */
+
+struct damage {
+	size_t n;
+	char *held; /* what is wrong with a layer that can't be replaced */
+};
+
+static void on_found(const struct check_finding *f, void *arg)
+{
+	struct damage *d = arg;
+
+	d->n++;
+	if (f->is_held && !d->held)
+		d->held = str_fmt("%s %s: %s", f->kind, f->name, f->problem);
+	log_debug("pull", "%s %s: %s", f->kind, f->name, f->problem);
+}
+
+/* Where that image is here already its blobs and layers are read again, and what is damaged is set aside, so that it comes anew. */
+static int heal(struct engine *en, const char *name, struct err *e)
+{
+	_cleanup_(image_done) struct image i = { 0 };
+	struct damage d = { 0 };
+	struct check_opts o = { .image = name, .found = on_found, .arg = &d };
+
+	int r = image_find(en->store, name, &i, e);
+
+	if (r == -ENOENT || r == -ENODATA || r == -EINVAL) { /* not here, or with nothing to go by: all of it comes */
+		*e = (struct err){ 0 };
+		return 0;
+	}
+	if (r >= 0)
+		r = engine_check(en, &o, e);
+	if (r > 0) {
+		o.repair = true;
+		r = engine_check(en, &o, e);
+	}
+	if (r > 0 && d.held)
+		r = err_set(e, EBUSY, "%s; a running container stands on it: stop that first, then pull again", d.held);
+	free(d.held);
+	return MIN(r, 0);
+}
+
 int engine_pull(struct engine *en, const char *name, const struct pull_opts *o, char **ret_image_id, struct err *e)
 {
-	int r = store_lock(en->store, STORE_SHARED, e);
+	int r = heal(en, name, e);
 
+	if (r == 0)
+		r = store_lock(en->store, STORE_SHARED, e);
 	if (r < 0)
 		return r;
 	r = pull_locked(en, name, o, ret_image_id, e);

@@ -5,7 +5,9 @@
  *   any               RUNNING                      running
  *   not yet exited    EXITED                       exited, with the file's code; removed when auto_remove
  *   not yet exited    DIED                         leftovers swept, exited with unknown code; removed when auto_remove
- *   running, paused   NONE                         the same (the host was restarted)
+ *   exited            DIED                         the same, leftovers swept: of a start that had not begun its next life
+ *   running, paused,  NONE                         the same (the host was restarted)
+ *   restarting
  *   removing          no monitor                   removal finished
  *
  * A monitor that lives is never overtaken: what it is about to write itself is left to it. */
@@ -61,9 +63,7 @@ static int finish(struct engine *en, struct container_record *c, const struct co
 
 	if (!c->auto_remove)
 		return set_state(en, c, to, e);
-	r = remove_files(en->paths, c->id, e);
-	if (r >= 0)
-		r = records_container_delete(en->records, c->id, e);
+	r = remove_rest(en, c->id, true, to, e);
 	if (r >= 0)
 		*ret_gone = true;
 	return r;
@@ -91,6 +91,27 @@ static int set_lost(struct engine *en, struct container_record *c, bool *ret_gon
 	return r < 0 ? r : finish(en, c, &to, ret_gone, e);
 }
 
+/* The monitor of its next start was killed before the record knew of that: what it had made goes. */
+static int sweep_ended(struct engine *en, const struct container_record *c, struct err *e)
+{
+	_cleanup_fd_ int lock = -1;
+	struct monitor_state m = { 0 };
+	int r = container_lock(en, c->id, &lock, e);
+
+	if (r == -EWOULDBLOCK)
+		return 0;
+	if (r >= 0)
+		r = monitor_inspect(en->paths, c->id, &m, e);
+	return r < 0 || m.truth != MONITOR_DIED ? MIN(r, 0) : sweep(en, c, e);
+}
+
+static bool may_live_again(const struct container_record *c)
+{
+	struct restart_policy p;
+
+	return c->state == CS_RESTARTING || (restart_of(c, &p, NULL) >= 0 && p.when != RESTART_NO);
+}
+
 static int set_exited(struct engine *en, struct container_record *c, struct monitor_state *m, bool *ret_gone, struct err *e)
 {
 	struct container_record to = { .state = CS_EXITED,
@@ -100,6 +121,8 @@ static int set_exited(struct engine *en, struct container_record *c, struct moni
 				       .started_ns = c->started_ns,
 				       .error = m->error[0] ? m->error : NULL };
 
+	if (is_alive(m->monitor_pid) && may_live_again(c))
+		return 0; /* only its monitor knows whether that was the end */
 	if (is_alive(m->monitor_pid)) {
 		/* It is about to write the same itself; show it already, and leave the removal to it. */
 		c->state = CS_EXITED;
@@ -123,9 +146,7 @@ static int finish_removal(struct engine *en, struct container_record *c, bool *r
 	int r = sweep(en, c, e);
 
 	if (r >= 0)
-		r = remove_files(en->paths, c->id, e);
-	if (r >= 0)
-		r = records_container_delete(en->records, c->id, e);
+		r = remove_rest(en, c->id, c->auto_remove, NULL, e);
 	if (r >= 0)
 		*ret_gone = true;
 	return r;
@@ -143,11 +164,11 @@ static int reconcile(struct engine *en, struct container_record *c, bool *ret_go
 	if (c->state == CS_REMOVING)
 		return is_alive(m.monitor_pid) && m.truth != MONITOR_DIED ? 0 : finish_removal(en, c, ret_gone, e);
 	switch (m.truth) {
-	case MONITOR_NONE: return c->state == CS_RUNNING || c->state == CS_PAUSED ? set_lost(en, c, ret_gone, e) : 0;
+	case MONITOR_NONE: return container_is_up(c->state) ? set_lost(en, c, ret_gone, e) : 0;
 	case MONITOR_STARTING: return 0;
 	case MONITOR_RUNNING: return c->state == CS_RUNNING || c->state == CS_PAUSED ? 0 : set_running(en, c, &m, e);
 	case MONITOR_EXITED: return has_ended(c->state) ? 0 : set_exited(en, c, &m, ret_gone, e);
-	case MONITOR_DIED: return has_ended(c->state) ? 0 : set_lost(en, c, ret_gone, e);
+	case MONITOR_DIED: return has_ended(c->state) ? sweep_ended(en, c, e) : set_lost(en, c, ret_gone, e);
 	}
 	return 0;
 }

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "volumes_impl.h"
+
 #define KILL_TIMEOUT_MS 10000
 #define LAST_FRAMES_MS  2000
 #define RETRY_MS        5
@@ -40,6 +42,15 @@ int remove_files_later(struct engine *en, const char *id, struct err *e)
 		moved = en->doomed[i] && (rename(now[i], en->doomed[i]) == 0 || errno == ENOENT);
 	/* Say, on another mount than its neighbours. */
 	return moved ? 0 : remove_files(en->paths, id, e);
+}
+
+int remove_rest(struct engine *en, const char *id, bool volumes, const struct container_record *died, struct err *e)
+{
+	int r = remove_files(en->paths, id, e);
+
+	if (r >= 0 && volumes)
+		r = volumes_remove_own(en, id, e);
+	return r < 0 ? r : records_container_delete_ended(en->records, id, died, e);
 }
 
 static bool ends_within(int pidfd, int timeout_ms)
@@ -103,17 +114,16 @@ static int end_monitor(struct engine *en, const struct container_record *c, int 
 	return MIN(r, 0);
 }
 
-static int remove_ended(struct engine *en, const struct container_record *c, struct err *e)
+static int remove_ended(struct engine *en, const struct container_record *c, bool volumes, struct err *e)
 {
-	const struct container_record removing = { .state = CS_REMOVING };
+	const struct container_record removing = { .state = CS_REMOVING, .auto_remove = volumes };
 	int r = records_container_state(en->records, c->id, &removing, e);
 
 	if (r == -ENOENT)
 		return 0; /* --rm: its monitor was faster */
 	if (r < 0)
 		return r;
-	r = remove_files(en->paths, c->id, e);
-	return r < 0 ? r : records_container_delete(en->records, c->id, e);
+	return remove_rest(en, c->id, volumes || c->auto_remove, NULL, e);
 }
 
 /* Kills it and reads its record anew. 1: it is gone with that (--rm). */
@@ -143,7 +153,7 @@ static int find_life(struct engine *en, const struct container_record *c, const 
 	struct monitor_state m = { 0 };
 	int r = 0;
 
-	*ret_what = c->state == CS_RUNNING || c->state == CS_PAUSED ? container_state_name(c->state) : NULL;
+	*ret_what = container_is_up(c->state) ? container_state_name(c->state) : NULL;
 	if (!*ret_what) {
 		r = monitor_inspect(en->paths, c->id, &m, e);
 		if (r >= 0 && m.truth == MONITOR_STARTING)
@@ -159,7 +169,6 @@ int engine_remove(struct engine *en, const char *name, bool force, bool volumes,
 	const char *what;
 	int r = engine_get(en, name, &c, e);
 
-	(void)volumes; /* anonymous volumes do not exist yet, so none can be left behind */
 	if (r < 0)
 		return r;
 	r = force ? pod_must_not_be_paused(en, &c, e) : 0;
@@ -178,7 +187,7 @@ int engine_remove(struct engine *en, const char *name, bool force, bool volumes,
 	else if (r == 0)
 		r = end_monitor(en, &c, monitor, e);
 	if (r == 0)
-		r = remove_ended(en, &c, e);
+		r = remove_ended(en, &c, volumes, e);
 	container_record_done(&c);
 	return MIN(r, 0);
 }

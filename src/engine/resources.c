@@ -42,6 +42,12 @@ static int fill_memory(const struct run_opts *o, struct spec_resources *r, struc
 	if (o->oom_kill_disable && !has_limit)
 		return err_set(e, EINVAL, "--oom-kill-disable without --memory could freeze the host; give it a limit");
 	r->oom_kill_disable = o->oom_kill_disable;
+	/* docker: -1 = not given */
+	if (o->memory_swappiness != SPEC_UNSET && (o->memory_swappiness < -1 || o->memory_swappiness > 100))
+		return err_set(e, EINVAL, "--memory-swappiness: invalid value: %lld. Valid memory swappiness range is 0-100",
+			       (long long)o->memory_swappiness);
+	if (o->memory_swappiness >= 0)
+		r->memory_swappiness = o->memory_swappiness;
 	return 0;
 }
 
@@ -162,6 +168,54 @@ static int fill_throttles(const struct run_opts *o, struct spec_resources *res, 
 	return 0;
 }
 
+/* "/dev/sda:500" */
+static int fill_weight_devices(const struct run_opts *o, struct spec_resources *res, struct err *e)
+{
+	for (char **t = o->blkio_weight_devices; t && *t; t++) {
+		const char *colon = strrchr(*t, ':');
+		_cleanup_free_ char *path = colon ? strndup(*t, (size_t)(colon - *t)) : NULL;
+		struct spec_weight_device *grown;
+		uint64_t weight;
+		struct stat st;
+
+		if (!colon || **t != '/')
+			return err_set(e, EINVAL, "--blkio-weight-device: \"%s\" is not DEVICE:WEIGHT, such as /dev/sda:500", *t);
+		if (!path)
+			return OUT_OF_MEMORY(e);
+		if (str_to_u64(colon + 1, &weight) < 0 || weight < BLKIO_WEIGHT_MIN || weight > BLKIO_WEIGHT_MAX)
+			return err_set(e, EINVAL, "--blkio-weight-device: \"%s\": the weight is a number from %d to %d", *t,
+				       BLKIO_WEIGHT_MIN, BLKIO_WEIGHT_MAX);
+		if (stat(path, &st) < 0)
+			return err_set(e, errno, "--blkio-weight-device: %s: %s", path, strerror(errno));
+		if (!S_ISBLK(st.st_mode))
+			return err_set(e, ENOTBLK, "--blkio-weight-device: %s is not a block device", path);
+		grown = reallocarray(res->weight_devices, res->n_weight_devices + 1, sizeof(*grown));
+		if (!grown)
+			return OUT_OF_MEMORY(e);
+		res->weight_devices = grown;
+		grown[res->n_weight_devices++] = (struct spec_weight_device){ .major = major(st.st_rdev),
+									      .minor = minor(st.st_rdev),
+									      .weight = (int64_t)weight,
+									      .leaf_weight = SPEC_UNSET };
+	}
+	return 0;
+}
+
+/* Podman's: files of cgroup v2 by their names. */
+static int fill_cgroup_conf(const struct run_opts *o, struct spec_resources *r, struct err *e)
+{
+	for (char **t = o->cgroup_conf; t && *t; t++) {
+		const char *eq = strchr(*t, '=');
+		_cleanup_free_ char *key = eq ? strndup(*t, (size_t)(eq - *t)) : NULL;
+
+		if (!eq || eq == *t || strchr(*t, '/'))
+			return err_set(e, EINVAL, "--cgroup-conf: \"%s\" is not FILE=VALUE, such as memory.high=1073741824", *t);
+		if (!key || map_set(&r->unified, key, eq + 1) < 0)
+			return OUT_OF_MEMORY(e);
+	}
+	return 0;
+}
+
 int resources_fill(const struct run_opts *o, struct spec_resources *r, struct err *e)
 {
 	int k = fill_memory(o, r, e);
@@ -174,6 +228,10 @@ int resources_fill(const struct run_opts *o, struct spec_resources *r, struct er
 		k = fill_set("--cpuset-mems", o->cpuset_mems, &r->cpuset_mems, e);
 	if (k >= 0)
 		k = fill_throttles(o, r, e);
+	if (k >= 0)
+		k = fill_weight_devices(o, r, e);
+	if (k >= 0)
+		k = fill_cgroup_conf(o, r, e);
 	if (k < 0)
 		return k;
 	if (o->pids_limit != SPEC_UNSET && o->pids_limit < -1)

@@ -146,4 +146,72 @@ TEST(freezing_instead_of_killing_needs_a_limit)
 	ok(s.resources.oom_kill_disable);
 }
 
+TEST(docker_words_of_weights_and_swappiness)
+{
+	struct spec_resources r;
+	struct run_opts given;
+
+	run_opts_init(&given);
+	spec_resources_init(&r);
+	given.memory_swappiness = 101;
+	is_int(resources_fill(&given, &r, &e), -EINVAL);
+	has_str(e.msg, "Valid memory swappiness range is 0-100");
+	given.memory_swappiness = 0;
+	is_int(resources_fill(&given, &r, &e), 0);
+	is_int(r.memory_swappiness, 0);
+	given.memory_swappiness = -1;
+	static const struct {
+		const char *text, *why;
+	} weights[] = {
+		{ "/dev/null:500", "is not a block device" },
+		{ "/dev/null", "is not DEVICE:WEIGHT" },
+		{ "/dev/null:5", "a number from 10 to 1000" },
+		{ "/dev/no-such-node:500", "No such file" },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(weights); i++) {
+		is_int(strv_push(&given.blkio_weight_devices, weights[i].text), 0);
+		ok(resources_fill(&given, &r, &e) < 0);
+		has_str(e.msg, weights[i].why);
+		strv_free(given.blkio_weight_devices);
+		given.blkio_weight_devices = NULL;
+	}
+	is_int(strv_push(&given.cgroup_conf, "memory.high"), 0);
+	is_int(resources_fill(&given, &r, &e), -EINVAL);
+	has_str(e.msg, "is not FILE=VALUE");
+	run_opts_done(&given);
+	spec_resources_done(&r);
+}
+
+TEST(device_rules_are_dockers)
+{
+	static const struct {
+		const char *text;
+		int r;
+		char type;
+		int64_t major, minor;
+		const char *access;
+	} rows[] = {
+		{ "c 1:3 rwm", 0, 'c', 1, 3, "rwm" },    { "b 8:* r", 0, 'b', 8, -1, "r" },
+		{ "a *:* m", 0, 'a', -1, -1, "m" },      { "c 1:3", -EINVAL, 0, 0, 0, NULL },
+		{ "c 1:3 rwx", -EINVAL, 0, 0, 0, NULL }, { "x 1:3 rw", -EINVAL, 0, 0, 0, NULL },
+		{ "c 1 rw", -EINVAL, 0, 0, 0, NULL },    { "c 1:3 ", -EINVAL, 0, 0, 0, NULL },
+		{ "cc 1:3 r", -EINVAL, 0, 0, 0, NULL },  { "c -1:3 r", -EINVAL, 0, 0, 0, NULL },
+		{ "", -EINVAL, 0, 0, 0, NULL },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct spec_resources r;
+		spec_resources_init(&r);
+		is_int(device_rule_add(&r, rows[i].text, &e), rows[i].r);
+		if (rows[i].r == 0) {
+			is_int(r.n_devices, 1);
+			ok(r.devices[0].allow && r.devices[0].type == rows[i].type && r.devices[0].major == rows[i].major &&
+			   r.devices[0].minor == rows[i].minor);
+			is_str(r.devices[0].access, rows[i].access);
+		} else {
+			has_str(e.msg, "invalid device cgroup format");
+		}
+		spec_resources_done(&r);
+	}
+}
+
 TAP_MAIN()

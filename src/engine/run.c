@@ -33,6 +33,8 @@ static int make_and_go(struct engine *en, const struct run_opts *o, const char *
 		monitor_dismiss(&w);
 		return r;
 	}
+	if (start.attach)
+		note_event_by_id(en, id, "attach");
 	r = monitor_go(&w, o->has_tty, &start, ret_exit, ret_detached, e);
 	timeline_mark(&en->timeline, "done");
 	if (o->trace_startup)

@@ -319,8 +319,9 @@ static void closedir_ptr(DIR **d)
 		closedir(*d);
 }
 
-int snapshots_sweep(struct engine *en, struct err *e)
+int snapshots_sweep(struct engine *en, const struct leftovers *l, struct err *e)
 {
+	_cleanup_free_ char *path = str_fmt("%s/" SNAPSHOT_DIR, en->paths->root);
 	int fd = openat(store_rootfd(en->store), SNAPSHOT_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
 	_cleanup_(closedir_ptr) DIR *d = fd < 0 ? NULL : fdopendir(fd);
 
@@ -343,9 +344,7 @@ int snapshots_sweep(struct engine *en, struct err *e)
 		if (r != -ENOENT)
 			return r;
 		*e = (struct err){ 0 };
-		r = rm_rf(dirfd(d), ent->d_name);
-		if (r < 0)
-			return err_set(e, -r, "remove %s/" SNAPSHOT_DIR "/%s: %s", en->paths->root, ent->d_name, strerror(-r));
+		r = path ? leftover(l, dirfd(d), path, ent->d_name, e) : OUT_OF_MEMORY(e);
 	}
 	return r;
 }

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "volumes_impl.h"
+
 #define MONITOR_CLIENT_FD 3
 #define MONITOR_ALL_FD    4
 
@@ -110,7 +112,8 @@ static int check_startable(const struct container_record *c, struct err *e)
 	switch (c->state) {
 	case CS_CREATED:
 	case CS_EXITED: return 0;
-	case CS_RUNNING: return -EALREADY;
+	case CS_RUNNING:
+	case CS_RESTARTING: return -EALREADY;
 	default: return err_set(e, EBUSY, "container %s is %s and can't be started", c->name, container_state_name(c->state));
 	}
 }
@@ -155,7 +158,11 @@ static int start_again(struct engine *en, const struct container_record *c, cons
 	int r = container_lock(en, c->id, &lock, e);
 
 	if (r >= 0)
+		r = volumes_settle(en, c->id, e);
+	if (r >= 0)
 		r = monitor_prepare(en, c->id, &(struct monitor_opts){ 0 }, &w, e);
+	if (r >= 0 && o->attach)
+		note_event(en, c, "attach");
 	return r < 0 ? r : monitor_go(&w, c->has_tty, o, ret_exit, ret_detached, e);
 }
 

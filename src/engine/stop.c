@@ -25,8 +25,10 @@ static int stop_running(struct engine *en, const struct container_record *c, int
 {
 	_cleanup_fd_ int fd = -1;
 	struct exit_status st;
-	int r = monitor_connect(en->paths, c->id, &fd, e);
+	int r = records_container_stopped(en->records, c->id, e); /* whatever it ends of: no policy starts it again */
 
+	if (r >= 0)
+		r = monitor_connect(en->paths, c->id, &fd, e);
 	if (client_is_gone(r))
 		return 0; /* ended meanwhile */
 	if (r >= 0)
@@ -52,11 +54,32 @@ int engine_stop(struct engine *en, const char *name, int64_t timeout_s, int sig,
 	if (r < 0)
 		return r;
 	r = pod_must_not_be_paused(en, &c, e);
-	if (r >= 0 && (c.state == CS_RUNNING || c.state == CS_PAUSED)) { /* docker: stopping what doesn't run is no error */
+	if (r >= 0 && container_is_up(c.state)) { /* docker: stopping what doesn't run is no error */
 		r = stop_words(&c, sig, &timeout_s, &sig, e);
 		if (r >= 0)
 			r = stop_running(en, &c, timeout_s, sig, e);
+		if (r >= 0)
+			note_event(en, &c, "stop");
 	}
 	container_record_done(&c);
 	return r;
+}
+
+int engine_restart(struct engine *en, const char *name, int64_t timeout_s, int sig, struct err *e)
+{
+	static const struct start_opts quiet = { 0 };
+	struct exit_status st;
+	struct container_record c;
+	bool detached;
+	int r = engine_stop(en, name, timeout_s, sig, e);
+
+	if (r >= 0)
+		r = engine_start(en, name, &quiet, &st, &detached, e);
+	if (r >= 0)
+		r = engine_get(en, name, &c, e);
+	if (r < 0)
+		return r;
+	note_event(en, &c, "restart");
+	container_record_done(&c);
+	return 0;
 }

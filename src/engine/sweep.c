@@ -5,6 +5,8 @@
 #include <dirent.h>
 #include <signal.h>
 
+#include "volumes_impl.h"
+
 static void closedir_ptr(DIR **d)
 {
 	if (*d)
@@ -30,8 +32,35 @@ static bool is_lost_claim(const char *s)
 	       pid <= INT_MAX && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
 }
 
+int leftover(const struct leftovers *l, int dirfd, const char *dir, const char *name, struct err *e)
+{
+	_cleanup_free_ char *path = str_fmt("%s/%s", dir, name);
+	int r;
+
+	if (!path)
+		return OUT_OF_MEMORY(e);
+	if (l) {
+		l->found(path, l->arg);
+		return 0;
+	}
+	r = rm_rf(dirfd, name);
+	return r < 0 ? err_set(e, -r, "remove %s: %s", path, strerror(-r)) : 0;
+}
+
+/* Of a container that no record knows: what isolations have of it in the kernel, then its files. */
+static int sweep_container(struct engine *en, const char *id, struct err *e)
+{
+	struct host h = { 0 };
+	int r = host_probe_cgroup(&h, e);
+
+	for (size_t i = 0; r >= 0 && isolations[i]; i++)
+		r = isolations[i]->sweep(&h, en->paths, id, e);
+	host_done(&h);
+	return r < 0 ? r : remove_files(en->paths, id, e);
+}
+
 /* Nobody can be making these now: the caller holds the store's lock exclusively, and engine_create holds it shared. */
-static int sweep_dir(struct engine *en, const char *parent, struct err *e)
+static int sweep_dir(struct engine *en, const struct leftovers *l, const char *parent, struct err *e)
 {
 	_cleanup_free_ char *path = str_fmt("%s/containers", parent);
 	_cleanup_(closedir_ptr) DIR *d = path ? opendir(path) : NULL;
@@ -43,9 +72,9 @@ static int sweep_dir(struct engine *en, const char *parent, struct err *e)
 	for (struct dirent *ent; (ent = readdir(d));) {
 		struct container_record c;
 		if (str_after(ent->d_name, DOOMED_RUN) || is_lost_claim(ent->d_name)) {
-			int gone = rm_rf(dirfd(d), ent->d_name);
+			int gone = leftover(l, dirfd(d), path, ent->d_name, e);
 			if (gone < 0)
-				return err_set(e, -gone, "remove %s/%s: %s", path, ent->d_name, strerror(-gone));
+				return gone;
 		}
 		if (!is_id(ent->d_name))
 			continue;
@@ -54,16 +83,7 @@ static int sweep_dir(struct engine *en, const char *parent, struct err *e)
 			container_record_done(&c);
 		if (r != -ENOENT || is_being_made(en, ent->d_name))
 			continue;
-		for (size_t i = 0; isolations[i]; i++) {
-			struct host h = { 0 };
-			r = host_probe_cgroup(&h, e);
-			if (r >= 0)
-				r = isolations[i]->sweep(&h, en->paths, ent->d_name, e);
-			host_done(&h);
-			if (r < 0)
-				return r;
-		}
-		r = remove_files(en->paths, ent->d_name, e);
+		r = l ? leftover(l, dirfd(d), path, ent->d_name, e) : sweep_container(en, ent->d_name, e);
 		if (r < 0)
 			return r;
 	}
@@ -71,7 +91,7 @@ static int sweep_dir(struct engine *en, const char *parent, struct err *e)
 }
 
 /* A plan without a record: of a pod that was being made, or removed. */
-static int sweep_pods(struct engine *en, struct err *e)
+static int sweep_pods(struct engine *en, const struct leftovers *l, struct err *e)
 {
 	_cleanup_free_ char *path = str_fmt("%s/pods", en->paths->root);
 	_cleanup_(closedir_ptr) DIR *d = path ? opendir(path) : NULL;
@@ -86,11 +106,11 @@ static int sweep_pods(struct engine *en, struct err *e)
 		if (r == 0 && is_id(ent->d_name))
 			pod_record_done(&p);
 		if (r == -ENOENT)
-			r = pod_remove_files(en, ent->d_name, e);
+			r = l ? leftover(l, dirfd(d), path, ent->d_name, e) : pod_remove_files(en, ent->d_name, e);
 		if (r < 0)
 			return r;
 	}
-	return pod_sweep_all(en->paths, e);
+	return l ? 0 : pod_sweep_all(en->paths, e);
 }
 
 /* The parent of all containers' cgroups, where it has none any more; the next start makes it again. */
@@ -113,6 +133,30 @@ static int prune_guests(struct engine *en, struct err *e)
 	return r < 0 ? r : vm_prune(en->paths, kernels, e);
 }
 
+/* Under the store's lock, exclusively. */
+static int sweep_all(struct engine *en, const struct leftovers *l, struct err *e)
+{
+	int r = sweep_dir(en, l, en->paths->root, e);
+
+	if (r >= 0)
+		r = sweep_dir(en, l, en->paths->run, e);
+	if (r >= 0)
+		r = sweep_pods(en, l, e);
+	if (r >= 0)
+		r = snapshots_sweep(en, l, e);
+	return r < 0 ? r : volumes_sweep(en, l, e);
+}
+
+int engine_leftovers(struct engine *en, const struct leftovers *l, struct err *e)
+{
+	int r = store_lock(en->store, STORE_EXCLUSIVE, e);
+
+	if (r >= 0)
+		r = sweep_all(en, l, e);
+	store_lock(en->store, STORE_UNLOCKED, NULL);
+	return r;
+}
+
 int engine_sweep(struct engine *en, struct err *e)
 {
 	int r = store_lock(en->store, STORE_EXCLUSIVE, e);
@@ -121,13 +165,7 @@ int engine_sweep(struct engine *en, struct err *e)
 		return 0; /* something is being made: it is no leftover, and the next prune comes */
 	if (r < 0)
 		return r;
-	r = sweep_dir(en, en->paths->root, e);
-	if (r >= 0)
-		r = sweep_dir(en, en->paths->run, e);
-	if (r >= 0)
-		r = sweep_pods(en, e);
-	if (r >= 0)
-		r = snapshots_sweep(en, e);
+	r = sweep_all(en, NULL, e);
 	if (r >= 0)
 		r = prune_guests(en, e);
 	if (r >= 0)

@@ -4,8 +4,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RESULT_MAX (1u << 20)
-#define OUTPUT_FD  3
+#define RESULT_MAX    (1u << 20)
+#define OUTPUT_FD     3
+#define ROOT_FD       4
+#define LOWER_FD      5
+#define CONFIG_FD     6
+#define STREAM_IN_FD  7
+#define STREAM_OUT_FD 8
+
+int transfer_trust_args(const struct registry_trust *t, char ***args)
+{
+	if (t->plain_http && strv_push(args, "--plain-http") < 0)
+		return -ENOMEM;
+	return t->tls_skip_verify && strv_push(args, "--tls-skip-verify") < 0 ? -ENOMEM : 0;
+}
 
 static int build_argv(struct engine *en, const struct transfer_call *call, char ***ret, struct err *e)
 {
@@ -90,16 +102,18 @@ int transfer_run(struct engine *en, const struct transfer_call *call, struct jso
 		return err_set(e, errno, "make a pipe: %s", strerror(errno));
 	ours = pipefd[0];
 	theirs = pipefd[1];
-	const int fds[][2] = {
-		{ call->stdin_fd >= 0 ? call->stdin_fd : null, 0 }, { theirs, 1 }, { 2, 2 }, { call->output_fd, OUTPUT_FD }
+	int fds[9][2] = { { call->stdin_fd >= 0 ? call->stdin_fd : null, 0 }, { theirs, 1 }, { 2, 2 } };
+	size_t n_fds = 3;
+	const int given[][2] = { { call->output_fd, OUTPUT_FD },       { call->root_fd, ROOT_FD },
+				 { call->lower_fd, LOWER_FD },         { call->config_fd, CONFIG_FD },
+				 { call->stream_in_fd, STREAM_IN_FD }, { call->stream_out_fd, STREAM_OUT_FD } };
+	for (size_t i = 0; i < ARRAY_SIZE(given); i++) {
+		if (given[i][0] > 0)
+			memcpy(fds[n_fds++], given[i], sizeof(given[i]));
+	}
+	const struct spawn s = {
+		.path = path, .argv = argv, .env = env, .fds = fds, .n_fds = n_fds, .die_with_parent = true, .cwd_fd = -1
 	};
-	const struct spawn s = { .path = path,
-				 .argv = argv,
-				 .env = env,
-				 .fds = fds,
-				 .n_fds = ARRAY_SIZE(fds) - (call->output_fd < 0),
-				 .die_with_parent = true,
-				 .cwd_fd = -1 };
 	r = spawn_start(&s, &pid, NULL, e);
 	if (r < 0)
 		return err_push(e, r, "start berth-transfer");

@@ -65,8 +65,10 @@ static int merge(struct run_opts *into, const struct run_opts *given, unsigned *
 			return OUT_OF_MEMORY(e);
 		groups |= 1u << CPUSET_MEMS;
 	}
-	if (!groups)
+	if (!groups && !given->restart)
 		return err_set(e, EINVAL, "nothing to change: give a limit, such as --memory 512m");
+	if (given->restart && replace(&into->restart, given->restart) < 0)
+		return OUT_OF_MEMORY(e);
 	*ret_groups = groups;
 	return 0;
 }
@@ -173,6 +175,16 @@ static int tell_monitor(struct engine *en, const struct container_record *c, con
 	return monitor_request(fd, FRAME_UPDATE, 0, text, strlen(text), NULL, e);
 }
 
+static int check_restart(const struct container_record *c, const struct run_opts *given, struct err *e)
+{
+	struct restart_policy p;
+	int r = restart_parse(given->restart, &p, e);
+
+	if (r >= 0 && p.when != RESTART_NO && c->auto_remove)
+		r = err_set(e, EINVAL, "restart policy cannot be updated because AutoRemove is enabled for the container");
+	return r;
+}
+
 static int update(struct engine *en, const struct container_record *c, const struct run_opts *given, struct err *e)
 {
 	struct spec_resources r;
@@ -182,6 +194,8 @@ static int update(struct engine *en, const struct container_record *c, const str
 
 	if (k >= 0 && lock < 0)
 		k = err_set(e, ENOENT, "its files are gone; rm removes its record");
+	if (k >= 0)
+		k = check_restart(c, given, e);
 	if (k >= 0)
 		k = options_parse(c->options_json, &o, e);
 	if (k < 0)

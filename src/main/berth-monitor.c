@@ -73,26 +73,72 @@ static int open_books(struct books *b, struct err *e) { return b->engine ? 0 : e
 
 static void open_meanwhile(void *arg) { open_books(arg, NULL); /* tried once more when there is something to write */ }
 
-static void note_started(void *arg)
+static void note_started(bool is_checked, void *arg)
 {
 	struct books *b = arg;
 	struct err e = { 0 };
 
-	if (open_books(b, &e) < 0 || engine_note_started(b->engine, b->id, &e) < 0)
+	if (open_books(b, &e) < 0 || engine_note_started(b->engine, b->id, is_checked, &e) < 0)
 		log_error("started", "%s", e.msg);
 }
 
-static int note_exit(const struct exit_status *st, const struct err *start_error, void *arg)
+static int note_exit(const struct life_end *end, uint64_t *ret_again_ms, void *arg)
 {
 	struct books *b = arg;
 	struct err e = { 0 };
 	int r = open_books(b, &e);
 
 	if (r >= 0)
-		r = engine_note_exit(b->engine, b->id, st, start_error, &e);
+		r = engine_note_exit(b->engine, b->id, end, ret_again_ms, &e);
 	if (r < 0)
 		log_error("exited", "%s", e.msg);
 	return r;
+}
+
+static int tell_name(char **ret_name, char **ret_image, void *arg)
+{
+	struct books *b = arg;
+	struct err e = { 0 };
+	int r = open_books(b, &e);
+
+	return r < 0 ? r : engine_name(b->engine, b->id, ret_name, ret_image, &e);
+}
+
+static void note_health(enum container_health health, void *arg)
+{
+	struct books *b = arg;
+	struct err e = { 0 };
+
+	if (open_books(b, &e) < 0 || engine_note_health(b->engine, b->id, health, &e) < 0)
+		log_error("health", "%s", e.msg);
+}
+
+static int note_not_again(bool is_users, void *arg)
+{
+	struct books *b = arg;
+	struct err e = { 0 };
+	int r = open_books(b, &e);
+
+	if (r >= 0)
+		r = engine_note_not_again(b->engine, b->id, is_users, &e);
+	if (r < 0)
+		log_error("not again", "%s", e.msg);
+	return r;
+}
+
+static void note_event(const char *action, const char *const *attrs, void *arg)
+{
+	_cleanup_json_ struct json_object *o = json_object_new_object();
+	struct books *b = arg;
+	struct err e = { 0 };
+	int r = o ? open_books(b, &e) : -ENOMEM;
+
+	for (; r >= 0 && attrs[0]; attrs += 2)
+		r = json_add(o, attrs[0], json_object_new_string(attrs[1]));
+	if (r >= 0)
+		r = engine_note_event(b->engine, b->id, action, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN), &e);
+	if (r < 0)
+		log_warn("event", "%s: %s", action, e.no ? e.msg : strerror(-r));
 }
 
 static void give_up(void *arg)
@@ -120,6 +166,10 @@ static int run(const struct args *a, struct err *e)
 					       .on_given_up = give_up,
 					       .on_started = note_started,
 					       .on_exited = note_exit,
+					       .on_not_again = note_not_again,
+					       .on_event = note_event,
+					       .on_health = note_health,
+					       .name = tell_name,
 					       .arg = &books };
 	int r;
 

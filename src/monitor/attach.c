@@ -45,7 +45,7 @@ struct session {
 	struct terminal term;
 	struct detach_keys keys;
 	sigset_t old_mask;
-	bool is_started, is_over, is_detached;
+	bool is_started, is_over, is_detached, is_left_by_keys;
 	int raise; /* a signal to die of, at the very end */
 	struct exit_status exit;
 	int result;
@@ -188,7 +188,7 @@ static void read_input(struct session *s)
 		frame_put(&s->out, FRAME_STDIN, s->opts->channel, typed.data, (uint32_t)typed.len);
 	s->in_credit -= (uint32_t)typed.len;
 	if (detach)
-		s->is_over = s->is_detached = true;
+		s->is_over = s->is_detached = s->is_left_by_keys = true;
 }
 
 /* ---- from the monitor ---- */
@@ -477,6 +477,8 @@ int attach_run(int fd, const struct attach_opts *o, struct exit_status *ret_exit
 	if (!s.is_detached)
 		drain(&s);
 	session_close(&s);
+	if (s.is_left_by_keys) /* docker's words; what follows begins on a line of its own */
+		fputs("read escape sequence\n", stderr);
 	if (s.raise)
 		raise(s.raise); /* the terminal is restored, the mask too: as if we had never caught it */
 	if (s.result < 0)

@@ -125,6 +125,8 @@ int copy_pause(struct client *c, const struct frame *f, struct err *e)
 		r = err_set(&no, EBUSY, "the virtual machine is being copied by another command");
 	else
 		r = m->ops->pause(m->instance, on, &no);
+	if (r >= 0)
+		health_pause(m, on);
 	answer(c, r, &no);
 	return 0;
 }

@@ -18,7 +18,7 @@ static struct exit_status final_status(const struct monitor *m)
 }
 
 /* The last word to everybody, and no more from anybody. */
-static void dismiss_clients(struct monitor *m, const struct exit_status *st)
+void dismiss_clients(struct monitor *m, const struct exit_status *st)
 {
 	for (struct client *c = m->clients; c; c = c->next) {
 		if (c->is_closing)
@@ -57,44 +57,73 @@ static void note_end(struct monitor *m, const struct exit_status *st, const stru
 		log_error("state", "%s", e.msg);
 }
 
+static void be_over(struct monitor *m, const struct exit_status *st)
+{
+	loop_del(m->listen_src);
+	m->listen_src = NULL;
+	m->listenfd = fd_close(m->listenfd);
+	m->is_over = true;
+	print_timeline(m);
+	dismiss_clients(m, st);
+	monitor_maybe_leave(m);
+}
+
+void monitor_leave(struct monitor *m, const struct exit_status *st)
+{
+	struct err e = { 0 };
+
+	if (state_release(m->cfg->paths, m->cfg->id, &e) < 0)
+		log_error("state", "%s", e.msg);
+	be_over(m, st);
+}
+
 static void end(struct monitor *m)
 {
-	const struct paths *p = m->cfg->paths;
 	struct exit_status st = final_status(m);
 	const struct err *why = m->start_error.no       ? &m->start_error
 				: m->main->task.lost.no ? &m->main->task.lost
 							: &m->main->lost;
+	const struct life_end life = {
+		.st = st,
+		.why = why->no ? why : NULL,
+		.is_first = !m->is_again,
+		.has_run = m->began_us,
+		.is_users = m->is_users_end,
+		.is_last = m->is_last || m->starter, /* one that dies before all are there is a failure of them all */
+		.ran_ms = m->began_us ? (clock_mono_us() - m->began_us) / 1000 : 0,
+		.waited_ms = m->waited_ms,
+	};
 	bool is_recorded = true;
-	struct err e = { 0 };
+	uint64_t again_ms = 0;
 
 	monitor_mark(m, "ended");
 	/* With --rm nothing is left for which to remember it: who finds this process dead removes the container either way. */
 	if (!m->launch.auto_remove)
 		note_end(m, &st, why);
 	end_procs(m);
+	pidfile_remove(m);
 	if (m->instance)
 		m->ops->destroy(TAKE_PTR(m->instance));
 	pod_leave(&m->pod, m);
+	join_leave(&m->join);
 	monitor_mark(m, "wall taken down");
-	loop_del(m->listen_src);
-	m->listen_src = NULL;
-	m->listenfd = fd_close(m->listenfd);
 	/* Without a record of the end, the run directory stays: exited.json tells whoever looks next. */
 	if (m->is_given_up) {
 		m->cfg->on_given_up(m->cfg->arg);
-	} else if (m->cfg->on_exited(&st, why->no ? why : NULL, m->cfg->arg) < 0) {
+	} else if (m->cfg->on_exited(&life, &again_ms, m->cfg->arg) < 0) {
 		if (m->launch.auto_remove)
 			note_end(m, &st, why);
 		log_error("state", "the end of container %.12s could not be recorded; its run state stays", m->cfg->id);
 		is_recorded = false;
+	} else if (again_ms) {
+		again_rest(m, again_ms, &st);
+		return;
 	}
-	if (is_recorded && state_release(p, m->cfg->id, &e) < 0)
-		log_error("state", "%s", e.msg);
-	m->is_over = true;
 	monitor_mark(m, "end recorded");
-	print_timeline(m);
-	dismiss_clients(m, &st);
-	monitor_maybe_leave(m);
+	if (is_recorded)
+		monitor_leave(m, &st);
+	else
+		be_over(m, &st);
 }
 
 static void on_end(struct loop *l _unused_, int fd _unused_, uint32_t events _unused_, void *arg)
@@ -122,6 +151,7 @@ void monitor_main_done(struct monitor *m)
 	if (m->is_main_done)
 		return;
 	m->is_main_done = true;
+	health_end(m);
 	m->exit = m->main->has_exited ? m->main->exit : m->exit;
 	m->is_ending_now = m->n_procs == 1;
 	schedule_end(m, m->is_ending_now ? 0 : EXIT_GRACE_MS);

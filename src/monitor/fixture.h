@@ -25,9 +25,9 @@
 
 struct instance {
 	struct instance_config cfg;
-	struct task *tasks[16];
-	pid_t pids[16];
-	int pidfds[16];
+	struct task *tasks[256];
+	pid_t pids[256];
+	int pidfds[256];
 	size_t n;
 };
 static bool fake_is_unreadable; /* standard output is something that reading fails on */
@@ -249,6 +249,9 @@ static inline void clean(void)
 
 struct want {
 	const char *script;
+	const char *health; /* more of launch.json, such as "\"healthArgs\":[...]" */
+	unsigned lives;     /* it is started again until so many are over */
+	uint64_t again_ms;  /* after so long */
 	bool no_stdin, keep_stdin, tty, record_fails, detached, unreadable, unwaitable, waits_for_go;
 	int all_fd;
 };
@@ -263,13 +266,34 @@ static inline void write_file(const char *name, const char *text)
 	close(fd);
 }
 
-static inline int on_exited(const struct exit_status *st, const struct err *start_error, void *arg)
+static inline int on_exited(const struct life_end *end, uint64_t *ret_again_ms, void *arg)
 {
+	static unsigned lives;
 	const struct want *w = arg;
-	char *text = str_fmt("%d %d %s", st->code, st->signal, start_error ? start_error->msg : "-");
+	char *text = str_fmt("%d %d %s", end->st.code, end->st.signal, end->why ? end->why->msg : "-");
+
+	if (++lives < w->lives && !end->is_users && !end->is_last)
+		*ret_again_ms = w->again_ms ? w->again_ms : 10;
 
 	write_file("recorded", text);
 	return w->record_fails ? -EIO : 0;
+}
+
+static inline int on_not_again(bool is_users, void *arg _unused_)
+{
+	write_file("recorded", is_users ? "not again, as asked for" : "not again");
+	return 0;
+}
+
+/* One word a change. */
+static inline void on_health(enum container_health h, void *arg _unused_)
+{
+	int fd = open(str_fmt("%s/health", dir), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	const char *word = container_health_name(h);
+
+	is_int(fd_write_full(fd, word, strlen(word)), 0);
+	is_int(fd_write_full(fd, " ", 1), 0);
+	close(fd);
 }
 
 /* Counted in bytes. */
@@ -321,8 +345,9 @@ static inline int run(const struct want *w)
 	write_file("launch.json",
 		   str_fmt("{\"version\":1,\"id\":\"" ID "\",\"name\":\"t\",\"isolation\":\"fake\",\"openStdin\":%s,"
 			   "\"stdinOnce\":%s,\"logPath\":\"%s/"
-			   "log\",\"logMaxBytes\":1000000,\"logMaxFiles\":2,\"vmMemBytes\":64000000,\"vmCpus\":3}",
-			   w->no_stdin ? "false" : "true", w->keep_stdin ? "false" : "true", dir));
+			   "log\",\"logMaxBytes\":1000000,\"logMaxFiles\":2,\"vmMemBytes\":64000000,\"vmCpus\":3%s%s}",
+			   w->no_stdin ? "false" : "true", w->keep_stdin ? "false" : "true", dir, w->health ? "," : "",
+			   w->health ? w->health : ""));
 	is_int(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	monitor_pid = fork();
 	if (monitor_pid == 0) {
@@ -333,6 +358,8 @@ static inline int run(const struct want *w)
 						    .all_fd = w->all_fd,
 						    .on_given_up = on_given_up,
 						    .on_exited = on_exited,
+						    .on_not_again = on_not_again,
+						    .on_health = on_health,
 						    .arg = (void *)(uintptr_t)w };
 		fake_is_unreadable = w->unreadable;
 		fake_is_unwaitable = w->unwaitable;

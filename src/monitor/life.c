@@ -1,14 +1,16 @@
 /* Who the monitor of a container is, asked of the kernel: for as long as its process lives, a monitor holds a record lock on
- * ROOT/containers/ID/launch.json. The run directory can't tell it to the end: that is gone while the last frames are still
- * being sent. A lock goes with its process, is inherited by no child, and F_GETLK names the process. */
+ * ROOT/containers/ID/alive, a file of nothing else's: launch.json is replaced by update. The run directory can't tell it to the end: that is gone
+ * while the last frames are still being sent. A lock goes with its process, is inherited by no child, and F_GETLK names the process. */
 #include <unistd.h>
 
 #include "monitor_impl.h"
 
+#define ALIVE "alive"
+
 int life_hold(int bundledirfd)
 {
 	struct flock l = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
-	_cleanup_fd_ int fd = openat(bundledirfd, "launch.json", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_fd_ int fd = openat(bundledirfd, ALIVE, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0 || fcntl(fd, F_SETLK, &l) < 0)
 		return -errno;
@@ -27,7 +29,7 @@ static int holder(int fd)
 
 int monitor_pidfd(const struct paths *p, const char *id, int *ret_pidfd, struct err *e)
 {
-	_cleanup_free_ char *path = str_fmt("%s/containers/%s/launch.json", p->root, id);
+	_cleanup_free_ char *path = str_fmt("%s/containers/%s/" ALIVE, p->root, id);
 	_cleanup_fd_ int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
 
 	if (!path)

@@ -66,6 +66,21 @@ TEST(a_living_monitor_is_found_and_a_dead_one_is_not)
 	is_int(rm_rf(AT_FDCWD, root), 0);
 }
 
+TEST(a_monitor_is_found_after_what_it_was_started_with_is_replaced)
+{
+	int dir = begin(), pidfd = -1;
+	pid_t pid = start_holder(dir, false);
+
+	is_int(file_replace(dir, "launch.json", "{}", 2, 0600, false), 0); /* as update does */
+	is_int(monitor_pidfd(&paths, "c1", &pidfd, &e), 1);
+	fd_close(pidfd);
+	is_int(kill(pid, SIGKILL), 0);
+	is_int(waitpid(pid, NULL, 0), pid);
+	is_int(monitor_pidfd(&paths, "c1", &pidfd, &e), 0);
+	fd_close(dir);
+	is_int(rm_rf(AT_FDCWD, root), 0);
+}
+
 TEST(a_child_that_outlives_the_monitor_is_not_taken_for_it)
 {
 	int dir = begin(), pidfd = -1;

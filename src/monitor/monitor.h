@@ -2,16 +2,31 @@
  *
  *   RUN/containers/ID/monitor.sock   frames (frame.h): attach, exec, signal, resize, stats
  *   RUN/containers/ID/monitor.json   {"pid","start_time","boot_id"}: written once before anything else
- *   RUN/containers/ID/started.json   {"pid","started_ns"[,"vmm","kernel"]}: written once; its presence = running
+ *   RUN/containers/ID/started.json   {"pid","started_ns"[,"vmm","kernel"]}: written once a life; its presence = running
  *   RUN/containers/ID/exited.json    {"code","signal","oom","finished_ns","error"}: written once, durable before the record;
  *                                    with --rm only where record and directory could not be removed
- * Files are write-once (temp + rename to a new name): the state is which of them exist. The one writer is the monitor. */
+ *   ROOT/containers/ID/health.json   docker's State.Health, replaced after each check; it stays when the container has ended
+ * Files of the run are write-once (temp + rename to a new name): the state is which of them exist. The one writer is the monitor. Between two
+ * lives (a restart policy) there is monitor.json alone, as at a start. */
 #pragma once
 
 #include "isolation.h"
 #include "pod_vm.h"
 
 #define MONITOR_GO 'G'
+
+/* The end of one life of a container. */
+struct life_end {
+	struct exit_status st;
+	const struct err
+		*why;    /* the start's error, what broke the wall, or that output was lost; NULL when the process simply ended */
+	bool is_first;   /* of this monitor: somebody has started it, not a policy */
+	bool has_run;    /* the start did not fail */
+	bool is_users;   /* asked for, by a signal that ends programs */
+	bool is_last;    /* the monitor itself is to end, as at the host's shutdown: no other life, whatever the policy */
+	uint64_t ran_ms; /* 0 without has_run */
+	uint64_t waited_ms; /* before this life; 0: it is the first */
+};
 
 struct monitor_config {
 	const char *id;
@@ -30,12 +45,20 @@ struct monitor_config {
 	/* Called at most once, while the container is being set up: what on_started and on_exited will need. May be NULL. */
 	void (*meanwhile)(void *arg);
 	struct timeline *timeline; /* marks of before monitor_run, and its own; printed with --trace-startup */
-	/* Called once the process runs and started.json is written, before clients get FRAME_STARTED; may be NULL. */
-	void (*on_started)(void *arg);
+	/* Called each time that the process runs and started.json is written, before clients get FRAME_STARTED; may be NULL. */
+	void (*on_started)(bool is_checked, void *arg); /* is_checked: its health is, and is "starting" */
 	/* Called once the process has ended, output is drained and exited.json is written (not with --rm), before clients
-	 * get FRAME_EXIT: main/berth-monitor.c gives the engine's bookkeeping (record the exit, --rm). why: the start's error,
-	 * what broke the wall, or that output was lost; NULL when the process simply ended. */
-	int (*on_exited)(const struct exit_status *st, const struct err *why, void *arg);
+	 * get FRAME_EXIT: main/berth-monitor.c gives the engine's bookkeeping (record the exit, --rm). *ret_again_ms (0 before): it is to
+	 * be started again after so long; then all this is called once for each of its lives. */
+	int (*on_exited)(const struct life_end *end, uint64_t *ret_again_ms, void *arg);
+	/* It is not started again after all. is_users: somebody has stopped it while it waited. NULL where on_exited never asks for that. */
+	int (*on_not_again)(bool is_users, void *arg);
+	/* What it is called now, for the journal; the caller frees both. 0 or -errno. May be NULL. */
+	int (*name)(char **ret_name, char **ret_image, void *arg);
+	/* Its health has changed. May be NULL. */
+	void (*on_health)(enum container_health health, void *arg);
+	/* Something happened that people may want to follow: docker's word for it, and attributes (name, value, ..., NULL). May be NULL. */
+	void (*on_event)(const char *action, const char *const *attrs, void *arg);
 	void *arg;
 };
 /* Reads config.json and launch.json from ROOT/containers/ID, runs the container to its end. 0 or -errno. */

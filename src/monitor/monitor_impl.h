@@ -12,6 +12,7 @@
 #pragma once
 
 #include "log_file.h"
+#include "log_journal.h"
 #include "monitor.h"
 #include "state.h"
 
@@ -48,12 +49,14 @@ struct output {
 
 struct proc {
 	struct monitor *m;
+	char id[ID_LEN + 1], *command; /* of an exec'd one, for events; happen.c; NULL: it is no event */
 	struct proc *next;
 	struct task task;
 	struct output out[2];
 	int in_fd; /* -1 = closed; with a tty a duplicate, since one fd can be in an epoll set once */
 	struct loop_src *in_src;
 	struct link *links;
+	bool is_probe; /* health.c's */
 	bool is_main, is_starting, is_started, has_exited, keep_stdin;
 	struct err start_error; /* exec: reported from inside ops->exec */
 	struct err lost;        /* no != 0: some of its output could not be read */
@@ -81,6 +84,32 @@ struct pod_hold {
 	char *cgroup; /* the pod's */
 };
 
+/* What it holds of other containers (join.c). */
+struct join_hold {
+	bool is_held;
+	int fd[NS_COUNT]; /* -1 = none */
+	int memory_fd;    /* detached mount, or -1 */
+};
+
+#define HEALTH_LOGS   5
+#define HEALTH_OUTPUT 4096 /* bytes of each */
+struct health_log {
+	uint64_t start_ns, end_ns;
+	int code; /* -1: it could not be run, or took too long */
+	char *output;
+};
+struct health {
+	enum container_health status; /* HEALTH_NONE: it is not checked */
+	int64_t streak;               /* failures in a row */
+	struct health_log logs[HEALTH_LOGS];
+	size_t n_logs;
+	struct loop_src *timer; /* to the next check, or the end of the time of the one that runs */
+	struct proc *probe;     /* runs */
+	struct buf output;
+	uint64_t probe_began_ns, probe_began_us;
+	bool is_paused, is_late; /* it was killed for its time */
+};
+
 struct monitor {
 	const struct monitor_config *cfg;
 	find_isolation find;
@@ -89,7 +118,9 @@ struct monitor {
 	struct host host;
 	struct spec spec;
 	struct launch launch;
+	struct secrets secrets; /* no version: it has none */
 	struct pod_hold pod;
+	struct join_hold join;
 	char *rundir;
 	int rundirfd, listenfd;
 	int network_fd; /* container_make_network's, 0 = none */
@@ -99,6 +130,7 @@ struct monitor {
 	uint64_t stall_ms;
 	struct instance *instance;
 	struct log_file *log;
+	struct log_journal *journal;
 	struct proc *procs, *main;
 	struct client *clients;
 	size_t n_clients, n_procs;
@@ -106,6 +138,7 @@ struct monitor {
 	bool is_given_up;
 	struct client *holder;  /* at whose wish the VM is at rest (FRAME_QUIESCE) */
 	bool is_coming_to_rest; /* its answer is owed */
+	pid_t pidfile_pid;      /* what stands in --pidfile's file; 0: nothing of ours */
 	bool is_started;
 	bool is_main_done;      /* the main process has ended or never ran, and its output is drained */
 	bool is_over;           /* the bookkeeping is done too: only clients that read slowly keep the monitor */
@@ -113,6 +146,12 @@ struct monitor {
 	struct exit_status exit;
 	struct loop_src *end_timer, *kill_timer;
 	bool is_ending_now;
+	bool is_again;   /* not the first life */
+	bool is_resting; /* between two lives: the timer below, or the end */
+	bool is_users_end, is_last;
+	struct health health;
+	uint64_t began_us, waited_ms; /* of this life: clock_mono_us at its start, 0 = not yet; the rest before it */
+	struct loop_src *rest_timer;
 };
 
 /* run.c */
@@ -122,6 +161,14 @@ void monitor_mark(struct monitor *m, const char *what); /* a stage reached, for 
 /* A signal for the main process; before it runs, one that ends a program gives the start up. */
 int monitor_signal_main(struct monitor *m, int sig, struct err *e);
 
+/* happen.c: events */
+void happen_kill(struct monitor *m, int sig);
+int happen_exec_named(
+	struct proc *p,
+	char *const *args);       /* before it is begun: gives it its id; args NULL: no event tells of it; -ENOMEM or so */
+void happen_exec(struct proc *p); /* it was made and begun */
+void happen_exec_end(struct proc *p);
+
 /* listen.c */
 int monitor_listen(struct monitor *m, struct err *e);
 
@@ -129,6 +176,25 @@ int monitor_listen(struct monitor *m, struct err *e);
 int monitor_load(struct monitor *m, struct err *e);
 int monitor_adopt_first_client(struct monitor *m, struct err *e);
 int monitor_start(struct monitor *m, struct err *e);
+
+int monitor_reload(struct monitor *m, struct err *e); /* for another life: the plan may have been changed (update) */
+
+/* health.c */
+void health_begin(struct monitor *m); /* the main process runs */
+void health_end(struct monitor *m);   /* it does no more; twice is fine */
+void health_pause(struct monitor *m, bool on);
+void health_output(struct proc *p, const char *data, size_t n);
+void health_probe_done(struct proc *p);                        /* it is about to be freed */
+void health_probe_failed(struct proc *p, const struct err *e); /* the same, and never ran */
+
+/* again.c */
+/* One life is over, and another is to begin after so long. */
+void again_rest(struct monitor *m, uint64_t ms, const struct exit_status *st);
+void again_give_up(struct monitor *m); /* it isn't, after all */
+
+/* end.c */
+void dismiss_clients(struct monitor *m, const struct exit_status *st);
+void monitor_leave(struct monitor *m, const struct exit_status *st); /* no more lives: takes down what the first one has found */
 
 /* starter.c */
 void starter_gone(struct monitor *m);
@@ -172,8 +238,21 @@ void clients_free(struct monitor *m);
 
 /* life.c */
 /* Shows that this process is the monitor of the container whose bundle that is, until the process ends: the fd returned stays
- * open, and no other fd of its launch.json may be closed (fcntl(2): that would drop the lock). */
+ * open, and no other one of that file is ever closed (fcntl(2): that would drop the lock). */
 int life_hold(int bundledirfd);
+
+/* secrets.c: read; what a new life is given; into an environment */
+int monitor_secrets_load(struct monitor *m, int dirfd, struct err *e);
+int monitor_secrets_give(struct monitor *m, struct err *e);
+int monitor_secrets_env(const struct monitor *m, char ***env, struct err *e);
+
+/* join.c: puts the paths into m->spec. On failure too join_leave is to follow. */
+int join_others(struct join_hold *h, struct monitor *m, struct err *e);
+void join_leave(struct join_hold *h);
+
+/* pidfile.c; without --pidfile nothing is done */
+int pidfile_write(struct monitor *m, struct err *e);
+void pidfile_remove(struct monitor *m);
 
 /* copy.c: a VM is brought to rest for who copies it, and pauses */
 int copy_quiesce(struct client *c, const struct frame *f, struct err *e);

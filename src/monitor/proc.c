@@ -59,6 +59,8 @@ static void output_end(struct output *o)
 	o->fd = fd_close(o->fd);
 	if (p->is_main && p->m->log)
 		log_file_end(p->m->log, o->index + 1);
+	if (p->is_main && p->m->journal)
+		log_journal_end(p->m->journal, o->index + 1);
 	for (struct link *l = p->links; l; l = l->next_of_proc)
 		if (l->wants[o->index] && !l->client->is_closing)
 			frame_put(&l->client->out, output_type(o), l->channel, NULL, 0);
@@ -87,8 +89,12 @@ static void output_pass_on(struct output *o, const char *data, size_t n)
 {
 	struct proc *p = o->proc;
 
+	if (p->is_probe)
+		health_output(p, data, n);
 	if (p->is_main && p->m->log)
 		log_file_add(p->m->log, o->index + 1, data, n);
+	if (p->is_main && p->m->journal)
+		log_journal_add(p->m->journal, o->index + 1, data, n);
 	for (struct link *l = p->links; l; l = l->next_of_proc) {
 		if (!l->wants[o->index] || l->client->is_closing)
 			continue;
@@ -274,6 +280,7 @@ void proc_free(struct proc *p)
 	p->m->n_procs--;
 	while (p->links)
 		link_free(p->links);
+	free(p->command);
 	loop_del(p->grace);
 	loop_del(p->in_src);
 	fd_close(p->in_fd);
@@ -311,6 +318,7 @@ static void proc_done(struct proc *p)
 		monitor_main_done(m);
 		return;
 	}
+	happen_exec_end(p); /* first: who is told of the end finds it among the events */
 	for (struct link *l = p->links, *next; l; l = next) {
 		struct client *c = l->client;
 		next = l->next_of_proc;
@@ -318,6 +326,8 @@ static void proc_done(struct proc *p)
 			proc_put_end(p, &c->out, l, l->channel, &p->exit);
 		client_flush(c);
 	}
+	if (p->is_probe)
+		health_probe_done(p);
 	proc_free(p);
 	monitor_maybe_leave(m);
 }
@@ -393,6 +403,8 @@ void proc_gave_up(struct proc *p, const struct err *e)
 		next = l->next_of_proc;
 		client_refuse(l->client, l->channel, e, false);
 	}
+	if (p->is_probe)
+		health_probe_failed(p, e);
 	proc_free(p);
 	monitor_maybe_leave(m);
 }

@@ -1,5 +1,6 @@
 /* What clients ask for, one function a frame type, and the table that says which types a client may send. An error returned
  * from here is one of protocol and ends the connection; a request that can't be done is answered with FRAME_ERROR. */
+#include <signal.h>
 #include <string.h>
 
 #include "monitor_impl.h"
@@ -40,6 +41,11 @@ static int on_attach(struct client *c, const struct frame *f, struct err *e)
 		return err_set(e, EPROTO, "attach: this connection is attached already");
 	if (f->len && json_parse((const char *)f->payload, f->len, "attach", &o, e) < 0)
 		return -EPROTO;
+	if (m->is_resting) {
+		err_set(&no, EAGAIN, "container %.12s is restarting: wait until it runs", m->cfg->id);
+		answer_error(c, 0, &no);
+		return 0;
+	}
 	if (!m->main || m->is_over) {
 		err_set(&no, ESRCH, "container %.12s has ended", m->cfg->id);
 		answer_error(c, 0, &no);
@@ -77,6 +83,7 @@ static void on_exec_started(struct task *t, const struct err *e)
 		frame_put_u32(&l->client->out, FRAME_STARTED, l->channel, 0);
 		client_flush(l->client);
 	}
+	happen_exec(p);
 	proc_feed(p);
 }
 
@@ -95,8 +102,11 @@ static int start_exec(struct client *c, const struct frame *f, struct err *e)
 		return err_set(e, EAGAIN, "exec: %d processes run in this container already", PROCS_MAX);
 	json_object_object_get_ex(o, "berth", &extra);
 	bool wants_in = extra && get_bool(extra, "stdin", false), is_detached = extra && get_bool(extra, "detach", false);
+	bool is_silent = extra && get_bool(extra, "silent", false);
 	spec_process_init(&sp);
 	r = spec_process_parse(o, &sp, e);
+	if (r == 0)
+		r = monitor_secrets_env(m, &sp.env, e);
 	if (r < 0) {
 		spec_process_done(&sp);
 		return r;
@@ -110,6 +120,12 @@ static int start_exec(struct client *c, const struct frame *f, struct err *e)
 		return err_set(e, ENOMEM, "exec: out of memory");
 	}
 	p->task.has_tty = sp.terminal;
+	r = happen_exec_named(p, is_silent ? NULL : sp.args);
+	if (r < 0) {
+		proc_free(p);
+		spec_process_done(&sp);
+		return err_set(e, -r, "exec: give it an id: %s", strerror(-r));
+	}
 	l->wants_in = wants_in;
 	l->wants[0] = l->wants[1] = !is_detached;
 	l->in_eof = !wants_in;
@@ -214,12 +230,18 @@ static int on_signal(struct client *c, const struct frame *f, struct err *e)
 
 	if (frame_get_u32(f, &sig) < 0 || sig < 1 || sig > 64)
 		return err_set(e, EPROTO, "malformed signal");
-	if (f->channel == 0)
+	if (f->channel == 0) {
+		if (m->is_started && !m->is_main_done && !m->main->has_exited)
+			happen_kill(m, (int)sig);
+		/* Docker's rule for restart policies, but for signals that programs are used to live on with. */
+		if (sig == SIGTERM || sig == SIGKILL || sig == SIGINT || sig == SIGQUIT)
+			m->is_users_end = true;
 		r = monitor_signal_main(m, (int)sig, &no);
-	else if (l && l->proc->is_started && !l->proc->has_exited)
+	} else if (l && l->proc->is_started && !l->proc->has_exited) {
 		r = m->ops->signal(m->instance, &l->proc->task, (int)sig, &no);
-	else
+	} else {
 		r = err_set(&no, ESRCH, "no process on channel %u", f->channel);
+	}
 	if (r < 0 && no.no != ESRCH)
 		answer_error(c, f->channel, &no);
 	else

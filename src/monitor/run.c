@@ -14,6 +14,8 @@
  *           directory goes: all of that before FRAME_EXIT, so that whoever waits for it finds everything in order and nothing
  *           left behind
  *
+ * With a restart policy `end` leads to `start` again (again.c): what listens and who is connected stays, all else is made anew.
+ *
  * The monitor runs with the privileges of its starter: it makes and destroys namespaces and cgroups, and the container's
  * set-user-id programs must work, so it can't give up privileges or set no_new_privs. What protects it is what it parses:
  * frames (checked in codec/ and requests.c) from its own user, and bytes of the container that it only copies. */
@@ -43,6 +45,12 @@ static bool ends_a_program(int sig)
 
 int monitor_signal_main(struct monitor *m, int sig, struct err *e)
 {
+	if (m->is_resting && ends_a_program(sig)) {
+		again_give_up(m);
+		return 0;
+	}
+	if (m->is_resting)
+		return err_set(e, EAGAIN, "container %.12s is restarting", m->cfg->id);
 	if (m->is_main_done || m->main->has_exited)
 		return err_set(e, ESRCH, "container %.12s has ended", m->cfg->id);
 	if (m->is_started)
@@ -70,6 +78,7 @@ static void on_signal(struct loop *l _unused_, int sig _unused_, void *arg)
 	struct monitor *m = arg;
 	struct err e = { 0 };
 
+	m->is_last = true;
 	if (m->kill_timer)
 		return;
 	if (monitor_signal_main(m, SIGTERM, &e) < 0 && e.no != ESRCH)
@@ -181,14 +190,18 @@ static void monitor_done(struct monitor *m)
 	if (m->instance)
 		m->ops->destroy(m->instance);
 	pod_leave(&m->pod, m);
+	join_leave(&m->join);
 	log_file_close(m->log);
+	log_journal_close(m->journal);
 	fd_close(m->listenfd);
 	if (m->network_fd > 0)
 		fd_close(m->network_fd);
 	fd_close(m->mounts_fd);
 	fd_close(m->rundirfd);
+	health_end(m);
 	loop_free(m->loop);
 	launch_done(&m->launch);
+	secrets_done(&m->secrets);
 	spec_done(&m->spec);
 	host_done(&m->host);
 	free(m->rundir);

@@ -1,6 +1,7 @@
 /* From the bundle to a running process: load and start of run.c's diagram. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "monitor_impl.h"
@@ -30,10 +31,53 @@ int monitor_load(struct monitor *m, struct err *e)
 	r = launch_parse(launch, launch_len, &m->launch, e);
 	if (r < 0)
 		return err_push(e, r, "%s/launch.json", dir);
+	r = monitor_secrets_load(m, fd, e);
+	if (r < 0)
+		return err_push(e, r, "%s", dir);
 	m->lifefd = life_hold(fd);
 	if (m->lifefd < 0)
-		return err_set(e, -m->lifefd, "%s/launch.json: lock: %s", dir, strerror(-m->lifefd));
+		return err_set(e, -m->lifefd, "%s: the monitor's lock: %s", dir, strerror(-m->lifefd));
 	return 0;
+}
+
+static int reload_launch(struct monitor *m, int dirfd, struct err *e)
+{
+	_cleanup_free_ char *text = NULL;
+	struct launch l;
+	size_t len;
+	int r = file_read(dirfd, "launch.json", CONFIG_MAX, &text, &len);
+
+	if (r < 0)
+		return err_set(e, -r, "launch.json: %s", strerror(-r));
+	r = launch_parse(text, len, &l, e);
+	if (r < 0)
+		return r;
+	launch_done(&m->launch);
+	m->launch = l;
+	return 0;
+}
+
+int monitor_reload(struct monitor *m, struct err *e)
+{
+	_cleanup_free_ char *dir = str_fmt("%s/containers/%s", m->cfg->paths->root, m->cfg->id), *config = NULL;
+	_cleanup_fd_ int fd = dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	size_t len;
+	int r;
+
+	if (!dir)
+		return err_set(e, ENOMEM, "out of memory");
+	if (fd < 0)
+		return err_set(e, errno, "%s: %s", dir, strerror(errno));
+	r = reload_launch(m, fd, e);
+	if (r < 0)
+		return err_push(e, r, "%s", dir);
+	r = file_read(fd, "config.json", CONFIG_MAX, &config, &len);
+	if (r < 0)
+		return err_set(e, -r, "%s/config.json: %s", dir, strerror(-r));
+	spec_done(&m->spec);
+	spec_init(&m->spec);
+	r = spec_parse(config, len, &m->spec, e);
+	return r < 0 ? err_push(e, r, "%s/config.json", dir) : 0;
 }
 
 int monitor_adopt_first_client(struct monitor *m, struct err *e)
@@ -96,16 +140,19 @@ static void on_started(void *arg, const struct err *start_error)
 	}
 	/* Without the file nobody could signal it, enter it or tell it from one that is starting: such a one is ended. */
 	if (state_write_started(m->rundirfd, m->ops->pid(m->instance), m->ops->vmm ? m->ops->vmm(m->instance) : NULL,
-				m->ops->kernel ? m->ops->kernel(m->instance) : NULL, &e) < 0) {
+				m->ops->kernel ? m->ops->kernel(m->instance) : NULL, &e) < 0 ||
+	    pidfile_write(m, &e) < 0) {
 		m->start_error = e;
 		monitor_main_done(m);
 		return;
 	}
 	m->is_started = m->main->is_started = true;
+	m->began_us = clock_mono_us();
 	hold_mounts(m);
 	if (m->cfg->on_started)
-		m->cfg->on_started(m->cfg->arg);
+		m->cfg->on_started(m->launch.health_args, m->cfg->arg);
 	tell_started(m);
+	health_begin(m);
 	proc_feed(m->main);
 }
 
@@ -114,6 +161,16 @@ static void on_trace(const char *step, uint64_t us, void *arg)
 	const struct monitor *m = arg;
 
 	timeline_line(us, m->launch.trace_began_us, "container", step, STDERR_FILENO);
+}
+
+static int open_journal(struct monitor *m, struct err *e)
+{
+	_cleanup_free_ char *name = NULL, *image = NULL;
+	int r = m->cfg->name ? m->cfg->name(&name, &image, m->cfg->arg) : 0;
+
+	if (r < 0) /* entries without its name are better than none */
+		log_warn("log", "journal: the container's name is not known: %s", strerror(-r));
+	return log_journal_open(m->cfg->id, name, image, &m->journal, e);
 }
 
 /* Beside the new process, which takes longer to set up: nothing of it waits for the log or the books. */
@@ -125,6 +182,8 @@ static int meanwhile(void *arg, struct err *e)
 
 	if (r == 0 && m->cfg->meanwhile)
 		m->cfg->meanwhile(m->cfg->arg);
+	if (r == 0 && streq0(l->log_driver, "journald"))
+		r = open_journal(m, e);
 	monitor_mark(m, "meanwhile");
 	return r;
 }
@@ -135,6 +194,10 @@ int monitor_start(struct monitor *m, struct err *e)
 
 	if (r == 0)
 		r = pod_join(&m->pod, m, e);
+	if (r == 0)
+		r = join_others(&m->join, m, e);
+	if (r == 0)
+		r = monitor_secrets_give(m, e);
 	const struct instance_config cfg = {
 		.spec = &m->spec,
 		.launch = &m->launch,
@@ -146,7 +209,7 @@ int monitor_start(struct monitor *m, struct err *e)
 		.tty_rows = (uint16_t)MIN(m->spec.process.console_rows, UINT16_MAX),
 		.tty_cols = (uint16_t)MIN(m->spec.process.console_cols, UINT16_MAX),
 		.network_fd = m->network_fd,
-		.memory_fd = m->pod.memory_fd,
+		.memory_fd = m->join.memory_fd > 0 ? m->join.memory_fd : m->pod.memory_fd,
 		.meanwhile = meanwhile,
 		.on_started = on_started,
 		.trace = m->launch.trace_began_us ? on_trace : NULL,

@@ -24,6 +24,18 @@ static void let_all_live(int all)
 	is_int(write(all, &one, sizeof(one)), sizeof(one));
 }
 
+/* Whether the first client is told an end, or an error. */
+static bool is_told(int fd, bool of_an_error)
+{
+	static struct peer p;
+	struct frame *f;
+
+	p = (struct peer){ .fd = fd };
+	while ((f = next(&p)) && f->type != FRAME_EXIT && !(of_an_error && f->type == FRAME_ERROR))
+		;
+	return f;
+}
+
 TEST(before_all_are_there_it_goes_with_its_maker)
 {
 	int all, fd = run_one("echo $$ >&2; exec sleep 1000", &all);
@@ -59,13 +71,8 @@ TEST(once_all_are_it_lives_on_without_him)
 TEST(its_end_is_told_and_nothing_is_forgotten_while_he_is_there)
 {
 	int all, fd = run_one("exit 3", &all);
-	static struct peer p;
-	struct frame *f;
 
-	p.fd = fd;
-	while ((f = next(&p)) && f->type != FRAME_EXIT)
-		;
-	ok(f);
+	ok(is_told(fd, false));
 	is_str(recorded(), "3 0 -");
 	is_int(given_up(), 0);
 	usleep(200000);
@@ -79,13 +86,8 @@ TEST(its_end_is_told_and_nothing_is_forgotten_while_he_is_there)
 TEST(one_that_has_ended_already_is_given_up_with_the_others)
 {
 	int all, fd = run_one("exit 3", &all);
-	static struct peer p;
-	struct frame *f;
 
-	p.fd = fd;
-	while ((f = next(&p)) && f->type != FRAME_EXIT)
-		;
-	ok(f);
+	ok(is_told(fd, false));
 	close(fd);
 	is_int(monitor_end(), 0);
 	is_int(given_up(), 1);
@@ -94,13 +96,8 @@ TEST(one_that_has_ended_already_is_given_up_with_the_others)
 TEST(one_that_could_not_start_is_given_up_with_the_others)
 {
 	int all, fd = run(&(struct want){ .script = "missing", .all_fd = all = eventfd(0, EFD_CLOEXEC) });
-	static struct peer p;
-	struct frame *f;
 
-	p.fd = fd;
-	while ((f = next(&p)) && f->type != FRAME_ERROR && f->type != FRAME_EXIT)
-		;
-	ok(f);
+	ok(is_told(fd, true));
 	close(fd);
 	is_int(monitor_end(), 0);
 	is_int(given_up(), 1);

@@ -6,6 +6,7 @@
  *   started.json                 MONITOR_RUNNING   state_write_started
  *   exited.json                  MONITOR_EXITED    state_write_exited; the directory goes once the record knows
  *   no exited.json, process gone MONITOR_DIED      seen by whoever looks first (reconcile) */
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -196,6 +197,30 @@ int state_write_exited(int rundirfd, const struct exit_status *st, const char *e
 	};
 
 	return write_state(rundirfd, "exited.json", exited_fields, &x, false, e);
+}
+
+/* In an order in which each moment reads true: exited.json last. */
+int state_rest(int rundirfd, struct err *e)
+{
+	static const char *const kept[] = { ".", "..", "monitor.json", "monitor.sock", "exited.json" };
+	_cleanup_fd_ int fd = openat(rundirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	int r = 0;
+
+	if (!d)
+		return err_set(e, errno, "clear the run state: %s", strerror(errno));
+	fd = -1; /* closedir's */
+	for (const struct dirent *entry; r == 0 && (entry = readdir(d));) {
+		bool stays = false;
+		for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+			stays |= streq(kept[i], entry->d_name);
+		if (!stays)
+			r = rm_rf(rundirfd, entry->d_name);
+	}
+	closedir(d);
+	if (r == 0)
+		r = rm_rf(rundirfd, "exited.json");
+	return r < 0 ? err_set(e, -r, "clear the run state: %s", strerror(-r)) : 0;
 }
 
 int state_release(const struct paths *p, const char *id, struct err *e)

@@ -13,5 +13,7 @@ int state_claim(const struct paths *p, const char *id, int *ret_rundirfd, struct
 /* vmm: what carries a VM out, or NULL. kernel: its name in the store, or NULL. */
 int state_write_started(int rundirfd, pid_t pid, const char *vmm, const char *kernel, struct err *e);
 int state_write_exited(int rundirfd, const struct exit_status *st, const char *error, struct err *e);
+/* Between two lives: all but who the monitor is and where it listens goes. */
+int state_rest(int rundirfd, struct err *e);
 /* Removes the run directory and what is in it. */
 int state_release(const struct paths *p, const char *id, struct err *e);

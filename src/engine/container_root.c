@@ -1,0 +1,298 @@
+/* container_root.c: where a container's files are.
+ *
+ * One that runs has them in its mount namespace. /proc/PID/root leads there without entering it; nothing of ours ever runs inside.
+ * Which process PID is, is made sure of behind the open descriptor of /proc/PID, which stays that process's: it must be a child of
+ * the container's monitor, and its root not the host's (a process on its way into the container has that one).
+ *
+ * One that does not run has them in its layers and its upper directory. They are mounted as its start would mount them, on top of
+ * its own work directory, in a mount namespace of our own, where volumes can be added; all of that ends with this process. */
+#include "container_root.h"
+#include "skeleton.h"
+
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+void container_root_done(struct container_root *r)
+{
+	fd_close(r->fd);
+	fd_close(r->lock);
+	fd_close(r->pid);
+	*r = (struct container_root)CONTAINER_ROOT_NONE;
+}
+
+/* ---- one that runs ---- */
+
+/* Field 4 of /proc/PID/stat. */
+static int parent_of(int procfd, int64_t *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	int r = file_read(procfd, "stat", 4096, &text, NULL), parent = 0;
+	const char *p = r < 0 ? NULL : strrchr(text, ')');
+
+	if (r < 0)
+		return r == -ENOENT ? -ESRCH : r;
+	if (!p || sscanf(p, ") %*c %d", &parent) != 1)
+		return -EIO;
+	*ret = parent;
+	return 0;
+}
+
+static bool is_same_file(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) < 0 || fstat(b, &y) < 0 || (x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+static int open_running(struct engine *en, const struct container_record *c, struct container_root *ret, struct err *e)
+{
+	_cleanup_fd_ int procfd = -1, host = -1, fd = -1, pidfd = -1;
+	struct monitor_state m = { 0 };
+	int64_t parent = 0;
+	char path[32];
+	int r = monitor_inspect(en->paths, c->id, &m, e);
+
+	if (r < 0)
+		return r;
+	if (m.truth != MONITOR_RUNNING || m.pid <= 0)
+		return err_set(e, EAGAIN, "container %s is just starting or ending: try again", c->name);
+	snprintf(path, sizeof(path), "/proc/%d", (int)m.pid);
+	pidfd = pidfd_open_(m.pid);
+	procfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = pidfd < 0 ? pidfd : procfd < 0 ? -errno : parent_of(procfd, &parent);
+	if (r == 0 && parent != m.monitor_pid)
+		r = -ESRCH;
+	if (r == 0 && ((fd = openat(procfd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0 ||
+		       (host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0))
+		r = -errno;
+	if (r == 0 && is_same_file(fd, host))
+		r = -ESRCH;
+	if (r < 0)
+		return err_set(e, -r, "open the root of container %s: %s", c->name,
+			       r == -ESRCH || r == -ENOENT ? "it has just ended: try again" : strerror(-r));
+	ret->fd = TAKE_FD(fd);
+	ret->pid = TAKE_FD(pidfd);
+	return 0;
+}
+
+/* ---- one that does not ---- */
+
+static bool has_option(const struct spec_mount *m, const char *word)
+{
+	for (char **o = m->options; o && *o; o++)
+		if (streq(*o, word))
+			return true;
+	return false;
+}
+
+/* Where it belongs, made as its start would make it. */
+static int mount_point(int rootfd, const char *path, bool is_dir)
+{
+	int fd = is_dir ? root_mkdir_p(rootfd, path, 0755) : root_open(rootfd, path, O_PATH, 0);
+
+	if (is_dir || fd != -ENOENT)
+		return fd;
+	_cleanup_free_ char *dir = strndup(path, (size_t)(strrchr(path, '/') - path) + 1);
+	_cleanup_fd_ int parent = dir ? root_mkdir_p(rootfd, dir, 0755) : -ENOMEM;
+	if (parent < 0)
+		return parent;
+	fd = root_open(rootfd, path, O_CREAT | O_WRONLY | O_NOCTTY | O_NONBLOCK, 0644);
+	if (fd < 0)
+		return fd;
+	fd_close(fd);
+	return root_open(rootfd, path, O_PATH, 0);
+}
+
+static int mount_volume(int rootfd, const struct spec_mount *m, struct err *e)
+{
+	struct mount_attr attr = { .attr_set = has_option(m, "ro") ? MOUNT_ATTR_RDONLY : 0 };
+	unsigned deep = has_option(m, "rbind") ? AT_RECURSIVE : 0;
+	_cleanup_fd_ int tree = open_tree(AT_FDCWD, m->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | deep), at = -1;
+	struct stat st;
+
+	if (tree < 0 || fstat(tree, &st) < 0)
+		return err_set(e, errno, "volume %s: %s", m->source, strerror(errno));
+	if (attr.attr_set && mount_setattr(tree, "", AT_EMPTY_PATH | deep, &attr, sizeof(attr)) < 0)
+		return err_set(e, errno, "volume %s: make it read-only: %s", m->source, strerror(errno));
+	at = mount_point(rootfd, m->destination, S_ISDIR(st.st_mode));
+	if (at < 0)
+		return err_set(e, -at, "volume %s: its place %s: %s", m->source, m->destination, strerror(-at));
+	if (move_mount(tree, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return err_set(e, errno, "volume %s: mount it on %s: %s", m->source, m->destination, strerror(errno));
+	return 0;
+}
+
+static int mount_volumes(struct engine *en, const struct container_record *c, int rootfd, const char *work, struct err *e)
+{
+	_cleanup_(spec_done) struct spec spec;
+	_cleanup_fd_ int at = -1;
+	int r;
+
+	spec_init(&spec);
+	r = bundle_read_spec(en, c->id, &spec, e);
+	if (r < 0)
+		return r;
+	r = mount_ns_new(MS_PRIVATE);
+	if (r < 0)
+		return err_set(e, -r, "make a mount namespace: %s", strerror(-r));
+	at = open(work, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (at < 0 || move_mount(rootfd, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return err_set(e, errno, "mount the files of container %s: %s", c->name, strerror(errno));
+	for (size_t i = 0; i < spec.n_mounts && r >= 0; i++)
+		if (streq0(spec.mounts[i].type, "bind") && spec.mounts[i].source && *spec.mounts[i].source == '/')
+			r = mount_volume(rootfd, &spec.mounts[i], e);
+	return r;
+}
+
+/* It may have been started since its record was read. */
+static int check_still_idle(struct engine *en, const struct container_record *c, struct err *e)
+{
+	struct monitor_state m = { 0 };
+	int r = monitor_inspect(en->paths, c->id, &m, e);
+
+	if (r >= 0 && (m.truth == MONITOR_STARTING || m.truth == MONITOR_RUNNING))
+		return err_set(e, EAGAIN, "container %s has just been started: try again", c->name);
+	return MIN(r, 0);
+}
+
+/* As its start puts them together. */
+static int all_layers(struct engine *en, const struct container_record *c, const struct launch *l, bool with_upper, char ***ret,
+		      struct err *e)
+{
+	_cleanup_strv_ char **layers = NULL;
+	char *skeleton = NULL;
+	int r;
+
+	if (!l->layers || !l->layers[0] || !l->upper)
+		return err_set(e, EOPNOTSUPP, "container %s has no writable layer", c->name);
+	r = skeleton_get(en->paths->root, &skeleton, e);
+	if (r < 0)
+		return r;
+	r = with_upper ? strv_push(&layers, l->upper) : 0;
+	for (char **layer = l->layers; *layer && r >= 0; layer++)
+		r = strv_push(&layers, *layer);
+	if (strv_push_take(&layers, skeleton) < 0 || r < 0)
+		return OUT_OF_MEMORY(e);
+	*ret = TAKE_PTR(layers);
+	return 0;
+}
+
+static int open_idle(struct engine *en, const struct container_record *c, struct container_root *ret, struct err *e)
+{
+	_cleanup_(launch_done) struct launch l = { 0 };
+	_cleanup_fd_ int lock = -1, fd = -1;
+	_cleanup_strv_ char **layers = NULL;
+	int r = container_lock(en, c->id, &lock, e);
+
+	if (r >= 0)
+		r = check_still_idle(en, c, e);
+	if (r >= 0)
+		r = bundle_read_launch(en, c->id, &l, e);
+	if (r >= 0)
+		r = all_layers(en, c, &l, false, &layers, e);
+	if (r < 0)
+		return r;
+	/* Without `volatile`, whatever its runs have: overlayfs refuses a second mount after such a one. */
+	const struct snapshot s = { .layers = layers, .upper = l.upper, .work = l.work };
+	r = snapshot_mount(&s, &fd, e);
+	if (r >= 0)
+		r = mount_volumes(en, c, fd, l.work, e);
+	if (r < 0)
+		return err_push(e, r, "the files of container %s", c->name);
+	ret->fd = TAKE_FD(fd);
+	ret->lock = TAKE_FD(lock);
+	return 0;
+}
+
+static bool runs(const struct container_record *c) { return c->state == CS_RUNNING || c->state == CS_PAUSED; }
+
+static int refuse_vm(const struct container_record *c, const char *verb, struct err *e)
+{
+	if (!streq0(c->isolation, "vm"))
+		return 0;
+	if (runs(c))
+		return err_set(
+			e, EOPNOTSUPP,
+			"%s: the files of virtual machine %s are in its guest; use \"berth exec -i %s tar ...\" and a pipe, or a "
+			"volume",
+			verb, c->name, c->name);
+	return err_set(
+		e, EOPNOTSUPP,
+		"%s: the files of virtual machine %s are on its disk, which this host does not read; start it (berth start %s) "
+		"and use \"berth exec\", or use a volume",
+		verb, c->name, c->name);
+}
+
+int container_root_open(struct engine *en, const struct container_record *c, const char *verb, struct container_root *ret,
+			struct err *e)
+{
+	int r = refuse_vm(c, verb, e);
+
+	/* Its monitor may mount the same layer the next moment. */
+	if (r >= 0 && c->state == CS_RESTARTING)
+		r = err_set(e, EAGAIN, "%s: container %s is restarting: wait until it runs, or stop it", verb, c->name);
+	if (r < 0)
+		return r;
+	return runs(c) ? open_running(en, c, ret, e) : open_idle(en, c, ret, e);
+}
+
+/* ---- its layers ---- */
+
+static int add_mount(char ***mounts, const char *path)
+{
+	path += strspn(path, "/");
+	return !*path ? 0 : strv_push(mounts, "--mount") < 0 ? -ENOMEM : strv_push(mounts, path);
+}
+
+static int list_mounts(struct engine *en, const struct container_record *c, const struct launch *l, char ***ret, struct err *e)
+{
+	_cleanup_(spec_done) struct spec spec;
+	_cleanup_strv_ char **mounts = NULL;
+	int r;
+
+	spec_init(&spec);
+	r = bundle_read_spec(en, c->id, &spec, e);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < spec.n_mounts && r >= 0; i++)
+		r = add_mount(&mounts, spec.mounts[i].destination);
+	for (size_t i = 0; i < l->n_files && r >= 0; i++)
+		r = add_mount(&mounts, l->files[i].path);
+	for (char **path = l->secret_paths; r >= 0 && path && *path; path++)
+		r = add_mount(&mounts, *path);
+	if (r < 0)
+		return OUT_OF_MEMORY(e);
+	*ret = TAKE_PTR(mounts);
+	return 0;
+}
+
+int container_layers_open(struct engine *en, const struct container_record *c, bool with_upper, const char *verb,
+			  struct container_root *ret, int *ret_fd, char ***ret_mounts, struct err *e)
+{
+	_cleanup_(launch_done) struct launch l = { 0 };
+	_cleanup_fd_ int upper = -1, lock = -1;
+	_cleanup_strv_ char **layers = NULL;
+	int r = refuse_vm(c, verb, e);
+
+	if (r >= 0 && !runs(c) && (r = container_lock(en, c->id, &lock, e)) >= 0)
+		r = check_still_idle(en, c, e);
+	if (r >= 0)
+		r = bundle_read_launch(en, c->id, &l, e);
+	if (r >= 0)
+		r = all_layers(en, c, &l, with_upper, &layers, e);
+	if (r >= 0 && ret_mounts)
+		r = list_mounts(en, c, &l, ret_mounts, e);
+	if (r < 0)
+		return r;
+	const struct snapshot merged = { .layers = layers };
+	upper = open(l.upper, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (upper < 0)
+		return err_set(e, errno, "open %s: %s", l.upper, strerror(errno));
+	if ((r = snapshot_mount(&merged, ret_fd, e)) < 0)
+		return err_push(e, r, "the layers of container %s", c->name);
+	ret->fd = TAKE_FD(upper);
+	ret->lock = TAKE_FD(lock);
+	return 0;
+}
