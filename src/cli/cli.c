@@ -112,12 +112,20 @@ static int dispatch(struct cli *c, int argc, char **argv, struct err *e)
 
 	if (streq(argv[0], "help")) {
 		const struct command *about = argc > 1 ? command_find(argc - 1, argv + 1, &words) : NULL;
+		if (argc == 2 && command_is_group(argv[1])) {
+			help_group(stdout, argv[1]);
+			return 0;
+		}
 		if (argc > 1 && !about)
 			return command_unknown(argc - 1, argv + 1, e);
 		if (about)
 			help_command(stdout, about);
 		else
 			help_overall(stdout);
+		return 0;
+	}
+	if (argc > 1 && command_is_group(argv[0]) && (streq(argv[1], "--help") || streq(argv[1], "-h"))) {
+		help_group(stdout, argv[0]);
 		return 0;
 	}
 	c->command = command_find(argc, argv, &words);
@@ -174,4 +182,17 @@ int cli_main(int argc, char **argv)
 	opts_done(global_options, &g);
 	paths_done(&c.paths);
 	return r;
+}
+
+int cli_read_time(const char *option, const char *s, uint64_t *ret_ns, struct err *e)
+{
+	uint64_t ms, now = clock_real_ns();
+
+	if (s && s[strspn(s, "0123456789.")] && str_to_duration_ms(s, &ms) == 0) {
+		*ret_ns = ms * 1000000 < now ? now - ms * 1000000 : 0;
+		return 0;
+	}
+	if (s && clock_parse(s, ret_ns) < 0)
+		return err_set(e, EINVAL, "%s: \"%s\" is no time; 10m, 2026-01-02T03:04:05Z or 1760000000 are", option, s);
+	return 0;
 }

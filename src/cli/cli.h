@@ -30,14 +30,19 @@ enum { CLI_ANY = -1 };
 int cli_parse(struct cli *c, void *args, int min, int max, struct err *e);
 /* Does deed for every operand; each failure is reported at once on its own line. Exit status 0, or 125 when one failed. */
 int cli_each(struct cli *c, int (*deed)(struct cli *c, const char *operand, void *arg, struct err *e), void *arg);
+/* "10m" is a time ago; 2026-01-02T03:04:05Z and seconds since the epoch are points in time. s NULL: nothing is done. */
+int cli_read_time(const char *option, const char *s, uint64_t *ret_ns, struct err *e);
 /* "berth stop: msg" on stderr; returns the exit status that fits. */
 int cli_report(const struct cli *c, const struct err *e);
 
 /* ---- help.c: all printed from the tables ---- */
 void help_overall(FILE *f);
 void help_command(FILE *f, const struct command *c);
+void help_group(FILE *f, const char *group);
 /* The verb of argv[0] or of argv[0..1] (*ret_words = 1 or 2); NULL when there is none. */
 const struct command *command_find(int argc, char **argv, int *ret_words);
+/* Is there "image ...", so that "image" is a group of verbs? */
+bool command_is_group(const char *word);
 /* One line: what is wrong with this verb, and the nearest right one. */
 int command_unknown(int argc, char **argv, struct err *e);
 

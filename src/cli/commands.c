@@ -43,8 +43,7 @@ const struct command *command_find(int argc, char **argv, int *ret_words)
 	return strchr(argv[0], ' ') ? NULL : find_words(argv[0]);
 }
 
-/* Is there "image ...", so that "image" is a group of verbs? */
-static bool is_group(const char *word)
+bool command_is_group(const char *word)
 {
 	size_t n = strlen(word);
 
@@ -59,7 +58,7 @@ int command_unknown(int argc, char **argv, struct err *e)
 {
 	const char *names[ARRAY_SIZE(commands) + ARRAY_SIZE(command_aliases)];
 	_cleanup_free_ char *asked = NULL;
-	bool group = is_group(argv[0]);
+	bool group = command_is_group(argv[0]);
 	size_t n = 0;
 
 	for (size_t i = 0; i < n_commands; i++) {

@@ -1,111 +1,99 @@
-/* completion.c: `berth completion bash`: a script that holds the tables as they are in this build. Names of containers and
- * images are asked for when they are needed. */
-#include "cli.h"
+/* completion.c: `berth completion SHELL`: a script that asks `berth __complete` (complete.c) and hands the answer to the shell. What it
+ * asks is the berth of $PATH, so that a script that was installed once stays right. */
+#include "complete.h"
 
 const struct opt completion_options[] = { { NULL } };
 
-static void put_words(const struct opt *table)
-{
-	for (const struct opt *o = table; o && o->name; o++) {
-		if (o->help)
-			printf("--%s ", o->name);
-	}
-}
+/* bash takes "=" and ":" for ends of words (COMP_WORDBREAKS), and replaces only what is behind the last one. So the words are taken from
+ * the line itself, and what stands before the break is cut off the answers. */
+static const char bash[] = "# bash completion for berth: source <(berth completion bash)\n"
+			   "_berth() {\n"
+			   "\tlocal line=${COMP_LINE:0:COMP_POINT} words cur before answer others=: one\n"
+			   "\tread -ra words <<<\"$line\"\n"
+			   "\t[[ -n $line && $line != *[[:space:]] ]] || words+=('')\n"
+			   "\tcur=${words[${#words[@]} - 1]}\n"
+			   "\tbefore=${COMP_WORDBREAKS//[^:=]/}\n"
+			   "\t[[ -z $before ]] || before=${cur%\"${cur##*[\"$before\"]}\"}\n"
+			   "\tCOMPREPLY=()\n"
+			   "\tmapfile -t answer < <(berth __complete -- \"${words[@]:1}\" 2>/dev/null)\n"
+			   "\tfor one in \"${answer[@]}\"; do\n"
+			   "\t\tif [[ $one == :* ]]; then\n"
+			   "\t\t\tothers=$one\n"
+			   "\t\t\tcontinue\n"
+			   "\t\tfi\n"
+			   "\t\tone=${one%%$'\\t'*}\n"
+			   "\t\t[[ $one != *: ]] || compopt -o nospace 2>/dev/null\n"
+			   "\t\tCOMPREPLY+=(\"${one#\"$before\"}\")\n"
+			   "\tdone\n"
+			   "\t[[ $cur != --*=* ]] || cur=${cur#*=}\n"
+			   "\tcase $others in\n"
+			   "\t:files | :directories)\n"
+			   "\t\t((${#COMPREPLY[@]})) || compopt -o filenames 2>/dev/null\n"
+			   "\t\tone=-f\n"
+			   "\t\t[[ $others == :files ]] || one=-d\n"
+			   "\t\tmapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen $one -- \"$cur\")\n"
+			   "\t\t;;\n"
+			   "\tesac\n"
+			   "}\n"
+			   "complete -F _berth berth\n";
 
-static void put_table(const char *name, void (*put)(const struct command *c))
-{
-	printf("\tcase \"$verb\" in\n");
-	for (size_t i = 0; i < n_commands; i++) {
-		if (commands[i].flags & CMD_HIDDEN)
-			continue;
-		printf("\t\"%s\") %s=\"", commands[i].name, name);
-		put(&commands[i]);
-		printf("\" ;;\n");
-	}
-	for (size_t i = 0; i < n_command_aliases; i++) {
-		printf("\t\"%s\") %s=\"", command_aliases[i].words, name);
-		put(command_aliases[i].command);
-		printf("\" ;;\n");
-	}
-	printf("\tesac\n");
-}
+static const char zsh[] =
+	"#compdef berth\n"
+	"# zsh completion for berth: source <(berth completion zsh), or a file _berth in a directory of $fpath\n"
+	"_berth() {\n"
+	"\tlocal -a answer words_here joined\n"
+	"\tlocal one word others=:\n"
+	"\tanswer=(\"${(@f)$(berth __complete -- \"${(@)words[2,CURRENT]}\" 2>/dev/null)}\")\n"
+	"\tfor one in $answer; do\n"
+	"\t\tif [[ $one == :* ]]; then\n"
+	"\t\t\tothers=$one\n"
+	"\t\t\tcontinue\n"
+	"\t\tfi\n"
+	"\t\tword=${one%%$'\\t'*}\n"
+	"\t\tone=\"${word//:/\\\\:}:${one#*$'\\t'}\"\n"
+	"\t\tif [[ $word == *: ]]; then joined+=(\"$one\"); else words_here+=(\"$one\"); fi\n"
+	"\tdone\n"
+	"\t(( $#words_here )) && _describe -t words 'berth' words_here\n"
+	"\t(( $#joined )) && _describe -t names 'berth' joined -S ''\n"
+	"\tcase $others in\n"
+	"\t:files) compset -P '--*='; _files ;;\n"
+	"\t:directories) compset -P '--*='; _files -/ ;;\n"
+	"\tesac\n"
+	"}\n"
+	"if [[ $zsh_eval_context[-1] == loadautofunc ]]; then\n"
+	"\t_berth \"$@\"\n"
+	"else\n"
+	"\tcompdef _berth berth\n"
+	"fi\n";
 
-static void put_command_options(const struct command *c) { put_words(c->options); }
+static const char fish[] = "# fish completion for berth: berth completion fish | source\n"
+			   "function __berth_complete\n"
+			   "\tset -l words (commandline -opc)\n"
+			   "\tset -l cur (commandline -ct)\n"
+			   "\tset -l before (string match -r -- '^--[^=]*=' \"$cur\")\n"
+			   "\tset -l rest (string replace -r -- '^--[^=]*=' '' \"$cur\")\n"
+			   "\tfor one in (command berth __complete -- $words[2..-1] \"$cur\" 2>/dev/null)\n"
+			   "\t\tswitch $one\n"
+			   "\t\t\tcase ':files'\n"
+			   "\t\t\t\tfor path in (__fish_complete_path \"$rest\")\n"
+			   "\t\t\t\t\techo -- \"$before$path\"\n"
+			   "\t\t\t\tend\n"
+			   "\t\t\tcase ':directories'\n"
+			   "\t\t\t\tfor path in (__fish_complete_directories \"$rest\")\n"
+			   "\t\t\t\t\techo -- \"$before$path\"\n"
+			   "\t\t\t\tend\n"
+			   "\t\t\tcase ':'\n"
+			   "\t\t\tcase '*'\n"
+			   "\t\t\t\techo -- $one\n"
+			   "\t\tend\n"
+			   "\tend\n"
+			   "end\n"
+			   "complete -c berth -e\n"
+			   "complete -c berth -f -a '(__berth_complete)'\n";
 
-/* What the operands are: the first word of the table's "CONTAINER...", "IMAGE ...". */
-static void put_command_kind(const struct command *c)
-{
-	fputs(str_after(c->operands, "CONTAINER") ? "container"
-	      : str_after(c->operands, "IMAGE")   ? "image"
-	      : str_after(c->operands, "KERNEL")  ? "kernel"
-	      : str_after(c->operands, "NAME")    ? "both"
-						  : "",
-	      stdout);
-}
-
-/* The first words of all commands, and the second words behind each group. */
-static void put_verbs(void)
-{
-	for (size_t i = 0; i < n_commands; i++) {
-		if (!(commands[i].flags & CMD_HIDDEN) && !strchr(commands[i].name, ' '))
-			printf("%s ", commands[i].name);
-	}
-	printf("container image kernel system help ");
-}
-
-static void put_second_words(const char *group)
-{
-	for (size_t i = 0; i < n_commands; i++) {
-		const char *rest = str_after(commands[i].name, group);
-		if (rest && *rest == ' ')
-			printf("%s ", rest + 1);
-	}
-	for (size_t i = 0; i < n_command_aliases; i++) {
-		const char *rest = str_after(command_aliases[i].words, group);
-		if (rest && *rest == ' ')
-			printf("%s ", rest + 1);
-	}
-}
-
-static void put_bash(void)
-{
-	static const char *const groups[] = { "container", "image", "kernel", "system" };
-
-	printf("# bash completion for berth; \"source <(berth completion bash)\"\n"
-	       "_berth() {\n"
-	       "\tlocal cur=\"${COMP_WORDS[COMP_CWORD]}\" verb=\"\" words=\"\" kind=\"\" i\n"
-	       "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
-	       "\t\t[[ ${COMP_WORDS[i]} == -* ]] && continue\n"
-	       "\t\tverb=\"${COMP_WORDS[i]}\"\n"
-	       "\t\tbreak\n"
-	       "\tdone\n"
-	       "\tif [[ -z $verb ]]; then\n"
-	       "\t\twords=\"");
-	put_verbs();
-	put_words(global_options);
-	printf("\"\n\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n\t\treturn\n\tfi\n\tcase \"$verb\" in\n");
-	for (size_t i = 0; i < ARRAY_SIZE(groups); i++) {
-		printf("\t%s)\n\t\tif ((COMP_CWORD == i + 1)); then\n\t\t\tCOMPREPLY=($(compgen -W \"", groups[i]);
-		put_second_words(groups[i]);
-		printf("\" -- \"$cur\"))\n\t\t\treturn\n\t\tfi\n\t\tverb=\"%s ${COMP_WORDS[i+1]}\" ;;\n", groups[i]);
-	}
-	printf("\tesac\n\tif [[ $cur == -* ]]; then\n");
-	put_table("words", put_command_options);
-	printf("\telse\n");
-	put_table("kind", put_command_kind);
-	printf("\tcase \"$kind\" in\n"
-	       "\tcontainer) words=\"$(berth ps -a --format '{{.Names}}' 2>/dev/null)\" ;;\n"
-	       "\timage) words=\"$(berth images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null)\" ;;\n"
-	       "\tkernel) words=\"$(berth kernel ls -q 2>/dev/null)\" ;;\n"
-	       "\tboth) words=\"$(berth ps -a --format '{{.Names}}' 2>/dev/null) $(berth images --format "
-	       "'{{.Repository}}:{{.Tag}}' 2>/dev/null)\" ;;\n"
-	       "\tesac\n"
-	       "\tfi\n"
-	       "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-	       "\t[[ ${#COMPREPLY[@]} -eq 0 && -z $words ]] && COMPREPLY=($(compgen -f -- \"$cur\"))\n"
-	       "}\n"
-	       "complete -F _berth berth\n");
-}
+static const char *const scripts[] = { bash, zsh, fish };
+const char *const completion_shells[] = { "bash", "zsh", "fish", NULL };
+_Static_assert(ARRAY_SIZE(scripts) + 1 == ARRAY_SIZE(completion_shells), "every shell has its script");
 
 int cmd_completion(struct cli *c, struct err *e)
 {
@@ -113,8 +101,10 @@ int cmd_completion(struct cli *c, struct err *e)
 
 	if (r != 0)
 		return MIN(r, 0);
-	if (!streq(c->operands[0], "bash"))
-		return err_set(e, EINVAL, "there is no completion for \"%s\"; bash is the one", c->operands[0]);
-	put_bash();
-	return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(scripts); i++)
+		if (streq(c->operands[0], completion_shells[i])) {
+			fputs(scripts[i], stdout);
+			return 0;
+		}
+	return err_set(e, EINVAL, "there is no completion for \"%s\"; bash, zsh and fish have one", c->operands[0]);
 }

@@ -1,9 +1,9 @@
 /* create.c: `berth create`. */
-#include "run_args.h"
+#include "run_more.h"
 
 const struct opt create_options[] = {
 	RUN_OPTION_ROWS,
-	{ "no-healthcheck", 0, OPT_FLAG, RUN_AT(no_healthcheck), NULL, "without the image's health check" },
+	RUN_MORE_ROWS,
 	{ NULL },
 };
 

@@ -5,6 +5,7 @@ static const char *const topics[] = {
 	[TOPIC_RUN] = "Containers and virtual machines",
 	[TOPIC_POD] = "Pods",
 	[TOPIC_VM] = "Virtual machines",
+	[TOPIC_VOLUME] = "Volumes",
 	[TOPIC_IMAGE] = "Images",
 	[TOPIC_SYSTEM] = "System",
 };
@@ -27,6 +28,21 @@ void help_overall(FILE *f)
 	opts_print_help(f, global_options);
 	fputs("\n\"berth COMMAND --help\" tells more about a command; \"container ls\", \"image rm\" and such work as well.\n",
 	      f);
+}
+
+void help_group(FILE *f, const char *group)
+{
+	const char *rest;
+
+	fprintf(f, "Usage: berth %s COMMAND ...\n\nCommands:\n", group);
+	for (size_t i = 0; i < n_commands; i++)
+		if ((rest = str_after(commands[i].name, group)) && *rest == ' ')
+			fprintf(f, "  %-10s  %s\n", rest + 1, commands[i].summary);
+	for (size_t i = 0; i < n_command_aliases; i++)
+		if ((rest = str_after(command_aliases[i].words, group)) && *rest == ' ')
+			fprintf(f, "  %-10s  %s; the same as berth %s\n", rest + 1, command_aliases[i].command->summary,
+				command_aliases[i].command->name);
+	fprintf(f, "\n\"berth %s COMMAND --help\" tells more about a command.\n", group);
 }
 
 void help_command(FILE *f, const struct command *c)

@@ -1,6 +1,5 @@
 /* images.c: `berth images`: one row a tag, and one an image without tags. */
-#include "cli.h"
-#include "output.h"
+#include "image_row.h"
 
 #define ID_SHORT 12
 
@@ -67,7 +66,7 @@ static int add(struct json_object *row, const char *key, const char *text)
 	return text ? json_add(row, key, json_object_new_string(text)) : -ENOMEM;
 }
 
-static int make_row(const struct image_record *i, const char *ref, bool no_trunc, struct json_object **ret, struct err *e)
+int image_row(const struct image_record *i, const char *ref, bool no_trunc, struct json_object **ret, struct err *e)
 {
 	_cleanup_json_ struct json_object *row = json_object_new_object();
 	_cleanup_free_ char *repository = NULL, *tag = NULL, *id = NULL, *since = NULL;
@@ -141,7 +140,7 @@ static int add_rows(struct cli *c, const struct image_record *i, const struct im
 
 	for (size_t k = 0; r >= 0 && k < n; k++) {
 		struct json_object *row = NULL;
-		r = make_row(i, refs ? refs[k] : NULL, a->no_trunc, &row, e);
+		r = image_row(i, refs ? refs[k] : NULL, a->no_trunc, &row, e);
 		if (r < 0)
 			return r;
 		if ((wanted && !row_has_name(row, wanted)) || !passes(row, a->filters))

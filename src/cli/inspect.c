@@ -9,8 +9,9 @@ struct inspect_args {
 const struct opt inspect_options[] = {
 	{ "format", 'f', OPT_STRING, offsetof(struct inspect_args, format), "FORMAT",
 	  "json, or a template such as {{.State.Status}}" },
-	{ "type", 0, OPT_STRING, offsetof(struct inspect_args, type), "KIND", "only container or only image" },
-	{ "size", 's', OPT_FLAG, offsetof(struct inspect_args, size), NULL, NULL },
+	{ "type", 0, OPT_STRING, offsetof(struct inspect_args, type), "KIND", "only container, only image or only volume" },
+	{ "size", 's', OPT_FLAG, offsetof(struct inspect_args, size), NULL,
+	  "of containers also SizeRw and SizeRootFs, in bytes" },
 	{ NULL },
 };
 const struct opt image_inspect_options[] = {
@@ -19,41 +20,49 @@ const struct opt image_inspect_options[] = {
 	{ NULL },
 };
 
-static int look_up(struct cli *c, const char *name, const char *type, struct json_object **ret, struct err *e)
+static int add_sizes(struct cli *c, const char *name, struct json_object *o, struct err *e)
 {
-	bool wants_container = !type || streq(type, "container"), wants_image = !type || streq(type, "image");
+	uint64_t rw, root;
+	struct container_record record;
+	int r = engine_get(c->engine, name, &record, e);
+
+	if (r < 0)
+		return r;
+	r = engine_container_size(c->engine, &record, &rw, &root, e);
+	container_record_done(&record);
+	if (r < 0)
+		return r;
+	if (json_add(o, "SizeRw", json_object_new_int64((int64_t)rw)) < 0 ||
+	    json_add(o, "SizeRootFs", json_object_new_int64((int64_t)root)) < 0)
+		return err_set(e, ENOMEM, "out of memory");
+	return 0;
+}
+
+static int look_up(struct cli *c, const char *name, void *arg, struct json_object **ret, struct err *e)
+{
+	const struct inspect_args *a = arg;
+	const char *type = a->type;
+	bool wants_container = !type || streq(type, "container"), wants_image = !type || streq(type, "image"),
+	     wants_volume = !type || streq(type, "volume");
 	int r = -ENOENT;
 
-	if (wants_container)
-		r = engine_inspect_container(c->engine, name, ret, e);
+	if (wants_container) {
+		struct json_object *o;
+		r = engine_inspect_container(c->engine, name, &o, e);
+		if (r >= 0 && a->size && (r = add_sizes(c, name, o, e)) < 0)
+			json_object_put(o);
+		if (r >= 0)
+			*ret = o;
+	}
 	if (r == -ENOENT && wants_image) {
 		*e = (struct err){ 0 };
 		r = engine_inspect_image(c->engine, name, ret, e);
 	}
-	return r == -ENOENT && !type ? err_set(e, ENOENT, "no such object: %s", name) : r;
-}
-
-/* All that is found is printed, also when a name is wrong: docker prints the list and then the error. */
-static int inspect_all(struct cli *c, const struct inspect_args *a, struct err *e)
-{
-	_cleanup_json_ struct json_object *all = json_object_new_array();
-	int status = 0, r = 0;
-
-	if (!all)
-		return err_set(e, ENOMEM, "out of memory");
-	for (int i = 0; i < c->n_operands; i++) {
-		struct json_object *o = NULL;
-		struct err why = { 0 };
-		if (look_up(c, c->operands[i], a->type, &o, &why) < 0)
-			status = cli_report(c, &why);
-		else if (json_object_array_add(all, o) < 0)
-			return err_set(e, ENOMEM, "out of memory");
+	if (r == -ENOENT && wants_volume) {
+		*e = (struct err){ 0 };
+		r = engine_volume_inspect(c->engine, name, ret, e);
 	}
-	if (!a->format)
-		return document_print(all, NULL, e) < 0 ? -EIO : status;
-	for (size_t i = 0; r >= 0 && i < json_object_array_length(all); i++)
-		r = document_print(json_object_array_get_idx(all, i), a->format, e);
-	return r < 0 ? r : status;
+	return r == -ENOENT && !type ? err_set(e, ENOENT, "no such object: %s", name) : r;
 }
 
 int cmd_inspect(struct cli *c, struct err *e)
@@ -61,9 +70,9 @@ int cmd_inspect(struct cli *c, struct err *e)
 	struct inspect_args a = { 0 };
 	int r = cli_parse(c, &a, 1, CLI_ANY, e);
 
-	if (r == 0 && a.type && !streq(a.type, "container") && !streq(a.type, "image"))
-		r = err_set(e, EINVAL, "--type: \"%s\" is not known; container and image are", a.type);
-	r = r == 0 ? inspect_all(c, &a, e) : MIN(r, 0);
+	if (r == 0 && a.type && !streq(a.type, "container") && !streq(a.type, "image") && !streq(a.type, "volume"))
+		r = err_set(e, EINVAL, "--type: \"%s\" is not known; container, image and volume are", a.type);
+	r = r == 0 ? inspect_all(c, a.format, look_up, &a, e) : MIN(r, 0);
 	opts_done(inspect_options, &a);
 	return r;
 }
@@ -74,8 +83,8 @@ int cmd_image_inspect(struct cli *c, struct err *e)
 	struct inspect_args a = { 0 };
 	int r = cli_parse(c, &a, 1, CLI_ANY, e);
 
-	a.type = type;
-	r = r == 0 ? inspect_all(c, &a, e) : MIN(r, 0);
+	struct inspect_args images = { .format = a.format, .type = type };
+	r = r == 0 ? inspect_all(c, a.format, look_up, &images, e) : MIN(r, 0);
 	opts_done(image_inspect_options, &a);
 	return r;
 }

@@ -174,28 +174,10 @@ const struct opt kernel_inspect_options[] = {
 	{ NULL },
 };
 
-/* All that is found is printed, also when a name is wrong. */
-static int inspect_kernels(struct cli *c, const char *format, struct err *e)
+static int find(struct cli *c, const char *name, void *arg, struct json_object **ret, struct err *e)
 {
-	_cleanup_json_ struct json_object *all = json_object_new_array();
-	int status = 0, r = 0;
-
-	for (int i = 0; all && i < c->n_operands; i++) {
-		struct json_object *o = NULL;
-		struct err why = { 0 };
-
-		if (engine_kernel_inspect(c->engine, c->operands[i], &o, &why) < 0)
-			status = cli_report(c, &why);
-		else if (json_object_array_add(all, o) < 0)
-			return err_set(e, ENOMEM, "out of memory");
-	}
-	if (!all)
-		return err_set(e, ENOMEM, "out of memory");
-	if (!format)
-		r = document_print(all, NULL, e);
-	for (size_t i = 0; format && r >= 0 && i < json_object_array_length(all); i++)
-		r = document_print(json_object_array_get_idx(all, i), format, e);
-	return r < 0 ? r : status;
+	(void)arg;
+	return engine_kernel_inspect(c->engine, name, ret, e);
 }
 
 int cmd_kernel_inspect(struct cli *c, struct err *e)
@@ -203,7 +185,7 @@ int cmd_kernel_inspect(struct cli *c, struct err *e)
 	struct kernel_inspect_args a = { 0 };
 	int r = cli_parse(c, &a, 1, CLI_ANY, e);
 
-	r = r == 0 ? inspect_kernels(c, a.format, e) : MIN(r, 0);
+	r = r == 0 ? inspect_all(c, a.format, find, NULL, e) : MIN(r, 0);
 	opts_done(kernel_inspect_options, &a);
 	return r;
 }

@@ -17,20 +17,6 @@ const struct opt logs_options[] = {
 	{ NULL },
 };
 
-/* "10m" is a time ago; the rest are points in time. */
-static int read_time(const char *option, const char *s, uint64_t *ret_ns, struct err *e)
-{
-	uint64_t ms, now = clock_real_ns();
-
-	if (s && s[strspn(s, "0123456789.")] && str_to_duration_ms(s, &ms) == 0) {
-		*ret_ns = ms * 1000000 < now ? now - ms * 1000000 : 0;
-		return 0;
-	}
-	if (s && clock_parse(s, ret_ns) < 0)
-		return err_set(e, EINVAL, "%s: \"%s\" is no time; 10m, 2026-01-02T03:04:05Z or 1760000000 are", option, s);
-	return 0;
-}
-
 static int read_query(const struct logs_args *a, struct log_query *q, struct err *e)
 {
 	int r;
@@ -40,8 +26,8 @@ static int read_query(const struct logs_args *a, struct log_query *q, struct err
 	};
 	if (a->tail && !streq(a->tail, "all") && (str_to_i64(a->tail, &q->tail) < 0 || q->tail < -1))
 		return err_set(e, EINVAL, "--tail: \"%s\" is neither a number of lines nor \"all\"", a->tail);
-	r = read_time("--since", a->since, &q->since_ns, e);
-	return r < 0 ? r : read_time("--until", a->until, &q->until_ns, e);
+	r = cli_read_time("--since", a->since, &q->since_ns, e);
+	return r < 0 ? r : cli_read_time("--until", a->until, &q->until_ns, e);
 }
 
 int cmd_logs(struct cli *c, struct err *e)

@@ -17,10 +17,9 @@ static size_t width_of(const char *s, size_t n)
 }
 
 /* Lines of tab-separated cells -> aligned columns; the last cell of a line is not padded. */
-static int print_aligned(char *text, struct err *e)
+static void put_aligned(const char *text, struct buf *out)
 {
 	size_t widths[32] = { 0 };
-	_cleanup_buf_ struct buf out = { 0 };
 
 	for (int pass = 0; pass < 2; pass++) {
 		size_t column = 0;
@@ -30,19 +29,15 @@ static int print_aligned(char *text, struct err *e)
 			if (pass == 0 && !is_last)
 				widths[i] = MAX(widths[i], w);
 			if (pass == 1)
-				buf_add(&out, c, n);
+				buf_add(out, c, n);
 			if (pass == 1 && !is_last)
-				buf_fmt(&out, "%*s", (int)(widths[i] - w + GAP), "");
+				buf_fmt(out, "%*s", (int)(widths[i] - w + GAP), "");
 			if (pass == 1 && c[n] == '\n')
-				buf_str(&out, "\n");
+				buf_str(out, "\n");
 			column = is_last ? 0 : column + 1;
 			c += n + (c[n] != 0);
 		}
 	}
-	if (out.failed)
-		return err_set(e, ENOMEM, "out of memory");
-	fwrite(out.data ? out.data : "", 1, out.len, stdout);
-	return 0;
 }
 
 static void add_cell(struct buf *b, struct json_object *row, const char *key, bool is_last)
@@ -59,7 +54,7 @@ static void add_cell(struct buf *b, struct json_object *row, const char *key, bo
 	buf_fmt(b, "%s%s", cell.data ? cell.data : "", is_last ? "\n" : "\t");
 }
 
-static int print_table(const struct listing *l, struct json_object *rows, struct err *e)
+static void put_table(const struct listing *l, struct json_object *rows, struct buf *out)
 {
 	_cleanup_buf_ struct buf b = { 0 };
 
@@ -69,9 +64,9 @@ static int print_table(const struct listing *l, struct json_object *rows, struct
 		for (const struct column *c = l->columns; c->title; c++)
 			add_cell(&b, json_object_array_get_idx(rows, i), c->key, !c[1].title);
 	}
-	if (b.failed)
-		return err_set(e, ENOMEM, "out of memory");
-	return print_aligned(text_defuse(b.data), e);
+	out->failed |= b.failed;
+	if (!b.failed)
+		put_aligned(text_defuse(b.data), out);
 }
 
 /* {"ID": "CONTAINER ID", ...}: rendered with the user's template it gives the heading. */
@@ -86,7 +81,8 @@ static struct json_object *titles(const struct listing *l)
 	return o;
 }
 
-static int print_template(const struct listing *l, struct json_object *rows, const char *tmpl, bool is_table, struct err *e)
+static int put_template(const struct listing *l, struct json_object *rows, const char *tmpl, bool is_table, struct buf *out,
+			struct err *e)
 {
 	_cleanup_buf_ struct buf b = { 0 };
 	_cleanup_json_ struct json_object *head = is_table ? titles(l) : NULL;
@@ -107,25 +103,38 @@ static int print_template(const struct listing *l, struct json_object *rows, con
 	if (isatty(STDOUT_FILENO))
 		text_defuse(b.data);
 	if (is_table)
-		return print_aligned(b.data, e);
-	fwrite(b.data, 1, b.len, stdout);
+		put_aligned(b.data, out);
+	else
+		buf_add(out, b.data, b.len);
 	return 0;
+}
+
+int listing_render(const struct listing *l, struct json_object *rows, struct buf *out, struct err *e)
+{
+	const char *tmpl = l->format ? str_after(l->format, "table ") : NULL;
+	int r = 0;
+
+	if (l->quiet_key && !l->format) {
+		_cleanup_free_ char *only = str_fmt("{{.%s}}", l->quiet_key);
+		r = only ? put_template(l, rows, only, false, out, e) : err_set(e, ENOMEM, "out of memory");
+	} else if (!l->format || streq(l->format, "table")) {
+		put_table(l, rows, out);
+	} else if (streq(l->format, "json")) {
+		r = put_template(l, rows, "{{json .}}", false, out, e);
+	} else {
+		r = put_template(l, rows, tmpl ? tmpl : l->format, tmpl, out, e);
+	}
+	return r < 0 ? r : out->failed ? err_set(e, ENOMEM, "out of memory") : 0;
 }
 
 int listing_print(const struct listing *l, struct json_object *rows, struct err *e)
 {
-	const char *tmpl;
+	_cleanup_buf_ struct buf out = { 0 };
+	int r = listing_render(l, rows, &out, e);
 
-	if (l->quiet_key && !l->format) {
-		_cleanup_free_ char *only = str_fmt("{{.%s}}", l->quiet_key);
-		return only ? print_template(l, rows, only, false, e) : err_set(e, ENOMEM, "out of memory");
-	}
-	if (!l->format || streq(l->format, "table"))
-		return print_table(l, rows, e);
-	if (streq(l->format, "json"))
-		return print_template(l, rows, "{{json .}}", false, e);
-	tmpl = str_after(l->format, "table ");
-	return print_template(l, rows, tmpl ? tmpl : l->format, tmpl, e);
+	if (r >= 0)
+		fwrite(out.data ? out.data : "", 1, out.len, stdout);
+	return r;
 }
 
 int document_print(struct json_object *o, const char *format, struct err *e)

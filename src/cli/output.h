@@ -3,6 +3,8 @@
 
 #include "template.h"
 
+struct cli;
+
 struct column {
 	const char *title, *key;
 };
@@ -12,9 +14,16 @@ struct listing {
 	const char *format;           /* --format or NULL */
 	const char *quiet_key;        /* -q: print only this; NULL = not quiet */
 };
+/* The array rows as text, lines, behind what is in out. */
+int listing_render(const struct listing *l, struct json_object *rows, struct buf *out, struct err *e);
 /* Prints the array rows to stdout. */
 int listing_print(const struct listing *l, struct json_object *rows, struct err *e);
 /* One document by --format (NULL = indented JSON); "json" = on one line. */
 int document_print(struct json_object *o, const char *format, struct err *e);
+/* One object by its name: *ret is the caller's, -errno with e otherwise. */
+typedef int (*inspect_fn)(struct cli *c, const char *name, void *arg, struct json_object **ret, struct err *e);
+/* Each operand looked up by find, and what was found printed: one array, with "json" on one line, or one text of the template each. All
+ * that is found is printed, also when a name is wrong: docker prints the list and then the error. The exit status or -errno. */
+int inspect_all(struct cli *c, const char *format, inspect_fn find, void *arg, struct err *e);
 /* The same for people: "Name: value" lines. */
 int document_print_lines(struct json_object *o, struct err *e);

@@ -1,5 +1,6 @@
 /* pods.c: `berth pod create`, `pod ps`, `pod inspect`, `pod exists`. */
 #include "cli.h"
+#include "filter.h"
 #include "output.h"
 #include "run_args.h"
 
@@ -126,59 +127,19 @@ static const struct column others[] = {
 	{ NULL },
 };
 
-static int check_filters(char *const *filters, struct err *e)
+static bool matches(const void *thing, const char *key, const char *v)
 {
-	static const char *const known[] = { "id=", "name=", "label=", "status=", "isolation=" };
+	const struct engine_pod *p = thing;
 
-	for (; filters && *filters; filters++) {
-		size_t i = 0;
-		while (i < ARRAY_SIZE(known) && !str_after(*filters, known[i]))
-			i++;
-		if (i == ARRAY_SIZE(known))
-			return err_set(e, EINVAL,
-				       "--filter: \"%s\" is not KEY=VALUE with one of id, name, label, status, isolation",
-				       *filters);
-	}
-	return 0;
-}
-
-static bool has_label(const struct string_map *labels, const char *wanted)
-{
-	const char *eq = strchr(wanted, '=');
-	_cleanup_free_ char *key = strndup(wanted, eq ? (size_t)(eq - wanted) : strlen(wanted));
-	const char *have = key ? map_get(labels, key) : NULL;
-
-	return have && (!eq || streq(have, eq + 1));
-}
-
-static bool matches(const struct engine_pod *p, const char *filter)
-{
-	const char *v;
-
-	if ((v = str_after(filter, "id=")))
+	if (streq(key, "id"))
 		return str_after(p->record.id, v);
-	if ((v = str_after(filter, "name=")))
+	if (streq(key, "name"))
 		return strstr(p->record.name, v);
-	if ((v = str_after(filter, "label=")))
-		return has_label(&p->record.labels, v);
-	if ((v = str_after(filter, "status=")))
+	if (streq(key, "label"))
+		return filter_label(&p->record.labels, v);
+	if (streq(key, "status"))
 		return strcasecmp(p->state, v) == 0;
-	return (v = str_after(filter, "isolation=")) && streq(p->record.isolation, v);
-}
-
-/* As in ps: filters of one key are alternatives, of different keys conditions; labels must all be there. */
-static bool passes(const struct engine_pod *p, char *const *filters)
-{
-	for (char *const *f = filters; f && *f; f++) {
-		size_t n = strcspn(*f, "=") + 1;
-		bool any = false;
-		for (char *const *g = filters; *g; g++)
-			if (strncmp(*f, *g, n) == 0 && (!str_after(*f, "label=") || f == g))
-				any |= matches(p, *g);
-		if (!any)
-			return false;
-	}
-	return true;
+	return streq(p->record.isolation, v);
 }
 
 static struct json_object *labels_json(const struct string_map *m)
@@ -233,6 +194,7 @@ static int add_row(struct json_object *rows, const struct engine_pod *p, uint64_
 
 int cmd_pod_ps(struct cli *c, struct err *e)
 {
+	static const char *const known[] = { "id", "name", "label", "status", "isolation", NULL };
 	struct pod_ps_args a = { 0 };
 	_cleanup_json_ struct json_object *rows = json_object_new_array();
 	struct engine_pod *list = NULL;
@@ -241,11 +203,11 @@ int cmd_pod_ps(struct cli *c, struct err *e)
 	const struct listing l = { a.ctr_names ? columns_with_names : columns, others, a.format, a.quiet ? "Id" : NULL };
 
 	if (r == 0)
-		r = check_filters(a.filters, e);
+		r = filters_check(a.filters, known, e);
 	if (r == 0)
 		r = engine_pod_list(c->engine, &list, &n, e);
 	for (size_t i = 0; r == 0 && i < n && !(a.latest && printed); i++) {
-		if (!passes(&list[i], a.filters))
+		if (!filters_pass(a.filters, matches, &list[i]))
 			continue;
 		r = add_row(rows, &list[i], clock_real_ns(), a.no_trunc, e);
 		printed++;
@@ -268,26 +230,10 @@ const struct opt pod_inspect_options[] = {
 	{ NULL },
 };
 
-static int inspect_all(struct cli *c, const char *format, struct err *e)
+static int find(struct cli *c, const char *name, void *arg, struct json_object **ret, struct err *e)
 {
-	_cleanup_json_ struct json_object *all = json_object_new_array();
-	int status = 0, r = 0;
-
-	for (int i = 0; all && i < c->n_operands; i++) {
-		struct json_object *o = NULL;
-		struct err why = { 0 };
-		if (engine_pod_inspect(c->engine, c->operands[i], &o, &why) < 0)
-			status = cli_report(c, &why);
-		else
-			json_object_array_add(all, o);
-	}
-	if (!all)
-		return err_set(e, ENOMEM, "out of memory");
-	if (!format || streq(format, "json"))
-		return document_print(all, format, e) < 0 ? -EIO : status;
-	for (size_t i = 0; r >= 0 && i < json_object_array_length(all); i++)
-		r = document_print(json_object_array_get_idx(all, i), format, e);
-	return r < 0 ? r : status;
+	(void)arg;
+	return engine_pod_inspect(c->engine, name, ret, e);
 }
 
 int cmd_pod_inspect(struct cli *c, struct err *e)
@@ -295,7 +241,7 @@ int cmd_pod_inspect(struct cli *c, struct err *e)
 	struct pod_inspect_args a = { 0 };
 	int r = cli_parse(c, &a, 1, CLI_ANY, e);
 
-	r = r == 0 ? inspect_all(c, a.format, e) : MIN(r, 0);
+	r = r == 0 ? inspect_all(c, a.format, find, NULL, e) : MIN(r, 0);
 	opts_done(pod_inspect_options, &a);
 	return r;
 }

@@ -15,7 +15,7 @@ int prune_containers(struct cli *c, struct err *e)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; r >= 0 && i < n; i++) {
-		if (list[i].state == CS_RUNNING || list[i].state == CS_PAUSED)
+		if (container_is_up(list[i].state))
 			continue;
 		r = engine_remove(c->engine, list[i].id, false, false, e);
 		if (r >= 0)

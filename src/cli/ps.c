@@ -1,10 +1,11 @@
 /* ps.c: `berth ps`. */
 #include "cli.h"
+#include "filter.h"
 #include "output.h"
 #include "ps_row.h"
 
 struct ps_args {
-	bool all, quiet, no_trunc, latest, pod;
+	bool all, quiet, no_trunc, latest, pod, size;
 	int64_t last;
 	char *format, **filters;
 };
@@ -13,10 +14,11 @@ const struct opt ps_options[] = {
 	{ "quiet", 'q', OPT_FLAG, offsetof(struct ps_args, quiet), NULL, "print ids only" },
 	{ "no-trunc", 0, OPT_FLAG, offsetof(struct ps_args, no_trunc), NULL, "do not shorten ids and commands" },
 	{ "filter", 'f', OPT_LIST, offsetof(struct ps_args, filters), "KEY=VALUE",
-	  "id, name, label, status, ancestor, isolation, pod or exited" },
+	  "id, name, label, status, health, ancestor, before, since, network, isolation, pod, volume or exited" },
 	{ "format", 0, OPT_STRING, offsetof(struct ps_args, format), "FORMAT", "json, table, or a template such as {{.Names}}" },
 	{ "last", 'n', OPT_I64, offsetof(struct ps_args, last), "N", "the N newest, in any state" },
 	{ "pod", 'p', OPT_FLAG, offsetof(struct ps_args, pod), NULL, "with the pods that they are in" },
+	{ "size", 's', OPT_FLAG, offsetof(struct ps_args, size), NULL, "with what they have written, and all of their files" },
 	{ "latest", 'l', OPT_FLAG, offsetof(struct ps_args, latest), NULL, "the newest, in any state" },
 	{ NULL },
 };
@@ -33,6 +35,13 @@ static const struct column columns_with_pods[] = {
 	{ "NAMES", "Names" },     { "POD ID", "Pod" },
 	{ "PODNAME", "PodName" }, { NULL },
 };
+static const struct column columns_with_sizes[] = {
+	{ "CONTAINER ID", "ID" },     { "IMAGE", "Image" },
+	{ "COMMAND", "Command" },     { "CREATED", "RunningFor" },
+	{ "STATUS", "Status" },       { "PORTS", "Ports" },
+	{ "ISOLATION", "Isolation" }, { "NAMES", "Names" },
+	{ "SIZE", "Size" },           { NULL },
+};
 static const struct column others[] = {
 	{ "CREATED AT", "CreatedAt" },
 	{ "STATE", "State" },
@@ -45,26 +54,6 @@ static const struct column others[] = {
 	{ "PODNAME", "PodName" },
 	{ NULL },
 };
-
-static bool names_a_filter(const char *key)
-{
-	static const char *const known[] = { "id", "name", "label", "status", "ancestor", "isolation", "exited", "pod" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-		if (streq(known[i], key))
-			return true;
-	}
-	return false;
-}
-
-static bool label_matches(const struct string_map *labels, const char *wanted)
-{
-	const char *eq = strchr(wanted, '='), *have;
-	_cleanup_free_ char *key = strndup(wanted, eq ? (size_t)(eq - wanted) : strlen(wanted));
-
-	have = key ? map_get(labels, key) : NULL;
-	return have && (!eq || streq(have, eq + 1));
-}
 
 /* "debian" is also meant where the container was made from "debian:latest" or "docker.io/library/debian". */
 static bool image_matches(const struct container_record *r, const char *wanted)
@@ -84,8 +73,41 @@ static bool image_matches(const struct container_record *r, const char *wanted)
 	return same;
 }
 
-static bool matches(const struct container_record *r, const char *key, const char *v)
+static bool network_matches(const struct container_record *r, const char *wanted)
 {
+	struct run_opts o;
+	bool same;
+
+	if (engine_record_options(r, &o, NULL) < 0)
+		return false;
+	same = streq(o.network ? o.network : "none", wanted);
+	run_opts_done(&o);
+	return same;
+}
+
+struct listed {
+	struct cli *c;
+	const struct container_record *r;
+};
+
+static bool has_mount(const struct listed *l, const char *wanted)
+{
+	struct engine_mount *list = NULL;
+	bool found = false;
+	size_t n = 0;
+
+	if (engine_container_mounts(l->c->engine, l->r->id, &list, &n, NULL) < 0)
+		return false; /* removed meanwhile */
+	for (size_t i = 0; i < n; i++)
+		found |= streq(list[i].name, wanted) || streq(list[i].target, wanted);
+	engine_mounts_free(list, n);
+	return found;
+}
+
+static bool matches(const void *thing, const char *key, const char *v)
+{
+	const struct listed *l = thing;
+	const struct container_record *r = l->r;
 	char code[12];
 
 	if (streq(key, "id"))
@@ -93,78 +115,135 @@ static bool matches(const struct container_record *r, const char *key, const cha
 	if (streq(key, "name"))
 		return strstr(r->name, *v == '/' ? v + 1 : v);
 	if (streq(key, "label"))
-		return label_matches(&r->labels, v);
+		return filter_label(&r->labels, v);
 	if (streq(key, "status"))
 		return streq(container_state_name(r->state), v);
+	if (streq(key, "health"))
+		return streq(container_health_name(r->health), v);
+	if (streq(key, "network"))
+		return network_matches(r, v);
+	if (streq(key, "before") || streq(key, "since"))
+		return true; /* the span has judged it */
 	if (streq(key, "isolation"))
 		return streq(r->isolation, v);
 	if (streq(key, "ancestor"))
 		return image_matches(r, v);
 	if (streq(key, "pod"))
 		return r->pod_id && (str_after(r->pod_id, v) || streq0(r->pod_name, v));
+	if (streq(key, "volume"))
+		return has_mount(l, v);
 	snprintf(code, sizeof(code), "%d", r->exit_code);
 	return r->state == CS_EXITED && streq(code, v);
 }
 
-/* Filters of one key are alternatives, of different keys conditions (docker's rule); labels must all be there. */
-static bool passes(const struct container_record *r, char *const *filters)
-{
-	for (char *const *f = filters; f && *f; f++) {
-		size_t n = strcspn(*f, "=");
-		bool any = false;
-		for (char *const *g = filters; *g; g++) {
-			_cleanup_free_ char *key = strndup(*g, n);
-			if (strncmp(*f, *g, n + 1) == 0 && key && (!streq(key, "label") || f == g))
-				any |= matches(r, key, *g + n + 1);
-		}
-		if (!any)
-			return false;
-	}
-	return true;
-}
-
 static int check_filters(char *const *filters, bool *ret_all, struct err *e)
 {
+	static const char *const known[] = { "id",    "name",    "label",     "status", "health", "ancestor", "before",
+					     "since", "network", "isolation", "pod",    "volume", "exited",   NULL };
+
+	for (char *const *f = filters; f && *f; f++)
+		*ret_all |= str_after(*f, "status=") || str_after(*f, "exited=");
+	return filters_check(filters, known, e);
+}
+
+/* before=X, since=X: made before, after that container. Of several the narrowest counts. */
+struct span {
+	uint64_t after_ns, before_ns;
+};
+
+static int read_span(struct cli *c, char *const *filters, struct span *ret, struct err *e)
+{
+	struct span s = { .before_ns = UINT64_MAX };
+
 	for (; filters && *filters; filters++) {
-		size_t n = strcspn(*filters, "=");
-		_cleanup_free_ char *key = strndup(*filters, n);
-		if (!key)
-			return err_set(e, ENOMEM, "out of memory");
-		if (!(*filters)[n] || !names_a_filter(key))
-			return err_set(e, EINVAL,
-				       "--filter: \"%s\" is not KEY=VALUE with one of id, name, label, status, ancestor, "
-				       "isolation, pod, exited",
-				       *filters);
-		*ret_all |= streq(key, "status") || streq(key, "exited");
+		const char *before = str_after(*filters, "before="), *since = str_after(*filters, "since=");
+		struct container_record r;
+		if (!before && !since)
+			continue;
+		int k = engine_get(c->engine, before ? before : since, &r, e);
+		if (k < 0)
+			return k;
+		if (before)
+			s.before_ns = MIN(s.before_ns, r.created_ns);
+		else
+			s.after_ns = MAX(s.after_ns, r.created_ns);
+		container_record_done(&r);
 	}
+	*ret = s;
 	return 0;
 }
 
-static int print(const struct ps_args *a, const struct container_record *list, size_t n, struct err *e)
+/* Only for who asks: it takes each container's config.json. */
+static bool wants_mounts(const char *format)
 {
-	const struct listing l = { a->pod ? columns_with_pods : columns, others, a->format, a->quiet ? "ID" : NULL };
+	return format && (strstr(format, "Mounts") || strstr(format, "LocalVolumes") || strstr(format, "json"));
+}
+
+/* Likewise: it takes a look at every file. */
+static bool wants_sizes(const struct ps_args *a) { return a->size || (a->format && strstr(a->format, ".Size")); }
+
+/* "12B (virtual 5MB)" */
+static int add_size(struct cli *c, const struct container_record *r, struct json_object *row, struct err *e)
+{
+	char rw[16], root[16];
+	uint64_t rw_bytes, root_bytes;
+	int k = engine_container_size(c->engine, r, &rw_bytes, &root_bytes, e);
+
+	if (k < 0)
+		return k;
+	_cleanup_free_ char *text = str_fmt("%s (virtual %s)", str_human_size(rw_bytes, rw), str_human_size(root_bytes, root));
+	return !text || json_add(row, "Size", json_object_new_string(text)) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
+}
+
+static int add_mounts(struct cli *c, const char *id, bool no_trunc, struct json_object *row, struct err *e)
+{
+	struct engine_mount *list = NULL;
+	size_t n = 0;
+	int r = engine_container_mounts(c->engine, id, &list, &n, NULL);
+
+	if (r < 0) /* removed meanwhile */
+		return 0;
+	r = ps_row_mounts(list, n, no_trunc, row, e);
+	engine_mounts_free(list, n);
+	return r;
+}
+
+static int print(struct cli *c, const struct ps_args *a, const struct span *span, const struct container_record *list, size_t n,
+		 struct err *e)
+{
+	const struct listing how = { a->pod    ? columns_with_pods
+				     : a->size ? columns_with_sizes
+					       : columns,
+				     others, a->format, a->quiet ? "ID" : NULL };
 	_cleanup_json_ struct json_object *rows = json_object_new_array();
 	uint64_t now = clock_real_ns();
 	size_t printed = 0, most = a->latest ? 1 : a->last > 0 ? (size_t)a->last : SIZE_MAX;
 
 	for (size_t i = 0; rows && i < n && printed < most; i++) {
+		const struct listed l = { c, &list[i] };
 		struct json_object *row = NULL;
-		if (!passes(&list[i], a->filters))
+		if (list[i].created_ns <= span->after_ns || list[i].created_ns >= span->before_ns ||
+		    !filters_pass(a->filters, matches, &l))
 			continue;
 		int r = ps_row(&list[i], now, a->no_trunc, &row, e);
+		if (r >= 0 && wants_mounts(a->format) && (r = add_mounts(c, list[i].id, a->no_trunc, row, e)) < 0)
+			json_object_put(row);
+		if (r >= 0 && wants_sizes(a) && (r = add_size(c, &list[i], row, e)) < 0)
+			json_object_put(row);
 		if (r < 0)
 			return r;
 		if (json_object_array_add(rows, row) < 0)
 			return err_set(e, ENOMEM, "out of memory");
 		printed++;
 	}
-	return rows ? listing_print(&l, rows, e) : err_set(e, ENOMEM, "out of memory");
+	return rows ? listing_print(&how, rows, e) : err_set(e, ENOMEM, "out of memory");
 }
 
 int cmd_ps(struct cli *c, struct err *e)
 {
 	struct ps_args a = { 0 };
 	struct container_record *list = NULL;
+	struct span span = { 0 };
 	size_t n = 0;
 	bool all = false;
 	int r = cli_parse(c, &a, 0, 0, e);
@@ -172,9 +251,11 @@ int cmd_ps(struct cli *c, struct err *e)
 	if (r == 0)
 		r = check_filters(a.filters, &all, e);
 	if (r == 0)
+		r = read_span(c, a.filters, &span, e);
+	if (r == 0)
 		r = engine_list(c->engine, a.all || all || a.latest || a.last > 0, &list, &n, e);
 	if (r == 0) {
-		r = print(&a, list, n, e);
+		r = print(c, &a, &span, list, n, e);
 		engine_list_free(list, n);
 	}
 	opts_done(ps_options, &a);

@@ -14,19 +14,27 @@ static uint64_t seconds_since(uint64_t then_ns, uint64_t now_ns)
 
 char *ps_status(const struct container_record *c, uint64_t now_ns)
 {
+	static const char *const health_words[] = {
+		[HEALTH_NONE] = "",
+		[HEALTH_STARTING] = " (health: starting)",
+		[HEALTH_HEALTHY] = " (healthy)",
+		[HEALTH_UNHEALTHY] = " (unhealthy)",
+	};
 	char ago[32];
 
 	switch (c->state) {
 	case CS_CREATED: return strdup("Created");
-	case CS_RUNNING: return str_fmt("Up %s", clock_ago(seconds_since(c->started_ns, now_ns), ago));
+	case CS_RUNNING:
+		return str_fmt("Up %s%s", clock_ago(seconds_since(c->started_ns, now_ns), ago), health_words[c->health & 3]);
 	case CS_PAUSED: return str_fmt("Up %s (Paused)", clock_ago(seconds_since(c->started_ns, now_ns), ago));
+	case CS_RESTARTING:
+		return str_fmt("Restarting (%d) %s ago", c->exit_code, clock_ago(seconds_since(c->finished_ns, now_ns), ago));
 	case CS_EXITED:
 		clock_ago(seconds_since(c->finished_ns, now_ns), ago);
 		return c->exit_code < 0 ? str_fmt("Exited (unknown) %s ago", ago)
 					: str_fmt("Exited (%d) %s ago", c->exit_code, ago);
 	case CS_DEAD: return strdup("Dead");
 	case CS_REMOVING: return strdup("Removal In Progress");
-	case CS_RESTARTING: return strdup("Restarting");
 	}
 	return NULL;
 }
@@ -125,5 +133,25 @@ int ps_row(const struct container_record *c, uint64_t now_ns, bool no_trunc, str
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(row);
+	return 0;
+}
+
+#define MOUNT_SHORT 15
+
+int ps_row_mounts(const struct engine_mount *list, size_t n, bool no_trunc, struct json_object *row, struct err *e)
+{
+	_cleanup_buf_ struct buf names = { 0 };
+	size_t volumes = 0;
+
+	buf_str(&names, "");
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(list[i].name), most = !no_trunc && len > MOUNT_SHORT ? MOUNT_SHORT - 1 : len;
+		while (most < len && most > 0 && ((unsigned char)list[i].name[most] & 0xc0) == 0x80) /* whole letters */
+			most--;
+		buf_fmt(&names, "%s%.*s%s", i ? "," : "", (int)most, list[i].name, most < len ? "\u2026" : "");
+		volumes += list[i].is_volume;
+	}
+	if (add_text(row, "Mounts", buf_take(&names)) < 0 || add_text(row, "LocalVolumes", str_fmt("%zu", volumes)) < 0)
+		return err_set(e, ENOMEM, "out of memory");
 	return 0;
 }

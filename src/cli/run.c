@@ -1,12 +1,12 @@
 /* run.c: `berth run`. */
-#include "run_args.h"
+#include "run_more.h"
 
 const struct opt run_options[] = {
 	{ "detach", 'd', OPT_FLAG, RUN_AT(is_detached), NULL, "leave it running and print its id" },
 	RUN_OPTION_ROWS,
+	RUN_MORE_ROWS,
 	{ "sig-proxy", 0, OPT_FLAG_OFF, RUN_AT(no_sig_proxy), NULL, "pass our signals on (default true)" },
 	{ "detach-keys", 0, OPT_STRING, RUN_AT(detach_keys), "KEYS", "leave it with these keys (default ctrl-p,ctrl-q)" },
-	{ "no-healthcheck", 0, OPT_FLAG, RUN_AT(no_healthcheck), NULL, "without the image's health check" },
 	{ NULL },
 };
 

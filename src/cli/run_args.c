@@ -36,14 +36,6 @@ int run_set_publish(void *args, const char *value, struct err *e)
 	return err_set(e, EOPNOTSUPP, "ports can't be published yet; --network host shares the host's network with a container");
 }
 
-int run_set_restart(void *args, const char *value, struct err *e)
-{
-	(void)args;
-	if (streq(value, "no"))
-		return 0;
-	return err_set(e, EOPNOTSUPP, "\"%s\" is not possible yet; a container that has ended stays ended (no)", value);
-}
-
 int run_set_missing(void *args, const char *value, struct err *e)
 {
 	(void)args;
@@ -155,11 +147,43 @@ static int prepend_files(char *const *paths, char ***v, struct err *e)
 	return 0;
 }
 
+static int finish_tmpfs(struct run_args *a, struct err *e)
+{
+	static const char *const places[] = { "/run", "/tmp:mode=1777", "/var/tmp:mode=1777" };
+
+	for (size_t i = 0; a->readonly_tmpfs && a->o.is_readonly && i < ARRAY_SIZE(places); i++)
+		if (strv_push(&a->o.tmpfs, places[i]) < 0)
+			return err_set(e, ENOMEM, "out of memory");
+	return 0;
+}
+
+/* The monitor's current directory is not ours. */
+static int finish_pidfile(struct run_args *a, struct err *e)
+{
+	_cleanup_free_ char *here = NULL;
+	char *whole;
+
+	if (!a->o.pidfile || !*a->o.pidfile || *a->o.pidfile == '/')
+		return 0;
+	here = getcwd(NULL, 0);
+	if (!here)
+		return err_set(e, errno, "--pidfile: the current directory: %s", strerror(errno));
+	whole = str_fmt("%s/%s", here, a->o.pidfile);
+	if (!whole)
+		return err_set(e, ENOMEM, "out of memory");
+	free(a->o.pidfile);
+	a->o.pidfile = whole;
+	return 0;
+}
+
 int run_args_finish(struct run_args *a, struct cli *c, struct err *e)
 {
-	int r = 0;
+	int r = finish_tmpfs(a, e);
 
-	if (a->env_files)
+	if (r >= 0)
+		r = finish_pidfile(a, e);
+
+	if (r >= 0 && a->env_files)
 		r = prepend_files(a->env_files, &a->o.env, e);
 	if (r >= 0 && a->label_files)
 		r = prepend_files(a->label_files, &a->o.labels, e);

@@ -6,6 +6,7 @@
 struct run_args {
 	struct run_opts o;
 	char **env_files, **label_files;
+	bool readonly_tmpfs, ignored;
 };
 void run_args_init(struct run_args *a);
 /* A terminal without a keyboard is a mistake that would wait for ever (docker refuses it too). */
@@ -15,7 +16,6 @@ int run_args_finish(struct run_args *a, struct cli *c, struct err *e);
 void run_args_done(struct run_args *a);
 int run_set_vm(void *args, const char *value, struct err *e);
 int run_set_publish(void *args, const char *value, struct err *e);
-int run_set_restart(void *args, const char *value, struct err *e);
 int run_set_missing(void *args, const char *value, struct err *e);
 int run_set_cpus(void *args, const char *value, struct err *e);
 int run_set_entrypoint(void *args, const char *value, struct err *e);
@@ -35,6 +35,8 @@ int env_complete(char **v, struct err *e);
 		{ "isolation", 0, OPT_STRING, RUN_AT(isolation), "KIND", "container (default) or vm" },                                                                                                \
 		{ "vm", 0, OPT_FLAG, 0, NULL, "the same as --isolation vm", run_set_vm },                                                                                                              \
 		{ "rm", 0, OPT_FLAG, RUN_AT(auto_remove), NULL, "remove it when it has ended" },                                                                                                       \
+		{ "restart",       0,        OPT_STRING,                                                                                                                                               \
+		  RUN_AT(restart), "POLICY", "when it ends: no (default), always, unless-stopped or on-failure[:N]" },                                                                                 \
 		{ "pull", 0, OPT_STRING, RUN_AT(pull), "WHEN", "fetch the image: missing (default), always or never" },                                                                                \
 		{ "platform", 0, OPT_STRING, RUN_AT(platform), "OS/ARCH", "which platform of the image" },                                                                                             \
 		{ "cidfile", 0, OPT_STRING, RUN_AT(cidfile), "FILE", "write the container's id to a new file" },                                                                                       \
@@ -51,14 +53,38 @@ int env_complete(char **v, struct err *e);
 		  run_set_entrypoint },                                                                                                                                                                \
 		{ "init", 0, OPT_FLAG, RUN_AT(use_init), NULL, "a small init as PID 1 that reaps and passes signals on" },                                                                             \
 		{ "stop-signal", 0, OPT_STRING, RUN_AT(stop_signal), "SIGNAL", "what `stop` sends first" },                                                                                            \
+		{ "log-driver",       0,        OPT_STRING,                                                                                                                                            \
+		  RUN_AT(log_driver), "DRIVER", "where its output is kept: json-file (default), none or journald" },                                                                                   \
+		{ "log-opt",    0,                                                                                                                                                                     \
+		  OPT_LIST,     RUN_AT(log_opts),                                                                                                                                                      \
+		  "NAME=VALUE", "json-file: max-size=SIZE (default 10m), max-file=N (default 3)" },                                                                                                    \
+		{ "health-cmd",       0,         OPT_STRING,                                                                                                                                           \
+		  RUN_AT(health_cmd), "COMMAND", "asks whether it is well: 0 is, by the image's shell" },                                                                                              \
+		{ "health-interval", 0, OPT_STRING, RUN_AT(health_interval), "TIME", "between two such checks (default 30s)" },                                                                        \
+		{ "health-timeout", 0, OPT_STRING, RUN_AT(health_timeout), "TIME", "a check may take (default 30s)" },                                                                                 \
+		{ "health-retries",       0,   OPT_I64,                                                                                                                                                \
+		  RUN_AT(health_retries), "N", "failures in a row that make it unhealthy (default 3)" },                                                                                               \
+		{ "health-start-period",       0,      OPT_STRING,                                                                                                                                     \
+		  RUN_AT(health_start_period), "TIME", "in which failures don't count (default 0s)" },                                                                                                 \
+		{ "health-start-interval",       0,      OPT_STRING,                                                                                                                                   \
+		  RUN_AT(health_start_interval), "TIME", "between two checks in it (default 5s)" },                                                                                                    \
+		{ "no-healthcheck", 0, OPT_FLAG, RUN_AT(no_healthcheck), NULL, "without the image's health check" },                                                                                   \
 		{ "stop-timeout", 0, OPT_SECONDS, RUN_AT(stop_timeout_s), "SECONDS", "how long `stop` waits before it kills" }, /* files */                                                            \
-		{ "volume", 'v', OPT_LIST, RUN_AT(volumes), "HOST:PATH[:ro]", "show a host directory or file inside" },                                                                                \
+		{ "volume",                                                                                                                                                                            \
+		  'v',                                                                                                                                                                                 \
+		  OPT_LIST,                                                                                                                                                                            \
+		  RUN_AT(volumes),                                                                                                                                                                     \
+		  "[SOURCE:]PATH[:ro,...]",                                                                                                                                                            \
+		  "mount a volume, or a host directory or file" },                                                                                                                                     \
 		{ "mount",                                                                                                                                                                             \
 		  0,                                                                                                                                                                                   \
 		  OPT_LIST,                                                                                                                                                                            \
 		  RUN_AT(mounts),                                                                                                                                                                      \
-		  "type=bind|tmpfs,...",                                                                                                                                                               \
+		  "type=volume|bind|tmpfs,...",                                                                                                                                                        \
 		  "mount by named parts: source, target, readonly ..." },                                                                                                                              \
+		{ "image-volume",       0,      OPT_STRING,                                                                                                                                            \
+		  RUN_AT(image_volume), "KIND", "what the image's VOLUME becomes: anonymous (default), tmpfs, ignore" },                                                                               \
+		{ "volumes-from", 0, OPT_LIST, RUN_AT(volumes_from), "CONTAINER[:ro]", "all mounts of another container" },                                                                            \
 		{ "tmpfs", 0, OPT_LIST, RUN_AT(tmpfs), "PATH[:OPTIONS]", "an empty file system in memory" },                                                                                           \
 		{ "read-only", 0, OPT_FLAG, RUN_AT(is_readonly), NULL, "the root file system can't be written" },                                                                                      \
 		{ "shm-size", 0, OPT_BYTES, RUN_AT(shm_size), "SIZE", "of /dev/shm (default 64m)" },                                                                                                   \
@@ -79,6 +105,7 @@ int env_complete(char **v, struct err *e);
 		{ "memory-reservation", 0, OPT_BYTES, RUN_AT(memory_reservation), "SIZE", "soft memory limit" },                                                                                       \
 		{ "memory-max",       0,      OPT_BYTES,                                                                                                                                               \
 		  RUN_AT(memory_max), "SIZE", "vm: what `update` may give it while it runs (default: --memory)" },                                                                                     \
+		{ "huge-pages", 0, OPT_FLAG, RUN_AT(huge_pages), NULL, "vm: its memory is of the host's reserved huge pages" },                                                                        \
 		{ "oom-kill-disable", 0, OPT_FLAG, RUN_AT(oom_kill_disable), NULL, "pause instead of kill when memory is out" },                                                                       \
 		{ "oom-score-adj", 0, OPT_I64, RUN_AT(oom_score_adj), "N", "-1000..1000: whom the host's OOM killer takes first" },                                                                    \
 		{ "cpus", 0, OPT_DOUBLE, RUN_AT(cpus), "N", "processor time, in processors", run_set_cpus },                                                                                           \
@@ -102,8 +129,8 @@ int env_complete(char **v, struct err *e);
 		  RUN_AT(security_opt), "OPTION", "seccomp=unconfined|FILE, no-new-privileges[=false] ..." },                                                                                          \
 		{ "privileged", 0, OPT_FLAG, RUN_AT(is_privileged), NULL, "no wall against the host's devices and settings" },                                                                         \
 		{ "sysctl", 0, OPT_LIST, RUN_AT(sysctls), "NAME=VALUE", "a kernel setting of its namespaces" },                                                                                        \
-		{ "pid", 0, OPT_STRING, RUN_AT(pid_mode), "MODE", "private (default) or host" },                                                                                                       \
-		{ "ipc", 0, OPT_STRING, RUN_AT(ipc_mode), "MODE", "private (default) or host" },                                                                                                       \
+		{ "pid", 0, OPT_STRING, RUN_AT(pid_mode), "MODE", "private (default), host or container:NAME" },                                                                                       \
+		{ "ipc", 0, OPT_STRING, RUN_AT(ipc_mode), "MODE", "private (default), shareable, none, host or container:NAME" },                                                                      \
 		{ "uts", 0, OPT_STRING, RUN_AT(uts_mode), "MODE", "private (default) or host" },                                                                                                       \
 		{ "cgroupns", 0, OPT_STRING, RUN_AT(cgroupns), "MODE", "private (default) or host" },                                                                                                  \
 		{ "userns", 0, OPT_STRING, RUN_AT(userns), "MODE", "host (default)" }, /* virtual machine */                                                                                           \
@@ -111,20 +138,14 @@ int env_complete(char **v, struct err *e);
 		{ "trace-startup", 0, OPT_FLAG, RUN_AT(trace_startup), NULL, "print how long each step of the start took" }, /* docker's that are not there yet: said as such, not as a misspelling */ \
 		{ "publish", 'p', OPT_STRING, 0, "PORT", NULL, run_set_publish },                                                                                                                      \
 		{ "publish-all", 'P', OPT_FLAG, 0, NULL, NULL, run_set_publish },                                                                                                                      \
-		{ "restart", 0, OPT_STRING, 0, "POLICY", NULL, run_set_restart },                                                                                                                      \
 		{ "add-host", 0, OPT_STRING, 0, "HOST", NULL, run_set_missing },                                                                                                                       \
 		{ "dns", 0, OPT_STRING, 0, "ADDRESS", NULL, run_set_missing },                                                                                                                         \
 		{ "expose", 0, OPT_STRING, 0, "PORT", NULL, run_set_missing },                                                                                                                         \
 		{ "gpus", 0, OPT_STRING, 0, "GPUS", NULL, run_set_missing },                                                                                                                           \
-		{ "health-cmd", 0, OPT_STRING, 0, "COMMAND", NULL, run_set_missing },                                                                                                                  \
 		{ "ip", 0, OPT_STRING, 0, "ADDRESS", NULL, run_set_missing },                                                                                                                          \
 		{ "link", 0, OPT_STRING, 0, "CONTAINER", NULL, run_set_missing },                                                                                                                      \
-		{ "log-driver", 0, OPT_STRING, 0, "DRIVER", NULL, run_set_missing },                                                                                                                   \
-		{ "log-opt", 0, OPT_STRING, 0, "OPTION", NULL, run_set_missing },                                                                                                                      \
 		{ "mac-address", 0, OPT_STRING, 0, "ADDRESS", NULL, run_set_missing },                                                                                                                 \
 		{ "network-alias", 0, OPT_STRING, 0, "NAME", NULL, run_set_missing },                                                                                                                  \
-		{ "runtime", 0, OPT_STRING, 0, "RUNTIME", NULL, run_set_missing },                                                                                                                     \
-		{ "secret", 0, OPT_STRING, 0, "SECRET", NULL, run_set_missing },                                                                                                                       \
 	{                                                                                                                                                                                              \
-		"volumes-from", 0, OPT_STRING, 0, "CONTAINER", NULL, run_set_missing                                                                                                                   \
+		"runtime", 0, OPT_STRING, 0, "RUNTIME", NULL, run_set_missing                                                                                                                          \
 	}

@@ -2,7 +2,7 @@
 #include "cli.h"
 
 struct start_args {
-	bool attach, is_interactive, no_sig_proxy;
+	bool attach, is_interactive, no_sig_proxy, all_restartable;
 	char *detach_keys;
 };
 const struct opt start_options[] = {
@@ -12,6 +12,8 @@ const struct opt start_options[] = {
 	{ "sig-proxy", 0, OPT_FLAG_OFF, offsetof(struct start_args, no_sig_proxy), NULL, "pass our signals on (default true)" },
 	{ "detach-keys", 0, OPT_STRING, offsetof(struct start_args, detach_keys), "KEYS",
 	  "leave it with these keys (default ctrl-p,ctrl-q)" },
+	{ "all-restartable", 0, OPT_FLAG, offsetof(struct start_args, all_restartable), NULL,
+	  "what a restart policy wants to run, as after the host was started; names none" },
 	{ NULL },
 };
 
@@ -44,12 +46,35 @@ static int start_attached(struct cli *c, const struct start_args *a, struct err 
 	return r < 0 ? r : detached ? 0 : st.code;
 }
 
+/* One that can't be started must not keep the others from it. */
+static int start_restartable(struct cli *c, const struct start_args *a, struct err *e)
+{
+	_cleanup_strv_ char **ids = NULL;
+	int r;
+
+	if (c->n_operands || a->attach || a->is_interactive)
+		return err_set(e, EINVAL, "--all-restartable takes no names, and attaches to nothing");
+	r = engine_restartable(c->engine, &ids, e);
+	if (r < 0)
+		return r;
+	c->operands = ids;
+	c->n_operands = (int)strv_len(ids);
+	r = cli_each(c, start_one, NULL);
+	c->operands = NULL;
+	c->n_operands = 0;
+	return r;
+}
+
 int cmd_start(struct cli *c, struct err *e)
 {
 	struct start_args a = { 0 };
-	int r = cli_parse(c, &a, 1, CLI_ANY, e);
+	int r = cli_parse(c, &a, 0, CLI_ANY, e);
 
-	if (r == 0)
+	if (r == 0 && !a.all_restartable && !c->n_operands)
+		r = err_set(e, EINVAL, "give at least one CONTAINER, or --all-restartable");
+	else if (r == 0 && a.all_restartable)
+		r = start_restartable(c, &a, e);
+	else if (r == 0)
 		r = a.attach || a.is_interactive ? start_attached(c, &a, e) : cli_each(c, start_one, NULL);
 	else
 		r = MIN(r, 0);
@@ -75,8 +100,10 @@ static int restart_one(struct cli *c, const char *name, void *arg, struct err *e
 
 	if (sig < 0)
 		return err_set(e, EINVAL, "--signal: there is no signal \"%s\"", a->signal);
-	r = engine_stop(c->engine, name, a->timeout_s, sig, e);
-	return r < 0 ? r : start_one(c, name, NULL, e);
+	r = engine_restart(c->engine, name, a->timeout_s, sig, e);
+	if (r >= 0)
+		puts(name);
+	return r;
 }
 
 int cmd_restart(struct cli *c, struct err *e)

@@ -1,4 +1,4 @@
-/* system.c: `berth info`, `version`, `system check`, `system prune`, `image prune`. */
+/* system.c: `berth info`, `version`, `system prune`, `image prune`. */
 #include "cli.h"
 #include "output.h"
 #include "prune.h"
@@ -53,39 +53,6 @@ int cmd_version(struct cli *c, struct err *e)
 	return MIN(r, 0);
 }
 
-const struct opt system_check_options[] = { { NULL } };
-
-static void print_problem(const char *problem, void *arg)
-{
-	_cleanup_free_ char *copy = strdup(problem);
-
-	(void)arg;
-	if (copy)
-		puts(text_defuse(copy));
-}
-
-static void print_finding(const struct check_finding *f, void *arg) { print_problem(f->problem, arg); }
-
-int cmd_system_check(struct cli *c, struct err *e)
-{
-	const struct check_opts all = { .found = print_finding };
-	int r = cli_parse(c, NULL, 0, 0, e);
-
-	if (r != 0)
-		return MIN(r, 0);
-	r = store_check(engine_store(c->engine), &all, e);
-	if (r >= 0) {
-		int saved = engine_snapshot_check(c->engine, print_problem, NULL, e);
-		r = saved < 0 ? saved : r + saved;
-	}
-	if (r == 0)
-		puts("all objects are whole");
-	if (r > 0)
-		return err_set(e, EIO, "%d damaged object%s; pull or load the images, and take the snapshots, again", r,
-			       r == 1 ? "" : "s");
-	return r;
-}
-
 const struct opt image_prune_options[] = {
 	{ "all", 'a', OPT_FLAG, offsetof(struct prune_args, all), NULL, "also tagged images that no container uses" },
 	{ "force", 'f', OPT_FLAG, offsetof(struct prune_args, force), NULL, "for docker's sake: nothing is ever asked" },
@@ -93,6 +60,8 @@ const struct opt image_prune_options[] = {
 };
 const struct opt system_prune_options[] = {
 	{ "all", 'a', OPT_FLAG, offsetof(struct prune_args, all), NULL, "also tagged images that no container uses" },
+	{ "volumes", 0, OPT_FLAG, offsetof(struct prune_args, volumes), NULL,
+	  "also volumes without a name that no container uses" },
 	{ "force", 'f', OPT_FLAG, offsetof(struct prune_args, force), NULL, "for docker's sake: nothing is ever asked" },
 	{ NULL },
 };
@@ -112,10 +81,13 @@ int cmd_image_prune(struct cli *c, struct err *e)
 int cmd_system_prune(struct cli *c, struct err *e)
 {
 	struct prune_args a = { 0 };
+	uint64_t freed = 0;
 	int r = cli_parse(c, &a, 0, 0, e);
 
 	if (r == 0)
 		r = prune_containers(c, e);
+	if (r == 0 && a.volumes)
+		r = prune_volumes(c, false, NULL, &freed, e);
 	if (r == 0)
 		r = prune_images(c, a.all, e);
 	if (r == 0)

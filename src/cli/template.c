@@ -60,6 +60,8 @@ static int take_close(struct tmpl *t)
 /* .A.B beginning at v. A member that the map lacks is an error: it is nearly always a misspelling. */
 static int walk(struct tmpl *t, struct json_object *v, struct json_object **ret)
 {
+	char before[128] = "";
+
 	while (*t->at == '.') {
 		struct json_object *next = NULL;
 		char name[128];
@@ -75,9 +77,12 @@ static int walk(struct tmpl *t, struct json_object *v, struct json_object **ret)
 			break;
 		if (v && !json_object_is_type(v, json_type_object))
 			return err_set(t->e, EINVAL, "--format: .%s: what stands before it has no fields", name);
-		if (v && !json_object_object_get_ex(v, name, &next))
+		/* There the names are the user's, and one that is not there is no misspelling. */
+		bool is_users = streq(before, "Attributes") || streq(before, "Labels");
+		if (v && !json_object_object_get_ex(v, name, &next) && !is_users)
 			return err_set(t->e, EINVAL, "--format: there is no field .%s; '{{json .}}' shows what there is", name);
 		v = next;
+		memcpy(before, name, sizeof(before));
 	}
 	*ret = v;
 	return 0;

@@ -3,13 +3,6 @@
 
 #define AT(member) offsetof(struct run_opts, member)
 
-static int refuse(void *args, const char *value, struct err *e)
-{
-	(void)args;
-	(void)value;
-	return err_set(e, EOPNOTSUPP, "this version of Berth has no restart policies");
-}
-
 const struct opt update_options[] = {
 	{ "memory", 'm', OPT_BYTES, AT(memory), "SIZE", "memory limit" },
 	{ "memory-swap", 0, OPT_BYTES_ANY, AT(memory_swap), "SIZE", "memory and swap together; -1 = unlimited swap" },
@@ -25,7 +18,7 @@ const struct opt update_options[] = {
 	{ "cpuset-mems", 0, OPT_STRING, AT(cpuset_mems), "LIST", "use only these memory nodes" },
 	{ "pids-limit", 0, OPT_I64, AT(pids_limit), "N", "processes and threads; -1 = no limit" },
 	{ "blkio-weight", 0, OPT_I64, AT(blkio_weight), "N", "10..1000: share of the disks' time" },
-	{ "restart", 0, OPT_STRING, 0, "POLICY", NULL, refuse },
+	{ "restart", 0, OPT_STRING, AT(restart), "POLICY", "no, always, unless-stopped or on-failure[:N]" },
 	{ NULL },
 };
 
