@@ -9,7 +9,11 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 COMMANDS = ["create", "create-rich", "start", "exec", "exec-detach", "delete", "run", "run-detach"]
-COMMANDS_ENGINE = ["run-d", "run-rm", "exec", "rm-f", "pod-create", "pod-run", "pod-join", "pod-start", "pod-rm"]
+COMMANDS_ENGINE = ["run-d", "run-rm", "exec", "rm-f", "pod-create", "pod-run", "pod-join", "pod-start", "pod-rm",
+                   "volume-create", "volume-rm", "run-volume", "run-own-volume"]
+COMMANDS_ONE_BY_ONE = ["volume-prune", "pull", "pull-again", "push", "login", "logout", "load", "save", "import", "tag", "rmi", "image-prune",
+                       "system-prune", "system-check", "system-repair", "cp-in", "cp-out", "diff", "export", "commit", "rename", "update", "events",
+                       "restart", "stats"]
 SAMPLE = ["--sample", 25, "--seed", 1]
 
 
@@ -80,3 +84,27 @@ def test_F01_F08_no_fault_leaves_anything_behind_or_passes_for_success(command):
 @pytest.mark.parametrize("command", COMMANDS_ENGINE)
 def test_F01_F05_F08_no_fault_leaves_what_the_next_commands_do_not_remove(command):
     sweep("--set", "engine", "--command", command, *SAMPLE)
+
+
+def test_F01_F06_F07_F08_no_fault_of_the_other_verbs_leaves_what_the_next_commands_do_not_remove():
+    """All in one sweep: what they start from is made once."""
+    sweep("--set", "engine", *[word for c in COMMANDS_ONE_BY_ONE for word in ("--command", c)], "--sample", 250, "--seed", 1)
+
+
+def test_F08_a_database_that_can_not_be_read_is_not_an_image_that_is_not_there():
+    sweep("--set", "engine", "--command", "pull-again", "--pick", r"^0:(pread64|openat):\d+:(ENOMEM|EMFILE)$", "--sample", 40, "--seed", 1)
+
+
+def test_F08_repair_sets_nothing_aside_that_could_not_be_read_for_a_reason_of_the_moment():
+    sweep("--set", "engine", "--command", "system-repair", "--pick", r"^0:(openat2?|read):\d+:(ENOMEM|EMFILE|EINTR|EAGAIN)$", "--sample", 40,
+          "--seed", 1)
+
+
+def test_F08_a_look_below_that_fails_is_no_file_that_is_new():
+    sweep("--set", "engine", "--command", "diff", "--pick", r"^0\.1:(fcntl|openat|newfstatat):\d+:ENOMEM$", "--sample", 30, "--seed", 1)
+
+
+def test_F01_what_killed_writers_of_small_files_left_goes_with_the_next():
+    for command, calls in (("tag", "fsync|fchmod|write|renameat"), ("login", "write|fchmod|fsync")):
+        sweep("--set", "engine", "--command", command, "--pick", rf":({calls}):\d+:kill$", "--sample", 20, "--seed", 1)
+    sweep("--set", "engine", "--command", "export", "--pick", r"^0:(mmap|write|linkat|fchmod):\d+:kill$", "--sample", 20, "--seed", 1)

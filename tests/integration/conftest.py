@@ -3,6 +3,7 @@
 BERTH_BUILD names the build directory (default: build). Each pytest worker has its own store and run directory, so that
 workers don't meet; at the end of its session nothing of them may be left."""
 
+import json
 import os
 import shutil
 import signal
@@ -152,10 +153,10 @@ def hostile(berth, tmp_path, layout):
     """Makes and loads an image by hand: hostile(layers, config, below_base=True) -> reference."""
     loaded = []
 
-    def make(layers, config=None, below_base=True):
+    def make(layers, config=None, below_base=True, rest=None):
         name = f"hostile-{len(loaded)}-{os.getpid()}"
         made = images.Layout(tmp_path / name)
-        made.add(f"{name}:1", layers, config, below=layout if below_base else None)
+        made.add(f"{name}:1", layers, config, below=layout if below_base else None, rest=rest)
         loaded.append(f"{name}:1")
         berth.ok("load", "-i", made.path)
         return f"{name}:1"
@@ -196,3 +197,13 @@ def init_opts(berth):
     if b"/ld-linux" in elf:
         pytest.skip("a sanitized berth-init is dynamic, and its loader is not inside the image")
     return ("--init",)
+
+
+@pytest.fixture(params=["berth-vmm", "qemu"])
+def each_vmm(request, monkeypatch, berth):
+    """What carries a VM out: both, where there is KVM."""
+    usable = json.loads(berth.ok("info", "--format", "{{json .Isolations}}"))["vm"] == "available"
+    if request.param == "berth-vmm" and not usable:
+        pytest.skip("berth-vmm needs KVM on which a guest runs")
+    monkeypatch.setenv("BERTH_VM_ACCEL", request.param)
+    return request.param

@@ -94,8 +94,9 @@ class Terminal:
         self.seen = ""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            self.fd = 0
+            self.resize(rows, cols)  # before it looks
             os.execv(argv[0], argv)
-        self.resize(rows, cols)
 
     def resize(self, rows, cols):
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
@@ -179,10 +180,10 @@ class Box:
         self.berth.ok(*self.args(*cmd, opts=("-d", "--name", name, *opts), image=image))
         return name
 
-    def keep(self, *cmd, opts=(), **kw):
+    def keep(self, *cmd, opts=(), image=None, **kw):
         """`berth run` without --rm, to its end: (name, result)."""
         name = self.name()
-        return name, self.berth(*self.args(*cmd, opts=("--name", name, *opts)), **kw)
+        return name, self.berth(*self.args(*cmd, opts=("--name", name, *opts), image=image), **kw)
 
     def terminal(self, *args, **kw) -> Terminal:
         self.terminals.append(Terminal(self.berth.argv(*args), **kw))

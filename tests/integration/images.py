@@ -59,6 +59,8 @@ def _first_layer(root: Path):
     os.chown(root / "srv/owned", 1000, 1001)
     os.chown(root / "srv", 1000, 1000)
     os.link(root / "srv/owned", root / "srv/hard-link")
+    for d in [root, *(p for p in root.rglob("*") if p.is_dir() and not p.is_symlink())]:
+        os.utime(d, (1700000000, 1700000000))  # what the second layer changes in the same second would have no entry of its own
 
 
 def _second_layer(root: Path):
@@ -134,7 +136,7 @@ class Layout:
         (self.path / "blobs/sha256" / digest).write_bytes(data)
         return {"digest": f"sha256:{digest}", "size": len(data)}
 
-    def add(self, name: str, layers, config=None, below: Path = None):
+    def add(self, name: str, layers, config=None, below: Path = None, rest=None):
         """below: an existing layout whose image `base` lies under the layers."""
         descriptors, diff_ids = [], []
         if below:
@@ -155,7 +157,7 @@ class Layout:
             descriptors.append({"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
                                 **self.blob(gzip.compress(raw.getvalue(), 1, mtime=0))})
         text = {"architecture": "amd64", "os": "linux", "config": {"Cmd": ["sh"], **(config or {})},
-                "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+                "rootfs": {"type": "layers", "diff_ids": diff_ids}, **(rest or {})}
         self.add_manifest(name, {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
                                  "config": {"mediaType": "application/vnd.oci.image.config.v1+json",
                                             **self.blob(json.dumps(text).encode())}, "layers": descriptors})

@@ -30,6 +30,10 @@ def test_image_inspect_has_dockers_shape(berth, app, layout):
     # Found by id, and by the beginning of it.
     for name in (i["Id"], i["Id"][7:], i["Id"][7:19]):
         assert json.loads(berth.ok("image", "inspect", name))[0]["Id"] == i["Id"]
+    # "json" is the same list, on one line.
+    for verb in (("inspect",), ("image", "inspect")):
+        line = berth.ok(*verb, "-f", "json", app)
+        assert "\n" not in line.strip() and json.loads(line) == [i], verb
 
 
 def test_a_tag_is_one_more_name_and_the_last_one_deletes(berth, layout, tmp_path):

@@ -1,10 +1,14 @@
 """`logs` and `attach`: what a container has written, and what it writes now."""
 
 import json
+import os
 import re
+import socket
 import stat
 import time
 from pathlib import Path
+
+import pytest
 
 from harness import until
 
@@ -97,3 +101,107 @@ def test_F22_a_reader_that_has_stopped_is_cut_off_and_the_container_goes_on(cbox
     cbox.berth.ok("kill", name)  # the last line has no end: it is written when the stream ends
     cbox.berth.ok("wait", name)
     assert len(cbox.berth("logs", name).out) == 3000000
+
+
+def files_of(berth, name):
+    path = Path(berth.inspect(name)["LogPath"])
+    return sorted(p.stat().st_size for p in path.parent.glob("container.log*"))
+
+
+def test_a_log_is_rotated_and_stays_within_its_cap(box):
+    name = box.start("sh", "-c", "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; sleep 1000",
+                     opts=("--log-opt", "max-size=20k", "--log-opt", "max-file=3"))
+    until(lambda: "line 2999\n" in box.berth("logs", name).out, "all is written", timeout=60)
+    sizes = files_of(box.berth, name)
+    assert len(sizes) == 3 and max(sizes) <= 20 << 10
+    kept = [int(line.split()[1]) for line in box.berth.ok("logs", name).splitlines()]
+    assert kept == list(range(kept[0], 3000)) and 0 < kept[0] < 2999
+    assert box.berth.ok("logs", "--tail", "2", name) == "line 2998\nline 2999"
+    config = box.berth.inspect(name)["HostConfig"]["LogConfig"]
+    assert config == {"Type": "json-file", "Config": {"max-size": "20480", "max-file": "3"}}
+
+
+def test_follow_goes_on_over_rotations(cbox):
+    name = cbox.start("sh", "-c", "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); [ $((i%50)) = 0 ] && sleep 0.05; done",
+                      opts=("--log-opt", "max-size=16k", "--log-opt", "max-file=9"))
+    assert cbox.berth.ok("logs", "-f", name).splitlines() == [f"line {i}" for i in range(2000)]
+
+
+def test_one_endless_line_stays_within_the_cap(cbox):
+    name = cbox.start("sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x; sleep 1000", opts=("--log-opt", "max-size=50k", "--log-opt", "max-file=2"))
+    until(lambda: len(cbox.berth("logs", name).out) > 20000, "it is written")
+    time.sleep(0.5)
+    sizes = files_of(cbox.berth, name)
+    assert len(sizes) == 2 and max(sizes) <= 50 << 10
+    assert set(cbox.berth.ok("logs", name)) == {"x"}
+
+
+def test_none_keeps_nothing_and_says_so(box):
+    name, r = box.keep("echo", "seen", opts=("--log-driver", "none"))
+    assert (r.code, r.out) == (0, "seen\n")
+    box.berth.fails("logs", name, says="configured logging driver does not support reading")
+    seen = box.berth.inspect(name)
+    assert seen["LogPath"] == "" and seen["HostConfig"]["LogConfig"] == {"Type": "none", "Config": {}}
+
+
+def test_log_options_that_make_no_sense(cbox):
+    for words, says in ((("--log-driver", "syslog"), "json-file, none and journald"),
+                        (("--log-opt", "max-size=big"), "max-size"), (("--log-opt", "max-file=0"), "max-file"),
+                        (("--log-opt", "colour=red"), "unknown log opt 'colour' for json-file log driver"),
+                        (("--log-driver", "none", "--log-opt", "max-size=1m"), "unknown log opt 'max-size' for none log driver"),
+                        (("--log-opt", "max-size"), "NAME=VALUE")):
+        cbox.berth.fails(*cbox.args("true", opts=words), says=says)
+
+
+@pytest.fixture
+def journal():
+    """A journal that notes what it is sent, where this host has none."""
+    path = Path("/run/systemd/journal/socket")
+    if path.exists():
+        pytest.skip("this host has a journal of its own")
+    made = [p for p in (path.parent.parent, path.parent) if not p.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.bind(str(path))
+    s.settimeout(30)
+    yield s
+    s.close()
+    path.unlink()
+    for p in reversed(made):
+        p.rmdir()
+
+
+def entry(data: bytes) -> dict:
+    fields = {}
+    while data:
+        line, _, data = data.partition(b"\n")
+        if b"=" in line:
+            key, _, value = line.partition(b"=")
+        else:
+            key, n = line, int.from_bytes(data[:8], "little")
+            value, data = data[8:8 + n], data[9 + n:]
+        fields[key.decode()] = value
+    return fields
+
+
+def test_journald_gets_each_line_with_dockers_fields(cbox, journal):
+    name = cbox.start("sh", "-c", "echo one; echo two >&2; sleep 0.3; printf rest")
+    cbox.berth.ok("rm", "-f", name)
+    name = cbox.start("sh", "-c", "echo one; sleep 0.3; echo two=2 >&2; sleep 0.3; printf rest", opts=("--log-driver", "journald"))
+    entries = [entry(journal.recv(65536)) for _ in range(3)]
+    assert [(e["MESSAGE"], e["PRIORITY"]) for e in entries] == [(b"one", b"6"), (b"two=2", b"3"), (b"rest", b"6")]
+    ident = cbox.berth.inspect(name)["Id"].encode()
+    assert all(e["CONTAINER_ID_FULL"] == ident and e["CONTAINER_NAME"] == name.encode() and e["IMAGE_NAME"] == cbox.image.encode()
+               for e in entries)
+    cbox.berth.fails("logs", name, says="journalctl CONTAINER_ID_FULL=")
+
+
+def test_a_journal_that_does_not_read_holds_nothing_up(cbox, journal):
+    r = cbox("sh", "-c", "i=0; while [ $i -lt 5000 ]; do echo line $i; i=$((i+1)); done", opts=("--log-driver", "journald"), timeout=60)
+    assert r.code == 0 and r.out.endswith("line 4999\n")
+
+
+def test_without_a_journal_it_does_not_start(cbox):
+    if os.path.exists("/run/systemd/journal/socket"):
+        pytest.skip("this host has a journal")
+    cbox.berth.fails(*cbox.args("true", opts=("--name", cbox.name(), "--log-driver", "journald")), says=("--log-driver journald", "json-file"))

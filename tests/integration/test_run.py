@@ -86,7 +86,7 @@ def test_options_as_seen_from_inside(box, tmp_path):
     got = kv(box.ok("-c", script, "the argument", opts=(
         "-e", "GIVEN=a=b c", "-e", "EMPTY=", "-e", "FROM_HOST", "-w", "/opt/opaque", "-u", "web", "--entrypoint", "sh",
         "--hostname", "given-name", "--read-only", "--tmpfs", "/scratch:size=1m,mode=1777",
-        "-v", f"{tmp_path}/shared:/shared", "-v", f"{tmp_path}/sealed:/sealed:ro", "--ulimit", "nofile=123:456"),
+        "-v", f"{tmp_path}/shared:/shared:cached", "-v", f"{tmp_path}/sealed:/sealed:ro", "--ulimit", "nofile=123:456"),
         env={"FROM_HOST": "yes"}))
     assert got == {
         "env_given": "a=b c", "env_empty": "[]", "env_host": "yes", "home": "/srv", "cwd": "/opt/opaque", "uid": "1000",

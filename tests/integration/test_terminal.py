@@ -29,6 +29,16 @@ def test_a_terminal_has_a_size_passes_keys_and_ends_with_the_code(box):
     assert t.wait() == 5
 
 
+def test_a_terminal_has_its_makers_size_from_the_beginning(box):
+    """Docker's ConsoleSize: also where nobody attaches, who would send it later."""
+    name = box.name()
+    t = box.terminal(*box.args("stty", "size", opts=("-t", "--name", name), verb="create"), rows=40, cols=100)
+    assert t.wait() == 0
+    box.berth.ok("start", name)
+    assert box.berth.ok("wait", name) == "0"
+    assert box.berth.ok("logs", name).strip() == "40 100"
+
+
 def test_the_detach_keys_leave_it_running(box):
     name = box.name()
     t = box.terminal(*box.args("sh", opts=("-it", "-e", f"PS1={PROMPT} ", "--name", name)))

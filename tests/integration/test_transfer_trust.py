@@ -52,7 +52,7 @@ def test_basic_login(transfer):
     with BadRegistry({"a/b": i}, auth="basic") as r:
         transfer.fails(f"{r.domain}/a/b", says="user name and password")
         log_in(transfer, r.domain, password="wrong")
-        transfer.fails(f"{r.domain}/a/b", says="refuses the stored")
+        transfer.fails(f"{r.domain}/a/b", says="refuses the user name")
         log_in(transfer, r.domain)
         transfer.pull(f"{r.domain}/a/b")
     transfer.check_whole(i)

@@ -39,7 +39,7 @@ def test_what_does_not_run_gets_them_at_its_start(box):
 def test_what_is_refused_changes_nothing(cbox):
     name = cbox.start("sleep", "1000", opts=("--memory", "100m", "--memory-swap", "120m"))
     for opts, word in (((), "--memory"), (("--memory", "1k"), "6m"), (("--memory", "200m"), "swap"), (("--cpuset-cpus", "x"), "cpuset"),
-                       (("--cpus", "100000"), "this host"), (("--restart", "always"), "restart"), (("--pids-limit", "-5"), "pids")):
+                       (("--cpus", "100000"), "this host"), (("--restart", "sometimes"), "restart"), (("--pids-limit", "-5"), "pids")):
         cbox.berth.fails("update", *opts, name, says=word)
     cbox.berth.fails("update", "--memory", "64m", "no-such", says="no-such")
     assert limits(cbox, name)[0] == 100 << 20

@@ -105,16 +105,6 @@ def test_V9_the_vmm_sees_nothing_of_the_host(vm, tmp_path, monkeypatch):
     assert not re.search(r"Max file size +unlimited", limits)
 
 
-@pytest.fixture(params=["berth-vmm", "qemu"])
-def each_vmm(request, monkeypatch, vm):
-    """Volumes are served on both, where there is KVM."""
-    usable = json.loads(vm.berth.ok("info", "--format", "{{json .Isolations}}"))["vm"] == "available"
-    if request.param == "berth-vmm" and not usable:
-        pytest.skip("berth-vmm needs KVM on which a guest runs")
-    monkeypatch.setenv("BERTH_VM_ACCEL", request.param)
-    return request.param
-
-
 def test_V10_the_server_of_volumes_keeps_only_what_it_needs(vm, tmp_path, each_vmm):
     vmm = vmm_pid(vm, vm.start("sleep", "100000", opts=("-v", f"{tmp_path}:/v")))
 
@@ -291,8 +281,9 @@ def test_with_volumes_a_vm_is_berth_vmms_where_kvm_is_usable(vm, tmp_path):
     assert {comm(p) for p in servers_of(vmm_pid(vm, name))} == {"berth-fs" if usable else "virtiofsd"}
 
 
-def test_what_the_host_and_the_guest_do_to_a_volume_is_seen_by_both_at_once(vm, tmp_path, each_vmm):
-    name = vm.start("sleep", "100000", opts=("-v", f"{tmp_path}:/v"))
+@pytest.mark.parametrize("options", ("", ":consistent"))
+def test_what_the_host_and_the_guest_do_to_a_volume_is_seen_by_both_at_once(vm, tmp_path, each_vmm, options):
+    name = vm.start("sleep", "100000", opts=("-v", f"{tmp_path}:/v{options}"))
     if vm.berth.inspect(name)["Vmm"] != "berth-vmm":
         pytest.skip("virtiofsd lets the guest keep what it knows for a second")
 
@@ -306,6 +297,57 @@ def test_what_the_host_and_the_guest_do_to_a_volume_is_seen_by_both_at_once(vm, 
         (tmp_path / "f").rename(tmp_path / f"g{i}")
         assert guest(f"test -e /v/f || echo gone; rm /v/g{i}") == "gone"
         assert os.listdir(tmp_path) == []
+
+
+def test_more_memory_than_a_vm_can_have_is_refused_by_its_option(vm):
+    vm.berth.fails("create", "--isolation", "vm", "--memory", "100t", vm.image, "true", says=("--memory: 102400 GiB", "1 TiB"))
+
+
+def free_huge_pages():
+    free, promised = (int(open(f"/sys/kernel/mm/hugepages/hugepages-2048kB/{n}_hugepages").read()) for n in ("free", "resv"))
+    return free - promised
+
+
+def test_memory_of_reserved_huge_pages_is_all_there_or_refused(vm, each_vmm):
+    vm.berth.fails("create", "--isolation", "container", "--huge-pages", vm.image, "true", says="--isolation vm")
+    vm.berth.fails("create", "--isolation", "vm", "--huge-pages", "--memory", "128m", "--memory-max", "256m", vm.image, "true", says="can't grow")
+    before = open("/proc/sys/vm/nr_hugepages").read()
+    if free_huge_pages() == 0:
+        vm.berth.fails("run", "--rm", "--isolation", "vm", "--huge-pages", "--memory", "128m", vm.image, "true", says=("0 are free", "vm.nr_hugepages"))
+    if os.environ.get("BERTH_LAB") != "1":
+        pytest.skip("reserves memory of the host, which only the lab's may be")
+    try:
+        open("/proc/sys/vm/nr_hugepages", "w").write("200")
+        free = free_huge_pages()
+        name = vm.start("sleep", "100000", opts=("--huge-pages", "--memory", "128m"))
+        assert vm.berth.inspect(name)["HostConfig"]["HugePages"] is True
+        assert free - free_huge_pages() >= 64, "all of the guest's memory"
+        assert vm.berth.ok("exec", name, "echo", "there") == "there"
+        if each_vmm == "berth-vmm":
+            copy = vm.berth.ok("fork", name)
+            assert vm.berth.ok("exec", copy, "echo", "there as well") == "there as well"
+            vm.berth.ok("rm", "-f", copy)
+        vm.berth.ok("rm", "-f", name)
+        assert free_huge_pages() == free, "and given back"
+    finally:
+        open("/proc/sys/vm/nr_hugepages", "w").write(before)
+
+
+def test_of_cached_volumes_the_guest_sees_a_second_later_what_the_host_has_done(vm, tmp_path, each_vmm):
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "f").write_text("one\n")
+    name = vm.start("sh", "-c", "cat /a/f /b/f /c/f; echo guest >/a/new; until grep -q two /a/f; do sleep 0.1; done; echo seen",
+                    opts=("-v", f"{tmp_path}/a:/a:cached", "-v", f"{tmp_path}/b:/b:ro,consistent", "-v", f"{tmp_path}/c:/c"))
+    it = vm.berth.inspect(name)
+    assert [(m["Mode"], m["RW"]) for m in it["Mounts"]] == [("cached", True), ("ro,consistent", False), ("", True)]
+    if it["Vmm"] == "berth-vmm":
+        words = open(f"/proc/{servers_of(vmm_pid(vm, name))[0]}/cmdline").read().split("\0")
+        assert words == ["berth-fs", "cached=0", "consistent=1", ""]
+    until(lambda: (tmp_path / "a/new").exists() and (tmp_path / "a/new").read_text() == "guest\n", "the guest writes", 60)
+    (tmp_path / "a/f").write_text("two\n")
+    assert vm.berth.ok("wait", name) == "0"
+    assert vm.berth.ok("logs", name).split() == ["one", "one", "one", "seen"]
 
 
 def test_when_the_server_of_volumes_is_killed_the_guest_lives_and_inspect_tells(vm, tmp_path, each_vmm):

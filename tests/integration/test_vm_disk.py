@@ -24,16 +24,6 @@ def vm(berth, image):
     b.clean()
 
 
-@pytest.fixture(params=["berth-vmm", "qemu"])
-def vmm(request, monkeypatch, vm):
-    """What carries the VM out, where there is KVM."""
-    usable = json.loads(vm.berth.ok("info", "--format", "{{json .Isolations}}"))["vm"] == "available"
-    if request.param == "berth-vmm" and not usable:
-        pytest.skip("berth-vmm needs KVM on which a guest runs")
-    monkeypatch.setenv("BERTH_VM_ACCEL", request.param)
-    return request.param
-
-
 class Disk:
     """An image of 64 MiB, looked at from the host by the distribution's own tools."""
 
@@ -85,7 +75,7 @@ def ext4(tmp_path, name="fs"):
     return data
 
 
-def test_what_a_guest_writes_is_in_the_image_and_there_again_at_the_next_start(vm, disk, vmm, tmp_path):
+def test_what_a_guest_writes_is_in_the_image_and_there_again_at_the_next_start(vm, disk, each_vmm, tmp_path):
     disk.fill(ext4(tmp_path))
     opts = ("--privileged", "--disk", disk.option)
     name = vm.name()
@@ -107,14 +97,14 @@ def test_what_a_guest_writes_is_in_the_image_and_there_again_at_the_next_start(v
     assert images.tool("md5sum", tmp_path / "big").split()[0] == summed.split()[0]
 
 
-def test_a_disk_of_a_container_that_is_removed_is_written_out_as_well(vm, disk, vmm):
+def test_a_disk_of_a_container_that_is_removed_is_written_out_as_well(vm, disk, each_vmm):
     out = vm.sh("echo kept > /dev/vdc; ls -l /dev/vdc | cut -c1", opts=("--disk", disk.option))
     assert out == "b"
     assert disk.raw().startswith(b"kept\n")
     disk.check()
 
 
-def test_a_readonly_disk_is_read_and_never_written(vm, disk, vmm):
+def test_a_readonly_disk_is_read_and_never_written(vm, disk, each_vmm):
     disk.fill(b"before".ljust(64 * MIB, b"\0"))
     before = disk.path.read_bytes()
     out = vm.sh("head -c 6 /dev/vdc; cat /sys/block/vdc/ro; echo after > /dev/vdc; dd if=/dev/zero of=/dev/vdc bs=4k count=1 conv=fsync; "
@@ -124,7 +114,7 @@ def test_a_readonly_disk_is_read_and_never_written(vm, disk, vmm):
     assert disk.path.read_bytes() == before
 
 
-def test_several_disks_have_the_names_of_their_order(vm, vmm, tmp_path):
+def test_several_disks_have_the_names_of_their_order(vm, each_vmm, tmp_path):
     disks = [Disk(tmp_path / f"{k}.img", format) for k, format in enumerate(("raw", "qcow2", "raw"))]
     opts = [w for d in disks for w in ("--disk", d.option)]
     name = vm.start("sleep", "100000", opts=opts)
@@ -137,7 +127,7 @@ def test_several_disks_have_the_names_of_their_order(vm, vmm, tmp_path):
     assert [d.raw()[:2] for d in disks] == [b"c\n", b"d\n", b"e\n"]
 
 
-def test_what_was_synced_survives_the_end_of_everything(vm, disk, vmm):
+def test_what_was_synced_survives_the_end_of_everything(vm, disk, each_vmm):
     name = vm.start("sleep", "100000", opts=("--disk", disk.option))
     vm.berth.ok("exec", name, "sh", "-c", "dd if=/dev/zero bs=1M count=8 2>/dev/null | tr '\\0' 'k' | dd of=/dev/vdc bs=1M conv=fsync 2>/dev/null")
     state = vm.berth.state(name)
@@ -169,15 +159,15 @@ def storage_of(vmm):
 
 
 @pytest.mark.parametrize("victim", ["monitor", "vmm", "storage"])
-def test_whoever_is_killed_leaves_nothing_and_loses_nothing_that_was_synced(vm, vmm, tmp_path, victim):
+def test_whoever_is_killed_leaves_nothing_and_loses_nothing_that_was_synced(vm, each_vmm, tmp_path, victim):
     disk = Disk(tmp_path / "disk.img", "qcow2")
-    if victim == "storage" and vmm == "qemu":
+    if victim == "storage" and each_vmm == "qemu":
         pytest.skip("QEMU opens its images itself")
     name = vm.start("sleep", "100000", opts=("--disk", disk.option))
     vm.berth.ok("exec", name, "sh", "-c", "echo synced | dd of=/dev/vdc bs=512 conv=sync,fsync 2>/dev/null")
     pid = vm.berth.state(name)["Pid"]
     storage = storage_of(pid)
-    assert len(storage) == (vmm == "berth-vmm")
+    assert len(storage) == (each_vmm == "berth-vmm")
     os.kill({"monitor": vm.berth.monitor_pid(vm.berth.inspect(name)["Id"]), "vmm": pid, "storage": (storage or [0])[0]}[victim], signal.SIGKILL)
     if victim == "storage":
         until(lambda: any("qemu-storage-daemon has ended (signal 9): the guest gets I/O errors" in l for l in vm.berth.inspect(name)["MonitorLog"]),
@@ -192,7 +182,7 @@ def test_whoever_is_killed_leaves_nothing_and_loses_nothing_that_was_synced(vm, 
     assert vm.berth.ok("exec", name, "head", "-c", "7", "/dev/vdc") == "synced"
 
 
-def test_zeroes_that_the_guest_asks_for_are_zeroes(vm, disk, vmm):
+def test_zeroes_that_the_guest_asks_for_are_zeroes(vm, disk, each_vmm):
     """Of a part of a cluster too, and whether or not its space may be given back: a hole (3) and a range (17) of the device's."""
     name = vm.start("sleep", "100000", opts=("--privileged", "--disk", disk.option))
     out = vm.berth.ok("exec", name, "sh", "-c",
@@ -219,7 +209,7 @@ def cgroup_of(pid):
     return found
 
 
-def test_one_vm_writes_or_many_read(vm, disk, vmm):
+def test_one_vm_writes_or_many_read(vm, disk, each_vmm):
     first = vm.start("sleep", "100000", opts=("--disk", disk.option))
     for words in ("", ",readonly"):
         done = vm.berth("run", "--rm", "--vm", "--disk", disk.option + words, vm.image, "true", timeout=120)
@@ -261,7 +251,7 @@ def test_a_disk_is_a_virtual_machines_alone_and_no_copys(vm, disk):
     vm.berth.fails("snapshot", "create", name, says=(str(disk.path), "without --disk"))
 
 
-def test_a_disk_is_as_slow_as_was_asked_for(vm, disk, vmm):
+def test_a_disk_is_as_slow_as_was_asked_for(vm, disk, each_vmm):
     name = vm.start("sleep", "100000", opts=("--disk", f"{disk.option},bps=4m"))
     began = time.monotonic()
     vm.berth.ok("exec", name, "dd", "if=/dev/zero", "of=/dev/vdc", "bs=1M", "count=16", "conv=fsync", timeout=120)

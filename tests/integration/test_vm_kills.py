@@ -44,7 +44,8 @@ def running():
 def find(vm):
     """This run's monitor and its children, by name: {"monitor": pid, "vmm": pid, "berth-fs": pid}, as far as they are there."""
     rows = list(running())
-    monitors = [pid for pid, _, comm, cmdline in rows if comm == "berth-monitor" and str(vm.berth.run_dir) in cmdline]
+    named = {pid: parent for pid, parent, comm, cmdline in rows if comm == "berth-monitor" and str(vm.berth.run_dir) in cmdline}
+    monitors = [pid for pid, parent in named.items() if parent not in named]  # a child that is about to be something else has the name still
     assert len(monitors) <= 1, monitors
     found = {"vmm" if comm in VMMS else comm: pid for pid, parent, comm, _ in rows if parent in monitors}
     return found | {"monitor": pid for pid in monitors}

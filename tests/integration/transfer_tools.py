@@ -30,8 +30,8 @@ class Transfer:
     def __init__(self, root, home):
         self.root, self.home = root, home
 
-    def start(self, ref, *args, env=None, **kw):
-        argv = [tools.transfer_program(), "pull", ref, "--root", str(self.root), "--stall-timeout", f"{STALL_S}s", *args]
+    def start(self, ref, *args, env=None, verb="pull", **kw):
+        argv = [tools.transfer_program(), verb, ref, "--root", str(self.root), "--stall-timeout", f"{STALL_S}s", *args]
         kw = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **kw}
         base = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy") and k != "BERTH_BUILD_ID"}
         return subprocess.Popen(argv, env={**base, "HOME": str(self.home), **(env or {})}, **kw)
@@ -51,6 +51,9 @@ class Transfer:
         code, answer = self.finish(self.start(ref, *args, **kw))
         assert code == 0, f"{answer} {self.stderr}"
         return answer
+
+    def push(self, ref, manifest, *args, **kw):
+        return self.pull(ref, "--manifest", manifest, *args, verb="push", **kw)
 
     def fails(self, ref, *args, says=None, **kw):
         code, answer = self.finish(self.start(ref, *args, **kw))

@@ -22,6 +22,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 
 
 class Answer:
@@ -126,6 +127,29 @@ def too_long(extra=1000):
     return fault
 
 
+def cut_upload(after):
+    """RST once so many bytes of what is sent have come."""
+    def fault(handler, _answer):
+        handler.rfile.read(min(after, int(handler.headers["Content-Length"])))
+        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        handler.connection.close()
+        handler.close_connection = True
+        return True
+    fault.is_early = True
+    return fault
+
+
+def deaf_upload(after):
+    """Takes so many bytes of what is sent, and no more."""
+    def fault(handler, _answer):
+        handler.rfile.read(min(after, int(handler.headers["Content-Length"])))
+        handler.registry.closing.wait(120)
+        handler.close_connection = True
+        return True
+    fault.is_early = True
+    return fault
+
+
 def no_range(handler, answer):
     """The whole body whatever Range says."""
     if answer.status == 206:
@@ -211,10 +235,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         registry, path = self.registry, self.path.split("?")[0]
         if path == "/v2/":
             return Answer(200, b"{}")
+        uploaded = re.fullmatch(r"/v2/(.+)/blobs/uploads/(\d*)", path)
+        if uploaded:
+            return self.receive(uploaded[1], "blobs", uploaded[2])
         found = re.fullmatch(r"/v2/(.+)/(manifests|blobs)/([^/]+)", path)
         if not found:
             return Answer(404, b'{"errors":[{"code":"NAME_UNKNOWN","message":"no such path"}]}')
         name, kind, what = found.groups()
+        if self.command == "PUT":
+            return self.receive(name, kind, what)
         if kind == "manifests":
             entry = registry.manifests.get((name, what))
             if not entry:
@@ -266,13 +295,45 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if fault and fault(self, answer):
                 return
             self.begin(answer)
-            self.wfile.write(answer.body)
+            if self.command != "HEAD":
+                self.wfile.write(answer.body)
         except OSError:
             self.close_connection = True
 
-    def do_POST(self):
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+    def do_HEAD(self):
         self.do_GET()
+
+    def do_POST(self):
+        self.sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
+
+    def do_PUT(self):
+        registry = self.registry
+        fault = registry.take_fault(self.path, early=True)
+        if fault:
+            with registry.lock:
+                registry.requests.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
+            fault(self, None)
+            return
+        self.do_POST()
+
+    def receive(self, name, kind, what):
+        """What is pushed: to /blobs/uploads/ by POST and PUT, to /manifests/TAG by PUT."""
+        registry = self.registry
+        if self.command == "POST":
+            registry.uploads += 1
+            return Answer(202, b"", headers={"Location": f"/v2/{name}/blobs/uploads/{registry.uploads}?state=of-the-registrys-own"})
+        name_of = "sha256:" + hashlib.sha256(self.sent).hexdigest()
+        if kind == "manifests":
+            for part in json.loads(self.sent)["layers"]:
+                if part["digest"] not in registry.blobs:
+                    return Answer(400, b'{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}')
+            registry.add_manifest(name, what, self.sent, self.headers["Content-Type"])
+            return Answer(201, b"", headers={"Docker-Content-Digest": name_of})
+        if f"digest={name_of}" not in urllib.parse.unquote(self.path) or "state=of-the-registrys-own" not in self.path:
+            return Answer(400, b'{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match uploaded content"}]}')
+        registry.blobs[name_of] = self.sent
+        return Answer(201, b"")
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -285,7 +346,7 @@ class Server(http.server.ThreadingHTTPServer):
 class BadRegistry:
     def __init__(self, images=None, tls=None, auth=None, user="me", password="secret", password_needed=False, realm=None):
         self.manifests, self.blobs, self.requests, self.faults = {}, {}, [], []
-        self.lock, self.closing = threading.Lock(), threading.Event()
+        self.lock, self.closing, self.uploads = threading.Lock(), threading.Event(), 0
         self.auth, self.tokens, self.password_needed = auth, [], password_needed
         self.basic = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
         self.server = Server(("127.0.0.1", 0), Handler)
@@ -315,11 +376,11 @@ class BadRegistry:
         with self.lock:
             self.faults.append([part, what, times])
 
-    def take_fault(self, path):
+    def take_fault(self, path, early=False):
         with self.lock:
             for entry in self.faults:
                 part, what, times = entry
-                if part in path and times != 0:
+                if part in path and times != 0 and getattr(what, "is_early", False) == early:
                     if times is not None:
                         entry[2] -= 1
                     return what
