@@ -106,6 +106,13 @@ int file_exists(int dirfd, const char *path)
 	return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
 }
 
+int dir_sync(int dirfd, const char *path)
+{
+	_cleanup_fd_ int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
 int file_replace(int dirfd, const char *name, const void *p, size_t n, mode_t mode, bool durable)
 {
 	/* The pid keeps writers of two processes apart; a leftover of a crashed one with our pid is truncated. */
@@ -126,12 +133,7 @@ int file_replace(int dirfd, const char *name, const void *p, size_t n, mode_t mo
 		unlinkat(dirfd, tmp, 0);
 		return r;
 	}
-	if (durable) {
-		_cleanup_fd_ int dir = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (dir < 0 || fsync(dir) < 0)
-			return -errno;
-	}
-	return 0;
+	return durable ? dir_sync(dirfd, ".") : 0;
 }
 
 /* id_new's: nobody else has the name, and after a crash the file is one of a folder for temporary files. */

@@ -39,6 +39,8 @@ int fd_read_all(int fd, size_t max, char **ret_data, size_t *ret_len);
 int file_read(int dirfd, const char *path, size_t max, char **ret_data, size_t *ret_len);
 /* Whether it is there: 1 or 0; -errno where that can't be said, which is not the same as no. A link counts as itself. */
 int file_exists(int dirfd, const char *path);
+/* The directory's names are on the disk when this returns; "." is dirfd itself. 0 or -errno. */
+int dir_sync(int dirfd, const char *path);
 /* Whole-file replacement that readers never see half: temp + (fsync where durable) + rename (+ fsync of dirfd). */
 int file_replace(int dirfd, const char *name, const void *p, size_t n, mode_t mode, bool durable);
 /* The same, with nothing left behind even where the caller is killed on the way: the file has no name until it is whole. Where

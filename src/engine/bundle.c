@@ -8,8 +8,8 @@
 
 #define BUNDLE_FILE_MAX (8u << 20)
 
-/* The directory is new and nobody reads it before its record is there, so no temporary names are needed. */
-static int write_json(int dirfd, const char *name, struct json_object *o, bool durable, struct err *e)
+/* The directory is new and nobody reads it before its record is there, so no temporary names are needed. *ret_fd: the file, for sync_bundle. */
+static int write_json(int dirfd, const char *name, struct json_object *o, int *ret_fd, struct err *e)
 {
 	_cleanup_fd_ int fd = -1;
 	const char *text;
@@ -25,9 +25,10 @@ static int write_json(int dirfd, const char *name, struct json_object *o, bool d
 	if (fd < 0)
 		return err_set(e, errno, "create %s: %s", name, strerror(errno));
 	r = fd_write_full(fd, text, n);
-	if (r >= 0 && durable && fsync(fd) < 0)
-		r = -errno;
-	return r < 0 ? err_set(e, -r, "write %s: %s", name, strerror(-r)) : 0;
+	if (r < 0)
+		return err_set(e, -r, "write %s: %s", name, strerror(-r));
+	*ret_fd = TAKE_FD(fd);
+	return 0;
 }
 
 /* "/" of the container takes mode and owner from the writable layer's top, so that must look like the image's. */
@@ -45,19 +46,42 @@ static int make_upper(const struct plan *p, int dirfd, struct err *e)
 	return 0;
 }
 
+/* Before the record is: what that speaks of survives a power cut. The writing of all begins before the first is waited for, so that one
+ * commit of the file system's journal holds them all. */
+static int sync_bundle(int dirfd, const int *fds, size_t n, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (fds[i] >= 0)
+			(void)sync_file_range(fds[i], 0, 0, SYNC_FILE_RANGE_WRITE); /* only makes it faster */
+	for (size_t i = 0; i < n && r == 0; i++)
+		if (fds[i] >= 0 && fsync(fds[i]) < 0)
+			r = -errno;
+	if (r == 0)
+		r = dir_sync(dirfd, ".");
+	if (r == 0)
+		r = dir_sync(dirfd, "..");
+	return r < 0 ? err_set(e, -r, "write the container's files to the disk: %s", strerror(-r)) : 0;
+}
+
 int bundle_write(const struct plan *p, int dirfd, struct err *e)
 {
 	_cleanup_json_ struct json_object *config = spec_json(&p->spec), *launch = launch_json(&p->launch);
-	bool durable = !p->o->auto_remove;
+	_cleanup_fd_ int config_fd = -1, secrets_fd = -1, launch_fd = -1;
 	int r = make_upper(p, dirfd, e);
 
 	if (r >= 0)
-		r = write_json(dirfd, "config.json", config, durable, e);
+		r = write_json(dirfd, "config.json", config, &config_fd, e);
 	if (r >= 0 && p->secrets.n_files + p->secrets.n_env > 0) {
 		_cleanup_json_ struct json_object *secrets = secrets_json(&p->secrets);
-		r = write_json(dirfd, SECRETS_FILE, secrets, durable, e);
+		r = write_json(dirfd, SECRETS_FILE, secrets, &secrets_fd, e);
 	}
-	return r < 0 ? r : write_json(dirfd, "launch.json", launch, durable, e);
+	if (r >= 0)
+		r = write_json(dirfd, "launch.json", launch, &launch_fd, e);
+	if (r < 0 || p->o->auto_remove)
+		return r;
+	return sync_bundle(dirfd, (const int[]){ config_fd, secrets_fd, launch_fd }, 3, e);
 }
 
 int bundle_replace(int dirfd, const char *name, struct json_object *o, struct err *e)

@@ -175,6 +175,8 @@ static int create(struct engine *en, const struct run_opts *o, const char *id, s
 		r = write_plan(en, rel, &s, e);
 	if (r >= 0 && streq(p.isolation, "vm"))
 		r = pod_vm_write(en, o, id, rel, e);
+	if (r >= 0 && ((r = dir_sync(store_rootfd(en->store), rel)) < 0 || (r = dir_sync(store_rootfd(en->store), "pods")) < 0))
+		err_set(e, -r, "write the pod's files to the disk: %s", strerror(-r));
 	if (r >= 0)
 		r = put_record(en, &p, p.name, e);
 	if (r < 0 && rel)

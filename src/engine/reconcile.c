@@ -75,7 +75,9 @@ static int set_lost(struct engine *en, struct container_record *c, bool *ret_gon
 {
 	char killed[] = "its monitor was killed: the exit code is unknown",
 	     restarted[] = "the host was restarted while it ran: the exit code is unknown";
-	struct container_record to = { .state = CS_EXITED, .exit_code = -1, .finished_ns = clock_real_ns() };
+	struct container_record to = {
+		.state = CS_EXITED, .exit_code = -1, .finished_ns = clock_real_ns(), .is_stopped = c->is_stopped
+	};
 	_cleanup_fd_ int lock = -1;
 	struct monitor_state m = { 0 };
 	int r = container_lock(en, c->id, &lock, e);
@@ -119,6 +121,7 @@ static int set_exited(struct engine *en, struct container_record *c, struct moni
 				       .finished_ns = m->finished_ns,
 				       .oom_killed = m->exit.oom,
 				       .started_ns = c->started_ns,
+				       .is_stopped = c->is_stopped,
 				       .error = m->error[0] ? m->error : NULL };
 
 	if (is_alive(m->monitor_pid) && may_live_again(c))

@@ -250,6 +250,8 @@ int engine_secret_remove(struct engine *en, const char *name, char **ret_id, str
 		return r;
 	if (unlinkat(fd, s.name, 0) < 0)
 		return errno == ENOENT ? not_there(name, e) : err_set(e, errno, "remove secret %s: %s", name, strerror(errno));
+	if (fsync(fd) < 0)
+		return err_set(e, errno, "remove secret %s: write that to the disk: %s", name, strerror(errno));
 	*ret_id = TAKE_PTR(s.id);
 	return 0;
 }

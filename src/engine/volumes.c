@@ -175,8 +175,9 @@ int volume_ensure(struct engine *en, int fd, const struct volume_record *v, enum
 		r = records_volume_put(en->records, v, true, e);
 	if (r < 0)
 		return r;
-	if (k == 0 && (k = file_exists(fd, VOLUME_DATA)) == 0)
-		k = make_data(fd);
+	if (k == 0 && (k = file_exists(fd, VOLUME_DATA)) == 0 && (k = make_data(fd)) == 0 && how == VOLUME_MAKE &&
+	    (k = dir_sync(fd, ".")) == 0)
+		k = dir_sync(store_rootfd(en->store), "volumes");
 	return k < 0 ? err_set(e, -k, "volume %s: make its directory: %s", v->name, strerror(-k)) : 0;
 }
 

@@ -121,6 +121,8 @@ int volume_fill(int fd, int from, bool has_users, bool durable, struct err *e)
 	} else if (r == 0 && renameat(fd, VOLUME_FILLING, fd, VOLUME_DATA) < 0 && errno != ENOTEMPTY && errno != EEXIST) {
 		r = err_set(e, errno, "rename the copy: %s", strerror(errno));
 	}
+	if (r == 0 && durable && fsync(fd) < 0)
+		r = err_set(e, errno, "write its name to the disk: %s", strerror(errno));
 	(void)rm_rf(fd, VOLUME_FILLING); /* there is one only after a failure, or where somebody has just put a file into _data */
 	return r;
 }

@@ -290,9 +290,9 @@ static int lock_named(const struct paths *p, const char *name, struct err *e)
 
 static int sync_dir(const char *base, struct err *e)
 {
-	_cleanup_fd_ int fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = dir_sync(AT_FDCWD, base);
 
-	return fd < 0 || fsync(fd) < 0 ? err_set(e, errno, "%s: %s", base, strerror(errno)) : 0;
+	return r < 0 ? err_set(e, -r, "%s: %s", base, strerror(-r)) : 0;
 }
 
 int vm_kernel_use(const struct paths *p, const char *name, struct err *e)

@@ -129,7 +129,7 @@ int records_container_put(struct records *r, const struct container_record *c, s
 
 	if (c->labels.keys && labels_print(&c->labels, &labels) < 0)
 		return err_set(e, ENOMEM, "records: out of memory");
-	if ((k = db_begin(r, false, e)) < 0)
+	if ((k = db_begin(r, !c->auto_remove, e)) < 0)
 		return k;
 	if ((k = image_is_known(r, c->image_id, e)) == 0 && (k = pod_is_known(r, c->pod_id, e)) == 0 &&
 	    (k = is_pods_name(r, c->name, e)) == 0) {
@@ -224,11 +224,25 @@ int records_container_delete(struct records *r, const char *id, struct err *e)
 	return records_container_delete_ended(r, id, NULL, e);
 }
 
+/* What --rm takes away costs no sync: should a power cut take that back, the next command sees that it has ended. */
+static int is_kept(struct records *r, const char *id, bool *ret, struct err *e)
+{
+	_cleanup_stmt_ sqlite3_stmt *s = NULL;
+	int k = db_query(r, &s, e, "SELECT 1 FROM containers WHERE id=?1 AND (state=?2 OR NOT auto_remove)", "ti", id,
+			 (int64_t)CS_REMOVING);
+
+	if (k < 0 || (k = db_step(r, s, "look a container up", e)) < 0)
+		return k;
+	*ret = k == 1;
+	return 0;
+}
+
 int records_container_delete_ended(struct records *r, const char *id, const struct container_record *to, struct err *e)
 {
-	int k = db_begin(r, false, e);
+	bool durable = true;
+	int k = is_kept(r, id, &durable, e);
 
-	if (k < 0)
+	if (k < 0 || (k = db_begin(r, durable, e)) < 0)
 		return k;
 	if (to)
 		k = container_died(r, id, to, e);
@@ -252,7 +266,7 @@ int records_container_rename(struct records *r, const char *id, const char *old_
 	} name = { .in = new_name };
 	const struct container_record taken = { .name = name.out };
 	int k = !old || json_add(extra, "oldName", json_object_new_string(old)) < 0 ? err_set(e, ENOMEM, "records: out of memory")
-										    : db_begin(r, false, e);
+										    : db_begin(r, true, e);
 
 	if (k < 0)
 		return k;

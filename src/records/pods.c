@@ -62,7 +62,7 @@ int records_pod_put(struct records *r, const struct pod_record *p, struct err *e
 	_cleanup_free_ char *labels = NULL;
 	int k = p->labels.keys && labels_print(&p->labels, &labels) < 0 ? err_set(e, ENOMEM, "records: out of memory") : 0;
 
-	if (k < 0 || (k = db_begin(r, false, e)) < 0)
+	if (k < 0 || (k = db_begin(r, true, e)) < 0)
 		return k;
 	k = is_containers_name(r, p->name, e);
 	if (k == 0) {
@@ -169,7 +169,7 @@ static int has_containers(struct records *r, const char *id, struct err *e)
 
 int records_pod_delete(struct records *r, const char *id, struct err *e)
 {
-	int k = db_begin(r, false, e);
+	int k = db_begin(r, true, e);
 
 	if (k < 0)
 		return k;

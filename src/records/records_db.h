@@ -48,7 +48,7 @@ int db_text(sqlite3_stmt *s, int column, char **ret);
 int db_lines(sqlite3_stmt *s, int column, char ***ret); /* newline-separated -> strv; NULL when empty */
 
 /* A write transaction. durable: the commit is on stable storage when db_commit returns (images: their files are whole by then);
- * otherwise it survives a crash of the program but a power cut may take back the last few (containers are gone then, too). */
+ * otherwise it survives a crash of the program but a power cut may take back the last few: what --rm leaves nothing of, and how what runs fares. */
 int db_begin(struct records *r, bool durable, struct err *e);
 int db_commit(struct records *r, struct err *e);
 void db_rollback(struct records *r); /* nothing without a transaction */

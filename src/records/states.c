@@ -163,7 +163,7 @@ const char *container_health_name(enum container_health h)
 
 int records_container_stopped(struct records *r, const char *id, struct err *e)
 {
-	int k = db_begin(r, false, e);
+	int k = db_begin(r, true, e);
 
 	if (k < 0)
 		return k;
@@ -193,7 +193,7 @@ int records_container_health(struct records *r, const char *id, enum container_h
 
 int records_container_options(struct records *r, const char *id, const char *options_json, struct err *e)
 {
-	int k = db_begin(r, false, e);
+	int k = db_begin(r, true, e);
 
 	if (k < 0)
 		return k;
@@ -212,7 +212,7 @@ int records_container_options(struct records *r, const char *id, const char *opt
 int records_container_state(struct records *r, const char *id, const struct container_record *to, struct err *e)
 {
 	enum container_state from = CS_CREATED;
-	int k = db_begin(r, false, e);
+	int k = db_begin(r, to->state == CS_REMOVING, e); /* its files go next */
 
 	if (k < 0)
 		return k;

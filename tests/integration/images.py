@@ -189,3 +189,12 @@ def fifo(name: str):
 def whiteout(name: str):
     head, _, tail = name.rpartition("/")
     return entry(f"{head}/.wh.{tail}" if head else f".wh.{tail}", b"")
+
+
+def little(where: Path, name: str, text: bytes) -> Layout:
+    """One layer of its own: busybox as sh, cat, sleep and true, and that text in /etc/text."""
+    made = Layout(where)
+    applets = [symlink(f"bin/{a}", "busybox") for a in ("sh", "cat", "sleep", "true")]
+    made.add(name, [[*[entry(d) for d in ("bin", "etc", "proc", "sys", "dev", "tmp")], entry("bin/busybox", Path("/bin/busybox").read_bytes()),
+                     *applets, entry("etc/text", text, mode=0o644)]])
+    return made

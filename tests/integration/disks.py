@@ -1,0 +1,62 @@
+"""Stores on a file system of their own: a file, formatted as ext4 and mounted, which may lose its power or be full."""
+
+import os
+import shutil
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness import Berth, until
+from images import tool
+
+# Nothing gets to the disk by the passing of time, nor because a rename is taken for a wish to sync.
+LAZY = "loop,commit=300,noauto_da_alloc"
+
+
+def empty(berth):
+    names = berth("ps", "-aq").out.split()
+    if names:
+        berth("rm", "-f", *names)
+
+
+class Disk:
+    def __init__(self, berth: Berth, where: Path, megabytes: int, *mkfs):
+        where.mkdir()
+        self.where, self.file, self.n, self.build = where, where / "image", 0, berth.build
+        self.top, self.run = where / "m", where / "r"
+        with open(self.file, "wb") as f:
+            f.truncate(megabytes << 20)
+        tool("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", *mkfs, self.file)
+        self.top.mkdir()
+        tool("mount", "-o", LAZY, self.file, self.top)
+        self.berth = Berth(self.build, self.top / "root", self.run)
+
+    def close(self):
+        empty(self.berth)
+        self.umount()
+        shutil.rmtree(self.where)
+
+    def umount(self):
+        """What has been removed may be on its way out for a moment."""
+        try:
+            until(lambda: subprocess.run(["umount", self.top], stderr=subprocess.DEVNULL, check=False).returncode == 0, f"{self.top} is free", 10)
+        except AssertionError:
+            tool("umount", "-l", self.top)
+            raise
+
+    @contextmanager
+    def cut(self):
+        """What is left when the power goes now: what the file system has handed to its disk so far. It lies over the living one meanwhile,
+        since a store's files know where they are; and there is no run directory yet, as after a boot."""
+        self.n += 1
+        copy, run = self.where / f"cut{self.n}", self.where / f"r{self.n}"  # a mount may live on in others' namespaces
+        tool("cp", "--sparse=always", self.file, copy)
+        tool("mount", "-o", "loop", copy, self.top)
+        after = Berth(self.build, self.berth.root, run)
+        try:
+            yield after
+        finally:
+            empty(after)
+            self.umount()
+            shutil.rmtree(run, ignore_errors=True)
+            os.unlink(copy)
