@@ -1,6 +1,5 @@
-/* The error type's three writers. They format into a local buffer first, because arguments may point into e->msg itself
+/* The error type's writers. They format into a local buffer first, because arguments may point into e->msg itself
  * (err_set(e, EIO, "...: %s", e->msg)), and they allocate nothing, so they are safe between clone() and exec(). */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -64,6 +63,8 @@ static int err_set_v(struct err *e, int exit_status, int no, const char *fmt, va
 	e->exit = exit_status;
 	return -no;
 }
+
+int err_vset(struct err *e, int no, const char *fmt, va_list ap) { return err_set_v(e, 0, no, fmt, ap); }
 
 int err_set(struct err *e, int no, const char *fmt, ...)
 {

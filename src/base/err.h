@@ -3,6 +3,7 @@
 #pragma once
 
 #include <limits.h>
+#include <stdarg.h>
 
 #include "util.h"
 
@@ -18,7 +19,10 @@ _Static_assert(sizeof(struct err) <= PIPE_BUF, "one write() must carry a struct 
  * Control bytes in the result are replaced by '?', so that a hostile name can't drive the terminal. */
 int err_set(struct err *e, int no, const char *fmt, ...) _printf_(3, 4);
 
-/* Same, and sets the exit status that the command ends with. */
+/* err_set with its arguments in ap. */
+int err_vset(struct err *e, int no, const char *fmt, va_list ap) _printf_(3, 0);
+
+/* Same as err_set, and sets the exit status that the command ends with. */
 int err_set_exit(struct err *e, int exit_status, int no, const char *fmt, ...) _printf_(4, 5);
 
 /* Prefixes "fmt: " to e's message and returns r unchanged (r < 0; where r >= 0 it is turned into -EINVAL).

@@ -11,15 +11,11 @@ void check_found(struct engine_check *c, const char *kind, const char *name, boo
 		 const char *fmt, ...)
 {
 	struct err e = { 0 }; /* escapes control bytes */
-	char *text = NULL;
 	va_list ap;
 
 	va_start(ap, fmt);
-	int n = vasprintf(&text, fmt, ap);
+	(void)err_vset(&e, EBADMSG, fmt, ap);
 	va_end(ap);
-	err_set(&e, EBADMSG, "%s", n < 0 ? "out of memory" : text);
-	if (n >= 0)
-		free(text);
 	const struct check_finding f = {
 		.kind = kind, .name = name, .problem = e.msg, .remedy = remedy, .is_repaired = is_repaired
 	};

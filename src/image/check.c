@@ -30,15 +30,11 @@ void check_report(struct check *c, const char *fmt, ...)
 	const char *image = c->needed_by ? c->needed_by[0] : NULL;
 	_cleanup_free_ char *remedy = NULL;
 	struct err e = { 0 }; /* escapes control bytes of hostile names */
-	char *text = NULL;
 	va_list ap;
 
 	va_start(ap, fmt);
-	int n = vasprintf(&text, fmt, ap);
+	(void)err_vset(&e, EBADMSG, fmt, ap);
 	va_end(ap);
-	err_set(&e, EBADMSG, "%s", n < 0 ? "out of memory" : text);
-	if (n >= 0)
-		free(text);
 	if (image)
 		remedy = str_fmt("`berth pull %s` repairs it, if that is where it came from; else load it again", image);
 	const struct check_finding f = { .kind = c->kind,
