@@ -4,7 +4,7 @@
 
 #include "spec_rows.h"
 
-static const struct field file_fields[] = {
+const struct field launch_file_fields[] = {
 	SPEC_ROW("path", FIELD_STRING, launch_file, path, FIELD_REQUIRED),
 	SPEC_ROW("content", FIELD_STRING, launch_file, content, FIELD_REQUIRED),
 	SPEC_ROW("isBase64", FIELD_BOOL, launch_file, is_base64, FIELD_OMIT_EMPTY),
@@ -55,7 +55,7 @@ static const struct field launch_fields[] = {
 	SPEC_ROW("traceBeganUs", FIELD_U64, launch, trace_began_us, FIELD_OMIT_EMPTY),
 	SPEC_ROW("seccompDefault", FIELD_BOOL, launch, seccomp_default, FIELD_OMIT_EMPTY),
 	SPEC_ROW("seccompCache", FIELD_STRING, launch, seccomp_cache),
-	SPEC_ARRAY("files", launch, files, launch_file, file_fields),
+	SPEC_ARRAY("files", launch, files, launch_file, launch_file_fields),
 	SPEC_ROW("imageDisk", FIELD_STRING, launch, image_disk),
 	SPEC_ROW("upperDisk", FIELD_STRING, launch, upper_disk),
 	SPEC_ARRAY("disks", launch, disks, launch_disk, disk_fields),

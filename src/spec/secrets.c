@@ -5,15 +5,6 @@
 
 #include "spec_rows.h"
 
-static const struct field file_fields[] = {
-	SPEC_ROW("path", FIELD_STRING, launch_file, path, FIELD_REQUIRED),
-	SPEC_ROW("content", FIELD_STRING, launch_file, content, FIELD_REQUIRED),
-	SPEC_ROW("isBase64", FIELD_BOOL, launch_file, is_base64, FIELD_REQUIRED),
-	SPEC_ROW("mode", FIELD_U32, launch_file, mode, FIELD_REQUIRED),
-	SPEC_ROW("uid", FIELD_U32, launch_file, uid, FIELD_OMIT_EMPTY),
-	SPEC_ROW("gid", FIELD_U32, launch_file, gid, FIELD_OMIT_EMPTY),
-	{ NULL, .flags = FIELD_STRICT },
-};
 static const struct field env_fields[] = {
 	SPEC_ROW("name", FIELD_STRING, secret_env, name, FIELD_REQUIRED),
 	SPEC_ROW("value", FIELD_STRING, secret_env, value, FIELD_REQUIRED),
@@ -21,7 +12,7 @@ static const struct field env_fields[] = {
 };
 static const struct field secrets_fields[] = {
 	SPEC_ROW("version", FIELD_U32, secrets, version, FIELD_REQUIRED),
-	SPEC_ARRAY("files", secrets, files, launch_file, file_fields),
+	SPEC_ARRAY("files", secrets, files, launch_file, launch_file_fields),
 	SPEC_ARRAY("env", secrets, env, secret_env, env_fields),
 	{ NULL, .flags = FIELD_STRICT },
 };
@@ -36,6 +27,9 @@ int secrets_parse(const char *text, size_t len, struct secrets *ret, struct err 
 		r = json_read(o, secrets_fields, &s, "", e);
 	if (r >= 0 && s.version != SECRETS_VERSION)
 		r = err_set(e, EINVAL, "version %u is not known", s.version);
+	for (size_t i = 0; r >= 0 && i < s.n_files; i++)
+		if (!s.files[i].is_base64)
+			r = err_set(e, EINVAL, ".files[%zu].isBase64: must be true", i);
 	if (r < 0) {
 		secrets_done(&s);
 		return err_push(e, r, SECRETS_FILE);

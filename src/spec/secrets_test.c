@@ -32,6 +32,8 @@ TEST(secrets_of_another_version_or_without_their_parts_are_refused)
 		{ "{}", ".version: missing" },
 		{ "{\"version\":1,\"env\":[{\"name\":\"A\"}]}", ".env[0].value: missing" },
 		{ "{\"version\":1,\"more\":1}", ".more: not a property" },
+		{ "{\"version\":1,\"files\":[{\"path\":\"/a\",\"content\":\"AAE=\",\"mode\":256}]}",
+		  ".files[0].isBase64: must be true" },
 		{ "[", "secrets.json" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

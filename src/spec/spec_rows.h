@@ -48,6 +48,8 @@ extern const struct field spec_hooks_fields[];     /* of struct spec_hooks */
 extern const struct field spec_scheduler_fields[], spec_io_priority_fields[], spec_affinity_fields[], spec_memory_policy_fields[],
 	spec_rdt_fields[], spec_personality_fields[]; /* of the structs of their names */
 
+extern const struct field launch_file_fields[]; /* of struct launch_file (launch.h) */
+
 /* linux.namespaces; member is struct spec_namespaces. */
 int spec_ns_read(struct json_object *v, void *member, const char *path, struct err *e);
 struct json_object *spec_ns_print(const void *member);
