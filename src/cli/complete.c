@@ -172,6 +172,8 @@ static const struct {
 	{ "VOLUME", NAMES_VOLUME, "", ":" },
 	{ "SNAPSHOT", NAMES_SNAPSHOT, "", ":" },
 	{ "KERNEL", NAMES_KERNEL, "", ":" },
+	{ "SECRET", NAMES_SECRET, "", ":" },
+	{ "NAME[,OPTION...]", NAMES_SECRET, "", ":" },
 	{ "NAME...", NAMES_CONTAINER | NAMES_IMAGE | NAMES_VOLUME, "", ":" },
 	{ "[SOURCE:]PATH[:ro,...]", NAMES_VOLUME, ":", ":files" },
 	{ "FILE", 0, "", ":files" },
@@ -269,7 +271,7 @@ static const char *put_operands(const struct suggest *s, const struct question *
 		len = (size_t)(end - at);
 		bool many = len > 3 && str_after(at + strcspn(at, ". "), "...") != NULL;
 		if (i == q->n_operands || many) {
-			if (len > 5 && strncmp(at, "[CONTAINER", 10) == 0) {
+			if (len > 5 && (strncmp(at, "[CONTAINER", 10) == 0 || strncmp(at, "[SECRET", 7) == 0)) {
 				at++;
 				len = strcspn(at, ".] ");
 			} else if (many && strncmp(at, "NAME", 4) != 0) {

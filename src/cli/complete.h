@@ -16,6 +16,7 @@ enum {
 	NAMES_POD = 1 << 4,
 	NAMES_SNAPSHOT = 1 << 5,
 	NAMES_KERNEL = 1 << 6,
+	NAMES_SECRET = 1 << 7,
 };
 struct suggest {
 	const char *prefix; /* stands before each: "--isolation=" */

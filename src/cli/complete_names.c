@@ -117,6 +117,17 @@ static void put_kernels(const struct suggest *s, const struct paths *p)
 	vm_kernels_free(list, n);
 }
 
+static void put_secrets(const struct suggest *s, const char *root)
+{
+	_cleanup_strv_ char **names = NULL;
+	struct err e = { 0 };
+
+	if (secret_names(root, &names, &e) < 0)
+		return;
+	for (char **at = names; at && *at; at++)
+		suggest_put(s, *at, "secret");
+}
+
 void suggest_names(const struct suggest *s, const char *root, unsigned kinds, unsigned states, const char *tail)
 {
 	_cleanup_(paths_done) struct paths p = { NULL };
@@ -128,6 +139,8 @@ void suggest_names(const struct suggest *s, const char *root, unsigned kinds, un
 		return;
 	if (kinds & NAMES_KERNEL)
 		put_kernels(s, &p);
+	if (kinds & NAMES_SECRET)
+		put_secrets(s, p.root);
 	db = str_fmt("%s/berth.db", p.root);
 	if (!db || access(db, R_OK | W_OK) < 0 || records_open(p.root, &r, &e) < 0)
 		return;

@@ -97,28 +97,53 @@ static int add_one(int dirfd, const char *name, struct secret **list, size_t *n,
 	return r;
 }
 
+/* Caller frees; NULL: none. */
+static int read_names(int rootfd, char ***ret, struct err *e)
+{
+	_cleanup_strv_ char **names = NULL;
+	int fd = openat(rootfd, SECRETS_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), r = 0;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	*ret = NULL;
+	if (!d && fd < 0 && errno == ENOENT)
+		return 0;
+	if (!d) {
+		r = err_set(e, errno, SECRETS_DIR ": %s", strerror(errno));
+		fd_close(fd);
+		return r;
+	}
+	for (struct dirent *ent; r == 0 && (errno = 0, ent = readdir(d));)
+		if (name_is_valid(ent->d_name) && strv_push(&names, ent->d_name) < 0)
+			r = OUT_OF_MEMORY(e);
+	if (r == 0 && errno)
+		r = err_set(e, errno, SECRETS_DIR ": %s", strerror(errno));
+	closedir(d);
+	if (r == 0) {
+		*ret = names;
+		names = NULL;
+	}
+	return r;
+}
+
+int secret_names(const char *root, char ***ret, struct err *e)
+{
+	_cleanup_fd_ int rootfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return rootfd < 0 ? err_set(e, errno, "%s: %s", root, strerror(errno)) : read_names(rootfd, ret, e);
+}
+
 int engine_secret_list(struct engine *en, struct secret **ret, size_t *ret_n, struct err *e)
 {
+	_cleanup_strv_ char **names = NULL;
 	struct secret *list = NULL;
 	size_t n = 0;
-	int fd, r = open_dir(en, false, &fd, e);
+	_cleanup_fd_ int fd = -1;
+	int r = read_names(store_rootfd(en->store), &names, e);
 
-	if (r == -ENOENT) {
-		*e = (struct err){ 0 };
-		*ret = NULL;
-		*ret_n = 0;
-		return 0;
-	}
-	DIR *d = r < 0 ? NULL : fdopendir(fd);
-	if (r >= 0 && !d) {
-		r = err_set(e, errno, "secrets: %s", strerror(errno));
-		fd_close(fd);
-	}
-	for (struct dirent *ent; r >= 0 && (ent = readdir(d));)
-		if (name_is_valid(ent->d_name))
-			r = add_one(dirfd(d), ent->d_name, &list, &n, e);
-	if (d)
-		closedir(d);
+	if (r >= 0 && names)
+		r = open_dir(en, false, &fd, e);
+	for (char **at = names; r >= 0 && at && *at; at++)
+		r = add_one(fd, *at, &list, &n, e);
 	if (r < 0) {
 		secret_list_free(list, n);
 		return r;

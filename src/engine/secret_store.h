@@ -25,6 +25,8 @@ struct secret_create_opts {
 int engine_secret_create(struct engine *en, const struct secret_create_opts *o, char **ret_id, struct err *e);
 /* By name; secrets_list_free it. */
 int engine_secret_list(struct engine *en, struct secret **ret, size_t *ret_n, struct err *e);
+/* The names alone, of the store at root; nothing is made or changed. Caller frees; NULL: there is none. */
+int secret_names(const char *root, char ***ret, struct err *e);
 void secret_list_free(struct secret *list, size_t n);
 /* By name, id or the beginning of one. -ENOENT: "no secret with name or id ...". */
 int engine_secret_get(struct engine *en, const char *name, struct secret *ret, struct err *e);

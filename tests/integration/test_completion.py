@@ -37,12 +37,14 @@ def shelf(berth, image, tmp_path_factory):
     berth.ok("create", "--name", "shelf-web", image, "true")
     berth.ok("volume", "create", "shelf-data")
     berth.ok("pod", "create", "shelf-pod")
+    berth.ok("secret", "create", "shelf-key", "-", input="x")
     env = {"PATH": f"{where}/bin:{os.environ['PATH']}", "BERTH_ROOT": str(berth.root), "BERTH_RUN": str(berth.run_dir),
            "HOME": str(where), "XDG_CONFIG_HOME": str(where), "XDG_DATA_HOME": str(where), "TERM": "xterm", "LANG": "C.UTF-8",
            **{k: v for k, v in os.environ.items() if k in ("ASAN_OPTIONS", "UBSAN_OPTIONS")}}
     yield where, env
     berth.ok("rm", "shelf-web")
     berth.ok("volume", "rm", "shelf-data")
+    berth.ok("secret", "rm", "shelf-key")
     berth.ok("pod", "rm", "shelf-pod")
 
 
@@ -59,6 +61,8 @@ def rows(berth, where, image):
         ("berth run -v shelf-d", "berth run -v shelf-data:"),
         ("berth run --pod shelf-p", "berth run --pod shelf-pod "),
         ("berth pod rm -f shelf-p", "berth pod rm -f shelf-pod "),
+        ("berth secret rm shelf-k", "berth secret rm shelf-key "),
+        ("berth run --secret shelf-k", "berth run --secret shelf-key "),
         ("berth inspect shelf-d", "berth inspect shelf-data "),
         ("berth cp shelf-w", "berth cp shelf-web:"),
         (f"berth --root {berth.root} start shelf-w", f"berth --root {berth.root} start shelf-web "),
