@@ -3,9 +3,14 @@
  * with repair leftovers are removed, and what is damaged is set aside, so that a pull brings it again. */
 #include "check.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
+#include <unistd.h>
+
+#define REMOVAL_US 1000000
 
 void check_found(struct engine_check *c, const char *kind, const char *name, bool is_repaired, const char *remedy,
 		 const char *fmt, ...)
@@ -38,10 +43,29 @@ static void on_record(const char *kind, const char *name, const char *problem, v
 
 /* ---- leftovers ---- */
 
+/* Whoever removes a container moves it away first, and may still be at it when its caller has been answered (`run --rm`). */
+static bool is_going(struct engine_check *c, const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+	if (!str_after(name, "rm-") && !str_after(name, ".rm-"))
+		return false;
+	if (!c->patience_end_us)
+		c->patience_end_us = clock_mono_us() + REMOVAL_US;
+	while (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (clock_mono_us() >= c->patience_end_us)
+			return false;
+		usleep(10000);
+	}
+	return true;
+}
+
 static void on_leftover(const char *path, void *arg)
 {
 	struct engine_check *c = arg;
 
+	if (!c->o->repair && is_going(c, path))
+		return;
 	check_found(c, "leftover", path, c->o->repair, "`berth system check --repair` removes it",
 		    "nothing knows of it: a command was killed");
 }
