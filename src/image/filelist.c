@@ -139,7 +139,7 @@ int file_line_parse(char *text, struct file_line *ret)
 	uint64_t mode, uid, gid, ma, mi;
 	char *at = text + 2, *tab;
 
-	if (!text[0] || !strchr("fsdlhcbpwox", text[0]) || text[1] != ' ')
+	if (!text[0] || !strchr("fsdilhcbpwox", text[0]) || text[1] != ' ')
 		return -EBADMSG;
 	if (number(&at, 8, ' ', 07777, &mode) < 0 || number(&at, 10, ' ', UINT32_MAX, &uid) < 0 ||
 	    number(&at, 10, ' ', UINT32_MAX, &gid) < 0)

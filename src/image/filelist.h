@@ -3,7 +3,8 @@
  *   TYPE MODE UID GID SIZE SHA256 PATH[<tab>TARGET]
  *
  * TYPE: f file, s sparse file, d directory, l symlink, h hard link, c b p device or FIFO, w whiteout, o the directory is opaque,
- * x: what stood at PATH, and below it, was removed by a later entry. MODE is octal; SIZE of c and b is MAJOR:MINOR; TARGET is of
+ * x: what stood at PATH, and below it, was removed by a later entry; only until the layer is installed, i: a directory without an
+ * entry of its own, whose mode and owner are those of the layers below, then d. MODE is octal; SIZE of c and b is MAJOR:MINOR; TARGET is of
  * l and h; SHA256 (hex, "-" where there is none) covers a file's bytes; of a sparse one those 4096-byte blocks that are not all
  * zero, each behind its offset as 8 bytes little-endian, so that holes cost nothing on either side. Backslash, tab and newline in
  * paths are \ooo. Later lines override earlier ones for the same path.

@@ -77,8 +77,8 @@ static int note(struct load *l, const char *digest, const char *name, struct err
 
 /* ---- layers ---- */
 
-static int unpack_into(struct load *l, struct item *i, enum media_compression comp, const char *diff_id, const char *chain,
-		       const char *tmp, int dirfd, struct err *e)
+static int unpack_into(struct load *l, struct item *i, enum media_compression comp, const struct layer_place *p, const char *tmp,
+		       int dirfd, struct err *e)
 {
 	struct unpack_result res = { 0 };
 	_cleanup_fd_ int fd = -1;
@@ -90,27 +90,31 @@ static int unpack_into(struct load *l, struct item *i, enum media_compression co
 		return err_set(e, -r, "layer %s: %s", i->digest, strerror(-r));
 	if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0)
 		return err_set(e, errno, "layer %s: %s", i->digest, strerror(errno));
-	if ((r = layer_unpack(fd, comp, dirfd, diff_id, l->lim, NULL, NULL, &res, e)) < 0)
+	if ((r = layer_unpack(fd, comp, dirfd, p->diff_id, l->lim, NULL, NULL, &res, e)) < 0)
 		return err_push(e, r, "layer %.12s", digest_hex(i->digest));
-	const struct layer_info info = {
-		.diff_id = diff_id, .chain_id = chain, .blob = i->digest, .size_bytes = res.size_bytes, .files = res.files
-	};
+	const struct layer_info info = { .diff_id = p->diff_id,
+					 .chain_id = p->chain,
+					 .blob = i->digest,
+					 .size_bytes = res.size_bytes,
+					 .files = res.files,
+					 .has_implied = res.has_implied,
+					 .below = p->below,
+					 .n_below = p->n_below };
 	return layer_install(l->src.rootfd, tmp, &info, e);
 }
 
-static int load_layer(struct load *l, struct item *i, enum media_compression comp, const char *diff_id, const char *chain,
-		      struct err *e)
+static int load_layer(struct load *l, struct item *i, enum media_compression comp, const struct layer_place *p, struct err *e)
 {
 	_cleanup_free_ char *tmp = NULL;
 	_cleanup_fd_ int dirfd = -1;
-	int r = layer_is_installed(l->src.rootfd, chain);
+	int r = layer_is_installed(l->src.rootfd, p->chain);
 
 	if (r < 0)
-		return err_set(e, -r, "layer %s: %s", chain, strerror(-r));
+		return err_set(e, -r, "layer %s: %s", p->chain, strerror(-r));
 	if (r == 0) {
 		if ((r = layer_tmp_new_locked(l->src.rootfd, &tmp, &dirfd, e)) < 0)
 			return r;
-		if ((r = unpack_into(l, i, comp, diff_id, chain, tmp, dirfd, e)) < 0) {
+		if ((r = unpack_into(l, i, comp, p, tmp, dirfd, e)) < 0) {
 			layer_tmp_remove(l->src.rootfd, tmp);
 			return r;
 		}
@@ -118,12 +122,11 @@ static int load_layer(struct load *l, struct item *i, enum media_compression com
 	return item_store(&l->src, i, e);
 }
 
-int archive_put_layer(int rootfd, struct item *i, enum media_compression comp, const char *diff_id, const char *chain,
-		      struct err *e)
+int archive_put_layer(int rootfd, struct item *i, enum media_compression comp, const struct layer_place *p, struct err *e)
 {
 	struct load l = { .src = { .rootfd = rootfd, .dirfd = -1 }, .lim = &unpack_limits_default };
 
-	return load_layer(&l, i, comp, diff_id, chain, e);
+	return load_layer(&l, i, comp, p, e);
 }
 
 /* ---- images with a manifest ---- */
@@ -133,7 +136,8 @@ static int load_parts(struct load *l, const struct manifest *m, struct item *man
 		      struct err *e)
 {
 	_cleanup_(image_config_done) struct image_config c = { 0 };
-	char chain[DIGEST_LEN], next[DIGEST_LEN];
+	_cleanup_free_ char(*chains)[DIGEST_LEN] = NULL;
+	_cleanup_free_ const char **below = NULL; /* of a layer: the last so many */
 	const char *text = NULL;
 
 	if (!config)
@@ -147,6 +151,8 @@ static int load_parts(struct load *l, const struct manifest *m, struct item *man
 	if (strv_len(c.diff_ids) != m->n_layers)
 		return err_set(e, EBADMSG, "the manifest lists %zu layers, its config %zu diff ids", m->n_layers,
 			       strv_len(c.diff_ids));
+	if (!(chains = calloc(m->n_layers + 1, sizeof(*chains))) || !(below = calloc(m->n_layers + 1, sizeof(*below))))
+		return out_of_memory(e);
 	for (size_t i = 0; c.diff_ids && c.diff_ids[i]; i++) {
 		enum media_compression comp = COMP_NONE;
 		if (media_kind(m->layers[i].media_type ? m->layers[i].media_type : "", &comp) != MEDIA_LAYER)
@@ -157,9 +163,12 @@ static int load_parts(struct load *l, const struct manifest *m, struct item *man
 			return err_set(e, EBADMSG, "layer %s has %llu bytes, its manifest says %llu", m->layers[i].digest,
 				       (unsigned long long)(layers[i] ? layers[i]->size : 0),
 				       (unsigned long long)m->layers[i].size);
-		layer_chain_id(i ? chain : NULL, c.diff_ids[i], next);
-		memcpy(chain, next, sizeof(chain));
-		if ((r = load_layer(l, layers[i], comp, c.diff_ids[i], chain, e)) < 0)
+		layer_chain_id(i ? chains[i - 1] : NULL, c.diff_ids[i], chains[i]);
+		below[m->n_layers - i] = chains[i];
+		const struct layer_place p = {
+			.diff_id = c.diff_ids[i], .chain = chains[i], .below = below + m->n_layers - i + 1, .n_below = i
+		};
+		if ((r = load_layer(l, layers[i], comp, &p, e)) < 0)
 			return r;
 	}
 	if ((r = item_store(&l->src, config, e)) < 0)

@@ -26,8 +26,12 @@ int archive_load(int rootfd, int in, const char *platform, const struct unpack_l
 
 /* One layer into the store, as archive_load does it: unpacked, checked against diff_id, installed, its blob kept. */
 struct item;
-int archive_put_layer(int rootfd, struct item *i, enum media_compression comp, const char *diff_id, const char *chain,
-		      struct err *e);
+struct layer_place {
+	const char *diff_id, *chain;
+	const char *const *below; /* chain ids of the layers that it lies on, the nearest first */
+	size_t n_below;
+};
+int archive_put_layer(int rootfd, struct item *i, enum media_compression comp, const struct layer_place *p, struct err *e);
 /* ROOT, under its shared lock. -> fd */
 int archive_open_root(const char *root, int *ret_lock, struct err *e);
 

@@ -167,7 +167,9 @@ static int put_image(int rootfd, struct document *d, struct made_layer *l, struc
 	int r = !l->item ? out_of_memory(e) : add_diff_id(d->config, &d->parent, l->diff_id, chain, e);
 
 	if (r == 0)
-		r = archive_put_layer(rootfd, l->item, COMP_GZIP, l->diff_id, chain, e);
+		/* An import lies on nothing, and a commit has an entry for each directory. */
+		r = archive_put_layer(rootfd, l->item, COMP_GZIP, &(struct layer_place){ .diff_id = l->diff_id, .chain = chain },
+				      e);
 	if (r == 0)
 		r = put_text(&s,
 			     strdup(json_object_to_json_string_ext(d->config,

@@ -2,11 +2,13 @@
  * by a confined child that reads the compressed bytes from a pipe. The pipe is fed by splice(2) out of the growing .part file,
  * so a slow unpacker never holds up a download and no byte is copied twice; where the blob is there already the child reads
  * the file itself. A child's work becomes visible (layer_install) only when the blob's digest and the layer's diff id are
- * both right. As layers are kept apart until overlayfs stacks them, none waits for its parent.
+ * both right. As layers are kept apart until overlayfs stacks them, none waits for its parent but those with directories that they only
+ * imply (unpack_implied.c).
  *
  * A layer's life:
  *   LAYER_BLOB  blob_step moves the download on; meanwhile feed() and look() drive the unpacker
  *   LAYER_TAIL  the blob is whole; the unpacker has yet to end
+ *   LAYER_HIGH  it waits for those below; its blob's lock is given back, as two pulls could wait for each other with it
  *   LAYER_DONE  blob and layer have their names
  *
  * Called by pull.c. */
@@ -22,8 +24,8 @@
 #define DRAW_MS    100
 
 struct layer {
-	enum { LAYER_BLOB, LAYER_TAIL, LAYER_DONE } state;
-	const char *diff_id;
+	enum { LAYER_BLOB, LAYER_TAIL, LAYER_HIGH, LAYER_DONE } state;
+	const char *diff_id, *digest; /* not owned; digest: the blob's */
 	char chain_id[DIGEST_LEN];
 	enum media_compression comp;
 	char what[32];     /* "layer 0123456789ab" */
@@ -55,6 +57,7 @@ static int layer_init(struct layers *ls, size_t i, const struct descriptor *d, c
 	struct layer *l = &ls->v[i];
 
 	l->diff_id = diff_id;
+	l->digest = d->digest;
 	l->pipe = l->dirfd = -1;
 	snprintf(l->what, sizeof(l->what), "layer %.12s", digest_hex(d->digest));
 	blob_init(&l->blob, ls->o->reg, ls->o->rootfd, d->digest, d->size, l->what);
@@ -196,26 +199,52 @@ static int look(struct layers *ls, struct layer *l, struct err *e)
 
 /* ---- a layer's step ---- */
 
-static int finish(struct layers *ls, struct layer *l, struct err *e)
+static int install(struct layers *ls, struct layer *l, struct err *e)
 {
+	size_t below = (size_t)(l - ls->v);
+	_cleanup_free_ const char **chains = calloc(below + 1, sizeof(*chains));
 	const struct layer_info info = { .diff_id = l->diff_id,
 					 .chain_id = l->chain_id,
-					 .blob = l->blob.digest,
+					 .blob = l->digest,
 					 .size_bytes = l->result.size_bytes,
-					 .files = l->result.files };
-	int r = l->blob.state == BLOB_WHOLE ? blob_commit(&l->blob, e) : 0;
+					 .files = l->result.files,
+					 .has_implied = l->result.has_implied,
+					 .below = chains,
+					 .n_below = below };
 
-	if (r >= 0 && l->is_unpacked) {
-		r = layer_install(ls->o->rootfd, l->tmp, &info, e);
-		if (r >= 0)
-			free_ptr(&l->tmp);
-	}
+	if (!chains)
+		return err_set(e, ENOMEM, "out of memory");
+	for (size_t i = 0; i < below; i++)
+		chains[i] = ls->v[below - 1 - i].chain_id;
+	int r = layer_install(ls->o->rootfd, l->tmp, &info, e);
+	if (r >= 0)
+		free_ptr(&l->tmp);
+	return r;
+}
+
+static bool is_grounded(const struct layers *ls, const struct layer *l)
+{
+	for (const struct layer *k = ls->v; k < l; k++)
+		if (k->state != LAYER_DONE)
+			return false;
+	return true;
+}
+
+static int finish(struct layers *ls, struct layer *l, struct err *e)
+{
+	bool waits = l->is_unpacked && l->result.has_implied && !is_grounded(ls, l);
+	int r = l->state == LAYER_TAIL && l->blob.state == BLOB_WHOLE ? blob_commit(&l->blob, e) : 0;
+
+	if (r >= 0 && l->is_unpacked && !waits)
+		r = install(ls, l, e);
 	if (r < 0)
 		return r;
-	l->dirfd = fd_close(l->dirfd);
-	blob_done(&l->blob); /* frees the lock: who waited for it finds blob and layer */
-	l->state = LAYER_DONE;
-	ls->is_hurried = true;
+	if (l->state == LAYER_TAIL)
+		blob_done(&l->blob); /* frees the lock: who waited for it finds blob and, if it need not wait, layer */
+	ls->is_hurried = ls->is_hurried || !waits;
+	l->state = waits ? LAYER_HIGH : LAYER_DONE;
+	if (!waits)
+		l->dirfd = fd_close(l->dirfd);
 	return 0;
 }
 
@@ -225,6 +254,8 @@ static int step(struct layers *ls, struct layer *l, struct err *e)
 
 	if (l->state == LAYER_DONE)
 		return 0;
+	if (l->state == LAYER_HIGH)
+		return is_grounded(ls, l) ? finish(ls, l, e) : 0;
 	if (l->state == LAYER_BLOB) {
 		r = blob_step(&l->blob, e);
 		if (r < 0)
@@ -295,13 +326,13 @@ static void show(struct layers *ls)
 
 		if (l->state == LAYER_DONE)
 			phase = l->is_installed && !l->is_unpacked ? PROGRESS_EXISTS : PROGRESS_DONE;
-		else if (l->state == LAYER_TAIL)
+		else if (l->state == LAYER_TAIL || l->state == LAYER_HIGH)
 			phase = PROGRESS_UNPACKING;
 		else if (l->blob.state == BLOB_FETCH && l->blob.may_fetch)
 			phase = PROGRESS_DOWNLOADING;
 		else if (l->blob.state == BLOB_NEW && l->blob.lock_next_us)
 			phase = PROGRESS_LOCKED;
-		progress_set(ls->o->progress, i, phase, l->state == LAYER_DONE ? l->blob.size : l->blob.len);
+		progress_set(ls->o->progress, i, phase, l->state >= LAYER_HIGH ? l->blob.size : l->blob.len);
 	}
 	progress_draw(ls->o->progress, false);
 }

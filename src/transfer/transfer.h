@@ -37,6 +37,7 @@ extern const struct unpack_limits unpack_limits_default; /* 100:1 beyond 1 GiB, 
 struct unpack_result {
 	uint64_t size_bytes; /* apparent size of regular files */
 	uint64_t files;
+	bool has_implied; /* directories without an entry of their own: it is installed after the layers below */
 };
 
 /* A layer being unpacked by a confined child process of ours. The parent may already run with no_new_privs, Landlock (writes
@@ -68,6 +69,10 @@ int layer_unpack(int blobfd, enum media_compression comp, int dirfd, const char 
 struct layer_info {
 	const char *diff_id, *chain_id, *blob; /* checked digests, not owned */
 	uint64_t size_bytes, files;
+	bool has_implied;
+	const char *const
+		*below; /* chain ids of the layers that it lies on, the nearest first; only looked at with has_implied */
+	size_t n_below;
 };
 /* Chain id of diff_id upon parent (a chain id; NULL for the lowest layer), OCI image spec "Layer ChainID". */
 void layer_chain_id(const char *parent, const char *diff_id, char ret[DIGEST_LEN]);

@@ -7,10 +7,9 @@
 
 #include "unpack_private.h"
 
-#define LIST_MAX (1u << 30)
-
-static int drop_one(int diff, const struct file_line *l)
+static int drop_one(struct file_line *l, void *arg)
 {
+	int diff = *(int *)arg;
 	_cleanup_free_ char *name = NULL;
 	_cleanup_fd_ int at = -1;
 	int r;
@@ -30,25 +29,8 @@ static int drop_one(int diff, const struct file_line *l)
 
 int unpack_bottom(int layerfd, struct err *e)
 {
-	_cleanup_free_ char *text = NULL;
-	_cleanup_buf_ struct buf kept = { 0 };
 	_cleanup_fd_ int diff = openat(layerfd, "diff", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	bool is_changed = false;
-	size_t len;
-	int r = diff < 0 ? -errno : file_read(layerfd, "files", LIST_MAX, &text, &len);
+	int r = diff < 0 ? -errno : unpack_relist(layerfd, "wo", drop_one, &diff);
 
-	for (char *at = text, *end; r >= 0 && at && (end = strchr(at, '\n')); at = end + 1) {
-		struct file_line l;
-		if (at[0] != 'w' && at[0] != 'o') {
-			buf_add(&kept, at, (size_t)(end - at) + 1);
-			continue;
-		}
-		*end = '\0';
-		is_changed = true;
-		if ((r = file_line_parse(at, &l)) >= 0)
-			r = drop_one(diff, &l);
-	}
-	if (r >= 0 && is_changed)
-		r = kept.failed ? -ENOMEM : file_replace(layerfd, "files", kept.data ? kept.data : "", kept.len, 0600, false);
 	return r < 0 ? err_set(e, -r, "take the whiteouts out of the lowest layer: %s", strerror(-r)) : 0;
 }

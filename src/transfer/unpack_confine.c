@@ -74,6 +74,7 @@ static const int writer_calls[] = {
 	SYS_ftruncate,
 	SYS_fchown,
 	SYS_fchmod,
+	SYS_fremovexattr,
 	SYS_fsetxattr,
 	SYS_getdents64,
 	SYS_fchdir,

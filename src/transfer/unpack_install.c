@@ -111,6 +111,8 @@ int layer_install(int rootfd, const char *tmp_name, const struct layer_info *inf
 		return err_set(e, errno, "open %s in the store: %s", from, strerror(errno));
 	if (streq(info->chain_id, info->diff_id) && (r = unpack_bottom(dirfd, e)) < 0)
 		return r;
+	if (info->has_implied && (r = unpack_implied(rootfd, dirfd, info, e)) < 0)
+		return r;
 	if ((r = write_info(dirfd, info, e)) < 0)
 		return r;
 	for (int tries = 0; renameat(rootfd, from, rootfd, to) < 0; tries++) {

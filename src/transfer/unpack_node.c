@@ -76,6 +76,8 @@ int node_directory(struct tree *t, const struct node *n, struct err *e)
 	struct node at = *n; /* for xattrs by fd the parent is not needed */
 	if (is_opaque && (r = tree_set_opaque(fd, n->path, e)) < 0)
 		return r;
+	if (t->implied && implied_unmark(fd) < 0)
+		return failed(n, "unpack", e);
 	if (fchown(fd, n->uid, n->gid) < 0)
 		return failed(n, "set the owner of", e);
 	if (fchmod(fd, n->mode) < 0)

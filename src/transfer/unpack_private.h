@@ -73,7 +73,7 @@ struct tree {
 		struct timespec mtime;
 	} * mtimes; /* of directories: set last, because writing into them changes them */
 	size_t n_mtimes, room_mtimes;
-	uint64_t bytes, entries;
+	uint64_t bytes, entries, implied;
 	bool has_default_acl;
 };
 void tree_init(struct tree *t, int rootfd, int listfd, const struct unpack_limits *lim);
@@ -119,6 +119,15 @@ enum wh_kind { WH_NONE, WH_FILE, WH_OPAQUE, WH_IGNORE };
  * names nothing, ".", "..". */
 int unpack_whiteout(const char *path, enum wh_kind *ret, struct err *e);
 
+/* ---- unpack_relist.c; layerfd, here and below: the directory that holds diff and files ---- */
+/* change is called for each line of one of these types: 1: it stays, as l is now; 0: it goes; -errno ends it all. */
+int unpack_relist(int layerfd, const char *types, int (*change)(struct file_line *l, void *arg), void *arg);
+
 /* ---- unpack_bottom.c ---- */
-/* layerfd: the directory that holds diff and files. */
 int unpack_bottom(int layerfd, struct err *e);
+
+/* ---- unpack_implied.c ---- */
+int implied_mark(int dirfd);   /* not O_PATH */
+int implied_unmark(int dirfd); /* 1: it was marked, 0: it was not, -errno */
+/* The layers below are installed. */
+int unpack_implied(int rootfd, int layerfd, const struct layer_info *info, struct err *e);

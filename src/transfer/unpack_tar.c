@@ -137,7 +137,7 @@ int unpack_tar(int fd, int dirfd, int listfd, const struct unpack_limits *lim, s
 	if (r == 0) /* padding, but part of what the diff id covers */
 		r = tar_reader_drain(&tar, e);
 	if (r == 0)
-		*ret = (struct unpack_result){ .size_bytes = t.bytes, .files = t.entries };
+		*ret = (struct unpack_result){ .size_bytes = t.bytes, .files = t.entries, .has_implied = t.implied > 0 };
 	tar_reader_done(&tar);
 	tree_done(&t);
 	return r;

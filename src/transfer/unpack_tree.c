@@ -81,14 +81,15 @@ static int make_implied(struct tree *t, const char *path, struct err *e)
 	if (mkdirat(parent->fd, name, 0755) < 0)
 		return err_set(e, errno == EEXIST ? ENOTDIR : errno, "\"%.200s\" is not a directory: %s", path,
 			       errno == EEXIST ? "an earlier entry made it something else" : strerror(errno));
-	if (was_whiteout) {
-		_cleanup_fd_ int fd = openat(parent->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0)
-			return err_set(e, errno, "open \"%.200s\": %s", path, strerror(errno));
-		if ((r = tree_set_opaque(fd, path, e)) < 0)
-			return r;
-	}
-	return tree_list(t, &(struct file_line){ .type = 'd', .mode = 0755, .path = path }, e);
+	_cleanup_fd_ int fd = openat(parent->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, errno, "open \"%.200s\": %s", path, strerror(errno));
+	if (was_whiteout && (r = tree_set_opaque(fd, path, e)) < 0)
+		return r;
+	if (!was_whiteout && (r = implied_mark(fd)) < 0)
+		return err_set(e, -r, "mark directory \"%.200s\" as implied: %s", path, strerror(-r));
+	t->implied += !was_whiteout;
+	return tree_list(t, &(struct file_line){ .type = was_whiteout ? 'd' : 'i', .mode = 0755, .path = path }, e);
 }
 
 int tree_dir(struct tree *t, const char *path, struct tree_dir **ret, struct err *e)

@@ -207,3 +207,10 @@ def each_vmm(request, monkeypatch, berth):
         pytest.skip("berth-vmm needs KVM on which a guest runs")
     monkeypatch.setenv("BERTH_VM_ACCEL", request.param)
     return request.param
+
+
+@pytest.fixture
+def empty(berth, tmp_path):
+    """A store of its own, with nothing in it."""
+    yield Berth(berth.build, tmp_path / "root", tmp_path / "run")
+    shutil.rmtree(tmp_path / "root", ignore_errors=True)

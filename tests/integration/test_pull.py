@@ -85,13 +85,6 @@ def proxy(registry):
     p.close()
 
 
-@pytest.fixture
-def empty(berth, tmp_path):
-    """A store of its own, with nothing in it."""
-    yield Berth(berth.build, tmp_path / "root", tmp_path / "run")
-    shutil.rmtree(tmp_path / "root", ignore_errors=True)
-
-
 def test_a_second_pull_fetches_no_blob(empty, registry, layout, proxy):
     registry.push(layout, "app", "pull/again:1")
     ref = f"{proxy.host}/pull/again:1"
