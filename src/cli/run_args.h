@@ -95,7 +95,12 @@ int env_complete(char **v, struct err *e);
 		  RUN_AT(disks),                                                                                                                                                                       \
 		  "FILE[,OPTION...]",                                                                                                                                                                  \
 		  "vm: a disk of yours: format=raw|qcow2, readonly, iops=N, bps=SIZE" },                                                                                                               \
-		{ "device", 0, OPT_LIST, RUN_AT(devices), "HOST[:PATH[:rwm]]", "give it a device of the host" }, /* names and network */                                                               \
+		{ "device",                                                                                                                                                                            \
+		  0,                                                                                                                                                                                   \
+		  OPT_LIST,                                                                                                                                                                            \
+		  RUN_AT(devices),                                                                                                                                                                     \
+		  "HOST[:PATH[:rwm]]",                                                                                                                                                                 \
+		  "give it a device of the host, by path or by name: vendor.com/class=name" }, /* names and network */                                                                                 \
 		{ "pod", 0, OPT_STRING, RUN_AT(pod), "POD", "a container of this pod (berth pod create)" },                                                                                            \
 		{ "hostname", 'h', OPT_STRING, RUN_AT(hostname), "NAME", "host name; the short id otherwise" },                                                                                        \
 		{ "network", 0, OPT_STRING, RUN_AT(network), "NAME", "none (default) or host" },                                                                                                       \
@@ -141,7 +146,6 @@ int env_complete(char **v, struct err *e);
 		{ "add-host", 0, OPT_STRING, 0, "HOST", NULL, run_set_missing },                                                                                                                       \
 		{ "dns", 0, OPT_STRING, 0, "ADDRESS", NULL, run_set_missing },                                                                                                                         \
 		{ "expose", 0, OPT_STRING, 0, "PORT", NULL, run_set_missing },                                                                                                                         \
-		{ "gpus", 0, OPT_STRING, 0, "GPUS", NULL, run_set_missing },                                                                                                                           \
 		{ "ip", 0, OPT_STRING, 0, "ADDRESS", NULL, run_set_missing },                                                                                                                          \
 		{ "link", 0, OPT_STRING, 0, "CONTAINER", NULL, run_set_missing },                                                                                                                      \
 		{ "mac-address", 0, OPT_STRING, 0, "ADDRESS", NULL, run_set_missing },                                                                                                                 \

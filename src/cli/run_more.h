@@ -21,6 +21,8 @@
 	{ "memory-swappiness", 0, OPT_I64, RUN_AT(memory_swappiness), "N", "0..100: how soon its memory is swapped (cgroup v1)" }, \
 	{ "blkio-weight-device", 0, OPT_LIST, RUN_AT(blkio_weight_devices), "DEVICE:WEIGHT", "10..1000: share of that disk's time" }, \
 	{ "device-cgroup-rule", 0, OPT_LIST, RUN_AT(device_cgroup_rules), "RULE", "devices it may use, such as 'c 10:200 rwm'" }, \
+	{ "gpus", 0, OPT_LIST, RUN_AT(gpus), "all|N|device=ID", "GPUs of NVIDIA's, by the names nvidia.com/gpu=ID" },               \
+	{ "cdi-spec-dir", 0, OPT_LIST, RUN_AT(cdi_dirs), "DIR", "where devices' names are described (default /etc/cdi and /var/run/cdi)" }, \
 	{ "cgroup-conf", 0, OPT_LIST, RUN_AT(cgroup_conf), "FILE=VALUE", "a file of its cgroup (v2), such as memory.high=1073741824" }, \
 	{ "disable-content-trust", 0, OPT_FLAG, offsetof(struct run_args, ignored), NULL, NULL }
 /* clang-format on */

@@ -50,6 +50,17 @@ static int rootfs_find(struct setup *s, struct err *e)
 			     : 0;
 }
 
+/* A mount that was made is attached on the old root, in nobody's sight; or, for hooks that look for it where config.json says (an absolute
+ * path; engines write a relative one too where there is nothing to see), there until they have run (rootfs_pivot). */
+static bool has_place(const struct setup *s) { return s->args->make_root && s->spec->root_path && *s->spec->root_path == '/'; }
+
+static int attach_over_old(struct setup *s)
+{
+	_cleanup_fd_ int old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return old < 0 ? -errno : mount_attach(s->rootfd, old);
+}
+
 int rootfs_attach(struct setup *s, struct err *e)
 {
 	_cleanup_fd_ int fd = -1, old = -1;
@@ -72,9 +83,10 @@ int rootfs_attach(struct setup *s, struct err *e)
 	r = mount_attrs(fd, false, root_attrs(s, is_ours), 0, MS_PRIVATE);
 	if (r < 0)
 		return err_set(e, -r, "attributes of the root: %s", strerror(-r));
-	old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const char *place = has_place(s) ? s->spec->root_path : "/";
+	old = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (old < 0)
-		return err_set(e, errno, "/: %s", strerror(errno));
+		return err_set(e, errno, "%s: %s", place, strerror(errno));
 	r = mount_attach(fd, old);
 	if (r < 0)
 		return err_set(e, -r, "attach the root: %s", strerror(-r));
@@ -117,8 +129,10 @@ static int become_root_dir(bool no_pivot)
 
 int rootfs_pivot(struct setup *s, struct err *e)
 {
-	int r;
+	int r = has_place(s) ? attach_over_old(s) : 0;
 
+	if (r < 0)
+		return err_set(e, -r, "move the root over the old one: %s", strerror(-r));
 	r = s->spec->root_readonly ? mount_attrs(s->rootfd, false, MOUNT_ATTR_RDONLY, 0, 0) : 0;
 	if (r < 0)
 		return err_set(e, -r, "read-only root: %s", strerror(-r));

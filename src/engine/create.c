@@ -23,14 +23,16 @@ static void plan_done(struct plan *p)
 	run_opts_done(&p->pod_o);
 }
 
-/* The order matters: files want to know mounts and network, the process its host name, security the user. */
+/* The order matters: files want to know mounts and network, the process its host name, security the user; cdi devices
+ * add to most of them. */
 static const struct part {
 	const char *name;
 	int (*make)(struct plan *p, struct err *e);
 } parts[] = {
-	{ "namespaces", plan_namespaces }, { "mounts", plan_mounts },       { "devices", plan_devices },
-	{ "files", plan_files },           { "process", plan_process },     { "security", plan_security },
-	{ "secrets", plan_secrets },       { "resources", plan_resources }, { "guest", plan_guest },
+	{ "namespaces", plan_namespaces }, { "mounts", plan_mounts },   { "devices", plan_devices },
+	{ "files", plan_files },           { "process", plan_process }, { "security", plan_security },
+	{ "cdi devices", plan_cdi },       { "secrets", plan_secrets }, { "resources", plan_resources },
+	{ "guest", plan_guest },
 };
 
 /* ---- the image ---- */

@@ -1,5 +1,5 @@
 /* devices.c: device nodes of the host for a container: --device, and all of them for --privileged. */
-#include "engine_impl.h"
+#include "cdi.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 #define DEVICES_DEPTH 8 /* of directories below /dev; none is known to nest deeper than 4 */
 
-static int add_rule(struct spec_resources *r, char type, int64_t major, int64_t minor, const char *access, struct err *e)
+int device_allow(struct spec_resources *r, char type, int64_t major, int64_t minor, const char *access, struct err *e)
 {
 	struct spec_device_rule *grown = reallocarray(r->devices, r->n_devices + 1, sizeof(*grown));
 
@@ -67,7 +67,7 @@ static int add_node(struct spec *s, const char *host, const char *target, const 
 		return 0;
 	r = add_device(s, &st, target, e);
 	if (r >= 0 && access)
-		r = add_rule(&s->resources, S_ISBLK(st.st_mode) ? 'b' : 'c', major(st.st_rdev), minor(st.st_rdev), access, e);
+		r = device_allow(&s->resources, S_ISBLK(st.st_mode) ? 'b' : 'c', major(st.st_rdev), minor(st.st_rdev), access, e);
 	return r;
 }
 
@@ -129,7 +129,10 @@ static int add_option(struct spec *s, const char *text, struct err *e)
 		access = parts[--n];
 	target = n > 1 ? parts[1] : parts[0];
 	if (n > 2 || *parts[0] != '/' || *target != '/')
-		return err_set(e, EINVAL, "--device: \"%s\" is not HOST[:PATH[:rwm]] with absolute paths", text);
+		return err_set(
+			e, EINVAL,
+			"--device: \"%s\" is not HOST[:PATH[:rwm]] with absolute paths, nor a name such as vendor.com/class=name",
+			text);
 	if (strstr(target, "/../") || str_ends(target, "/.."))
 		return err_set(e, EINVAL, "--device: \"%s\": the path inside can't hold \"..\"", text);
 	if (stat(parts[0], &st) < 0)
@@ -140,7 +143,8 @@ static int add_option(struct spec *s, const char *text, struct err *e)
 		return add_directory(s, parts[0], target, access, 0, e);
 	int r = add_device(s, &st, target, e);
 	return r < 0 ? r
-		     : add_rule(&s->resources, S_ISBLK(st.st_mode) ? 'b' : 'c', major(st.st_rdev), minor(st.st_rdev), access, e);
+		     : device_allow(&s->resources, S_ISBLK(st.st_mode) ? 'b' : 'c', major(st.st_rdev), minor(st.st_rdev), access,
+				    e);
 }
 
 /* "c 10:* rm" */
@@ -171,7 +175,7 @@ int device_rule_add(struct spec_resources *r, const char *text, struct err *e)
 	if (!colon || strlen(words[0]) != 1 || !strchr("abc", *words[0]) || rule_number(words[1], &major) < 0 ||
 	    rule_number(colon + 1, &minor) < 0 || !is_access(words[2]))
 		return err_set(e, EINVAL, "--device-cgroup-rule: invalid device cgroup format '%s'; 'c 10:200 rwm' is one", text);
-	return add_rule(r, *words[0], major, minor, words[2], e);
+	return device_allow(r, *words[0], major, minor, words[2], e);
 }
 
 int plan_devices(struct plan *p, struct err *e)
@@ -182,9 +186,10 @@ int plan_devices(struct plan *p, struct err *e)
 		r = device_rule_add(&p->spec.resources, *t, e);
 
 	for (char **d = p->o->devices; r >= 0 && d && *d; d++)
-		r = add_option(&p->spec, *d, e);
+		if (!cdi_is_name(*d))
+			r = add_option(&p->spec, *d, e);
 	if (r < 0 || !p->o->is_privileged)
 		return r;
-	r = add_rule(&p->spec.resources, 'a', -1, -1, "rwm", e);
+	r = device_allow(&p->spec.resources, 'a', -1, -1, "rwm", e);
 	return r < 0 || p->is_vm ? r : add_directory(&p->spec, "/dev", "/dev", NULL, 0, e);
 }

@@ -26,8 +26,8 @@ struct run_opts {
 	bool is_detached, auto_remove, is_interactive, has_tty, use_init, is_readonly, is_privileged, no_sig_proxy, trace_startup,
 		huge_pages, no_healthcheck;
 	bool has_entrypoint;
-	char **env, **labels, **cap_add, **cap_drop, **security_opt, **devices, **mounts, **volumes, **volumes_from, **tmpfs,
-		**ulimits, **group_add, **sysctls, **storage_opt, **disks;
+	char **env, **labels, **cap_add, **cap_drop, **security_opt, **devices, **gpus, **cdi_dirs, **mounts, **volumes,
+		**volumes_from, **tmpfs, **ulimits, **group_add, **sysctls, **storage_opt, **disks;
 	char **device_read_bps, **device_write_bps, **device_read_iops, **device_write_iops;
 	char *log_driver, **log_opts;
 	char *restart; /* the policy, as given */

@@ -55,6 +55,7 @@ void process_set_terminal(struct spec_process *p, bool has_tty);
 int plan_security(struct plan *p, struct err *e);   /* security.c: capabilities, seccomp, privileged, no_new_privs, sysctls */
 int plan_mounts(struct plan *p, struct err *e);     /* mounts.c: volumes, -v, --mount, --tmpfs, --shm-size, --read-only */
 int plan_devices(struct plan *p, struct err *e);    /* devices.c: --device, --privileged's */
+int plan_cdi(struct plan *p, struct err *e);        /* cdi_plan.c: --gpus, and --device by name */
 int plan_resources(struct plan *p, struct err *e);  /* resources.c: memory, processors, pids, block devices */
 int plan_namespaces(struct plan *p, struct err *e); /* namespaces.c: network, pid, ipc, uts, cgroup; cgroup path */
 int plan_files(struct plan *p, struct err *e);      /* files.c: hostname, /etc/hosts, /etc/hostname, /etc/resolv.conf */
@@ -86,6 +87,8 @@ int process_rlimit(const char *text, struct spec_rlimit *ret, struct err *e);
 /* Without --ulimit nofile the limits are the caller's own, but no more files than systemd lets a service open (R28): a shell's
  * limit may be a million, and with that a container's processes together could fill the kernel's table of open files. */
 int process_bound_files(struct spec_process *proc, const struct rlimit *own, struct err *e);
+/* major, minor: -1 = any */
+int device_allow(struct spec_resources *r, char type, int64_t major, int64_t minor, const char *access, struct err *e);
 int device_rule_add(struct spec_resources *r, const char *text, struct err *e); /* --device-cgroup-rule */
 bool user_is_root(const char *user);
 int caps_mask(const struct run_opts *o, uint64_t base, uint64_t *ret, struct err *e);

@@ -2,7 +2,7 @@
  * missing. Put together from the record, the options it was made with, its config.json, and what its monitor's files say. */
 #include <stdio.h>
 
-#include "docker_json.h"
+#include "cdi.h"
 #include "volumes_impl.h"
 
 #define SHM_DEFAULT     (64 << 20)
@@ -219,6 +219,7 @@ static void add_limits(struct doc s, const struct facts *f)
 	else
 		doc_int(s, "MemorySwappiness", r->memory_swappiness);
 	doc_list(s, "DeviceCgroupRules", o->device_cgroup_rules);
+	cdi_inspect(s, o);
 	doc_bool(s, "OomKillDisable", r->oom_kill_disable);
 	doc_int(s, "PidsLimit", r->pids_limit);
 	doc_int(s, "OomScoreAdj", f->spec.process.oom_score_adj);

@@ -107,24 +107,29 @@ bool mounts_has(const struct mounts *m, const char *target)
 	return false;
 }
 
-/* A second mount on one path replaces a default one (-v X:/dev/shm) and is refused against another of the user's. */
-int mount_take_place(struct mounts *m, const struct mount_draft *d, struct err *e)
+void mounts_remove(struct mounts *m, const char *target)
 {
 	struct spec *s = m->s;
 
-	if (mounts_has(m, d->target))
-		return err_set(e, EINVAL, "%s: \"%s\": %s is mounted already by another option", d->what, d->text, d->target);
 	for (size_t i = 0; i < s->n_mounts; i++) {
 		struct spec_mount *at = &s->mounts[i];
-		if (!streq(at->destination, d->target))
+		if (!streq(at->destination, target))
 			continue;
 		free(at->destination);
 		free(at->type);
 		free(at->source);
 		strv_free(at->options);
 		memmove(at, at + 1, (--s->n_mounts - i) * sizeof(*at));
-		return 0;
+		return;
 	}
+}
+
+/* A second mount on one path replaces a default one (-v X:/dev/shm) and is refused against another of the user's. */
+int mount_take_place(struct mounts *m, const struct mount_draft *d, struct err *e)
+{
+	if (mounts_has(m, d->target))
+		return err_set(e, EINVAL, "%s: \"%s\": %s is mounted already by another option", d->what, d->text, d->target);
+	mounts_remove(m, d->target);
 	return 0;
 }
 

@@ -51,7 +51,8 @@ bool mounts_has(const struct mounts *m, const char *target);
 int mount_check_target(const struct mount_draft *d, struct err *e); /* and makes it plain: no "//", "/./" or last "/" */
 int mount_take_place(struct mounts *m, const struct mount_draft *d, struct err *e);
 
-void mounts_sort(struct mounts *m); /* what is mounted below another one comes after it */
+void mounts_remove(struct mounts *m, const char *target); /* the one there, if any */
+void mounts_sort(struct mounts *m);                       /* what is mounted below another one comes after it */
 
 /* -v, --mount, --tmpfs: host paths are resolved and, for -v, made. */
 int mounts_add_volume(struct mounts *m, const char *text, struct err *e);

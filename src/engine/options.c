@@ -55,6 +55,8 @@ static const struct row {
 	ROW(STRV, cap_drop),
 	ROW(STRV, security_opt),
 	ROW(STRV, devices),
+	ROW(STRV, gpus),
+	ROW(STRV, cdi_dirs),
 	ROW(STRV, mounts),
 	ROW(STRV, volumes),
 	ROW(STRV, volumes_from),
@@ -303,6 +305,9 @@ int options_check_guest(const struct run_opts *o, struct err *e)
 	if (strv_len(o->devices))
 		return err_set(e, EOPNOTSUPP,
 			       "--device: a virtual machine can't be given devices of the host yet; use --isolation container");
+	if (strv_len(o->gpus))
+		return err_set(e, EOPNOTSUPP,
+			       "--gpus: a virtual machine can't be given devices of the host yet; use --isolation container");
 	if (o->oom_kill_disable)
 		return err_set(e, EOPNOTSUPP, "--oom-kill-disable is not possible with --isolation vm");
 	return guest_check_max(o, e);

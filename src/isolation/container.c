@@ -31,6 +31,7 @@ struct instance {
 	struct instance_config cfg;
 	struct seccomp_prog seccomp;
 	struct container *container;
+	char *bundle; /* the folder of config.json, which hooks are told */
 	struct task *main;
 	struct loop_src *main_src;
 	struct exec *execs;
@@ -126,9 +127,14 @@ static int mount_root(void *arg, int *ret_rootfd, struct err *e)
 static int create(struct instance *i, const char *init_path, const struct task_io *io, struct err *e)
 {
 	const struct launch *l = i->cfg.launch;
+
+	i->bundle = str_fmt("%s/containers/%s", i->cfg.paths->root, l->id);
+	if (!i->bundle)
+		return err_set(e, ENOMEM, "out of memory");
 	const struct container_args a = {
 		.spec = i->cfg.spec,
 		.id = l->id,
+		.bundle = i->bundle,
 		.host = i->cfg.host,
 		.rootfd = -1, /* where config.json names a folder */
 		.make_root = l->layers && l->layers[0] ? mount_root : NULL,
@@ -407,6 +413,7 @@ static void destroy(struct instance *i)
 	while (i->execs)
 		exec_end(i->execs);
 	seccomp_prog_done(&i->seccomp);
+	free(i->bundle);
 	free(i);
 }
 

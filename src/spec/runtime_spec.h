@@ -194,6 +194,8 @@ struct spec_hooks {
 	struct spec_hook *list[HOOK_COUNT];
 	size_t n[HOOK_COUNT];
 };
+/* "createRuntime" -> HOOK_CREATE_RUNTIME, or -EINVAL. */
+int spec_hook_kind(const char *name);
 
 struct spec {
 	char *oci_version;
@@ -243,6 +245,10 @@ int spec_resources_merge(struct spec_resources *into, const struct spec_resource
 void spec_resources_init(struct spec_resources *r);
 void spec_resources_done(struct spec_resources *r);
 
+/* For custom rows: a list of group ids; member is struct spec_user, whose additional_gids it becomes. */
+int spec_gids_read(struct json_object *v, void *member, const char *path, struct err *e);
+void spec_gids_free(void *member);
+void spec_rdt_free(struct spec_rdt *r);                            /* NULL is fine */
 const char *spec_net_device_name(const struct spec_net_device *d); /* inside the container */
 /* The words of linux.memoryPolicy, in turn; NULL behind the last. */
 const char *spec_memory_mode_word(size_t i);

@@ -132,6 +132,13 @@ static int check_schema(const char *v, const char *begin, const char *name, stru
 		       : err_set(e, EINVAL, ".linux.intelRdt.%s: expected %s..., found \"%.60s\"", name, begin, v);
 }
 
+void spec_rdt_free(struct spec_rdt *r)
+{
+	if (r)
+		json_free_fields(spec_rdt_fields, r);
+	free(r);
+}
+
 static int check_rdt(const struct spec_rdt *r, struct err *e)
 {
 	const char *id = r->clos_id;

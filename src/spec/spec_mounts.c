@@ -98,6 +98,14 @@ const struct field spec_hooks_fields[] = {
 };
 _Static_assert(ARRAY_SIZE(spec_hooks_fields) == HOOK_COUNT + 1, "one row a kind of hook, in the enum's order");
 
+int spec_hook_kind(const char *name)
+{
+	for (int k = 0; k < HOOK_COUNT; k++)
+		if (streq(spec_hooks_fields[k].name, name))
+			return k;
+	return -EINVAL;
+}
+
 int spec_check_hooks(const struct spec_hooks *h, struct err *e)
 {
 	for (size_t k = 0; k < HOOK_COUNT; k++) {

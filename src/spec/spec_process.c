@@ -5,7 +5,7 @@
 
 /* ---- user.additionalGids: the one list of numbers in the document ---- */
 
-static int read_gids(struct json_object *v, void *member, const char *path, struct err *e)
+int spec_gids_read(struct json_object *v, void *member, const char *path, struct err *e)
 {
 	struct spec_user *u = member;
 
@@ -39,7 +39,7 @@ static struct json_object *print_gids(const void *member)
 	return a;
 }
 
-static void free_gids(void *member)
+void spec_gids_free(void *member)
 {
 	struct spec_user *u = member;
 
@@ -179,7 +179,7 @@ static const struct field user_fields[] = {
 	SPEC_ROW("uid", FIELD_U32, spec_user, uid),
 	SPEC_ROW("gid", FIELD_U32, spec_user, gid),
 	SPEC_ROW("umask", FIELD_U32, spec_user, umask, FIELD_HAS, .count_offset = offsetof(struct spec_user, has_umask)),
-	{ "additionalGids", FIELD_CUSTOM, 0, .parse = read_gids, .print = print_gids, .free = free_gids },
+	{ "additionalGids", FIELD_CUSTOM, 0, .parse = spec_gids_read, .print = print_gids, .free = spec_gids_free },
 	SPEC_ROW("additionalGroups", FIELD_STRV, spec_user, additional_groups, FIELD_OMIT_EMPTY),
 	SPEC_ROW("username", FIELD_STRING, spec_user, username),
 	{ NULL },

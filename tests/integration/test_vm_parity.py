@@ -32,6 +32,7 @@ DIFFERENCES = {
     "commit": "refused of a VM: the writable layer is in its disk",
     "cp, when it does not run": "refused of a VM: the writable layer is in its disk",
     "--device": "refused of a VM: host nodes mean nothing in it",
+    "--gpus": "refused of a VM: host nodes mean nothing in it",
     "--network host": "refused of a VM: it has a network of its own",
     "--oom-kill-disable": "refused of a VM",
 }
@@ -185,10 +186,13 @@ def outside(box, tmp_path):
     of_refused = "archive-path", "export", "commit", "pause", "unpause"  # what a VM is refused has none
     take("events", [s for s in story if not s.startswith("exec_") and s not in of_refused])
     take("events of exec", sorted(s for s in story if s.startswith("exec_")))  # one that is detached ends when it likes
+    (tmp_path / "gpu.json").write_text(json.dumps({"cdiVersion": "1.0.0", "kind": "nvidia.com/gpu", "devices": [
+        {"name": "all", "containerEdits": {"env": ["GPU=1"]}}]}))
     for subject, opts, cmd in (("run: exit code", (), ("sh", "-c", "echo out; echo err >&2; exit 7")), ("run: not found", (), ("no-such-program",)),
                                ("run: not executable", (), ("/etc/passwd",)), ("run: ended by a signal", (), ("sh", "-c", "kill -TERM $$; sleep 9")),
                                ("run: no such user", ("-u", "no-such-user"), ("true",)), ("run: no such directory to mount", ("--mount", "type=bind,source=/no/such,target=/x"), ("true",)),
-                               ("--device", ("--device", "/dev/null:/dev/x"), ("true",)), ("--network host", ("--network", "host"), ("true",)),
+                               ("--device", ("--device", "/dev/null:/dev/x"), ("true",)),
+                               ("--gpus", ("--gpus", "all", "--cdi-spec-dir", tmp_path), ("true",)), ("--network host", ("--network", "host"), ("true",)),
                                ("--oom-kill-disable", ("--oom-kill-disable", "--memory", "64m"), ("true",)), ("run: wrong option", ("--memory", "x"), ("true",))):
         take(subject, said(box(*cmd, opts=opts)))
     t = box.terminal(*box.args("sh", "-c", "stty size; test -t 0 && echo terminal; exit 6", opts=("-it", "--rm")), rows=40, cols=100)
