@@ -81,6 +81,7 @@ enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_VM, TOPIC_VOLUME, TOPIC_IMAGE, TOPIC_SY
 	X(images, "images", TOPIC_IMAGE, "[NAME]", "list images", CMD_STORE)                                                    \
 	X(pull, "pull", TOPIC_IMAGE, "IMAGE", "fetch an image from a registry", CMD_STORE)                                      \
 	X(push, "push", TOPIC_IMAGE, "IMAGE [DESTINATION]", "send an image to a registry", CMD_STORE)                           \
+	X(search, "search", TOPIC_IMAGE, "[REGISTRY/]TERM", "look for images in a registry", CMD_STORE)                         \
 	X(login, "login", TOPIC_IMAGE, "[REGISTRY]", "let a registry know who you are", CMD_STORE)                              \
 	X(logout, "logout", TOPIC_IMAGE, "[REGISTRY]", "forget the password for a registry", CMD_STORE)                         \
 	X(rmi, "rmi", TOPIC_IMAGE, "IMAGE...", "remove images", CMD_STORE)                                                      \
@@ -147,6 +148,7 @@ enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_VM, TOPIC_VOLUME, TOPIC_IMAGE, TOPIC_SY
 	A("image list", images)         \
 	A("image pull", pull)           \
 	A("image push", push)           \
+	A("image search", search)       \
 	A("image rm", rmi)              \
 	A("image tag", tag)             \
 	A("image history", history)     \

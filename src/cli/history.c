@@ -2,9 +2,8 @@
 #include "cli.h"
 #include "output.h"
 
-#define ID_SHORT   12
-#define TEXT_SHORT 45 /* docker's */
-#define MISSING    "<missing>"
+#define ID_SHORT 12
+#define MISSING  "<missing>"
 
 struct history_args {
 	bool quiet, no_trunc, raw;
@@ -34,31 +33,11 @@ static int add(struct json_object *row, const char *key, const char *text)
 	return text ? json_add(row, key, json_object_new_string(text)) : -ENOMEM;
 }
 
-/* On one line, and no longer than docker's unless all of it is wanted. The image's author is a stranger. */
-static char *command_text(const char *s, bool no_trunc)
-{
-	_cleanup_free_ char *text = strdup(s ? s : "");
-	size_t at = 0, characters = 0;
-
-	for (char *c = text; c && *c; c++)
-		*c = *c == '\t' ? ' ' : *c;
-	if (!text)
-		return NULL;
-	text_defuse(text);
-	while (text[at] && characters < TEXT_SHORT - 1) {
-		at++;
-		characters += ((unsigned char)text[at] & 0xc0) != 0x80;
-	}
-	if (no_trunc || !text[at] || !text[at + 1])
-		return TAKE_PTR(text);
-	return str_fmt("%.*s\u2026", (int)at, text);
-}
-
 static int history_row(const struct history *h, const char *id, uint64_t bytes, const struct history_args *a,
 		       struct json_object **ret, struct err *e)
 {
 	_cleanup_json_ struct json_object *row = json_object_new_object();
-	_cleanup_free_ char *since = NULL, *by = command_text(h->created_by, a->no_trunc),
+	_cleanup_free_ char *since = NULL, *by = text_for_table(h->created_by, a->no_trunc),
 			    *raw = str_fmt("%llu", (unsigned long long)bytes), *comment = strdup(h->comment ? h->comment : "");
 	uint64_t created = 0, now = clock_real_ns();
 	char size[16], ago[32], at[RFC3339_LEN];

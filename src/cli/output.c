@@ -208,3 +208,24 @@ int document_print_lines(struct json_object *o, struct err *e)
 	fputs(b.data ? text_defuse(b.data) : "", stdout);
 	return 0;
 }
+
+#define TEXT_SHORT 45 /* docker's */
+
+char *text_for_table(const char *s, bool no_trunc)
+{
+	_cleanup_free_ char *text = strdup(s ? s : "");
+	size_t at = 0, characters = 0;
+
+	for (char *c = text; c && *c; c++)
+		*c = *c == '\t' || *c == '\n' || *c == '\r' ? ' ' : *c;
+	if (!text)
+		return NULL;
+	text_defuse(text);
+	while (text[at] && characters < TEXT_SHORT - 1) {
+		at++;
+		characters += ((unsigned char)text[at] & 0xc0) != 0x80;
+	}
+	if (no_trunc || !text[at] || !text[at + 1])
+		return TAKE_PTR(text);
+	return str_fmt("%.*s\u2026", (int)at, text);
+}

@@ -18,6 +18,9 @@ struct listing {
 int listing_render(const struct listing *l, struct json_object *rows, struct buf *out, struct err *e);
 /* Prints the array rows to stdout. */
 int listing_print(const struct listing *l, struct json_object *rows, struct err *e);
+/* A stranger's text on one line, and no longer than docker's tables have it (45 characters) unless all of it is wanted; caller frees. NULL on
+ * ENOMEM; s may be NULL. */
+char *text_for_table(const char *s, bool no_trunc);
 /* One document by --format (NULL = indented JSON); "json" = on one line. */
 int document_print(struct json_object *o, const char *format, struct err *e);
 /* One object by its name: *ret is the caller's, -errno with e otherwise. */

@@ -189,6 +189,16 @@ struct login_place {
 void login_place_done(struct login_place *p);
 int engine_login(struct engine *en, const char *server, const struct login_opts *o, struct login_place *ret, struct err *e);
 int engine_logout(struct engine *en, const char *server, char **ret_name, bool *ret_found, struct err *e);
+/* What registries have. text: "[REGISTRY/]TERM"; or with tags an image's name, whose repository's tags are listed. *ret: an array as of
+ * berth-transfer's search (search.h); *ret_name: what its names lie below, "REGISTRY/" or "", or the repository whose tags they are; both the
+ * caller's. */
+struct search_opts {
+	struct registry_trust trust;
+	unsigned limit;
+	bool tags;
+};
+int engine_search(struct engine *en, const char *text, const struct search_opts *o, struct json_object **ret, char **ret_name,
+		  struct err *e);
 /* The image called name goes to the registry that the reference `to` names; the same pointer: to its own name's. */
 struct push_opts {
 	struct registry_trust trust;

@@ -4,7 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RESULT_MAX    (1u << 20)
+#define RESULT_MAX    (4u << 20)
 #define OUTPUT_FD     3
 #define ROOT_FD       4
 #define LOWER_FD      5

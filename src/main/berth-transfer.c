@@ -14,6 +14,7 @@
 #include "login.h"
 #include "pull.h"
 #include "push.h"
+#include "search.h"
 #include "unpack_private.h"
 
 enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
@@ -29,6 +30,7 @@ static const char usage[] =
 	"       berth-transfer push REF --root ROOT --manifest DIGEST [OPTION...]\n"
 	"       berth-transfer login DOMAIN --root ROOT --user USER [OPTION...]   (the password on standard input)\n"
 	"       berth-transfer logout DOMAIN --root ROOT\n"
+	"       berth-transfer search DOMAIN --root ROOT --limit N --term TERM|--tags PATH [OPTION...]\n"
 	"  --root ROOT            the store\n"
 	"  --platform OS/ARCH[/VARIANT]   which image of several (default: this host's)\n"
 	"  --manifest DIGEST      which image of the store is pushed\n"
@@ -40,7 +42,8 @@ static const char usage[] =
 	"  --debug                log on stderr\n";
 
 struct options {
-	const char *verb, *root, *ref, *platform, *manifest, *user;
+	const char *verb, *root, *ref, *platform, *manifest, *user, *term, *tags;
+	uint64_t limit;
 	struct push_sibling *siblings;
 	size_t n_siblings;
 	bool is_quiet, is_debug;
@@ -70,7 +73,7 @@ static int add_sibling(struct options *o, char *text)
 
 static bool is_verb(const char *word)
 {
-	static const char *const verbs[] = { "pull", "push", "login", "logout" };
+	static const char *const verbs[] = { "pull", "push", "login", "logout", "search" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		if (streq(verbs[i], word))
@@ -80,13 +83,16 @@ static bool is_verb(const char *word)
 
 static int read_options(int argc, char **argv, struct options *o)
 {
-	enum { ROOT = 256, PLATFORM, MANIFEST, SIBLING, USER, PLAIN_HTTP, SKIP_VERIFY, STALL, QUIET, DEBUG };
+	enum { ROOT = 256, PLATFORM, MANIFEST, SIBLING, USER, TERM, TAGS, LIMIT, PLAIN_HTTP, SKIP_VERIFY, STALL, QUIET, DEBUG };
 	static const struct option longs[] = {
 		{ "root", required_argument, NULL, ROOT },
 		{ "platform", required_argument, NULL, PLATFORM },
 		{ "manifest", required_argument, NULL, MANIFEST },
 		{ "sibling", required_argument, NULL, SIBLING },
 		{ "user", required_argument, NULL, USER },
+		{ "term", required_argument, NULL, TERM },
+		{ "tags", required_argument, NULL, TAGS },
+		{ "limit", required_argument, NULL, LIMIT },
 		{ "plain-http", no_argument, NULL, PLAIN_HTTP },
 		{ "tls-skip-verify", no_argument, NULL, SKIP_VERIFY },
 		{ "stall-timeout", required_argument, NULL, STALL },
@@ -102,6 +108,12 @@ static int read_options(int argc, char **argv, struct options *o)
 		case PLATFORM: o->platform = optarg; break;
 		case MANIFEST: o->manifest = optarg; break;
 		case USER: o->user = optarg; break;
+		case TERM: o->term = optarg; break;
+		case TAGS: o->tags = optarg; break;
+		case LIMIT:
+			if (str_to_u64(optarg, &o->limit) < 0 || o->limit == 0 || o->limit > SEARCH_MAX)
+				return wrong_usage("--limit \"%s\": expected a number from 1 to 10000", optarg);
+			break;
 		case SIBLING:
 			if (add_sibling(o, optarg) < 0)
 				return -EINVAL;
@@ -117,7 +129,7 @@ static int read_options(int argc, char **argv, struct options *o)
 		default: return wrong_usage("%s", "unknown option");
 		}
 	if (optind >= argc || !is_verb(argv[optind]))
-		return wrong_usage("unknown command \"%s\": expected pull, push, login, logout, load or save",
+		return wrong_usage("unknown command \"%s\": expected pull, push, login, logout, search, load or save",
 				   optind < argc ? argv[optind] : "");
 	o->verb = argv[optind];
 	if (argc - optind != 2)
@@ -126,6 +138,8 @@ static int read_options(int argc, char **argv, struct options *o)
 		return wrong_usage("%s", "--manifest belongs to push, which needs it");
 	if (streq(o->verb, "login") != !!o->user)
 		return wrong_usage("%s", "--user belongs to login, which needs it");
+	if (streq(o->verb, "search") != (!o->term != !o->tags && o->limit))
+		return wrong_usage("%s", "--limit, and --term or --tags, belong to search, which needs them");
 	o->ref = argv[optind + 1];
 	return o->root ? 0 : wrong_usage("%s", "--root is missing");
 }
@@ -179,6 +193,7 @@ struct answer {
 	struct pull_answer pulled;
 	struct push_answer pushed;
 	struct credential_place kept;
+	struct json_object *found;
 	bool is_login, is_logout, was_logged_in;
 };
 
@@ -241,6 +256,12 @@ static int run(const struct options *o, struct answer *ret, struct err *e)
 		ret->is_logout = true;
 		return credential_erase(o->ref, environ, &ret->was_logged_in, e);
 	}
+	if (streq(o->verb, "search")) {
+		const struct search_request q = {
+			.domain = o->ref, .term = o->term, .tags = o->tags, .limit = (unsigned)o->limit, .access = access
+		};
+		return search(&q, &ret->found, e);
+	}
 	const struct pull_request q = { .ref = o->ref,
 					.platform = o->platform,
 					.rootfd = root,
@@ -257,6 +278,7 @@ static void answer_done(struct answer *a)
 	pull_answer_done(&a->pulled);
 	push_answer_done(&a->pushed);
 	credential_place_done(&a->kept);
+	json_object_put(a->found);
 }
 
 /* The one line on stdout. */
@@ -274,6 +296,8 @@ static int print_answer(const struct answer *a, const struct err *e)
 		json_object_object_add(o, "file", json_object_new_string(a->kept.file));
 		if (a->kept.helper)
 			json_object_object_add(o, "helper", json_object_new_string(a->kept.helper));
+	} else if (!e->no && a->found) {
+		json_object_object_add(o, "found", json_object_get(a->found));
 	} else if (!e->no && a->is_logout) {
 		json_object_object_add(o, "found", json_object_new_boolean(a->was_logged_in));
 	} else if (!e->no) {

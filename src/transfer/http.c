@@ -89,6 +89,7 @@ static void forget_answer(struct http_req *r)
 	free_ptr(&r->content_type);
 	free_ptr(&r->location);
 	free_ptr(&r->digest);
+	free_ptr(&r->link);
 	challenge_done(&r->challenge);
 	buf_done(&r->error_body);
 	r->status = 0;
@@ -149,6 +150,8 @@ static void header_line(struct http_req *r, char *line)
 		keep(&r->location, value);
 	} else if (strcasecmp(line, "docker-content-digest") == 0) {
 		keep(&r->digest, value);
+	} else if (strcasecmp(line, "link") == 0) {
+		keep(&r->link, value);
 	} else if (strcasecmp(line, "www-authenticate") == 0) {
 		challenge_read(value, &r->challenge);
 	} else if (strcasecmp(line, "retry-after") == 0) {

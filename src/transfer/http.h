@@ -53,7 +53,7 @@ struct http_req {
 	int refused;         /* -errno of begin/body or of our own limits, or 0 */
 	const char *refusal; /* text of our own limits, or NULL */
 	long status;
-	char *content_type, *location, *digest; /* without parameters; as given; Docker-Content-Digest */
+	char *content_type, *location, *digest, *link; /* without parameters; as given; Docker-Content-Digest; as given */
 	struct challenge challenge;
 	int64_t retry_after_s;                           /* -1 = not given */
 	int64_t content_length;                          /* -1 = not given */

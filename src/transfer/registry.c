@@ -134,17 +134,22 @@ static int document_body(const void *p, size_t n, void *arg)
 
 static void document_done(struct document *d) { buf_done(&d->text); }
 
-int registry_get(struct registry *r, const char *kind, const char *name, const char *what, const char *const *accept, size_t max,
-		 char **ret_body, size_t *ret_len, char **ret_type, char **ret_digest, struct err *e)
+void registry_answer_done(struct registry_answer *a)
+{
+	free(a->body);
+	free(a->type);
+	free(a->digest);
+	free(a->link);
+	*a = (struct registry_answer){};
+}
+
+int registry_get_url(struct registry *r, char *url, const char *what, const char *const *accept, size_t max,
+		     struct registry_answer *ret, struct err *e)
 {
 	_cleanup_(document_done) struct document d = { .max = max };
-	_cleanup_(exchange_done) struct exchange x = { .reg = r,
-						       .url = registry_url(r, kind, name),
-						       .what = what,
-						       .accept = accept,
-						       .begin = document_begin,
-						       .body = document_body,
-						       .arg = &d };
+	_cleanup_(exchange_done) struct exchange x = {
+		.reg = r, .url = url, .what = what, .accept = accept, .begin = document_begin, .body = document_body, .arg = &d
+	};
 	int k;
 
 	if (!x.url)
@@ -161,15 +166,32 @@ int registry_get(struct registry *r, const char *kind, const char *name, const c
 		return err_set(e, EFBIG, "registry %s: the %s is larger than %zu MiB", r->domain, what, max >> 20);
 	if (k < 0)
 		return k;
-	*ret_len = d.text.len;
+	struct registry_answer a = { .len = d.text.len };
 	if (!d.text.data)
 		buf_str(&d.text, "");
-	*ret_body = buf_take(&d.text);
-	if (!*ret_body)
+	a.body = buf_take(&d.text);
+	if (!a.body)
 		return err_set(e, ENOMEM, "out of memory");
+	a.type = TAKE_PTR(x.req.content_type);
+	a.digest = TAKE_PTR(x.req.digest);
+	a.link = TAKE_PTR(x.req.link);
+	*ret = a;
+	return 0;
+}
+
+int registry_get(struct registry *r, const char *kind, const char *name, const char *what, const char *const *accept, size_t max,
+		 char **ret_body, size_t *ret_len, char **ret_type, char **ret_digest, struct err *e)
+{
+	_cleanup_(registry_answer_done) struct registry_answer a = {};
+	int k = registry_get_url(r, registry_url(r, kind, name), what, accept, max, &a, e);
+
+	if (k < 0)
+		return k;
+	*ret_len = a.len;
+	*ret_body = TAKE_PTR(a.body);
 	if (ret_type)
-		*ret_type = TAKE_PTR(x.req.content_type);
+		*ret_type = TAKE_PTR(a.type);
 	if (ret_digest)
-		*ret_digest = TAKE_PTR(x.req.digest);
+		*ret_digest = TAKE_PTR(a.digest);
 	return 0;
 }

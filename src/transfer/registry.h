@@ -28,7 +28,15 @@ void registry_close(struct registry *r);
 char *registry_url(const struct registry *r, const char *kind, const char *what);
 /* Logs in as c asks; see auth_answer. */
 int registry_login(struct registry *r, const struct challenge *c, struct err *e);
-/* A small document, at most max bytes (-EFBIG). what: for messages. *ret_body: caller frees. ret_type, ret_digest: headers
- * as given, malloc'd or NULL; may be NULL. */
+struct registry_answer {
+	char *body; /* NUL-terminated */
+	size_t len;
+	char *type, *digest, *link; /* headers as given, or NULL */
+};
+void registry_answer_done(struct registry_answer *a);
+/* A small document at url (taken, NULL = out of memory), at most max bytes (-EFBIG). what: for messages. */
+int registry_get_url(struct registry *r, char *url, const char *what, const char *const *accept, size_t max,
+		     struct registry_answer *ret, struct err *e);
+/* The same of a repository. *ret_body: caller frees. ret_type, ret_digest: malloc'd or NULL; may be NULL. */
 int registry_get(struct registry *r, const char *kind, const char *name, const char *what, const char *const *accept, size_t max,
 		 char **ret_body, size_t *ret_len, char **ret_type, char **ret_digest, struct err *e);

@@ -17,6 +17,8 @@
  *   layers that both have are not sent. fd 1: {"ref","size"}, size: the manifest's bytes
  * berth-transfer login DOMAIN --root ROOT --user USER: the password is standard input, all of it. fd 1: {"file"[,"helper"]}: where it is kept
  * berth-transfer logout DOMAIN --root ROOT. fd 1: {"found"}
+ * berth-transfer search DOMAIN --root ROOT --limit N --term TERM|--tags PATH: repositories whose names hold TERM, or PATH's tags.
+ *   fd 1: {"found":[...]}, see search.h
  *   Errors of all as above.
  *
  * Layout of files: see image.h. Downloads grow in ROOT/tmp/sha256-HEX.part (kept after a failure, resumed by the next pull;

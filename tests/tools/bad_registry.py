@@ -235,6 +235,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         registry, path = self.registry, self.path.split("?")[0]
         if path == "/v2/":
             return Answer(200, b"{}")
+        if path == "/v1/search" and registry.index is not None:
+            return Answer(200, json.dumps({"num_results": len(registry.index), "results": registry.index}).encode())
+        if path == "/v2/_catalog" and registry.catalog is not None:
+            return self.page("repositories", registry.catalog)
+        if path.endswith("/tags/list"):
+            return self.page("tags", [t for n, t in registry.manifests if f"/v2/{n}/tags/list" == path and ":" not in t])
         uploaded = re.fullmatch(r"/v2/(.+)/blobs/uploads/(\d*)", path)
         if uploaded:
             return self.receive(uploaded[1], "blobs", uploaded[2])
@@ -261,6 +267,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return Answer(206, data[start:], "application/octet-stream",
                           {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"})
         return Answer(200, data, "application/octet-stream")
+
+    def page(self, key, names):
+        """As many names as are asked for, or registry.page_size; in a Link header where the next ones are."""
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
+        names = [n for n in names if n > query.get("last", "")]
+        size = self.registry.page_size or int(query.get("n", len(names) or 1))
+        headers = {}
+        if len(names) > size:
+            headers["Link"] = f'<{self.path.split("?")[0]}?last={urllib.parse.quote(names[size - 1])}&n={size}>; rel="next"'
+        return Answer(200, json.dumps({key: names[:size]}).encode(), headers=headers)
 
     def authorize(self):
         """None, or the 401 to answer."""
@@ -348,6 +364,7 @@ class BadRegistry:
         self.manifests, self.blobs, self.requests, self.faults = {}, {}, [], []
         self.lock, self.closing, self.uploads = threading.Lock(), threading.Event(), 0
         self.auth, self.tokens, self.password_needed = auth, [], password_needed
+        self.index = self.catalog = self.page_size = None  # what /v1/search and /v2/_catalog know; None: there is no such thing
         self.basic = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
         self.server = Server(("127.0.0.1", 0), Handler)
         self.server.registry = self
