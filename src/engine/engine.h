@@ -151,7 +151,7 @@ int engine_logs(struct engine *en, const char *name, const struct log_query *q, 
 int engine_inspect_container(struct engine *en, const char *name, struct json_object **ret, struct err *e);
 int engine_inspect_image(struct engine *en, const char *name, struct json_object **ret, struct err *e);
 int engine_info(struct engine *en, struct json_object **ret, struct err *e);
-/* What it has written (of a VM: what its disk takes), and that with its image's files. */
+/* What it has written, the sum of the lengths of files (of a VM: what its disk takes), and that with its image's files. */
 int engine_container_size(struct engine *en, const struct container_record *c, uint64_t *ret_rw, uint64_t *ret_root,
 			  struct err *e);
 /* ps: records made true first. */

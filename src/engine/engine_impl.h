@@ -191,6 +191,9 @@ int make_container_dir(const struct plan *p, int *ret_dirfd, struct err *e);
 /* ---- usage.c ---- */
 /* What the files below a directory take of the disk; nothing is followed. depth: 0. */
 uint64_t bytes_of(int dirfd, const char *name, int depth);
+/* The sum of the lengths of the files below a directory, of one with several names once, as docker counts; nothing is followed. 0 where it is
+ * not there. -ENOMEM. */
+int lengths_of(int dirfd, const char *name, uint64_t *ret);
 
 /* ---- sweep.c ---- */
 /* Who is told of leftovers, each by its path; nothing is removed then. In the place of it NULL: they are removed. */

@@ -25,6 +25,15 @@ def test_a_container_has_what_it_has_written(box):
         assert shown.startswith("3") and before["SizeRw"] == 0
 
 
+def test_a_containers_size_is_the_length_of_its_files(cbox):
+    """Docker's sum: not what the disk takes, holes and all; a file of two names once; links by their targets; no directories."""
+    name, r = cbox.keep("sh", "-c", "truncate -s 10000000 /hole; mkdir /d; printf 12345 >/d/a; ln /d/a /d/b; ln /d/a /d/c; ln -s abcdefg /d/s; "
+                                    "mkfifo /d/p; rm /etc/passwd; printf 1234567 >/d/x; ln /d/x /x")
+    assert r.code == 0, r
+    assert json.loads(cbox.berth.ok("inspect", "-s", name))[0]["SizeRw"] == 10_000_000 + 5 + 7 + 7
+    assert cbox.berth.ok("ps", "-a", "--filter", f"name={name}", "--format", "{{.Size}}").startswith("10MB (virtual ")
+
+
 def test_history_tells_each_step(cbox, hostile):
     name = hostile([], rest={"history": [
         {"created": "2020-01-02T03:04:05Z", "created_by": "ADD base", "comment": "a comment"}, {"created_by": "x" * 60 + "\t\x1b[31m"},
