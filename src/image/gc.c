@@ -138,7 +138,7 @@ static int each_entry(struct store *s, const char *folder,
 	return r < 0 ? r : 0;
 }
 
-static int mark_container(struct store *s _unused_, int dirfd, const char *name, void *arg, struct err *e)
+static int mark_launch(struct store *s _unused_, int dirfd, const char *name, void *arg, struct err *e)
 {
 	_cleanup_(launch_done) struct launch l = { 0 };
 	_cleanup_free_ char *text = NULL;
@@ -161,6 +161,25 @@ static int mark_container(struct store *s _unused_, int dirfd, const char *name,
 			return err_set(e, ENOMEM, "collect: out of memory");
 	}
 	return 0;
+}
+
+/* What was killed before its record may have written half of it. Nobody is at it now: the lock is held. */
+static int mark_container(struct store *s, int dirfd, const char *name, void *arg, struct err *e)
+{
+	struct err why = { 0 };
+	struct container_record c;
+	int r = mark_launch(s, dirfd, name, arg, &why), k;
+
+	if (r >= 0)
+		return r;
+	if (r == -EINVAL && (k = records_container_get(s->records, name, &c, e)) < 0) {
+		if (k == -ENOENT)
+			*e = (struct err){ 0 };
+		return k == -ENOENT ? 0 : k;
+	}
+	if (r == -EINVAL)
+		container_record_done(&c);
+	return err_set(e, -r, "%s", why.msg);
 }
 
 /* What rewriting the index was killed over. */
@@ -239,7 +258,7 @@ static int collect(struct store *s, void (*cb)(const char *path, void *arg), voi
 	if (r == 0)
 		r = each_entry(s, "containers", mark_container, &m, e);
 	if (r == 0) /* saved VMs, each with its launch.json */
-		r = each_entry(s, "snapshots", mark_container, &m, e);
+		r = each_entry(s, "snapshots", mark_launch, &m, e);
 	if (r < 0)
 		return err_push(e, r, "nothing was collected");
 	if (m.n)

@@ -381,7 +381,14 @@ TEST(collecting_keeps_what_a_container_stands_on_after_its_image_is_gone)
 	is_int(count("layers"), 2);
 	is_int(count("oci/blobs/sha256"), 0);
 	ok(access(dirs[0], F_OK) == 0);
+	put_file(s, "containers/c1/launch.json", ""); /* damaged: who knows what it stands on */
+	is_int(store_gc(s, &e), -EINVAL);
+	ok(strstr(e.msg, "launch.json"));
+	is_int(count("layers"), 2);
 	is_int(unlinkat(s->rootfd, "containers/c1/launch.json", 0), 0);
+	/* One that was killed before its record. */
+	is_int(mkdir_p(s->rootfd, "containers/c2", 0700), 0);
+	put_file(s, "containers/c2/launch.json", "{\"version\"");
 	is_int(store_gc(s, &e), 0);
 	is_int(count("layers"), 0);
 	image_done(&i);
