@@ -4,9 +4,11 @@
 
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BUNDLE_FILE_MAX (8u << 20)
+#define LOCK_NAP_MS     2
 
 /* The directory is new and nobody reads it before its record is there, so no temporary names are needed. *ret_fd: the file, for sync_bundle. */
 static int write_json(int dirfd, const char *name, struct json_object *o, int *ret_fd, struct err *e)
@@ -115,6 +117,16 @@ int container_lock(struct engine *en, const char *id, int *ret_fd, struct err *e
 		return err_set(e, errno, "container %.12s is being started or removed by another command", id);
 	*ret_fd = TAKE_FD(fd);
 	return 0;
+}
+
+int container_lock_wait(struct engine *en, const char *id, int timeout_ms, int *ret_fd, struct err *e)
+{
+	uint64_t until = clock_mono_us() + (uint64_t)timeout_ms * 1000;
+	int r;
+
+	while ((r = container_lock(en, id, ret_fd, e)) == -EWOULDBLOCK && clock_mono_us() < until)
+		nanosleep(&(struct timespec){ .tv_nsec = LOCK_NAP_MS * 1000L * 1000 }, NULL);
+	return r;
 }
 
 /* ---- reading ---- */

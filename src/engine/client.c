@@ -3,6 +3,9 @@
 
 #include <poll.h>
 
+#define CONNECT_TIMEOUT_MS 10000
+#define RETRY_MS           5
+
 int client_want_streams(int fd, bool want_stdin, struct err *e)
 {
 	static const char with[] = "{\"stdin\":true,\"stdout\":true,\"stderr\":true}",
@@ -41,4 +44,39 @@ int client_wait_exit(int fd, int timeout_ms, struct exit_status *ret_exit, struc
 	}
 	r = monitor_wait_exit(fd, ret_exit, e);
 	return r < 0 ? r : 1;
+}
+
+bool monitor_ends_within(int pidfd, int timeout_ms)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	while (poll(&p, 1, timeout_ms) < 0)
+		if (errno != EINTR)
+			return true; /* nothing to wait on */
+	return p.revents != 0;
+}
+
+int client_connect(struct engine *en, const char *id, int monitor, int *ret_fd, struct err *e)
+{
+	uint64_t until = clock_mono_us() + CONNECT_TIMEOUT_MS * 1000ull;
+	int r;
+
+	while (client_is_gone(r = monitor_connect(en->paths, id, ret_fd, e)))
+		if (monitor < 0 || monitor_ends_within(monitor, RETRY_MS) || clock_mono_us() > until)
+			return r;
+	return r;
+}
+
+int container_life(struct engine *en, const struct container_record *c, const char **ret_what, struct err *e)
+{
+	struct monitor_state m = { 0 };
+	int r = 0;
+
+	*ret_what = container_is_up(c->state) ? container_state_name(c->state) : NULL;
+	if (!*ret_what) {
+		r = monitor_inspect(en->paths, c->id, &m, e);
+		if (r >= 0 && m.truth == MONITOR_STARTING)
+			*ret_what = "starting";
+	}
+	return r;
 }

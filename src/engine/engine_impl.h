@@ -106,6 +106,8 @@ int bundle_write(const struct plan *p, int dirfd, struct err *e);
 /* Another file in the place of one of the bundle's, whose directory is container_lock's; takes o, NULL = out of memory. */
 int bundle_replace(int dirfd, const char *name, struct json_object *o, struct err *e);
 int container_lock(struct engine *en, const char *id, int *ret_fd, struct err *e);
+/* The same, waiting so long for whoever has it. */
+int container_lock_wait(struct engine *en, const char *id, int timeout_ms, int *ret_fd, struct err *e);
 
 /* ---- pods.c, pod_verbs.c, pod_vm.c ---- */
 int pod_vm_check(const struct run_opts *o, struct err *e);
@@ -163,6 +165,8 @@ char *name_generate(void); /* "adjective_noun" */
 /* Compares a record with what its run files and processes say, sets the record right and c with it. *ret_gone: it was
  * auto_remove, has ended, and has been removed. */
 int reconcile_one(struct engine *en, struct container_record *c, bool *ret_gone, struct err *e);
+/* Ends and removes what the kernel may still have of one that has ended, and of its pod. With its lock, lest another one start it. */
+int container_sweep(struct engine *en, const struct container_record *c, struct err *e);
 
 /* ---- exec.c ---- */
 /* Has p run in the container, on a connection of monitor_connect: attach_run goes on from there. */
@@ -176,6 +180,11 @@ int client_signal(int fd, int sig, struct err *e);
 int client_wait_exit(int fd, int timeout_ms, struct exit_status *ret_exit, struct err *e);
 /* Does the failure r of one of these, or of monitor_connect, say that there is no monitor (any more)? */
 bool client_is_gone(int r);
+/* monitor_connect, to one that may have just been spawned and does not listen yet. monitor: its pidfd, or -1. */
+int client_connect(struct engine *en, const char *id, int monitor, int *ret_fd, struct err *e);
+bool monitor_ends_within(int pidfd, int timeout_ms);
+/* Does it run, or is a start under way? *ret_what: the word for that, NULL for neither. */
+int container_life(struct engine *en, const struct container_record *c, const char **ret_what, struct err *e);
 
 /* ---- create.c ---- */
 /* NAME=VALUE words into m. */

@@ -19,7 +19,7 @@ static bool is_alive(pid_t pid) { return pid > 0 && (kill(pid, 0) == 0 || errno 
 
 static bool has_ended(enum container_state s) { return s == CS_EXITED || s == CS_DEAD; }
 
-static int sweep(struct engine *en, const struct container_record *c, struct err *e)
+int container_sweep(struct engine *en, const struct container_record *c, struct err *e)
 {
 	const struct isolation_ops *ops;
 	struct host h = { 0 };
@@ -69,12 +69,27 @@ static int finish(struct engine *en, struct container_record *c, const struct co
 	return r;
 }
 
+#define KILLED "its monitor was killed: the exit code is unknown"
+
+/* Another command is writing that down. */
+static int show_lost(struct container_record *c, struct err *e)
+{
+	char *why = strdup(KILLED);
+
+	if (!why)
+		return OUT_OF_MEMORY(e);
+	free(c->error);
+	c->error = why;
+	c->state = CS_EXITED;
+	c->exit_code = -1;
+	return 0;
+}
+
 /* Nobody will tell how it ended. Somebody may be starting it again right now, and a sweep would kill what he starts: so only
  * with the container's lock, and after another look. */
 static int set_lost(struct engine *en, struct container_record *c, bool *ret_gone, struct err *e)
 {
-	char killed[] = "its monitor was killed: the exit code is unknown",
-	     restarted[] = "the host was restarted while it ran: the exit code is unknown";
+	char killed[] = KILLED, restarted[] = "the host was restarted while it ran: the exit code is unknown";
 	struct container_record to = {
 		.state = CS_EXITED, .exit_code = -1, .finished_ns = clock_real_ns(), .is_stopped = c->is_stopped
 	};
@@ -82,14 +97,14 @@ static int set_lost(struct engine *en, struct container_record *c, bool *ret_gon
 	struct monitor_state m = { 0 };
 	int r = container_lock(en, c->id, &lock, e);
 
-	if (r == -EWOULDBLOCK)
-		return 0; /* he sets it right */
+	if (r == -EWOULDBLOCK) /* he sets it right */
+		return show_lost(c, e);
 	if (r >= 0)
 		r = monitor_inspect(en->paths, c->id, &m, e);
 	if (r < 0 || (m.truth != MONITOR_DIED && m.truth != MONITOR_NONE))
 		return r;
 	to.error = m.truth == MONITOR_DIED ? killed : restarted;
-	r = sweep(en, c, e);
+	r = container_sweep(en, c, e);
 	return r < 0 ? r : finish(en, c, &to, ret_gone, e);
 }
 
@@ -104,7 +119,7 @@ static int sweep_ended(struct engine *en, const struct container_record *c, stru
 		return 0;
 	if (r >= 0)
 		r = monitor_inspect(en->paths, c->id, &m, e);
-	return r < 0 || m.truth != MONITOR_DIED ? MIN(r, 0) : sweep(en, c, e);
+	return r < 0 || m.truth != MONITOR_DIED ? MIN(r, 0) : container_sweep(en, c, e);
 }
 
 static bool may_live_again(const struct container_record *c)
@@ -146,7 +161,7 @@ static int set_running(struct engine *en, struct container_record *c, const stru
 
 static int finish_removal(struct engine *en, struct container_record *c, bool *ret_gone, struct err *e)
 {
-	int r = sweep(en, c, e);
+	int r = container_sweep(en, c, e);
 
 	if (r >= 0)
 		r = remove_rest(en, c->id, c->auto_remove, NULL, e);

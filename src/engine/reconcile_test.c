@@ -214,14 +214,19 @@ TEST(an_interrupted_removal_is_finished)
 	done();
 }
 
-TEST(a_container_that_is_being_started_is_not_swept)
+TEST(a_container_that_another_command_starts_or_sweeps_is_shown_as_it_is_and_left_to_that)
 {
+	struct container_record kept;
+
 	fresh();
 	put(CS_RUNNING, false);
 	monitor(false);
 	int lock = -1;
 	is_int(container_lock(en, id, &lock, &e), 0);
-	look(CS_RUNNING);
+	has_str(look(CS_EXITED).error, "its monitor was killed");
+	is_int(records_container_get(en->records, id, &kept, &e), 0);
+	is_int(kept.state, CS_RUNNING);
+	container_record_done(&kept);
 	fd_close(lock);
 	look(CS_EXITED);
 	done();

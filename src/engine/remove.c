@@ -2,7 +2,6 @@
  * With -f nothing of the container is left alive on return, its monitor included. */
 #include "engine_impl.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -10,7 +9,7 @@
 
 #define KILL_TIMEOUT_MS 10000
 #define LAST_FRAMES_MS  2000
-#define RETRY_MS        5
+#define LOCK_TIMEOUT_MS 10000
 
 static char *run_dir(const struct paths *p, const char *id) { return str_fmt("%s/containers/%s", p->run, id); }
 
@@ -53,34 +52,12 @@ int remove_rest(struct engine *en, const char *id, bool volumes, const struct co
 	return r < 0 ? r : records_container_delete_ended(en->records, id, died, e);
 }
 
-static bool ends_within(int pidfd, int timeout_ms)
-{
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-
-	while (poll(&p, 1, timeout_ms) < 0)
-		if (errno != EINTR)
-			return true; /* nothing to wait on */
-	return p.revents != 0;
-}
-
-/* One that has just been spawned does not listen yet. */
-static int connect_to(struct engine *en, const char *id, int monitor, int *ret_fd, struct err *e)
-{
-	uint64_t until = clock_mono_us() + KILL_TIMEOUT_MS * 1000ull;
-	int r;
-
-	while (client_is_gone(r = monitor_connect(en->paths, id, ret_fd, e)))
-		if (monitor < 0 || ends_within(monitor, RETRY_MS) || clock_mono_us() > until)
-			return r;
-	return r;
-}
-
 /* Kills the container and waits for its monitor to have cleaned up. */
 static int end_it(struct engine *en, const struct container_record *c, int monitor, struct err *e)
 {
 	_cleanup_fd_ int fd = -1;
 	struct exit_status st;
-	int r = connect_to(en, c->id, monitor, &fd, e);
+	int r = client_connect(en, c->id, monitor, &fd, e);
 
 	if (client_is_gone(r))
 		return 0; /* ended meanwhile */
@@ -103,22 +80,42 @@ static int end_monitor(struct engine *en, const struct container_record *c, int 
 	struct monitor_state m = { 0 };
 	int r = 0;
 
-	if (monitor < 0 || ends_within(monitor, LAST_FRAMES_MS))
+	if (monitor < 0 || monitor_ends_within(monitor, LAST_FRAMES_MS))
 		return 0;
 	r = monitor_inspect(en->paths, c->id, &m, e);
 	if (r >= 0 && m.truth == MONITOR_NONE && (r = pidfd_kill(monitor, SIGKILL)) < 0 && r != -ESRCH)
 		return err_set(e, -r, "kill the monitor of container %s: %s", c->name, strerror(-r));
-	if (r >= 0 && !ends_within(monitor, KILL_TIMEOUT_MS))
+	if (r >= 0 && !monitor_ends_within(monitor, KILL_TIMEOUT_MS))
 		return err_set(e, ETIMEDOUT, "the monitor of container %s has not ended within %d seconds", c->name,
 			       (LAST_FRAMES_MS + KILL_TIMEOUT_MS) / 1000);
 	return MIN(r, 0);
 }
 
+/* Whoever found its monitor dead first sweeps behind it, and may have been killed at that: the next one sees to it before there is no
+ * record that tells of it. */
+static int sweep_behind(struct engine *en, const struct container_record *c, struct err *e)
+{
+	struct monitor_state m = { 0 };
+	int r = monitor_inspect(en->paths, c->id, &m, e);
+
+	if (r < 0 || (m.truth == MONITOR_NONE && !container_is_up(c->state)))
+		return r;
+	if (m.truth == MONITOR_STARTING || m.truth == MONITOR_RUNNING)
+		return err_set(e, EBUSY, "container %s has just been started", c->name);
+	return container_sweep(en, c, e);
+}
+
 static int remove_ended(struct engine *en, const struct container_record *c, bool volumes, struct err *e)
 {
 	const struct container_record removing = { .state = CS_REMOVING, .auto_remove = volumes };
-	int r = records_container_state(en->records, c->id, &removing, e);
+	_cleanup_fd_ int lock = -1;
+	int r = container_lock_wait(en, c->id, LOCK_TIMEOUT_MS, &lock, e);
 
+	if (r >= 0)
+		r = sweep_behind(en, c, e);
+	if (r < 0)
+		return r;
+	r = records_container_state(en->records, c->id, &removing, e);
 	if (r == -ENOENT)
 		return 0; /* --rm: its monitor was faster */
 	if (r < 0)
@@ -147,21 +144,6 @@ static int end_and_reread(struct engine *en, struct container_record *c, int mon
 	return 0;
 }
 
-/* Does it run, or is a start under way? */
-static int find_life(struct engine *en, const struct container_record *c, const char **ret_what, struct err *e)
-{
-	struct monitor_state m = { 0 };
-	int r = 0;
-
-	*ret_what = container_is_up(c->state) ? container_state_name(c->state) : NULL;
-	if (!*ret_what) {
-		r = monitor_inspect(en->paths, c->id, &m, e);
-		if (r >= 0 && m.truth == MONITOR_STARTING)
-			*ret_what = "starting";
-	}
-	return r;
-}
-
 int engine_remove(struct engine *en, const char *name, bool force, bool volumes, struct err *e)
 {
 	_cleanup_fd_ int monitor = -1;
@@ -173,7 +155,7 @@ int engine_remove(struct engine *en, const char *name, bool force, bool volumes,
 		return r;
 	r = force ? pod_must_not_be_paused(en, &c, e) : 0;
 	if (r >= 0)
-		r = find_life(en, &c, &what, e);
+		r = container_life(en, &c, &what, e);
 	if (r >= 0 && force)
 		r = monitor_pidfd(en->paths, c.id, &monitor, e);
 	if (r >= 0)

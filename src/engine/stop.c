@@ -23,12 +23,14 @@ int stop_words(const struct container_record *c, int wished, int64_t *timeout_s,
 
 static int stop_running(struct engine *en, const struct container_record *c, int64_t timeout_s, int sig, struct err *e)
 {
-	_cleanup_fd_ int fd = -1;
+	_cleanup_fd_ int fd = -1, monitor = -1;
 	struct exit_status st;
 	int r = records_container_stopped(en->records, c->id, e); /* whatever it ends of: no policy starts it again */
 
 	if (r >= 0)
-		r = monitor_connect(en->paths, c->id, &fd, e);
+		r = monitor_pidfd(en->paths, c->id, &monitor, e);
+	if (r >= 0)
+		r = client_connect(en, c->id, monitor, &fd, e);
 	if (client_is_gone(r))
 		return 0; /* ended meanwhile */
 	if (r >= 0)
@@ -48,13 +50,16 @@ static int stop_running(struct engine *en, const struct container_record *c, int
 
 int engine_stop(struct engine *en, const char *name, int64_t timeout_s, int sig, struct err *e)
 {
+	const char *what = NULL;
 	struct container_record c;
 	int r = engine_get(en, name, &c, e);
 
 	if (r < 0)
 		return r;
 	r = pod_must_not_be_paused(en, &c, e);
-	if (r >= 0 && container_is_up(c.state)) { /* docker: stopping what doesn't run is no error */
+	if (r >= 0)
+		r = container_life(en, &c, &what, e);
+	if (r >= 0 && what) { /* docker: stopping what doesn't run is no error */
 		r = stop_words(&c, sig, &timeout_s, &sig, e);
 		if (r >= 0)
 			r = stop_running(en, &c, timeout_s, sig, e);
