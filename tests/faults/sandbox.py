@@ -3,11 +3,14 @@ compared and nothing that others do meanwhile is seen in it. A worker is a proce
 subreaper of all that it starts, so that whatever outlives a command is found among its children."""
 
 import ctypes
+import json
 import os
+import selectors
 import shutil
 import signal
 import subprocess
 import time
+import traceback
 from pathlib import Path
 
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWNET = 0x00020000, 0x02000000, 0x40000000
@@ -110,6 +113,11 @@ class Sandbox:
         }
 
 
+def command_line(pid) -> str:
+    with open(f"/proc/{pid}/cmdline", "rb") as f:
+        return f.read().replace(b"\0", b" ").decode(errors="replace").strip()
+
+
 def children(pid=None) -> list:
     """'PID COMMAND' of all that lives below this process."""
     found = []
@@ -120,7 +128,7 @@ def children(pid=None) -> list:
             continue
         for p in pids:
             try:
-                words = open(f"/proc/{p}/cmdline", "rb").read().replace(b"\0", b" ").decode(errors="replace").strip()
+                words = command_line(p)
                 state = open(f"/proc/{p}/stat").read().rsplit(")", 1)[1].split()[0]
             except OSError:
                 continue
@@ -207,3 +215,50 @@ def forget_files(paths):
             shutil.rmtree(p, ignore_errors=True)
         elif os.path.lexists(p):
             os.unlink(p)
+
+
+# ---- workers ----
+
+def in_worker(name, build, work):
+    """work(box, send) in a child in a sandbox of its own; -> (pid, the pipe that what it sends as JSON lines comes from, the sandbox)."""
+    box = Sandbox(name, build)
+    box.make()
+    r, w = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(w)
+        return pid, os.fdopen(r), box
+    code = 1
+    try:
+        os.close(r)
+        out = os.fdopen(w, "w")
+        box.enter()
+        work(box, lambda what: print(json.dumps(what), file=out, flush=True))
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        end_all()
+        os._exit(code)
+
+
+def collect(workers, on_message):
+    """Until all have ended; -> whether all have ended well."""
+    sel, well = selectors.DefaultSelector(), True
+    for w in workers:
+        sel.register(w[1], selectors.EVENT_READ, w)
+    try:
+        while sel.get_map():
+            for key, _ in sel.select():
+                line = key.fileobj.readline()
+                if line:
+                    on_message(json.loads(line))
+                else:
+                    sel.unregister(key.fileobj)
+    except KeyboardInterrupt:
+        for pid, _, _ in workers:
+            os.kill(pid, signal.SIGTERM)
+    for pid, _, box in workers:
+        well &= os.waitpid(pid, 0)[1] == 0
+        box.remove()
+    return well
