@@ -29,9 +29,16 @@ static const struct part {
 	const char *name;
 	int (*make)(struct plan *p, struct err *e);
 } parts[] = {
-	{ "namespaces", plan_namespaces }, { "mounts", plan_mounts },   { "devices", plan_devices },
-	{ "files", plan_files },           { "process", plan_process }, { "security", plan_security },
-	{ "cdi devices", plan_cdi },       { "secrets", plan_secrets }, { "resources", plan_resources },
+	{ "namespaces", plan_namespaces },
+	{ "mounts", plan_mounts },
+	{ "devices", plan_devices },
+	{ "files", plan_files },
+	{ "process", plan_process },
+	{ "security", plan_security },
+	{ "bounded volumes", plan_bounds },
+	{ "cdi devices", plan_cdi },
+	{ "secrets", plan_secrets },
+	{ "resources", plan_resources },
 	{ "guest", plan_guest },
 };
 

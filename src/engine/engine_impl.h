@@ -68,6 +68,7 @@ void plan_volumes_done(struct plan *p);
 int platform_wanted(const char *asked, const struct image *image, bool *ret_fits, struct err *e);
 int platform_mismatch(const char *asked, const char *name, const struct image *image, struct err *e);
 int platform_check(const struct plan *p, struct err *e);
+int plan_bounds(struct plan *p, struct err *e);  /* volumes_quota.c: what it may not do to volumes of a limited size */
 int plan_secrets(struct plan *p, struct err *e); /* secret_plan.c: --secret */
 int plan_guest(struct plan *p, struct err *e);   /* guest_plan.c: disks, kernel, memory and processors of a VM */
 int guest_given_disks(char *const *options, struct launch *l, struct err *e);  /* disks.c: --disk */

@@ -43,17 +43,24 @@ int volume_check_driver(const char *name, const char *driver, struct err *e)
 int volume_check_options(const char *name, char *const *options, struct err *e)
 {
 	for (; options && *options; options++) {
-		if (str_after(*options, "size="))
-			return err_set(
-				e, EOPNOTSUPP,
-				"create %s: option \"%s\": volumes have no limit of their own yet; set a quota on a file system "
-				"of the host's and mount a directory of it with -v, or give a VM a --disk",
-				name, *options);
-		return err_set(
-			e, EOPNOTSUPP,
-			"create %s: option \"%s\" is not possible; for a directory of the host use -v DIR:PATH, for memory "
-			"--tmpfs PATH, for another file system mount it on the host first",
-			name, *options);
+		const char *size = str_after(*options, "size=");
+		struct string_map one = { 0 };
+		uint64_t bytes;
+		int r;
+
+		if (!size)
+			return err_set(e, EOPNOTSUPP,
+				       "create %s: option \"%s\" is not possible, size= is; for a directory of the host use -v "
+				       "DIR:PATH, "
+				       "for memory --tmpfs PATH[:size=SIZE], for another file system mount it on the host first",
+				       name, *options);
+		if (map_set(&one, "size", size) < 0)
+			return OUT_OF_MEMORY(e);
+		r = volume_size_option(&one, &bytes);
+		map_done(&one);
+		if (r < 0)
+			return err_set(e, EINVAL, "create %s: option \"%s\": a size is at least 64k, such as 10g", name,
+				       *options);
 	}
 	return 0;
 }
@@ -166,11 +173,14 @@ int volume_is_known(struct engine *en, const char *name, struct err *e)
 int volume_ensure(struct engine *en, int fd, const struct volume_record *v, enum volume_making how, struct err *e)
 {
 	int r = volume_is_known(en, v->name, e), k = 0;
+	uint64_t bytes = 0;
 
 	if (r == 0 && how == VOLUME_FIND)
 		return err_set(e, ENOENT, "get %s: no such volume", v->name);
-	if (r == 0)
-		k = clear(fd);
+	if (r == 0 && (k = clear(fd)) == 0)
+		k = volume_unbound(fd);
+	if (r == 0 && k == 0 && volume_size_option(&v->options, &bytes) > 0)
+		r = volume_bound(fd, v->name, bytes, e);
 	if (r == 0 && k == 0 && how == VOLUME_MAKE)
 		r = records_volume_put(en->records, v, true, e);
 	if (r < 0)
@@ -188,7 +198,23 @@ static int create_named(struct engine *en, struct volume_record *v, struct err *
 
 	if (r >= 0)
 		r = volume_lock(en, v->name, LOCK_EX, &fd, e);
-	return r < 0 ? r : volume_ensure(en, fd, v, VOLUME_MAKE, e);
+	if (r >= 0)
+		r = volume_check_size(en, v, e);
+	if (r < 0)
+		return r;
+	r = volume_ensure(en, fd, v, VOLUME_MAKE, e);
+	if (r < 0 && volume_is_known(en, v->name, NULL) == 0) /* the directory is what taking the lock has made */
+		volume_discard(en, v->name);
+	return r;
+}
+
+int volume_remove_files(int rootfd, const char *doomed)
+{
+	_cleanup_fd_ int fd = openat(rootfd, doomed, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int r = fd < 0 ? 0 : volume_unbound(fd);
+
+	fd = fd_close(fd);
+	return r < 0 ? r : rm_rf(rootfd, doomed);
 }
 
 static int check_labels(char *const *labels, struct err *e)
@@ -221,6 +247,8 @@ int engine_volume_create(struct engine *en, const struct engine_volume_opts *o, 
 	if (r >= 0)
 		r = labels_add(o->labels, &v.labels, e);
 	if (r >= 0)
+		r = labels_add(o->options, &v.options, e);
+	if (r >= 0)
 		r = create_named(en, &v, e);
 	if (r >= 0)
 		*ret_name = TAKE_PTR(v.name);
@@ -251,7 +279,7 @@ void volume_discard(struct engine *en, const char *name)
 	struct err e = { 0 };
 	int r = move_away(en, name, &doomed, &e);
 
-	if (r == 0 && (r = rm_rf(store_rootfd(en->store), doomed)) < 0)
+	if (r == 0 && (r = volume_remove_files(store_rootfd(en->store), doomed)) < 0)
 		err_set(&e, -r, "%s: %s", doomed, strerror(-r));
 	if (r < 0)
 		log_warn("volume", "%s; `berth system prune` removes it", e.msg);
@@ -293,7 +321,7 @@ static int remove_one(struct engine *en, const char *name, const char *except_id
 	if (ret_freed)
 		freed = bytes_of(store_rootfd(en->store), doomed, 0);
 	fd = fd_close(fd);
-	r = rm_rf(store_rootfd(en->store), doomed);
+	r = volume_remove_files(store_rootfd(en->store), doomed);
 	if (r < 0)
 		return err_set(e, -r, "volume %s: remove %s/%s: %s; `berth system prune` tries again", name, en->paths->root,
 			       doomed, strerror(-r));
@@ -390,8 +418,10 @@ static int sweep_one(struct engine *en, const struct leftovers *l, int dirfd, co
 	_cleanup_fd_ int fd = -1;
 	int r;
 
-	if (str_after(name, DOOMED))
-		return leftover(l, dirfd, dir, name, e);
+	if (str_after(name, DOOMED)) {
+		r = l ? 0 : volume_remove_files(dirfd, name);
+		return r < 0 ? err_set(e, -r, "%s/%s: %s", dir, name, strerror(-r)) : l ? leftover(l, dirfd, dir, name, e) : 0;
+	}
 	if (*name == '.')
 		return 0;
 	r = volume_is_known(en, name, e);

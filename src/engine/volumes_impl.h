@@ -21,6 +21,8 @@
 int volume_check_name(const char *name, struct err *e);
 int volume_check_driver(const char *name, const char *driver, struct err *e);
 int volume_check_options(const char *name, char *const *options, struct err *e);
+/* ROOT/volumes/.rm-ID, or what else is below rootfd, with its limit. */
+int volume_remove_files(int rootfd, const char *doomed);
 /* ROOT/volumes/NAME, made where it is missing, locked: how is LOCK_SH, LOCK_EX or LOCK_EX | LOCK_NB (-EWOULDBLOCK). *ret_fd holds it. */
 int volume_lock(struct engine *en, const char *name, int how, int *ret_fd, struct err *e);
 /* Gives an exclusive lock away for a shared one: 1, or 0 where the volume went in between and all begins anew. */
@@ -44,6 +46,16 @@ int volumes_settle(struct engine *en, const char *container_id, struct err *e);
 const struct volume_use *volume_use_of(const char *root, const struct volume_use *uses, size_t n, const char *source);
 /* What removals that were killed have left. The caller holds the store's lock exclusively. */
 int volumes_sweep(struct engine *en, const struct leftovers *l, struct err *e);
+
+/* ---- volumes_quota.c: -o size= ---- */
+/* 1 and *ret_bytes, 0 where there is none, -EINVAL. */
+int volume_size_option(const struct string_map *options, uint64_t *ret_bytes);
+/* Of one that is to be made: another of the name, which would stay as it is, has no other limit. -EEXIST. */
+int volume_check_size(struct engine *en, const struct volume_record *v, struct err *e);
+/* Bounds what will be in ROOT/volumes/NAME, an empty directory: fd. -EOPNOTSUPP says what the host lacks. */
+int volume_bound(int fd, const char *name, uint64_t bytes, struct err *e);
+/* Of one that is given up: its limit goes; 0 where it has none, -errno. */
+int volume_unbound(int fd);
 
 /* ---- volumes_fill.c: an image's files become those of an empty volume ---- */
 /* Is there anything in it? A copy that is being moved in counts as something to be done: 0. */

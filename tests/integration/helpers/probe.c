@@ -3,11 +3,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/keyctl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -240,15 +242,53 @@ static int verb_fallocate(char **a)
 	return 0;
 }
 
+/* Gives a file or directory to project 0. */
+static int verb_project(char **a)
+{
+	int fd = open(a[0], O_RDONLY | O_CLOEXEC);
+	struct fsxattr x;
+
+	if (fd < 0 || ioctl(fd, FS_IOC_FSGETXATTR, &x) < 0) {
+		print_errno(-1);
+		return 1;
+	}
+	x.fsx_projid = 0;
+	print_errno(ioctl(fd, FS_IOC_FSSETXATTR, &x));
+	return 0;
+}
+
+/* Has a directory hand its project on no more. */
+static int verb_disinherit(char **a)
+{
+	int fd = open(a[0], O_RDONLY | O_CLOEXEC), flags;
+
+	if (fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0) {
+		print_errno(-1);
+		return 1;
+	}
+	flags &= ~FS_PROJINHERIT_FL;
+	print_errno(ioctl(fd, FS_IOC_SETFLAGS, &flags));
+	return 0;
+}
+
 static const struct verb {
 	const char *name;
 	int args;
 	int (*run)(char **a);
 } verbs[] = {
-	{ "fds", 0, verb_fds },           { "socket", 2, verb_socket },       { "key", 2, verb_key },
-	{ "grow", 1, verb_grow },         { "orphan", 0, verb_orphan },       { "open", 2, verb_open },
-	{ "writable", 1, verb_writable }, { "grab-exe", 1, verb_grab_exe },   { "rlimit", 1, verb_rlimit },
-	{ "die", 1, verb_die },           { "fallocate", 4, verb_fallocate },
+	{ "fds", 0, verb_fds },
+	{ "socket", 2, verb_socket },
+	{ "key", 2, verb_key },
+	{ "grow", 1, verb_grow },
+	{ "orphan", 0, verb_orphan },
+	{ "open", 2, verb_open },
+	{ "writable", 1, verb_writable },
+	{ "grab-exe", 1, verb_grab_exe },
+	{ "rlimit", 1, verb_rlimit },
+	{ "die", 1, verb_die },
+	{ "fallocate", 4, verb_fallocate },
+	{ "project", 1, verb_project },
+	{ "disinherit", 1, verb_disinherit },
 #ifdef __x86_64__
 	{ "call", 5, verb_call },
 #endif
