@@ -37,18 +37,20 @@ enum {
 	FIELD_STRICT = 8,     /* in the last row (.name = NULL): keys without a row are errors */
 	FIELD_NAMED = 16,     /* FIELD_CUSTOM with .table: an object of names, and the table is of each value */
 };
+/* Narrow, as each process that reads documents has the tables of all of them in pages of its own (they are relocated). */
 struct field {
 	const char *name;
-	enum field_type type;
-	size_t offset;
-	unsigned flags;
+	enum field_type type : 8;
+	unsigned offset : 16, flags : 8;
 	const struct field *table; /* ends with .name = NULL; of a FIELD_CUSTOM only json_unknown asks */
-	size_t size, count_offset;
-	/* FIELD_CUSTOM. member is at .offset, so a row with offset 0 is given the whole struct. Either may be NULL. */
-	int (*parse)(struct json_object *v, void *member, const char *path, struct err *e);
+	unsigned size : 16, count_offset : 16;
+	union {
+		/* FIELD_CUSTOM. member is at .offset, so a row with offset 0 is given the whole struct. May be NULL. */
+		int (*parse)(struct json_object *v, void *member, const char *path, struct err *e);
+		void (*init)(void *item); /* FIELD_ARRAY, FIELD_OBJECT_PTR: sets defaults that are not zero, before reading */
+	};
 	struct json_object *(*print)(const void *member); /* NULL = left out of the text (errno ENOMEM: failed) */
 	void (*free)(void *member);
-	void (*init)(void *item); /* FIELD_ARRAY, FIELD_OBJECT_PTR: sets defaults that are not zero, before reading */
 };
 /* path: of o within its document, "" at the top. null counts as absent. Unknown keys are ignored (forward compatibility)
  * unless FIELD_STRICT. Members hold their defaults or zero beforehand. On failure *obj may be half filled:
