@@ -12,6 +12,7 @@
 #include "err.h"
 #include "fd.h"
 #include "host.h"
+#include "idle.h"
 #include "log.h"
 #include "loop.h"
 #include "mount_ns.h"

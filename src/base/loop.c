@@ -32,6 +32,9 @@ struct loop {
 	void *signal_arg;
 	bool stopped;
 	int value;
+	void (*idle_cb)(void *arg); /* NULL: none */
+	void *idle_arg;
+	uint64_t idle_ms, idle_due_us; /* due 0: nothing has happened since it was called */
 };
 
 int loop_new(struct loop **ret)
@@ -188,13 +191,13 @@ int loop_signals(struct loop *l, const sigset_t *set, loop_signal_cb cb, void *a
 /* Milliseconds until the next timer, rounded up; 0 when something is ready for certain; -1 = no limit. */
 static int wait_ms(const struct loop *l)
 {
-	uint64_t first = UINT64_MAX, now;
+	uint64_t first = l->idle_due_us ? l->idle_due_us : UINT64_MAX, now;
 
 	if (l->n_always)
 		for (const struct loop_src *s = l->live; s; s = s->next)
 			if (s->kind == SRC_ALWAYS && s->events & (EPOLLIN | EPOLLOUT))
 				return 0;
-	if (!l->n_timers)
+	if (!l->n_timers && first == UINT64_MAX)
 		return -1;
 	for (const struct loop_src *s = l->live; s; s = s->next)
 		if (s->kind == SRC_TIMER)
@@ -205,9 +208,10 @@ static int wait_ms(const struct loop *l)
 
 /* Searches anew after each callback, since a callback may change the list in any way. Timers set meanwhile wait for the next
  * turn, so that one that sets itself again for "now" can't keep the rest waiting. */
-static void fire_timers(struct loop *l)
+static bool fire_timers(struct loop *l)
 {
 	uint64_t now = clock_mono_us();
+	bool fired = false;
 
 	while (!l->stopped && l->n_timers) {
 		struct loop_src *next = NULL;
@@ -215,10 +219,12 @@ static void fire_timers(struct loop *l)
 			if (s->kind == SRC_TIMER && s->due_us <= now && (!next || s->due_us < next->due_us))
 				next = s;
 		if (!next)
-			return;
+			break;
+		fired = true;
 		loop_del(next); /* before the call: it stays readable until the turn's end, and can't fire twice */
 		next->cb(l, -1, 0, next->arg);
 	}
+	return fired;
 }
 
 static void call_always_ready(struct loop *l)
@@ -232,6 +238,25 @@ static void call_always_ready(struct loop *l)
 	for (size_t i = 0; i < n && !l->stopped; i++)
 		if (!ready[i]->dead)
 			ready[i]->cb(l, ready[i]->fd, ready[i]->events & (EPOLLIN | EPOLLOUT), ready[i]->arg);
+}
+
+void loop_when_idle(struct loop *l, uint64_t after_ms, void (*cb)(void *arg), void *arg)
+{
+	l->idle_cb = cb;
+	l->idle_arg = arg;
+	l->idle_ms = after_ms;
+	l->idle_due_us = clock_mono_us() + after_ms * 1000;
+}
+
+/* The end of a turn. Behind the call nothing is touched but what waiting takes: cb may have given its memory back. */
+static void look_at_idling(struct loop *l, bool has_happened)
+{
+	if (has_happened) {
+		l->idle_due_us = clock_mono_us() + l->idle_ms * 1000;
+	} else if (l->idle_due_us && clock_mono_us() >= l->idle_due_us) {
+		l->idle_due_us = 0;
+		l->idle_cb(l->idle_arg);
+	}
 }
 
 int loop_run(struct loop *l)
@@ -250,9 +275,12 @@ int loop_run(struct loop *l)
 		}
 		if (l->n_always && !l->stopped)
 			call_always_ready(l);
+		bool has_happened = n > 0 || l->n_always;
 		if (l->n_timers && !l->stopped)
-			fire_timers(l);
+			has_happened = fire_timers(l) || has_happened;
 		bury(l);
+		if (l->idle_cb && !l->stopped)
+			look_at_idling(l, has_happened);
 	}
 	return l->value;
 }

@@ -26,6 +26,9 @@ void loop_del(struct loop_src *s);
 int loop_timer(struct loop *l, uint64_t after_ms, loop_cb cb, void *arg, struct loop_src **ret_src);
 /* Blocks the signals in this process and delivers them here through one signalfd. Call once per loop. */
 int loop_signals(struct loop *l, const sigset_t *set, loop_signal_cb cb, void *arg);
+/* cb is called, on the loop's own thread and with nothing of it in use, when nothing has happened for so long since something has;
+ * so not again before something happens. One a loop; cb may not change it. */
+void loop_when_idle(struct loop *l, uint64_t after_ms, void (*cb)(void *arg), void *arg);
 /* Runs until loop_stop; returns the value given there, or -errno of epoll. */
 int loop_run(struct loop *l);
 void loop_stop(struct loop *l, int value);

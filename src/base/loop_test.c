@@ -191,6 +191,38 @@ TEST(files_that_epoll_refuses_are_always_ready)
 	fclose(f);
 }
 
+static int idled;
+static void note_idle(void *arg _unused_) { idled++; }
+
+TEST(idling_is_told_of_once)
+{
+	setup();
+	loop_when_idle(l, 10, note_idle, NULL);
+	is_int(loop_timer(l, 200, stop_after, (void *)1, NULL), 0);
+	is_int(loop_run(l), 1);
+	is_int(idled, 1);
+	loop_free(l);
+}
+
+static void wake_or_stop(void *arg _unused_)
+{
+	if (++idled == 3)
+		loop_stop(l, 2);
+	else
+		is_int(write(a[1], "x", 1), 1);
+}
+
+TEST(idling_is_told_of_again_once_something_has_happened)
+{
+	setup();
+	is_int(loop_add(l, a[0], EPOLLIN, read_one, NULL, NULL), 0);
+	loop_when_idle(l, 10, wake_or_stop, NULL);
+	is_int(loop_run(l), 2);
+	is_int(idled, 3);
+	is_int(calls, 2);
+	loop_free(l);
+}
+
 TEST(errors_of_registration_are_returned)
 {
 	setup();

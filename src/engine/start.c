@@ -22,7 +22,9 @@ static int monitor_env(const struct paths *p, char ***ret, struct err *e)
 	_cleanup_free_ char *libexec = str_fmt("BERTH_LIBEXECDIR=%s", p->libexec);
 	static const char *const passed[] = { "BERTH_VM_BOOT_TIMEOUT", "BERTH_VM_ACCEL", "PATH", "TMPDIR", "LANG" };
 
-	if (!id || !libexec || strv_push(&env, id) < 0 || strv_push(&env, libexec) < 0)
+	/* glibc keeps some of what is freed at hand for the next malloc, and the pages around it: a monitor gives all of it back (base/idle.h). */
+	if (!id || !libexec || strv_push(&env, id) < 0 || strv_push(&env, libexec) < 0 ||
+	    strv_push(&env, "GLIBC_TUNABLES=glibc.malloc.tcache_count=0") < 0)
 		return OUT_OF_MEMORY(e);
 	for (size_t i = 0; i < ARRAY_SIZE(passed); i++) {
 		const char *v = getenv(passed[i]);

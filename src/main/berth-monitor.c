@@ -141,6 +141,15 @@ static void note_event(const char *action, const char *const *attrs, void *arg)
 		log_warn("event", "%s: %s", action, e.no ? e.msg : strerror(-r));
 }
 
+static void close_books(void *arg)
+{
+	struct books *b = arg;
+
+	if (b->engine)
+		engine_close(b->engine);
+	b->engine = NULL;
+}
+
 static void give_up(void *arg)
 {
 	struct books *b = arg;
@@ -169,6 +178,7 @@ static int run(const struct args *a, struct err *e)
 					       .on_not_again = note_not_again,
 					       .on_event = note_event,
 					       .on_health = note_health,
+					       .on_idle = close_books,
 					       .name = tell_name,
 					       .arg = &books };
 	int r;
@@ -184,8 +194,7 @@ static int run(const struct args *a, struct err *e)
 	if (r < 0)
 		log_error("monitor", "%s", e->msg);
 	log_keep(NULL, 0);
-	if (books.engine)
-		engine_close(books.engine);
+	close_books(&books);
 	paths_done(&paths);
 	return r;
 }

@@ -59,6 +59,8 @@ struct monitor_config {
 	void (*on_health)(enum container_health health, void *arg);
 	/* Something happened that people may want to follow: docker's word for it, and attributes (name, value, ..., NULL). May be NULL. */
 	void (*on_event)(const char *action, const char *const *attrs, void *arg);
+	/* Nothing happens for a while: what it takes to do the above can be let go of, and made again when it is needed. May be NULL. */
+	void (*on_idle)(void *arg);
 	void *arg;
 };
 /* Reads config.json and launch.json from ROOT/containers/ID, runs the container to its end. 0 or -errno. */

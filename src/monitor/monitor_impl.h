@@ -169,6 +169,9 @@ int happen_exec_named(
 void happen_exec(struct proc *p); /* it was made and begun */
 void happen_exec_end(struct proc *p);
 
+/* idle.c */
+void idle_begin(struct monitor *m); /* from now on memory is given back while nothing happens */
+
 /* listen.c */
 int monitor_listen(struct monitor *m, struct err *e);
 

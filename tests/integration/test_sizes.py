@@ -3,6 +3,10 @@
 import json
 import re
 
+import pytest
+
+from harness import until
+
 MB = 1 << 20
 
 
@@ -56,3 +60,22 @@ def test_history_tells_each_step(cbox, hostile):
 
 def test_an_image_that_tells_nothing_of_itself(cbox, hostile):
     assert len(cbox.berth.ok("history", hostile([], rest={"history": []})).splitlines()) == 1
+
+
+def pss_kib(pid):
+    return next(int(line.split()[1]) for line in open(f"/proc/{pid}/smaps_rollup") if line.startswith("Pss:"))
+
+
+def test_what_watches_an_idle_container_takes_a_quarter_of_a_mebibyte(cbox):
+    """A development build's, which is larger; a release's takes at most a fifth (tests/bench/many.py)."""
+    monitor = cbox.berth.build / "src/main/berth-monitor"
+    if b"__asan_init" in monitor.read_bytes():
+        pytest.skip("a sanitized monitor has its shadow beside it")
+    names = [cbox.start("sleep", "1000") for _ in range(10)]
+
+    def average():
+        pids = [cbox.berth.monitor_pid(cbox.berth.inspect(n)["Id"]) for n in names]
+        sizes = [pss_kib(p) for p in pids]
+        return sum(sizes) / len(sizes)
+    until(lambda: average() <= 256, "each of ten takes at most 0.25 MiB", timeout=20)
+    assert cbox.berth.ok("exec", names[0], "echo", "awake") == "awake"
