@@ -164,7 +164,7 @@ class Bench:
             shutil.rmtree(bundle)
         tool("umoci", "config", "--image", f"{self.layout}:bench", "--config.cmd", "sh")
 
-    # ---- peers: each returns {"argv", "env", "cwd"} ----
+    # ---- peers: each returns {"argv", "env", "cwd"}; engines also {"base", "image"}, of which other commands are made ----
 
     def berth_env(self):
         return {"BERTH_ROOT": str(self.dir / "berth"), "BERTH_RUN": str(self.run / "berth")}
@@ -178,7 +178,8 @@ class Bench:
     def berth(self):
         program = self.berth_program()
         tool(program, "load", "-q", "-i", self.layout, env=self.berth_env())
-        return {"argv": [program, "run", "--rm", "--network", "none", "bench", "true"], "env": self.berth_env()}
+        return {"argv": [program, "run", "--rm", "--network", "none", "bench", "true"], "env": self.berth_env(), "base": [program],
+                "image": "bench"}
 
     def _bundle(self, name: str) -> Path:
         bundle = self.dir / name
@@ -207,7 +208,7 @@ class Bench:
         image = tool(*base, "images", "-q", env=env).split()[0]
         argv = base + ["run", "--rm", "--network", "none", image, "true"]
         tool(*argv, env=env)
-        return {"argv": argv, "env": env}
+        return {"argv": argv, "env": env, "base": base, "image": image}
 
     def docker(self):
         need("dockerd")
@@ -241,7 +242,7 @@ class Bench:
         tool(docker, "load", "-q", "-i", d / "image.tar", env=env)
         argv = [docker, "run", "--rm", "--network", "none", "bench:latest", "true"]
         tool(*argv, env=env)
-        return {"argv": argv, "env": env}
+        return {"argv": argv, "env": env, "base": [docker], "image": "bench:latest"}
 
     def set_up(self, names) -> dict:
         peers = {}
