@@ -12,7 +12,8 @@ struct volume_args {
 const struct opt volume_create_options[] = {
 	{ "name", 0, OPT_STRING, AT(name), "NAME", "the same as the operand" },
 	{ "driver", 'd', OPT_STRING, AT(driver), "DRIVER", "local is the only one" },
-	{ "opt", 'o', OPT_LIST, AT(options), "NAME=VALUE", "an option of the driver's: size=SIZE" },
+	{ "opt", 'o', OPT_LIST, AT(options), "NAME=VALUE",
+	  "an option of the driver's: size=SIZE; type=tmpfs, device=tmpfs, o=..." },
 	{ "label", 0, OPT_LIST, AT(labels), "NAME=VALUE", "attach a label" },
 	{ NULL },
 };

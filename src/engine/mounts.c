@@ -13,6 +13,7 @@ void mount_draft_done(struct mount_draft *d)
 	free(d->source);
 	free(d->target);
 	strv_free(d->labels);
+	strv_free(d->options);
 }
 
 void mounts_done(struct mounts *m)
@@ -21,6 +22,7 @@ void mounts_done(struct mounts *m)
 		free(m->wishes[i].target);
 		free(m->wishes[i].name);
 		strv_free(m->wishes[i].labels);
+		strv_free(m->wishes[i].options);
 	}
 	free(m->wishes);
 	m->wishes = NULL;
@@ -39,7 +41,9 @@ int mount_add_wish(struct mounts *m, const struct mount_wish *w, struct err *e)
 	at->target = strdup(w->target);
 	at->name = w->name ? strdup(w->name) : NULL;
 	at->labels = w->labels ? strv_copy(w->labels) : NULL;
-	return at->target && !at->name == !w->name && !at->labels == !w->labels ? 0 : OUT_OF_MEMORY(e);
+	at->options = w->options ? strv_copy(w->options) : NULL;
+	return at->target && !at->name == !w->name && !at->labels == !w->labels && !at->options == !w->options ? 0
+													       : OUT_OF_MEMORY(e);
 }
 
 int mount_add(struct mounts *m, const char *type, const char *source, const char *target, char **options, struct err *e)
@@ -161,7 +165,8 @@ static int note_wish(struct mounts *m, const struct mount_draft *d, struct err *
 				      .name = d->is_volume ? d->source : NULL,
 				      .no_copy = d->no_copy,
 				      .chowns = d->chowns,
-				      .labels = d->labels };
+				      .labels = d->labels,
+				      .options = d->options };
 
 	return d->is_volume || d->chowns ? mount_add_wish(m, &w, e) : 0;
 }

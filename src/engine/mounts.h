@@ -7,13 +7,13 @@
 /* Of one mount of the spec, found again by its target. */
 struct mount_wish {
 	char *target;
-	bool is_volume;  /* its source is not known yet */
-	char *name;      /* of the volume; NULL: one that is made for this container alone */
-	bool is_own;     /* --volumes-from: was made so for that container */
-	bool must_exist; /* --volumes-from */
-	bool no_copy;    /* nothing of the image's goes into an empty one */
-	bool chowns;     /* :U */
-	char **labels;   /* of a new one */
+	bool is_volume;           /* its source is not known yet */
+	char *name;               /* of the volume; NULL: one that is made for this container alone */
+	bool is_own;              /* --volumes-from: was made so for that container */
+	bool must_exist;          /* --volumes-from */
+	bool no_copy;             /* nothing of the image's goes into an empty one */
+	bool chowns;              /* :U */
+	char **labels, **options; /* of a new one */
 };
 struct mounts {
 	struct spec *s;
@@ -28,7 +28,7 @@ struct mount_draft {
 	const char *text; /* as the user wrote it */
 	char *source, *target;
 	bool is_volume, no_copy, chowns;
-	char **labels;
+	char **labels, **options;
 	bool is_readonly, makes_source, is_flat; /* flat: not the mounts below the source */
 	bool may_suid, may_dev, no_exec;
 	const char *propagation;

@@ -69,7 +69,9 @@ static int volume_pair(struct mount_args *a, const char *key, const char *v, str
 		r = volume_check_driver(text, v, e);
 	} else if (streq(key, "volume-opt")) {
 		char *const one[] = { (char *)(uintptr_t)(v ? v : ""), NULL };
-		r = volume_check_options(text, one, e);
+		r = volume_check_words(text, one, e);
+		if (r >= 0 && strv_push(&a->d.options, v) < 0)
+			r = OUT_OF_MEMORY(e);
 	} else if (streq(key, "volume-label")) {
 		r = !v || !*v || *v == '='           ? err_set(e, EINVAL, "--mount: \"%s\": %s has no name", text, key)
 		    : strv_push(&a->d.labels, v) < 0 ? OUT_OF_MEMORY(e)

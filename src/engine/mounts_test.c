@@ -140,7 +140,8 @@ TEST(mount_refuses_what_is_missing_or_unknown)
 		{ "type=volume,source=x,target=/a", "too short" },
 		{ "source=../x,target=/a", "invalid characters" },
 		{ "source=data,target=/a,volume-driver=nfs", "there is no volume driver \"nfs\"" },
-		{ "source=data,target=/a,volume-opt=size=10m", "no limit of their own" },
+		{ "source=data,target=/a,volume-opt=colour=red", "is not possible" },
+		{ "source=data,target=/a,volume-opt", "is not possible" },
 		{ "source=data,target=/a,volume-opt=type=nfs", "mount it on the host first" },
 		{ "source=data,target=/a,volume-label==x", "volume-label has no name" },
 		{ "source=data,target=/a,volume-subpath=x", "mount the whole volume" },
@@ -173,6 +174,8 @@ static char *wish(void)
 		w->chowns ? " U" : "");
 	for (char **l = w->labels; l && *l; l++)
 		buf_fmt(&b, " %s", *l);
+	for (char **o = w->options; o && *o; o++)
+		buf_fmt(&b, " -o %s", *o);
 	return tap_keep(buf_take(&b));
 }
 
@@ -190,6 +193,8 @@ TEST(volumes_are_left_to_be_found_and_paths_are_made_plain)
 		{ mounts_add_volume, "data:/g:U,cached", "bind  /g rbind,rprivate,rw,nosuid,nodev,cached", "data /g volume U" },
 		{ mounts_add_mount, "source=data,target=/h,volume-nocopy,volume-label=a=b,volume-driver=local,readonly",
 		  "bind  /h rbind,rprivate,ro,nosuid,nodev", "data /h volume nocopy a=b" },
+		{ mounts_add_mount, "src=data,dst=/j,volume-opt=size=1g,volume-opt=o=uid=1",
+		  "bind  /j rbind,rprivate,rw,nosuid,nodev", "data /j volume -o size=1g -o o=uid=1" },
 		{ mounts_add_mount, "type=volume,dst=/i,volume-nocopy=false", "bind  /i rbind,rprivate,rw,nosuid,nodev",
 		  "- /i volume" },
 	};

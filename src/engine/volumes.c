@@ -40,29 +40,37 @@ int volume_check_driver(const char *name, const char *driver, struct err *e)
 	return err_set(e, EOPNOTSUPP, "create %s: there is no volume driver \"%s\"; \"local\" is the only one", name, driver);
 }
 
-int volume_check_options(const char *name, char *const *options, struct err *e)
+int volume_check_words(const char *name, char *const *options, struct err *e)
 {
-	for (; options && *options; options++) {
-		const char *size = str_after(*options, "size=");
-		struct string_map one = { 0 };
-		uint64_t bytes;
-		int r;
+	static const char *const known[] = { "size=", "type=tmpfs", "device=", "o=" };
 
-		if (!size)
-			return err_set(e, EOPNOTSUPP,
-				       "create %s: option \"%s\" is not possible, size= is; for a directory of the host use -v "
-				       "DIR:PATH, "
-				       "for memory --tmpfs PATH[:size=SIZE], for another file system mount it on the host first",
-				       name, *options);
-		if (map_set(&one, "size", size) < 0)
-			return OUT_OF_MEMORY(e);
-		r = volume_size_option(&one, &bytes);
-		map_done(&one);
-		if (r < 0)
-			return err_set(e, EINVAL, "create %s: option \"%s\": a size is at least 64k, such as 10g", name,
-				       *options);
+	for (; options && *options; options++) {
+		size_t i = 0;
+		while (i < ARRAY_SIZE(known) && !str_after(*options, known[i]))
+			i++;
+		if (i == ARRAY_SIZE(known) || (i == 1 && !streq(*options, known[i])))
+			return err_set(
+				e, EOPNOTSUPP,
+				"create %s: option \"%s\" is not possible, size= is, and type=tmpfs with device=tmpfs and o=; "
+				"for a "
+				"directory of the host use -v DIR:PATH, for another file system mount it on the host first",
+				name, *options);
 	}
 	return 0;
+}
+
+int volume_check_options(const char *name, const struct string_map *options, struct err *e)
+{
+	uint64_t bytes;
+
+	if (volume_is_memory(options))
+		return volume_check_memory(name, options, e);
+	if (map_get(options, "device") || map_get(options, "o"))
+		return err_set(e, EINVAL, "create %s: missing type in volume options: device= and o= are type=tmpfs's", name);
+	return volume_size_option(options, &bytes) < 0
+		       ? err_set(e, EINVAL, "create %s: size=%s: a size is at least 64k, such as 10g", name,
+				 map_get(options, "size"))
+		       : 0;
 }
 
 char *engine_volume_mountpoint(struct engine *en, const char *name)
@@ -128,10 +136,10 @@ int volume_lock(struct engine *en, const char *name, int how, int *ret_fd, struc
 	}
 }
 
-int volume_share_lock(struct engine *en, const char *name, int fd, struct err *e)
+int volume_lock_as(struct engine *en, const char *name, int fd, int how, struct err *e)
 {
 	_cleanup_free_ char *rel = str_fmt("volumes/%s", name);
-	int r = rel ? lock_fd(fd, LOCK_SH) : -ENOMEM; /* lets go first, flock(2): a removal may come in between */
+	int r = rel ? lock_fd(fd, how) : -ENOMEM; /* lets go first, flock(2): a removal may come in between */
 
 	return r < 0 ? err_set(e, -r, "volume %s: lock: %s", name, strerror(-r)) : is_current(en, rel, fd);
 }
@@ -235,7 +243,7 @@ int engine_volume_create(struct engine *en, const struct engine_volume_opts *o, 
 	if (r >= 0)
 		r = volume_check_driver(said, o->driver, e);
 	if (r >= 0)
-		r = volume_check_options(said, o->options, e);
+		r = volume_check_words(said, o->options, e);
 	if (r >= 0 && !o->name && (r = id_new(id)) < 0)
 		err_set(e, -r, "make a name: %s", strerror(-r));
 	if (r < 0)
@@ -248,6 +256,8 @@ int engine_volume_create(struct engine *en, const struct engine_volume_opts *o, 
 		r = labels_add(o->labels, &v.labels, e);
 	if (r >= 0)
 		r = labels_add(o->options, &v.options, e);
+	if (r >= 0)
+		r = volume_check_options(said, &v.options, e);
 	if (r >= 0)
 		r = create_named(en, &v, e);
 	if (r >= 0)

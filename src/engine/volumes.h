@@ -11,7 +11,7 @@ struct engine;
 struct engine_volume_opts {
 	const char *name;     /* NULL: one of 64 digits is made up, and the volume is anonymous */
 	const char *driver;   /* NULL: "local", the only one */
-	char *const *options; /* "NAME=VALUE": size= */
+	char *const *options; /* "NAME=VALUE": size=; type=, device=, o= */
 	char *const *labels;  /* "NAME=VALUE" */
 };
 /* Durable when it returns. One that is there already is no error, and stays as it is. *ret_name: caller frees. */

@@ -20,13 +20,14 @@
 /* Docker's grammar and words. */
 int volume_check_name(const char *name, struct err *e);
 int volume_check_driver(const char *name, const char *driver, struct err *e);
-int volume_check_options(const char *name, char *const *options, struct err *e);
+int volume_check_words(const char *name, char *const *options, struct err *e);
+int volume_check_options(const char *name, const struct string_map *options, struct err *e); /* together */
 /* ROOT/volumes/.rm-ID, or what else is below rootfd, with its limit. */
 int volume_remove_files(int rootfd, const char *doomed);
 /* ROOT/volumes/NAME, made where it is missing, locked: how is LOCK_SH, LOCK_EX or LOCK_EX | LOCK_NB (-EWOULDBLOCK). *ret_fd holds it. */
 int volume_lock(struct engine *en, const char *name, int how, int *ret_fd, struct err *e);
-/* Gives an exclusive lock away for a shared one: 1, or 0 where the volume went in between and all begins anew. */
-int volume_share_lock(struct engine *en, const char *name, int fd, struct err *e);
+/* Gives a lock away for another kind: 1, or 0 where the volume went in between and all begins anew. */
+int volume_lock_as(struct engine *en, const char *name, int fd, int how, struct err *e);
 enum volume_making {
 	VOLUME_FIND,      /* -ENOENT where it is not recorded */
 	VOLUME_MAKE,      /* then it is made; durable when this returns */
@@ -56,6 +57,16 @@ int volume_check_size(struct engine *en, const struct volume_record *v, struct e
 int volume_bound(int fd, const char *name, uint64_t bytes, struct err *e);
 /* Of one that is given up: its limit goes; 0 where it has none, -errno. */
 int volume_unbound(int fd);
+
+/* ---- volumes_tmpfs.c: -o type=tmpfs ---- */
+bool volume_is_memory(const struct string_map *options);
+int volume_check_memory(const char *name, const struct string_map *options, struct err *e);
+/* Where the volume is memory: m, a bind mount of it, becomes a file system of its own. lock: the volume's, exclusive then. -EBUSY: another
+ * container has it. chowns: U was asked for. */
+int volume_mount_memory(struct engine *en, const struct volume_use *u, int lock, struct spec_mount *m, bool chowns,
+			struct err *e);
+/* --volumes-from: none of another container's (owner) is memory, or -EBUSY. */
+int volumes_refuse_memory(struct engine *en, const struct volume_use *uses, size_t n, const char *owner, struct err *e);
 
 /* ---- volumes_fill.c: an image's files become those of an empty volume ---- */
 /* Is there anything in it? A copy that is being moved in counts as something to be done: 0. */

@@ -117,6 +117,8 @@ static int add_from(struct plan *p, struct mounts *m, const char *text, struct e
 	r = bundle_read_spec(p->en, c.id, &f.spec, e);
 	if (r >= 0)
 		r = records_container_volumes(p->en->records, c.id, &f.uses, &f.n_uses, e);
+	if (r >= 0)
+		r = volumes_refuse_memory(p->en, f.uses, f.n_uses, c.name, e);
 	for (size_t i = 0; r >= 0 && i < f.spec.n_mounts; i++)
 		r = take_mount(p, m, &f, &f.spec.mounts[i], e);
 	volume_uses_free(f.uses, f.n_uses);
@@ -204,7 +206,7 @@ static int set_source(struct plan *p, const struct mount_wish *w, struct err *e)
 	}
 	free(m->source);
 	m->source = path;
-	return 0;
+	return volume_mount_memory(p->en, &p->volumes[p->n_volumes - 1], p->volume_locks[p->n_volumes - 1], m, w->chowns, e);
 }
 
 /* What the image has there: -1 for nothing, or no directory. */
@@ -272,7 +274,7 @@ static int make_ready(struct plan *p, const struct mount_wish *w, const struct v
 			volume_discard(p->en, w->name);
 	}
 	if (r >= 0)
-		r = volume_share_lock(p->en, w->name, fd, e);
+		r = volume_lock_as(p->en, w->name, fd, LOCK_SH, e);
 	if (r == 1)
 		*ret_fd = TAKE_FD(fd);
 	return r;
@@ -292,6 +294,10 @@ static int new_record(const struct mount_wish *w, struct volume_record **ret, st
 		r = OUT_OF_MEMORY(e);
 	if (r >= 0)
 		r = labels_add(w->labels, &v->labels, e);
+	if (r >= 0)
+		r = labels_add(w->options, &v->options, e);
+	if (r >= 0)
+		r = volume_check_options(w->name, &v->options, e);
 	if (r < 0) {
 		volume_record_done(v);
 		free(v);
@@ -316,6 +322,8 @@ static int open_volume(struct plan *p, const struct mount_wish *w, bool is_new, 
 		if (r == 0)
 			r = make_ready(p, w, v, fd, e);
 	}
+	if (r == 1 && !is_new && volume_check_size(p->en, v, e) < 0)
+		r = -EEXIST;
 	p->n_volumes++;
 	if (is_new && r == 1) {
 		u->made = v;

@@ -178,9 +178,12 @@ static int has_bounded(struct plan *p, struct err *e)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < p->n_volumes; i++) {
+		const struct volume_record *made = p->volumes[i].made;
 		struct volume_record v;
-		if (p->volumes[i].made) /* only now, by the container: without options */
+		if (made) {
+			r = map_get(&made->options, "size") != NULL;
 			continue;
+		}
 		r = records_volume_get(p->en->records, p->volumes[i].name, &v, e);
 		if (r < 0)
 			return r;

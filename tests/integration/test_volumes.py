@@ -104,7 +104,7 @@ def test_events_of_volumes(cvbox, volumes):
     (("create", "-d", "nfs", "data"), "no volume driver \"nfs\""),
     (("create", "-o", "size=much", "data"), "a size is at least 64k"),
     (("create", "-o", "size=63k", "data"), "a size is at least 64k"),
-    (("create", "-o", "type=tmpfs", "data"), "--tmpfs PATH"),
+    (("create", "-o", "type=tmpfs", "data"), "missing device"),
     (("create", "--label", "=x", "data"), "has no name"),
     (("create", "--name", "one", "two"), "conflicting options"),
     (("ls", "-f", "colour=red"), "is not KEY=VALUE"),
@@ -483,3 +483,61 @@ def test_a_lock_from_inside_holds_nobody_up(cvbox, volumes):
     cvbox.sh("true", opts=("-v", "data:/v"), timeout=20)
     cvbox.berth.ok("volume", "rm", "data", timeout=20)
     os.close(fd)
+
+
+# ---- memory: -o type=tmpfs ----
+
+TMPFS = ("-o", "type=tmpfs", "-o", "device=tmpfs")
+
+
+def test_a_volume_of_memory_is_as_large_as_it_says_and_empty_each_time(vbox):
+    b = vbox.berth
+    b.ok("volume", "create", *TMPFS, "-o", "o=size=3m,uid=1000,mode=0700", "memory")
+    assert json.loads(b.ok("volume", "inspect", "memory"))[0]["Options"] == {"device": "tmpfs", "o": "size=3m,uid=1000,mode=0700", "type": "tmpfs"}
+    look = "df -k /m | tail -n 1 | awk '{print $1, $2}'; stat -c '%u %a' /m; ls /m; head -c 4m /dev/zero >/m/f 2>/dev/null || echo full; touch /m/left"
+    name, r = vbox.keep("sh", "-c", look, opts=("-v", "memory:/m"))
+    assert r.out.splitlines()[1:] == ["1000 700", "full"] and r.out.splitlines()[0].split()[1] == "3072", r
+    if vbox.isolation == "container":
+        b.ok("start", "-a", name)
+        assert b.ok("logs", name).splitlines()[3:][1:] == ["1000 700", "full"], "something is left of the life before"
+    assert os.listdir(data(b, "memory")) == []
+    b.ok("rm", name)
+
+
+def test_a_volume_of_memory_is_one_containers_at_a_time(cvbox):
+    b = cvbox.berth
+    b.ok("volume", "create", *TMPFS, "memory")
+    name = cvbox.start("sleep", "100", opts=("-v", "memory:/m:ro"))
+    assert "ro" in b.ok("exec", name, "sh", "-c", "grep ' /m ' /proc/mounts").split()[3].split(",")
+    for opts in (("-v", "memory:/m"), ("--volumes-from", name)):
+        b.fails(*cvbox.args("true", verb="create", opts=opts), says=("volume memory is memory", name, "/dev/shm/memory:PATH"))
+    b.fails("volume", "rm", "memory", says="in use")
+    b.ok("rm", "-f", name)
+    b.fails(*cvbox.args("true", verb="create", opts=("-v", "memory:/m:U")), says="whose owner U can't change")
+    # Many at once: one of them gets it.
+    with ThreadPoolExecutor(6) as pool:
+        done = list(pool.map(lambda n: b(*cvbox.args("true", verb="create", opts=("--name", n, "-v", "memory:/m"))), [cvbox.name() for _ in range(6)]))
+    assert sorted(r.code for r in done) == [0, 125, 125, 125, 125, 125], done
+
+
+def test_a_volume_is_given_its_options_where_it_is_first_named(cvbox):
+    b = cvbox.berth
+    opts = "type=volume,src=memory,dst=/m,volume-opt=type=tmpfs,volume-opt=device=tmpfs,volume-opt=o=size=2m"
+    assert cvbox.sh("df -k /m | tail -n 1 | awk '{print $2}'", opts=("--mount", opts)) == "2048"
+    assert json.loads(b.ok("volume", "inspect", "memory"))[0]["Options"]["o"] == "size=2m"
+    own = opts.replace("src=memory,", "")
+    assert cvbox.sh("df -k /m | tail -n 1 | awk '{print $2}'", opts=("--mount", own)) == "2048"
+    assert b.ok("volume", "ls", "-q") == "memory"
+    b.fails(*cvbox.args("true", verb="create", opts=("--mount", "type=volume,src=other,dst=/m,volume-opt=o=size=2m")), says="missing type in volume options")
+    b.fails(*cvbox.args("true", verb="create", opts=("--mount", "type=volume,src=memory,dst=/m,volume-opt=size=9m")), says="without a limit")
+    assert b.ok("volume", "ls", "-q") == "memory"
+
+
+@pytest.mark.parametrize("options, says", [
+    (("type=nfs",), "is not possible"), (("type=tmpfs",), "missing device"), (("o=size=1m",), "missing type"), (("device=tmpfs",), "missing type"),
+    (("type=tmpfs", "device=tmpfs", "size=1m"), "-o o=size=1m"), (("type=tmpfs", "device=tmpfs", "o=size=much"), "not a size"),
+    (("type=tmpfs", "device=tmpfs", "o=colour=red"), "unknown option"), (("type=tmpfs", "device=tmpfs", "o=mode="), "has no value"),
+])
+def test_wrong_options_are_named_before_anything_is_made(berth, volumes, options, says):
+    berth.fails("volume", "create", *(w for o in options for w in ("-o", o)), "data", says=("create data", says))
+    assert volumes() == []
