@@ -1,6 +1,8 @@
 /* filter.c: see filter.h. */
 #include "filter.h"
 
+#include <regex.h>
+
 bool filter_label(const struct string_map *labels, const char *wanted)
 {
 	const char *eq = strchr(wanted, '='), *have;
@@ -8,6 +10,21 @@ bool filter_label(const struct string_map *labels, const char *wanted)
 
 	have = key ? map_get(labels, key) : NULL;
 	return have && (!eq || streq(have, eq + 1));
+}
+
+bool filter_name(const char *name, const char *wanted)
+{
+	_cleanup_free_ char *slashed = str_fmt("/%s", name);
+	regex_t re;
+	bool fits;
+
+	if (!*wanted)
+		return true; /* POSIX leaves open what an empty one is */
+	if (!slashed || regcomp(&re, wanted, REG_EXTENDED | REG_NOSUB) != 0)
+		return false;
+	fits = regexec(&re, name, 0, NULL, 0) == 0 || regexec(&re, slashed, 0, NULL, 0) == 0;
+	regfree(&re);
+	return fits;
 }
 
 int filter_bool(const char *value)

@@ -9,6 +9,9 @@ bool filters_pass(char *const *filters, bool (*matches)(const void *thing, const
 		  const void *thing);
 /* "NAME", or "NAME=VALUE". */
 bool filter_label(const struct string_map *labels, const char *wanted);
+/* Docker's: a regular expression (POSIX extended) that fits somewhere in the name, which may be written with a slash before it; one that
+ * is none fits nothing. */
+bool filter_name(const char *name, const char *wanted);
 /* Each filter has one of these keys (ends with NULL), else -EINVAL and e names them. */
 int filters_check(char *const *filters, const char *const *keys, struct err *e);
 /* "true", "1": 1; "false", "0": 0; -EINVAL. */

@@ -13,7 +13,7 @@ static bool matches(const void *arg, const char *key, const char *v)
 	const struct thing *t = arg;
 
 	if (streq(key, "name"))
-		return strstr(t->name, v);
+		return filter_name(t->name, v);
 	if (streq(key, "kind"))
 		return streq(t->kind, v);
 	if (streq(key, "label!"))
@@ -31,6 +31,13 @@ TEST(filters_of_one_key_are_alternatives_and_labels_and_keys_are_conditions)
 		{ { NULL }, true },
 		{ { "name=web" }, true },
 		{ { "name=db" }, false },
+		{ { "name=^web" }, true },
+		{ { "name=^web$" }, false },
+		{ { "name=^/web-[0-9]+$" }, true },
+		{ { "name=/web" }, true },
+		{ { "name=^eb" }, false },
+		{ { "name=db|web" }, true },
+		{ { "name=we(" }, false },
 		{ { "name=db", "name=web" }, true },
 		{ { "name=db", "name=web", "kind=b" }, false },
 		{ { "name=", "kind=a" }, true },

@@ -134,7 +134,7 @@ static bool matches(const void *thing, const char *key, const char *v)
 	if (streq(key, "id"))
 		return str_after(p->record.id, v);
 	if (streq(key, "name"))
-		return strstr(p->record.name, v);
+		return filter_name(p->record.name, v);
 	if (streq(key, "label"))
 		return filter_label(&p->record.labels, v);
 	if (streq(key, "status"))

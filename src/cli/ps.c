@@ -113,7 +113,7 @@ static bool matches(const void *thing, const char *key, const char *v)
 	if (streq(key, "id"))
 		return str_after(r->id, v);
 	if (streq(key, "name"))
-		return strstr(r->name, *v == '/' ? v + 1 : v);
+		return filter_name(r->name, v);
 	if (streq(key, "label"))
 		return filter_label(&r->labels, v);
 	if (streq(key, "status"))

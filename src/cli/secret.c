@@ -98,7 +98,9 @@ static bool matches(const void *thing, const char *key, const char *v)
 {
 	const struct secret *s = thing;
 
-	return streq(key, "name") ? !!strstr(s->name, v) : streq(key, "id") ? !!str_after(s->id, v) : filter_label(&s->labels, v);
+	return streq(key, "name") ? filter_name(s->name, v)
+	       : streq(key, "id") ? !!str_after(s->id, v)
+				  : filter_label(&s->labels, v);
 }
 
 static int add_ago(struct json_object *row, const char *key, const char *at)

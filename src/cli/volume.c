@@ -78,7 +78,7 @@ static bool matches(const void *thing, const char *key, const char *value)
 	const struct volume_record *v = thing;
 
 	if (streq(key, "name"))
-		return strstr(v->name, value);
+		return filter_name(v->name, value);
 	if (streq(key, "driver"))
 		return streq(v->driver, value);
 	if (streq(key, "dangling"))
