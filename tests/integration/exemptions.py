@@ -6,7 +6,6 @@ EXEMPTIONS = [
     ("test_limits_are_read_back_from_the_cgroup", "vm", "the limit is the size of the machine, not a cgroup of the host"),
     ("test_R01_the_engines_binary_is_not_writable", "vm", "no binary of the host is inside the guest"),
     ("test_device_nodes_are_passed_and_guarded", "vm", "a guest has its own devices; host nodes mean nothing there"),
-    ("test_twenty_runs_in_parallel", "vm", "twenty emulated machines would take minutes on two cores"),
     ("test_pids_limit_holds", "vm", "the limit is the same code in the guest, and its fork storm is slow under emulation"),
     ("test_R28_a_fork_bomb_ends_at_the_limit_and_the_host_answers", "vm",
      "the limit is the same code in the guest, and its fork storm is slow under emulation"),

@@ -178,13 +178,6 @@ def test_a_name_that_is_not_there_is_named(berth, verb):
     berth.fails(verb, "no-such-container", says="no-such-container")
 
 
-def test_twenty_runs_in_parallel(box):
-    started = [box.berth.popen(*box.args("sh", "-c", f"echo {i}; exit {i}", opts=("--rm",))) for i in range(20)]
-    for i, p in enumerate(started):
-        out, err = p.communicate(timeout=120)
-        assert (p.returncode, out.decode()) == (i, f"{i}\n"), err.decode()
-
-
 def test_restart_begins_anew(box):
     name = box.start("sh", "-c", "echo begun; sleep 1000")
     first = box.berth.inspect(name)["State"]["Pid"]
