@@ -75,7 +75,7 @@ static int check_support(int fd, const char *name, struct err *e)
 		return unsupported(name, "this kernel has no quotactl_fd (Linux 5.14, CONFIG_QUOTA)", e);
 	if (r < 0)
 		return unsupported(name, "there are none", e);
-	return now.qs_flags & FS_QUOTA_PDQ_ENFD ? 0 : unsupported(name, "there they are not enforced", e);
+	return (now.qs_flags & FS_QUOTA_PDQ_ENFD) ? 0 : unsupported(name, "there they are not enforced", e);
 }
 
 static int set_limit(int fd, uint32_t id, uint64_t bytes)
