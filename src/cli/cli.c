@@ -19,15 +19,19 @@ const struct opt global_options[] = {
 	{ NULL },
 };
 
+#define PRUNE "berth system prune"
+
 int cli_report(const struct cli *c, const struct err *e)
 {
 	const char *msg = e->msg[0] ? e->msg : "failed without a message";
+	bool is_full = e->no == ENOSPC && !strstr(msg, PRUNE) && (strstr(msg, strerror(ENOSPC)) || strstr(msg, "disk is full"));
+	const char *remedy = is_full ? "; if that is the store's disk, `" PRUNE "` gives space back" : "";
 
 	fflush(stdout);
 	if (c->command)
-		fprintf(stderr, "berth %s: %s\n", c->command->name, msg);
+		fprintf(stderr, "berth %s: %s%s\n", c->command->name, msg, remedy);
 	else
-		fprintf(stderr, "berth: %s\n", msg);
+		fprintf(stderr, "berth: %s%s\n", msg, remedy);
 	return e->exit ? e->exit : 125;
 }
 

@@ -170,8 +170,15 @@ int image_remove(struct store *s, const char *name, bool force, void (*cb)(const
 	const char *tag = named_tag(&m);
 	if ((r = tag ? remove_by_tag(&m, tag, e) : remove_by_id(&m, e)) < 0)
 		return r;
-	if ((r = index_json_write(s, e)) < 0)
-		return r;
-	r = store_gc(s, e);
-	return r == -EBUSY ? 0 : r;
+	/* On a full disk the new index has no room before its images' files are gone. */
+	int written = index_json_write(s, e);
+	if (written < 0 && written != -ENOSPC && written != -EDQUOT)
+		return written;
+	struct err why = { 0 };
+	r = store_gc(s, &why);
+	if (written < 0 && (r >= 0 || r == -EBUSY) && (written = index_json_write(s, e)) == 0)
+		*e = (struct err){ 0 };
+	if (r < 0 && r != -EBUSY)
+		return err_set(e, -r, "%s", why.msg);
+	return written;
 }

@@ -6,7 +6,9 @@
  * Called by every file of this folder; nobody else sees a sqlite3 handle. */
 #include <fcntl.h>
 #include <stdarg.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "records_db.h"
 
@@ -14,6 +16,7 @@
 /* Checkpoint once the WAL holds so many pages. Reading one back costs an opener 0.7 us at most; a checkpoint costs its writer two
  * syncs, that is milliseconds on a disk, and comes about every 25th transaction. */
 #define WAL_PAGES 128
+#define SHM_EMPTY 3
 enum { UNLOCK_NAP_MS = 1, UNLOCK_TRIES = 1000 };
 
 /* Giving a lock back can fail: the kernel may need memory to split a range (ENOLCK), or be interrupted where the file is another
@@ -35,6 +38,28 @@ static int fcntl_that_unlocks(int fd, int cmd, ...)
 		nanosleep(&nap, NULL);
 	}
 	return r;
+}
+
+/* Whoever is the first to open a database empties the index of its log, by cutting it to three bytes (unixLockSharedMemory in
+ * os_unix.c). On a full disk its pages, once given up, could not be had again, and to touch one would be a SIGBUS: so they are
+ * cleared and kept. */
+static int ftruncate_that_keeps(int fd, off_t size)
+{
+	static const char zeros[4096];
+	struct stat st;
+	off_t at = 0;
+
+	if (size != SHM_EMPTY || fstat(fd, &st) < 0 || st.st_size <= size)
+		return ftruncate(fd, size);
+	while (at < st.st_size) {
+		ssize_t n = pwrite(fd, zeros, (size_t)MIN((off_t)sizeof(zeros), st.st_size - at), at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		at += n;
+	}
+	return 0;
 }
 
 static const struct {
@@ -254,6 +279,8 @@ int records_open(const char *root, struct records **ret, struct err *e)
 	if (!r || !(r->path = str_fmt("%s/berth.db", root)) || !(r->events_path = str_fmt("%s/berth.db-events", root)))
 		return err_set(e, ENOMEM, "records: out of memory");
 	rc = vfs->xSetSystemCall(vfs, "fcntl", (sqlite3_syscall_ptr)fcntl_that_unlocks);
+	if (rc == SQLITE_OK)
+		rc = vfs->xSetSystemCall(vfs, "ftruncate", (sqlite3_syscall_ptr)ftruncate_that_keeps);
 	if (rc != SQLITE_OK)
 		return db_error(r, rc, "set up locks", e);
 	/* NOMUTEX: a connection belongs to one thread. */

@@ -3,6 +3,7 @@
  * Version 0 is a database without tables: the first opener makes them. A version below SCHEMA_VERSION is migrated by the rows of
  * `steps` from there on, each in the same transaction; a version above it is refused, because a newer Berth may keep promises
  * that this one does not know of. docs/FORMATS.md lists the versions. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -46,6 +47,7 @@ static const char *const steps[] = {
 	"ALTER TABLE containers ADD COLUMN is_stopped INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE containers ADD COLUMN health INTEGER NOT NULL DEFAULT 0;",
 };
+#define LOG_BYTES      (192 << 10) /* of WAL_PAGES (db.c), and of one transaction more */
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(steps))
 
 static int read_version(struct records *r, int *ret, struct err *e)
@@ -109,6 +111,20 @@ static int lock_folder(const struct records *r, int *ret_fd, struct err *e)
 	return 0;
 }
 
+/* As much of the log as there ever is between two checkpoints, so that what gives space back on a full disk can be recorded. Where it
+ * can't be had, the log grows as it is needed. */
+static int reserve_log(const struct records *r, struct err *e)
+{
+	_cleanup_free_ char *path = str_fmt("%s-wal", r->path);
+	_cleanup_fd_ int fd = path ? open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+
+	if (!path)
+		return err_set(e, ENOMEM, "records: out of memory");
+	if (fd >= 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, LOG_BYTES) < 0)
+		log_debug("records", "%s: reserve: %s", path, strerror(errno));
+	return 0;
+}
+
 int schema_ensure(struct records *r, struct err *e)
 {
 	_cleanup_fd_ int lock = -1;
@@ -132,6 +148,8 @@ int schema_ensure(struct records *r, struct err *e)
 			    r->path, version, SCHEMA_VERSION);
 	if (k == 0 && version < SCHEMA_VERSION)
 		k = apply_steps(r, version, e);
+	if (k == 0)
+		k = reserve_log(r, e);
 	if (k == 0)
 		return db_commit(r, e);
 	db_rollback(r);

@@ -1,5 +1,6 @@
 """Stores on a file system of their own: a file, formatted as ext4 and mounted, which may lose its power or be full."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -30,6 +31,9 @@ class Disk:
         self.top.mkdir()
         tool("mount", "-o", LAZY, self.file, self.top)
         self.berth = Berth(self.build, self.top / "root", self.run)
+        d = os.stat(self.top).st_dev
+        device = Path(os.readlink(f"/sys/dev/block/{os.major(d)}:{os.minor(d)}")).name
+        Path(f"/sys/fs/ext4/{device}/reserved_clusters").write_text("0")  # full is full
 
     def close(self):
         empty(self.berth)
@@ -60,3 +64,33 @@ class Disk:
             self.umount()
             shutil.rmtree(run, ignore_errors=True)
             os.unlink(copy)
+
+    def fill(self, what):
+        """Until there is not a single block, or inode, to be had."""
+        os.sync()  # what is only promised so far takes its place first
+        where = self.top / "filler"
+        where.mkdir()
+        if what == "inodes":
+            for n in range(1 << 20):
+                try:
+                    (where / str(n)).touch()
+                except OSError as e:
+                    assert e.errno == errno.ENOSPC
+                    return
+        for size in (1 << 20, 4096):
+            with open(where / str(size), "wb", buffering=0) as f:
+                try:
+                    while f.write(bytes(size)):
+                        pass
+                except OSError as e:
+                    assert e.errno == errno.ENOSPC
+                os.fsync(f.fileno())
+        for n in range(1 << 20):  # what the file's own list of blocks could not have
+            try:
+                (where / f"d{n}").mkdir()
+            except OSError as e:
+                assert e.errno == errno.ENOSPC
+                return
+
+    def fill_stop(self):
+        shutil.rmtree(self.top / "filler", ignore_errors=True)
