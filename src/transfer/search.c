@@ -209,12 +209,12 @@ static int read_pages(const struct pages *p, char *url, struct json_object *list
 		_cleanup_json_ struct json_object *o = NULL;
 		_cleanup_free_ char *link = NULL, *next = NULL;
 		size_t n;
-		char *copy = strdup(now);
 
 		if (i == PAGES_MAX)
 			return err_set(e, EFBIG,
 				       "registry %s: its %s goes on after %d pages: name what you look for without a search",
 				       p->g->domain, p->what, PAGES_MAX);
+		char *copy = strdup(now); /* get takes it */
 		r = copy ? get(p->g, copy, p->what, PAGE_MAX, &o, &link, e) : no_memory(e);
 		if (r >= 0)
 			r = read_page(p, o, list, &n, e);
