@@ -248,6 +248,20 @@ int db_begin(struct records *r, bool durable, struct err *e)
 	return rc == SQLITE_OK ? 0 : db_error(r, rc, "begin", e);
 }
 
+/* A commit whose sync has failed lies in the log all the same, and whoever opens the database next would take it for one. Another one in
+ * its place, of a page as it is, breaks the chain of checksums. Should that fail too, the disk takes nothing any more. */
+static void forget_commit(struct records *r)
+{
+	int rc = sqlite3_exec(r->db, "PRAGMA synchronous=NORMAL; BEGIN IMMEDIATE; PRAGMA application_id=0; COMMIT", NULL, NULL,
+			      NULL);
+
+	r->is_durable = false;
+	if (rc != SQLITE_OK)
+		log_warn("records", "%s: what could not be recorded may be there after all: %s", r->path, sqlite3_errmsg(r->db));
+	if (!sqlite3_get_autocommit(r->db))
+		sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
 int db_commit(struct records *r, struct err *e)
 {
 	int rc = sqlite3_exec(r->db, "COMMIT", NULL, NULL, NULL);
@@ -258,9 +272,11 @@ int db_commit(struct records *r, struct err *e)
 		r->has_events = false;
 		return 0;
 	}
-	rc = db_error(r, rc, "commit", e);
+	int k = db_error(r, rc, "commit", e);
 	db_rollback(r);
-	return rc;
+	if ((rc & 0xff) == SQLITE_IOERR)
+		forget_commit(r);
+	return k;
 }
 
 void db_rollback(struct records *r)
