@@ -123,8 +123,8 @@ def test_hostile_answers_are_told_and_end(berth, bad):
     bad.fault("/v1/search", body(b'{"results": [7]}'))
     assert found(berth, f"{bad.domain}/b") == [f"{bad.domain}/a/b"], "a search that is none is not the end of it"
     bad.mend()
-    bad.fault("/v1/search", status(500))
-    fails("status 500")
+    bad.fault("/v1/search", status(418))
+    fails("status 418")
 
 
 def test_wrong_words_are_named_before_anybody_is_asked(berth, bad):
