@@ -1,10 +1,30 @@
 /* run.c: `berth run`. */
+#include <strings.h>
+
 #include "run_more.h"
+
+static int set_attach(void *args, const char *value, struct err *e)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} streams[] = { { "stdin", ATTACH_STDIN }, { "stdout", ATTACH_STDOUT }, { "stderr", ATTACH_STDERR } };
+	struct run_args *a = args;
+
+	for (size_t i = 0; i < ARRAY_SIZE(streams); i++)
+		if (strcasecmp(streams[i].name, value) == 0) {
+			a->o.attach |= streams[i].bit;
+			return 0;
+		}
+	return err_set(e, EINVAL, "\"%s\" is not stdin, stdout or stderr", value);
+}
 
 const struct opt run_options[] = {
 	{ "detach", 'd', OPT_FLAG, RUN_AT(is_detached), NULL, "leave it running and print its id" },
 	RUN_OPTION_ROWS,
 	RUN_MORE_ROWS,
+	{ "attach", 'a', OPT_STRING, 0, "STREAM", "only stdin, stdout or stderr; may be given again (default all of them)",
+	  set_attach },
 	{ "sig-proxy", 0, OPT_FLAG_OFF, RUN_AT(no_sig_proxy), NULL, "pass our signals on (default true)" },
 	{ "detach-keys", 0, OPT_STRING, RUN_AT(detach_keys), "KEYS", "leave it with these keys (default ctrl-p,ctrl-q)" },
 	{ NULL },
@@ -45,6 +65,8 @@ int cmd_run(struct cli *c, struct err *e)
 	if (r != 0)
 		return MIN(r, 0);
 	r = run_args_finish(&a, c, e);
+	if (r >= 0 && a.o.is_detached && a.o.attach)
+		r = err_set(e, EINVAL, "conflicting options: -a and -d");
 	if (r >= 0 && !a.o.is_detached)
 		r = terminal_check(a.o.has_tty, a.o.is_interactive, e);
 	if (r >= 0)

@@ -17,6 +17,7 @@ void engine_close(struct engine *en);
 DEFINE_CLEANUP(struct engine *, engine_close)
 struct store *engine_store(struct engine *en);
 
+enum { ATTACH_STDIN = 1, ATTACH_STDOUT = 2, ATTACH_STDERR = 4 };
 /* Options of run and create; what the command line's table fills. SPEC_UNSET / NULL / 0 = not given. */
 struct run_opts {
 	char *image, *pod /* a pod to be in */;
@@ -46,7 +47,8 @@ struct run_opts {
 	char **secrets, **annotations, **unsetenv, **device_cgroup_rules, **blkio_weight_devices, **cgroup_conf;
 	bool no_hosts, unsetenv_all, replaces, is_quiet;
 	int64_t memory_swappiness;
-	char **args; /* not an option: what is executed in the end; filled in what a record keeps */
+	unsigned attach; /* which of our streams are the container's; 0 = all */
+	char **args;     /* not an option: what is executed in the end; filled in what a record keeps */
 };
 void run_opts_init(struct run_opts *o);
 void run_opts_done(struct run_opts *o);
@@ -55,6 +57,7 @@ void run_opts_done(struct run_opts *o);
 int engine_create(struct engine *en, const struct run_opts *o, char **ret_id, struct err *e);
 struct start_opts {
 	bool attach, want_stdin, sig_proxy;
+	bool drops_stdout, drops_stderr; /* what it says there is not printed */
 	const char *detach_keys;
 };
 /* Starts a created or exited container. When attaching, returns after its end with *ret_exit. */

@@ -15,9 +15,12 @@ static bool wants_network(const struct run_opts *o)
 static int make_and_go(struct engine *en, const struct run_opts *o, const char *id, struct exit_status *ret_exit,
 		       bool *ret_detached, struct err *e)
 {
+	const unsigned streams = o->attach ? o->attach : ATTACH_STDIN | ATTACH_STDOUT | ATTACH_STDERR;
 	const struct start_opts start = {
 		.attach = !o->is_detached,
-		.want_stdin = o->is_interactive && !o->is_detached,
+		.want_stdin = o->is_interactive && !o->is_detached && streams & ATTACH_STDIN,
+		.drops_stdout = !(streams & ATTACH_STDOUT),
+		.drops_stderr = !(streams & ATTACH_STDERR),
 		.sig_proxy = !o->no_sig_proxy && !o->has_tty,
 		.detach_keys = o->detach_keys,
 	};

@@ -125,7 +125,12 @@ static int follow(int fd, const struct start_opts *o, bool has_tty, struct exit_
 		  struct err *e)
 {
 	const struct attach_opts a = {
-		.want_stdin = o->want_stdin, .has_tty = has_tty, .sig_proxy = o->sig_proxy, .detach_keys = o->detach_keys
+		.want_stdin = o->want_stdin,
+		.drops_stdout = o->drops_stdout,
+		.drops_stderr = o->drops_stderr,
+		.has_tty = has_tty,
+		.sig_proxy = o->sig_proxy,
+		.detach_keys = o->detach_keys,
 	};
 
 	if (o->attach)

@@ -72,11 +72,14 @@ static int open_anew(int fd, int flags)
 	return open(fd_path(fd, path), flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
-static void sink_open(struct sink *k, int fd, enum frame_type type)
+static void sink_open(struct sink *k, int fd, bool drops, enum frame_type type)
 {
 	struct stat st;
 
-	*k = (struct sink){ .fd = fd, .own_fd = open_anew(fd, O_WRONLY), .type = type };
+	*k = (struct sink){ .fd = fd,
+			    .own_fd = drops ? open("/dev/null", O_WRONLY | O_CLOEXEC) : open_anew(fd, O_WRONLY),
+			    .type = type,
+			    .is_broken = drops };
 	if (k->own_fd >= 0)
 		k->fd = k->own_fd;
 	k->is_socket = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
@@ -419,8 +422,8 @@ static int session_open(struct session *s)
 {
 	int r = 0;
 
-	sink_open(&s->sinks[0], STDOUT_FILENO, FRAME_STDOUT);
-	sink_open(&s->sinks[1], STDERR_FILENO, FRAME_STDERR);
+	sink_open(&s->sinks[0], STDOUT_FILENO, s->opts->drops_stdout, FRAME_STDOUT);
+	sink_open(&s->sinks[1], STDERR_FILENO, s->opts->drops_stderr, FRAME_STDERR);
 	if (s->opts->has_tty)
 		r = detach_keys_parse(s->opts->detach_keys, &s->keys, s->e);
 	if (r < 0)

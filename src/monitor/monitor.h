@@ -129,6 +129,7 @@ int monitor_inspect(const struct paths *p, const char *id, struct monitor_state 
 struct attach_opts {
 	uint16_t channel; /* 0 = the main process */
 	bool want_stdin, has_tty, sig_proxy;
+	bool drops_stdout, drops_stderr;
 	const char *detach_keys; /* "ctrl-p,ctrl-q" */
 };
 int attach_run(int fd, const struct attach_opts *o, struct exit_status *ret_exit, bool *ret_detached, struct err *e);

@@ -124,3 +124,14 @@ def test_device_rules_open_what_they_name(cbox):
     name = cbox.name()
     cbox.berth.ok(*cbox.args("true", verb="create", opts=("--name", name, "--device-cgroup-rule", "c 10:* r")))
     assert cbox.berth.inspect(name)["HostConfig"]["DeviceCgroupRules"] == ["c 10:* r"]
+
+
+def test_attach_takes_only_some_streams(box):
+    say = ("sh", "-c", "cat; echo out; echo err >&2; exit 3")
+    rows = ((("-a", "stdout"), "out\n", ""), (("--attach", "STDERR"), "", "err\n"), (("-a", "stdout", "-a", "stderr"), "out\n", "err\n"),
+            (("-i", "-a", "stdin", "-a", "stdout"), "in\nout\n", ""))
+    for opts, out, err in rows if box.isolation == "container" else rows[:2]:
+        r = box(*say, opts=opts, input="in\n")
+        assert (r.code, r.out, r.err) == (3, out, err), opts
+    box.berth.fails(*box.args("true", opts=("-a", "stdlog")), says="not stdin, stdout or stderr")
+    box.berth.fails(*box.args("true", opts=("-d", "-a", "stdout")), says="conflicting options")
