@@ -20,6 +20,7 @@ INDEX = [{"name": "library/web", "description": LONG, "star_count": 70, "is_offi
 @pytest.fixture
 def bad():
     with BadRegistry() as r:
+        r.is_prompt = True
         yield r
 
 
