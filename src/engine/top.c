@@ -2,6 +2,7 @@
  * are its own kernel's, as the agent in it does (guest/processes.c). */
 #include "engine_impl.h"
 #include "guest.h"
+#include "ps_table.h"
 
 #include <stdio.h>
 #include <sys/mman.h>
@@ -42,73 +43,13 @@ static int find_pids(struct engine *en, const struct container_record *c, struct
 	return r;
 }
 
-/* The index of the word "PID" in ps's heading, or -1. */
-static int pid_column(const char *heading)
-{
-	int column = 0;
-
-	for (const char *s = heading + strspn(heading, " "); *s; column++, s += strspn(s, " ")) {
-		size_t n = strcspn(s, " ");
-		if (n == 3 && strncmp(s, "PID", 3) == 0)
-			return column;
-		s += n;
-	}
-	return -1;
-}
-
-static bool is_listed(const struct pids *p, const char *line, int column)
-{
-	const char *s = line + strspn(line, " ");
-
-	for (; column > 0; column--) {
-		s += strcspn(s, " ");
-		s += strspn(s, " ");
-	}
-	long pid = strtol(s, NULL, 10);
-	for (size_t i = 0; i < p->n; i++)
-		if (p->v[i] == pid)
-			return true;
-	return false;
-}
-
-static int run_ps(char *const *options, char ***ret_lines, struct err *e)
-{
-	_cleanup_free_ char *program = spawn_find("ps"), *out = NULL;
-	_cleanup_strv_ char **argv = NULL;
-	int r;
-
-	if (!program)
-		return err_set(e, ENOENT, "there is no ps program on this host: install procps");
-	r = strv_push(&argv, program);
-	if (r >= 0 && !*options)
-		r = strv_push(&argv, "-ef");
-	for (; r >= 0 && *options; options++)
-		r = strv_push(&argv, *options);
-	if (r < 0)
-		return OUT_OF_MEMORY(e);
-	r = spawn_output(argv, OUTPUT_MAX, &out, e);
-	if (r < 0)
-		return r;
-	*ret_lines = strv_split(out, '\n');
-	return *ret_lines ? 0 : OUT_OF_MEMORY(e);
-}
-
 static int top_container(struct engine *en, const struct container_record *c, char *const *options, struct err *e)
 {
-	_cleanup_strv_ char **lines = NULL;
 	struct pids p = { 0 };
-	int column, r = find_pids(en, c, &p, e);
+	int r = find_pids(en, c, &p, e);
 
 	if (r >= 0)
-		r = run_ps(options, &lines, e);
-	if (r >= 0 && (column = pid_column(lines[0])) < 0)
-		r = err_set(e, EINVAL, "couldn't find the PID field in ps output: choose options that print it");
-	if (r >= 0) {
-		puts(lines[0]);
-		for (char **l = lines + 1; *l; l++)
-			if (**l && is_listed(&p, *l, column))
-				puts(*l);
-	}
+		r = ps_table_print(p.v, p.n, options, e);
 	free(p.v);
 	return r;
 }

@@ -245,19 +245,24 @@ static int print(const struct change *v, size_t n, bool is_terminal, struct err 
 	return r < 0 ? err_set(e, -r, "write the list: %s", strerror(-r)) : 0;
 }
 
+struct walk upper_walk(void *arg)
+{
+	return (struct walk){ .dirfd = FILES_ROOT_FD,
+			      .name = ".",
+			      .as = "",
+			      .xattrs = WALK_XATTRS_LAYER,
+			      .is_overlay = true,
+			      .is_left_out = diff_is_mount_point,
+			      .arg = arg };
+}
+
 int diff_files(const struct files_options *o, struct json_object *answer _unused_, struct err *e)
 {
 	union {
 		const struct files_options *in;
 		void *out;
 	} arg = { .in = o };
-	const struct walk w = { .dirfd = FILES_ROOT_FD,
-				.name = ".",
-				.as = "",
-				.xattrs = WALK_XATTRS_LAYER,
-				.is_overlay = true,
-				.is_left_out = diff_is_mount_point,
-				.arg = arg.out };
+	const struct walk w = upper_walk(arg.out);
 	const int readable[] = { FILES_ROOT_FD, FILES_LOWER_FD };
 	struct diff d = { .base = { .put = put }, .o = o };
 	bool is_terminal = isatty(FILES_TAR_FD); /* what is confined can't ask */

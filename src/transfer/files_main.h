@@ -39,7 +39,10 @@ int import_files(const struct files_options *o, struct json_object *answer, stru
 
 /* A walk's is_left_out, for an upper directory: a place that was made for a mount. arg: the options. */
 struct stat;
+struct walk;
 bool diff_is_mount_point(const char *path, const struct stat *st, void *arg);
+/* Through the upper directory of a container; arg: the options. */
+struct walk upper_walk(void *arg);
 
 /* Is there such a verb? */
 bool is_files_verb(const char *word);

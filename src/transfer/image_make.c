@@ -23,13 +23,7 @@ static int out_of_memory(struct err *e) { return err_set(e, ENOMEM, "out of memo
 
 static int fill_from_upper(struct tar_sink *t, void *arg, struct err *e)
 {
-	const struct walk w = { .dirfd = FILES_ROOT_FD,
-				.name = ".",
-				.as = "",
-				.xattrs = WALK_XATTRS_LAYER,
-				.is_overlay = true,
-				.is_left_out = diff_is_mount_point,
-				.arg = arg };
+	const struct walk w = upper_walk(arg);
 	const int readable[] = { FILES_ROOT_FD };
 	int r = unpack_confine_copier(readable, 1, -1, true, e);
 
