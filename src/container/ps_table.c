@@ -36,9 +36,8 @@ static bool is_listed(const pid_t *pids, size_t n, const char *line, int column)
 	return false;
 }
 
-static int run_ps(char *const *options, char ***ret_lines, struct err *e)
+static int run_ps(const char *program, char *const *options, char **ret, struct err *e)
 {
-	_cleanup_free_ char *program = spawn_find("ps"), *out = NULL;
 	_cleanup_strv_ char **argv = NULL;
 	int r;
 
@@ -49,22 +48,20 @@ static int run_ps(char *const *options, char ***ret_lines, struct err *e)
 		r = strv_push(&argv, "-ef");
 	for (; r >= 0 && *options; options++)
 		r = strv_push(&argv, *options);
-	if (r < 0)
-		return err_set(e, ENOMEM, "out of memory");
-	r = spawn_output(argv, OUTPUT_MAX, &out, e);
-	if (r < 0)
-		return r;
-	*ret_lines = strv_split(out, '\n');
-	return *ret_lines ? 0 : err_set(e, ENOMEM, "out of memory");
+	return r < 0 ? err_set(e, ENOMEM, "out of memory") : spawn_output(argv, OUTPUT_MAX, ret, e);
 }
 
 int ps_table_print(const pid_t *pids, size_t n, char *const *options, struct err *e)
 {
+	_cleanup_free_ char *program = spawn_find("ps"); /* the host's, whatever the container has */
+	_cleanup_free_ char *out = NULL;
 	_cleanup_strv_ char **lines = NULL;
-	int column, r = run_ps(options, &lines, e);
+	int column, r = run_ps(program, options, &out, e);
 
 	if (r < 0)
 		return r;
+	if (!(lines = strv_split(out, '\n')))
+		return err_set(e, ENOMEM, "out of memory");
 	if ((column = pid_column(lines[0])) < 0)
 		return err_set(e, EINVAL, "couldn't find the PID field in ps output: choose options that print it");
 	puts(lines[0]);
