@@ -134,10 +134,15 @@ int unpack_step(struct unpack *u, struct unpack_result *ret, struct err *e)
 		;
 	if (n < 0 && errno == EAGAIN)
 		return 0;
-	int no = n < 0 ? errno : 0;
+	if (n < 0) {
+		int no = errno;
+		kill(u->pid, SIGKILL); /* it lives, and waits for more of the blob */
+		reap(u, &status);
+		return err_set(e, no, "read what the unpacking process says: %s", strerror(no));
+	}
 	reap(u, &status);
 	if (n != (ssize_t)sizeof(rep))
-		return err_set(e, no ? no : EIO, "the unpacking process was killed (status %d): out of memory or time",
+		return err_set(e, EIO, "the unpacking process was killed (status %d): out of memory or time",
 			       status_to_exit(status));
 	rep.e.msg[sizeof(rep.e.msg) - 1] = '\0';
 	if (rep.e.no == 0) {

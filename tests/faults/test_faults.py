@@ -13,7 +13,7 @@ COMMANDS_ENGINE = ["run-d", "run-rm", "exec", "rm-f", "pod-create", "pod-run", "
                    "volume-create", "volume-rm", "run-volume", "run-own-volume"]
 COMMANDS_ONE_BY_ONE = ["volume-prune", "pull", "pull-again", "push", "login", "logout", "load", "save", "import", "tag", "rmi", "image-prune",
                        "system-prune", "system-check", "system-repair", "cp-in", "cp-out", "diff", "export", "commit", "rename", "update", "events",
-                       "restart", "stats"]
+                       "restart", "stats", "create-only", "stop", "secret-create", "secret-rm"]
 SAMPLE = ["--sample", 25, "--seed", 1]
 
 
@@ -62,6 +62,10 @@ def test_F08_a_record_that_can_not_be_looked_for_is_not_one_that_is_gone():
 
 def test_F08_output_that_can_not_be_read_or_watched_is_not_taken_for_its_end():
     sweep("--set", "engine", "--command", "run-rm", "--pick", r"^0\.1:(read:\d+:EIO|epoll_ctl:\d+:ENOMEM)$")
+
+
+def test_F08_an_unpacker_that_can_not_be_heard_is_not_waited_for():
+    sweep("--set", "engine", "--command", "pull", "--pick", r"^0\.1:read:\d+:ENOMEM$")
 
 
 def test_F08_an_end_that_the_kernel_does_not_tell_is_an_error_with_its_reason():
