@@ -46,6 +46,8 @@ class Engine(oci.Oci):
         self.ok("pod", "rm", "first")
         self.ok("volume", "create", "first")
         self.ok("volume", "rm", "first")
+        self.ok("secret", "create", "first", str(layout.path / "index.json"))
+        self.ok("secret", "rm", "first")
         self.make_images()
         self.ok("system", "prune", "-f")
 

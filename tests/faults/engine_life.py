@@ -282,5 +282,60 @@ class VolumePrune(VolumeRemove):
         return o.argv("volume", "prune", "-f")
 
 
+class CreateOnly(RunDetached):
+    name = "create-only"
+
+    def argv(self, o):
+        return o.argv("create", "--name", o.id, "-v", "/etc", o.image, "cat", "/etc/passwd")
+
+    def check(self, o, done):
+        begun = o.run("start", "-a", o.id)
+        return [] if begun.code == 0 and begun.out.startswith("root:") else [f"exit 0, but it can't be started: {begun}"]
+
+
+class Stop(Exec):
+    name = "stop"
+
+    def argv(self, o):
+        return o.argv("stop", "-t", "0", o.id)
+
+    def check(self, o, done):
+        s = o.inspect()["State"]
+        return [] if s["Status"] == "exited" else [f"exit 0, but it is {s}"]
+
+
+class SecretCreate(RunDetached):
+    name = "secret-create"
+
+    def before(self, o):
+        o.source.write_text("hunter2")
+
+    def argv(self, o):
+        return o.argv("secret", "create", o.id, str(o.source))
+
+    def check(self, o, done):
+        there = o.run("secret", "inspect", "--showsecret", o.id)
+        return [] if there.code == 0 and json.loads(there.out)[0]["SecretData"] == "hunter2" else [f"exit 0, but it is {there}"]
+
+    def after(self, o):
+        o.source.unlink(missing_ok=True)
+        o.run("secret", "rm", o.id)
+
+
+class SecretRemove(SecretCreate):
+    name = "secret-rm"
+
+    def before(self, o):
+        super().before(o)
+        o.ok("secret", "create", o.id, str(o.source))
+
+    def argv(self, o):
+        return o.argv("secret", "rm", o.id)
+
+    def check(self, o, done):
+        return [] if o.id not in o.ok("secret", "ls") else ["exit 0, but it is there"]
+
+
 COMMANDS = [RunDetached(), RunRemoved(), Exec(), Remove(), PodCreate(), PodRun(), PodJoin(), PodStart(), PodRemove(), VolumeCreate(),
-            VolumeRemove(), RunVolume(), RunOwnVolume(), VolumePrune(), Rename(), Update(), Events(), Restart(), Stats()]
+            VolumeRemove(), RunVolume(), RunOwnVolume(), VolumePrune(), Rename(), Update(), Events(), Restart(), Stats(),
+            CreateOnly(), Stop(), SecretCreate(), SecretRemove()]

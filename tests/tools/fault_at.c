@@ -12,6 +12,7 @@
  * the command are followed until they come to rest. */
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -116,6 +117,16 @@ static void set_register(pid_t pid, bool is_entry, long value)
 #endif
 }
 
+/* Of fcntl only what waits for a lock can be interrupted. */
+static bool can_fail_so(unsigned nr, const __u64 *args)
+{
+	int cmd = (int)args[1];
+
+	if (nr != SYS_fcntl || plan.error != EINTR)
+		return true;
+	return cmd == F_SETLK || cmd == F_SETLKW || cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW;
+}
+
 static void on_call(struct proc *p)
 {
 	struct ptrace_syscall_info info;
@@ -138,7 +149,7 @@ static void on_call(struct proc *p)
 	if (plan.is_list) {
 		fprintf(plan.out, "%s %s %u\n", p->name, name, p->n_calls[nr]);
 	} else if (!plan.has_hit && strcmp(plan.process, p->name) == 0 && strcmp(plan.call, name) == 0 &&
-		   plan.n == p->n_calls[nr]) {
+		   plan.n == p->n_calls[nr] && can_fail_so(nr, info.entry.args)) {
 		plan.has_hit = true;
 		if (plan.error == 0) {
 			kill(p->pid, SIGKILL);
