@@ -45,12 +45,12 @@ static int add_program(struct dl_phdr_info *info, size_t size _unused_, void *ar
 
 void idle_give_back(void)
 {
-	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 	struct ranges program = { .n = 0 };
 
 	(void)malloc_trim(0);
 	dl_iterate_phdr(add_program, &program);
 #ifndef __SANITIZE_ADDRESS__ /* which keeps books of the stack */
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 	drop(here - STACK_SPAN, here - STACK_KEPT);
 #endif
 	for (size_t i = 0; i < program.n;
