@@ -106,6 +106,15 @@ int file_exists(int dirfd, const char *path)
 	return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
 }
 
+int dir_next(DIR *d, struct dirent **ret)
+{
+	do {
+		errno = 0;
+		*ret = readdir(d);
+	} while (*ret && (streq((*ret)->d_name, ".") || streq((*ret)->d_name, "..")));
+	return *ret ? 1 : -errno;
+}
+
 int dir_sync(int dirfd, const char *path)
 {
 	_cleanup_fd_ int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -2,6 +2,7 @@
  * from then on only the fd is used. */
 #pragma once
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
@@ -39,6 +40,8 @@ int fd_read_all(int fd, size_t max, char **ret_data, size_t *ret_len);
 int file_read(int dirfd, const char *path, size_t max, char **ret_data, size_t *ret_len);
 /* Whether it is there: 1 or 0; -errno where that can't be said, which is not the same as no. A link counts as itself. */
 int file_exists(int dirfd, const char *path);
+/* The next entry of a directory but "." and "..": 1 and *ret, 0 at the end, -errno. */
+int dir_next(DIR *d, struct dirent **ret);
 /* The directory's names are on the disk when this returns; "." is dirfd itself. 0 or -errno. */
 int dir_sync(int dirfd, const char *path);
 /* Whole-file replacement that readers never see half: temp + (fsync where durable) + rename (+ fsync of dirfd). */

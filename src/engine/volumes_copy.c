@@ -205,17 +205,13 @@ static int copy_dir(struct copy *c, int from, int to, int depth, struct err *e)
 	}
 	if (depth > DEPTH_MAX)
 		r = err_set(e, ELOOP, "directories are more than %d deep", DEPTH_MAX);
-	while (r == 0) {
-		struct dirent *ent;
-
-		errno = 0;
-		ent = readdir(d);
-		if (!ent) {
-			r = errno ? failed(e, "directory", NULL) : 0;
-			break;
-		}
-		if (!streq(ent->d_name, ".") && !streq(ent->d_name, ".."))
-			r = copy_entry(c, from, to, ent->d_name, depth, e);
+	struct dirent *ent;
+	int more = 0;
+	while (r == 0 && (more = dir_next(d, &ent)) > 0)
+		r = copy_entry(c, from, to, ent->d_name, depth, e);
+	if (more < 0) {
+		errno = -more;
+		r = failed(e, "directory", NULL);
 	}
 	closedir(d);
 	return r;
