@@ -71,9 +71,9 @@ def berth(scratch):
     pods = b("pod", "ps", "-q").out.split()
     if pods:
         b("pod", "rm", "-f", *pods)
-    left = b("ps", "-aq").out.split()
+    left = b("ps", "-a", "--no-trunc", "--format", "{{.Names}} {{.Image}} {{.Command}} {{.Status}}").out.splitlines()
     if left:
-        b("rm", "-f", *left)
+        b("rm", "-f", *b("ps", "-aq").out.split())
     if (b.root / "kernels").exists() and not KERNELS.exists():
         shutil.copytree(b.root / "kernels", KERNELS.with_suffix(f".{os.getpid()}"))
         try:

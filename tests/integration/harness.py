@@ -193,7 +193,9 @@ class Box:
         for t in self.terminals:
             t.close()
         if self.names:
-            self.berth("rm", "-f", *self.names)
+            done = self.berth("rm", "-f", *self.names)
+            left = set(self.berth.ok("ps", "-a", "--format", "{{.Names}}").split()) & set(self.names)
+            assert not left, f"{left} could not be removed: {done}"
 
 
 def until(condition, what: str, timeout=30):
