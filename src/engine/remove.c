@@ -7,9 +7,9 @@
 
 #include "volumes_impl.h"
 
-#define KILL_TIMEOUT_MS 10000
+#define KILL_TIMEOUT_MS 30000 /* a host busy with its disks takes its time */
 #define LAST_FRAMES_MS  2000
-#define LOCK_TIMEOUT_MS 10000
+#define LOCK_TIMEOUT_MS 30000
 
 static char *run_dir(const struct paths *p, const char *id) { return str_fmt("%s/containers/%s", p->run, id); }
 
