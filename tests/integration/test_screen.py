@@ -101,6 +101,7 @@ def test_a_pull_has_one_line_for_each_layer(berth, screen, columns):
         s.keys("C-c")
         s.until(lambda lines: any("interrupted" in line or "signal" in line or "stopped" in line for line in lines) or lines[-1].startswith("person>"))
         s.type("clear")
+        s.until(lambda lines: not rows(lines))  # of the one that was interrupted
         s.type([*berth.argv("pull", f"{registry.domain}/a/b")])
         done = s.until(lambda lines: lines[-1].startswith("person>") and len(rows(lines)) == 3)
         assert all(re.search("done|already h", line) for line in rows(done)), done
