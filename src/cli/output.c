@@ -109,6 +109,40 @@ static int put_template(const struct listing *l, struct json_object *rows, const
 	return 0;
 }
 
+static void free_map(struct json_object *text, void *map)
+{
+	(void)text;
+	json_object_put(map);
+}
+
+struct json_object *labels_json(const struct string_map *m)
+{
+	struct json_object *o = json_object_new_object();
+
+	for (size_t i = 0; o && m->keys && m->keys[i]; i++) {
+		if (json_add(o, m->keys[i], json_object_new_string(m->values[i])) == 0)
+			continue;
+		json_object_put(o);
+		return NULL;
+	}
+	return o;
+}
+
+int listing_add_labels(struct json_object *row, const struct string_map *m)
+{
+	_cleanup_buf_ struct buf b = { 0 };
+	_cleanup_json_ struct json_object *map = labels_json(m);
+	struct json_object *text;
+
+	buf_str(&b, "");
+	for (size_t i = 0; m->keys && m->keys[i]; i++)
+		buf_fmt(&b, "%s%s=%s", i ? "," : "", m->keys[i], m->values[i]);
+	text = map && !b.failed ? json_object_new_string(b.data) : NULL;
+	if (text)
+		json_object_set_userdata(text, TAKE_PTR(map), free_map);
+	return json_add(row, "Labels", text);
+}
+
 int listing_render(const struct listing *l, struct json_object *rows, struct buf *out, struct err *e)
 {
 	const char *tmpl = l->format ? str_after(l->format, "table ") : NULL;

@@ -16,6 +16,10 @@ struct listing {
 };
 /* The array rows as text, lines, behind what is in out. */
 int listing_render(const struct listing *l, struct json_object *rows, struct buf *out, struct err *e);
+/* "Labels" of a row: "a=b,c=d" as docker prints it; .Label "a" in a template takes one. -ENOMEM. */
+int listing_add_labels(struct json_object *row, const struct string_map *m);
+/* The same as a map; NULL on ENOMEM. */
+struct json_object *labels_json(const struct string_map *m);
 /* Prints the array rows to stdout. */
 int listing_print(const struct listing *l, struct json_object *rows, struct err *e);
 /* A stranger's text on one line, and no longer than docker's tables have it (45 characters) unless all of it is wanted; caller frees. NULL on

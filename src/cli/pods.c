@@ -142,15 +142,6 @@ static bool matches(const void *thing, const char *key, const char *v)
 	return streq(p->record.isolation, v);
 }
 
-static struct json_object *labels_json(const struct string_map *m)
-{
-	struct json_object *o = json_object_new_object();
-
-	for (size_t i = 0; o && m->keys && m->keys[i]; i++)
-		json_add(o, m->keys[i], json_object_new_string(m->values[i]));
-	return o;
-}
-
 static int add_containers(struct json_object *row, const struct engine_pod *p)
 {
 	struct json_object *list = json_object_new_array();

@@ -1,6 +1,8 @@
 /* ps_row.c: see ps_row.h. */
 #include "ps_row.h"
 
+#include "output.h"
+
 #include <stdio.h>
 #include <time.h>
 
@@ -64,16 +66,6 @@ static char *command_text(char *const *args, bool no_trunc)
 	return buf_take(&b);
 }
 
-static char *labels_text(const struct string_map *m)
-{
-	_cleanup_buf_ struct buf b = { 0 };
-
-	buf_str(&b, "");
-	for (size_t i = 0; m->keys && m->keys[i]; i++)
-		buf_fmt(&b, "%s%s=%s", i ? "," : "", m->keys[i], m->values[i]);
-	return b.data ? buf_take(&b) : strdup("");
-}
-
 static char *created_at(uint64_t ns)
 {
 	time_t t = (time_t)(ns / 1000000000);
@@ -123,7 +115,7 @@ int ps_row(const struct container_record *c, uint64_t now_ns, bool no_trunc, str
 	    add_text(row, "RunningFor", running_for(c, now_ns)) < 0 || add_text(row, "Ports", strdup("")) < 0 ||
 	    add_text(row, "State", strdup(container_state_name(c->state))) < 0 ||
 	    add_text(row, "Status", ps_status(c, now_ns)) < 0 || add_text(row, "Size", strdup("0B")) < 0 ||
-	    add_text(row, "Names", strdup(c->name)) < 0 || add_text(row, "Labels", labels_text(&c->labels)) < 0 ||
+	    add_text(row, "Names", strdup(c->name)) < 0 || listing_add_labels(row, &c->labels) < 0 ||
 	    add_text(row, "Mounts", strdup("")) < 0 || add_text(row, "Networks", strdup(o.network ? o.network : "none")) < 0 ||
 	    add_text(row, "LocalVolumes", strdup("0")) < 0 || add_text(row, "Isolation", strdup(c->isolation)) < 0 ||
 	    add_text(row, "Pod", strndup(c->pod_id ? c->pod_id : "", no_trunc ? ID_LEN : ID_SHORT)) < 0 ||

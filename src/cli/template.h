@@ -1,8 +1,8 @@
-/* template: the part of Go's text/template that docker's --format is used with:
- *   text {{.Field.Sub}} {{json .Field}} {{len .List}} {{index .Map "key"}} {{index .List 0}} {{join .List ","}} {{upper .X}}
- *   {{lower .X}} {{if .X}}..{{else}}..{{end}} {{range .List}}..{{else}}..{{end}} {{with .X}}..{{end}} {{eq .A "x"}} {{ne ..}}
- *   {{not .X}} {{and ..}} {{or ..}} {{println .X}}, pipes, parentheses, $ (the whole document), {{- and -}}.
- * Anything else is an error that names it. Backslash escapes \t and \n in the text are honoured, as docker's are. */
+/* template: Go's text/template as docker's --format has it: fields, pipes, parentheses, {{if}} {{else if}} {{range}} {{with}} and their
+ * {{else}}, variables ($x := VALUE, $x = VALUE, range $key, $value := VALUE; $ is the whole document), {{- and -}}, comments, .Label "NAME",
+ * and the functions of the table in template_functions.c. Maps are walked in the order of their names. {{define}}, {{template}}, {{block}},
+ * {{break}} and {{continue}} are not there. Anything else is an error that names it. Backslash escapes \t and \n in the text are honoured,
+ * as docker's are. */
 #pragma once
 
 #include "codec.h"

@@ -5,10 +5,39 @@
 
 /* ---- printing and truth, as Go has them ---- */
 
+static int compare_keys(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
+const char **template_keys(struct json_object *map)
+{
+	const char **keys = calloc((size_t)json_object_object_length(map) + 1, sizeof(*keys));
+	size_t n = 0;
+
+	if (!keys)
+		return NULL;
+	json_object_object_foreach(map, key, member)
+	{
+		(void)member;
+		keys[n++] = key;
+	}
+	qsort(keys, n, sizeof(*keys), compare_keys);
+	return keys;
+}
+
+static void put_map(struct json_object *map, struct buf *out)
+{
+	_cleanup_free_ const char **keys = template_keys(map);
+
+	out->failed |= !keys;
+	buf_str(out, "map[");
+	for (const char **key = keys; key && *key; key++) {
+		buf_fmt(out, "%s%s:", key == keys ? "" : " ", *key);
+		template_value(json_object_object_get(map, *key), out);
+	}
+	buf_str(out, "]");
+}
+
 void template_value(struct json_object *v, struct buf *out)
 {
-	bool first = true;
-
 	switch (json_object_get_type(v)) {
 	case json_type_null: buf_str(out, "<no value>"); return;
 	case json_type_string: buf_add(out, json_object_get_string(v), (size_t)json_object_get_string_len(v)); return;
@@ -20,16 +49,7 @@ void template_value(struct json_object *v, struct buf *out)
 		}
 		buf_str(out, "]");
 		return;
-	case json_type_object:
-		buf_str(out, "map[");
-		json_object_object_foreach(v, key, member)
-		{
-			buf_fmt(out, "%s%s:", first ? "" : " ", key);
-			template_value(member, out);
-			first = false;
-		}
-		buf_str(out, "]");
-		return;
+	case json_type_object: put_map(v, out); return;
 	default: buf_str(out, json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN));
 	}
 }
@@ -74,7 +94,19 @@ static int fn_len(struct tmpl *t, const struct value *a, size_t n, struct value 
 	}
 }
 
-/* index X K...: each K goes one deeper; what is not there is "no value", as of a Go map. */
+/* Of the map of texts a user fills, such as labels, what is not there is "", as of such a map in Go. */
+static struct json_object *not_there(struct json_object *map)
+{
+	_cleanup_free_ const char **keys = map ? template_keys(map) : NULL;
+
+	for (const char **key = keys; key && *key; key++) {
+		if (!json_object_is_type(json_object_object_get(map, *key), json_type_string))
+			return NULL;
+	}
+	return json_object_new_string("");
+}
+
+/* index X K...: each K goes one deeper. */
 static int fn_index(struct tmpl *t, const struct value *a, size_t n, struct value *ret)
 {
 	struct json_object *v = a[0].v;
@@ -90,6 +122,10 @@ static int fn_index(struct tmpl *t, const struct value *a, size_t n, struct valu
 			json_object_object_get_ex(v, json_object_get_string(key), &next);
 		} else if (v) {
 			return template_bad(t, "index wants a list and a number, or a map and a string");
+		}
+		if (!next && i + 1 == n && json_object_is_type(key, json_type_string)) {
+			ret->v = not_there(v);
+			return 0;
 		}
 		v = next;
 	}
@@ -137,6 +173,22 @@ static int fn_lower(struct tmpl *t, const struct value *a, size_t n, struct valu
 	return change_case(a, ret, tolower);
 }
 
+/* Go's: between two values that are no texts stands a blank. */
+static int fn_print(struct tmpl *t, const struct value *a, size_t n, struct value *ret)
+{
+	_cleanup_buf_ struct buf b = { 0 };
+
+	(void)t;
+	for (size_t i = 0; i < n; i++) {
+		bool parts =
+			i && !json_object_is_type(a[i].v, json_type_string) && !json_object_is_type(a[i - 1].v, json_type_string);
+		buf_str(&b, parts ? " " : "");
+		template_value(a[i].v, &b);
+	}
+	ret->v = text_of(&b);
+	return 0;
+}
+
 static int fn_println(struct tmpl *t, const struct value *a, size_t n, struct value *ret)
 {
 	_cleanup_buf_ struct buf b = { 0 };
@@ -173,6 +225,38 @@ static int fn_ne(struct tmpl *t, const struct value *a, size_t n, struct value *
 	ret->v = json_object_new_boolean(!equals_any(a, n));
 	return 0;
 }
+
+/* -1, 0, 1 of two numbers or two texts. */
+static int compare(struct tmpl *t, const struct value *a, int *ret)
+{
+	enum json_type x = json_object_get_type(a[0].v), y = json_object_get_type(a[1].v);
+	bool numbers = (x == json_type_int || x == json_type_double) && (y == json_type_int || y == json_type_double);
+
+	if (numbers) {
+		double m = json_object_get_double(a[0].v), n = json_object_get_double(a[1].v);
+		*ret = m < n ? -1 : m > n;
+		return 0;
+	}
+	if (x != json_type_string || y != json_type_string)
+		return template_bad(t, "two numbers or two texts can be compared");
+	*ret = strcmp(json_object_get_string(a[0].v), json_object_get_string(a[1].v));
+	return 0;
+}
+
+#define COMPARISON(name, op)                                                                \
+	static int name(struct tmpl *t, const struct value *a, size_t n, struct value *ret) \
+	{                                                                                   \
+		int order = 0, r = compare(t, a, &order);                                   \
+                                                                                            \
+		(void)n;                                                                    \
+		ret->v = json_object_new_boolean(order op 0);                               \
+		return r;                                                                   \
+	}
+COMPARISON(fn_lt, <)
+COMPARISON(fn_le, <=)
+COMPARISON(fn_gt, >)
+COMPARISON(fn_ge, >=)
+#undef COMPARISON
 
 static int fn_not(struct tmpl *t, const struct value *a, size_t n, struct value *ret)
 {
@@ -212,9 +296,20 @@ static const struct template_function functions[] = {
 	{ "join", 2, 2, fn_join },
 	{ "upper", 1, 1, fn_upper },
 	{ "lower", 1, 1, fn_lower },
-	{ "println", 1, TEMPLATE_ARGS_MAX, fn_println },
+	{ "title", 1, 1, template_fn_title },
+	{ "slice", 1, 3, template_fn_slice },
+	{ "split", 2, 2, template_fn_split },
+	{ "truncate", 2, 2, template_fn_truncate },
+	{ "pad", 3, 3, template_fn_pad },
+	{ "print", 0, TEMPLATE_ARGS_MAX, fn_print },
+	{ "printf", 1, TEMPLATE_ARGS_MAX, template_fn_printf },
+	{ "println", 0, TEMPLATE_ARGS_MAX, fn_println },
 	{ "eq", 2, TEMPLATE_ARGS_MAX, fn_eq },
 	{ "ne", 2, 2, fn_ne },
+	{ "lt", 2, 2, fn_lt },
+	{ "le", 2, 2, fn_le },
+	{ "gt", 2, 2, fn_gt },
+	{ "ge", 2, 2, fn_ge },
 	{ "not", 1, 1, fn_not },
 	{ "and", 1, TEMPLATE_ARGS_MAX, fn_and },
 	{ "or", 1, TEMPLATE_ARGS_MAX, fn_or },

@@ -118,25 +118,15 @@ static int add(struct json_object *row, const char *key, const char *text)
 	return text ? json_add(row, key, json_object_new_string(text)) : -ENOMEM;
 }
 
-static char *labels_text(const struct string_map *m)
-{
-	_cleanup_buf_ struct buf b = { 0 };
-
-	buf_str(&b, "");
-	for (size_t i = 0; m->keys && m->keys[i]; i++)
-		buf_fmt(&b, "%s%s=%s", i ? "," : "", m->keys[i], m->values[i]);
-	return buf_take(&b);
-}
-
 static int add_row(struct cli *c, const struct volume_record *v, struct json_object *rows)
 {
 	static const char *const unknown[] = { "Availability", "Group", "Links", "Size", "Status" }; /* docker's words for them */
-	_cleanup_free_ char *at = engine_volume_mountpoint(c->engine, v->name), *labels = labels_text(&v->labels);
+	_cleanup_free_ char *at = engine_volume_mountpoint(c->engine, v->name);
 	struct json_object *row = json_object_new_object();
 	int r = add(row, "Driver", v->driver);
 
 	if (r == 0)
-		r = add(row, "Labels", labels);
+		r = listing_add_labels(row, &v->labels);
 	if (r == 0)
 		r = add(row, "Mountpoint", at);
 	if (r == 0)
