@@ -1,26 +1,37 @@
 /* patience: see patience.h. */
 #include "patience.h"
 
+#include "clock.h"
 #include "spawn.h"
 
-static void on_nap(struct loop *l, int fd _unused_, uint32_t events _unused_, void *arg)
+bool patience_is_over(pid_t pid, uint64_t began_us, uint64_t had_ms)
 {
-	struct patience *p = arg;
+	return pid_cpu_ms(pid) >= had_ms + PATIENCE_MS || clock_mono_us() >= began_us + PATIENCE_MOST_MS * UINT64_C(1000);
+}
 
-	p->timer = NULL; /* one that has fired is gone */
-	p->naps++;
+static void on_nap(struct loop *l, int fd, uint32_t events, void *arg);
+
+/* Those that need not wait any longer; all, where there is no memory to wait. */
+static void send_waiting(struct patience *p, bool is_over)
+{
 	for (int sig = 1; sig <= 64; sig++) {
 		uint64_t bit = UINT64_C(1) << (sig - 1);
 
-		if (!(p->waiting & bit) || (p->naps < PATIENCE_MS / PATIENCE_NAP_MS && pid_is_deaf_at_work(p->pid, sig)))
+		if (!(p->waiting & bit) || (!is_over && pid_is_deaf_at_work(p->pid, sig)))
 			continue;
 		p->waiting &= ~bit;
 		p->send(p->arg, sig);
 	}
-	if (p->waiting && loop_timer(l, PATIENCE_NAP_MS, on_nap, p, &p->timer) < 0) {
-		p->naps = PATIENCE_MS; /* no memory to wait: now */
-		on_nap(l, -1, 0, p);
-	}
+	if (p->waiting && loop_timer(p->loop, PATIENCE_NAP_MS, on_nap, p, &p->timer) < 0)
+		send_waiting(p, true);
+}
+
+static void on_nap(struct loop *l _unused_, int fd _unused_, uint32_t events _unused_, void *arg)
+{
+	struct patience *p = arg;
+
+	p->timer = NULL; /* one that has fired is gone */
+	send_waiting(p, patience_is_over(p->pid, p->began_us, p->had_ms));
 }
 
 bool patience_holds(struct patience *p, int sig)
@@ -28,7 +39,8 @@ bool patience_holds(struct patience *p, int sig)
 	if (sig < 1 || sig > 64 || !pid_is_deaf_at_work(p->pid, sig))
 		return false;
 	if (!p->timer) {
-		p->naps = 0;
+		p->began_us = clock_mono_us();
+		p->had_ms = pid_cpu_ms(p->pid);
 		if (loop_timer(p->loop, PATIENCE_NAP_MS, on_nap, p, &p->timer) < 0)
 			return false;
 	}

@@ -18,7 +18,7 @@ int pidfd_open_(pid_t pid)
 
 int pidfd_kill(int pidfd, int sig) { return syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0) < 0 ? -errno : 0; }
 
-enum { STAT_MAX = 1024, FIELD_FLAGS = 9, FIELD_START = 22 };
+enum { STAT_MAX = 1024, FIELD_FLAGS = 9, FIELD_USER = 14, FIELD_SYSTEM = 15, FIELD_START = 22 };
 #define PF_FORKNOEXEC 0x40 /* include/linux/sched.h: forked, and no exec since */
 
 /* /proc/PID/stat from its third field on, the state: field 2, the name, may hold spaces and parentheses; everything behind its
@@ -81,6 +81,24 @@ int pid_has_execed(pid_t pid)
 	if (r == 0)
 		r = stat_number(state, FIELD_FLAGS, &flags);
 	return r < 0 ? r : !(flags & PF_FORKNOEXEC);
+}
+
+uint64_t pid_cpu_ms(pid_t pid)
+{
+	char stat[STAT_MAX] = "", *state = stat;
+	const long tick = sysconf(_SC_CLK_TCK);
+	uint64_t sum = 0;
+
+	if (tick <= 0 || read_stat(pid, stat, &state) < 0)
+		return 0;
+	for (int field = FIELD_SYSTEM; field >= FIELD_USER; field--) { /* reading one cuts the text behind it */
+		uint64_t ticks = 0;
+
+		if (stat_number(state, field, &ticks) < 0)
+			return 0;
+		sum += ticks;
+	}
+	return sum * 1000 / (uint64_t)tick;
 }
 
 bool pid_is_at_work(pid_t pid)

@@ -40,6 +40,8 @@ int pidfd_kill(int pidfd, int sig); /* 0 or -errno */
 int pid_start_time(pid_t pid, uint64_t *ret_ticks);
 /* Whether it has executed a program since it was forked: 1 or 0, also of one that has ended and is not yet collected. -ESRCH: gone. */
 int pid_has_execed(pid_t pid);
+/* The processor time that it has had so far, in ms, as exact as clock ticks are. 0 also where there is no such process. */
+uint64_t pid_cpu_ms(pid_t pid);
 /* Whether it is at work: on a CPU, waiting for one, or for a disk; neither has it ended nor does it wait for anything else. */
 bool pid_is_at_work(pid_t pid);
 /* At work, and the signal would be thrown away: the first process of a pid namespace gets only what it has a handler for, or

@@ -341,12 +341,16 @@ TEST(a_first_process_is_deaf_to_what_it_neither_catches_ignores_nor_blocks_while
 			usleep(1000);
 		is_int(pid_is_at_work(pid), rows[i].at_work);
 		is_int(pid_is_deaf_at_work(pid, SIGTERM), rows[i].deaf);
+		for (int n = 0; rows[i].spins && n < 10000 && !pid_cpu_ms(pid); n++)
+			usleep(1000);
+		ok(!rows[i].spins || pid_cpu_ms(pid) > 0);
 		ok(!pid_is_deaf_at_work(pid, SIGKILL));
 		ok(!pid_is_deaf_at_work(pid, 0));
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 		ok(!pid_is_at_work(pid));
 		ok(!pid_is_deaf_at_work(pid, SIGTERM));
+		is_int((long)pid_cpu_ms(pid), 0);
 	}
 	ok(!pid_is_deaf_at_work(getpid(), SIGUSR1)); /* it is the first of none */
 }
