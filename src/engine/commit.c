@@ -89,9 +89,9 @@ static int document_fd(struct json_object *image, const char *parent, struct err
 	return r < 0 ? err_set(e, -r, "hand the image's config on: %s", strerror(-r)) : TAKE_FD(fd);
 }
 
-/* call: with verb, args and fds; the store is locked. ref NULL: without a name. */
-static int make_image(struct engine *en, struct transfer_call *call, struct json_object *image, const char *parent,
-		      const struct ref *ref, char **ret_id, struct err *e)
+/* call: with verb, args and fds; layers: what it is of, or NULL; the store is locked. ref NULL: without a name. */
+static int make_image(struct engine *en, struct transfer_call *call, struct container_layers *layers, struct json_object *image,
+		      const char *parent, const struct ref *ref, char **ret_id, struct err *e)
 {
 	_cleanup_fd_ int doc = document_fd(image, parent, e);
 	_cleanup_json_ struct json_object *answer = NULL;
@@ -101,7 +101,7 @@ static int make_image(struct engine *en, struct transfer_call *call, struct json
 
 	call->config_fd = doc;
 	if (r >= 0)
-		r = transfer_run(en, call, &answer, e);
+		r = layers ? container_layers_run(en, layers, call, &answer, e) : transfer_run(en, call, &answer, e);
 	if (r >= 0 && (!json_object_object_get_ex(answer, "manifest_digest", &manifest) ||
 		       !json_object_object_get_ex(answer, "image_id", &id)))
 		r = err_set(e, EPROTO, "berth-transfer's answer lacks the image");
@@ -263,22 +263,19 @@ static int go_on(struct engine *en, const struct container_record *c, struct sti
 	return r;
 }
 
+/* A VM's processes stand still by its agent's doing, and go on with it. */
 static int commit_layers(struct engine *en, const struct container_record *c, const struct commit_opts *o, const struct ref *ref,
 			 struct json_object *image, const char *parent, char **ret_id, struct err *e)
 {
-	_cleanup_container_root_ struct container_root upper = CONTAINER_ROOT_NONE;
-	_cleanup_strv_ char **args = NULL;
-	_cleanup_fd_ int lower = -1;
-	int r = container_layers_open(en, c, false, "commit", &upper, &lower, &args, e);
+	_cleanup_container_layers_ struct container_layers layers = CONTAINER_LAYERS_NONE;
+	int r = container_layers_open(en, c, LAYERS_UPPER, !o->no_pause, &layers, e);
 
 	if (r >= 0)
-		r = add_progress(o, &args, e);
+		r = add_progress(o, &layers.args, e);
 	if (r < 0)
 		return r;
-	struct transfer_call call = {
-		.verb = "commit", .args = args, .stdin_fd = -1, .output_fd = -1, .root_fd = upper.fd, .lower_fd = lower
-	};
-	return make_image(en, &call, image, parent, ref, ret_id, e);
+	struct transfer_call call = { .verb = "commit", .stdin_fd = -1, .output_fd = -1 };
+	return make_image(en, &call, &layers, image, parent, ref, ret_id, e);
 }
 
 static int commit_locked(struct engine *en, const struct container_record *c, const struct commit_opts *o, const struct ref *ref,
@@ -290,20 +287,13 @@ static int commit_locked(struct engine *en, const struct container_record *c, co
 	struct err late = { 0 };
 	int r, k;
 
-	if (streq0(c->isolation, "vm"))
-		return err_set(
-			e, EOPNOTSUPP,
-			"commit: what virtual machine %s has written is on its guest's disk, which this host does not read; "
-			"\"berth exec\" and tar give a file for \"berth import\", \"berth snapshot create\" keeps the whole "
-			"machine",
-			c->name);
 	r = records_image_get(en->records, c->image_id, &below, e);
 	if (r == -ENOENT)
 		return err_set(e, ENOENT, "the image of container %s, %.19s, was removed: export and import it instead", c->name,
 			       c->image_id ? c->image_id : "");
 	if (r >= 0)
 		r = merged_config(&below, c, o, &image, e);
-	if (r >= 0 && c->state == CS_RUNNING && !o->no_pause)
+	if (r >= 0 && c->state == CS_RUNNING && !o->no_pause && !container_is_vm(c))
 		r = stand_still(en, c, &s, e);
 	if (r >= 0)
 		r = commit_layers(en, c, o, ref, image, below.manifest_digest, ret_id, e);
@@ -389,7 +379,7 @@ int engine_import(struct engine *en, const char *path, const char *new_name, con
 	struct transfer_call call = { .verb = "import", .args = args, .stdin_fd = fd, .output_fd = -1 };
 	r = store_lock(en->store, STORE_SHARED, e);
 	if (r >= 0) {
-		r = make_image(en, &call, image, NULL, new_name ? &ref : NULL, ret_id, e);
+		r = make_image(en, &call, NULL, image, NULL, new_name ? &ref : NULL, ret_id, e);
 		store_lock(en->store, STORE_UNLOCKED, NULL);
 	}
 	if (fd > STDIN_FILENO)

@@ -157,9 +157,20 @@ static int check_still_idle(struct engine *en, const struct container_record *c,
 	return MIN(r, 0);
 }
 
-/* As its start puts them together. */
-static int all_layers(struct engine *en, const struct container_record *c, const struct launch *l, bool with_upper, char ***ret,
-		      struct err *e)
+int container_lock_idle(struct engine *en, const struct container_record *c, int *ret_lock, struct err *e)
+{
+	_cleanup_fd_ int lock = -1;
+	int r = container_lock(en, c->id, &lock, e);
+
+	if (r >= 0)
+		r = check_still_idle(en, c, e);
+	if (r >= 0)
+		*ret_lock = TAKE_FD(lock);
+	return r;
+}
+
+int container_layer_dirs(struct engine *en, const struct container_record *c, const struct launch *l, bool with_upper,
+			 char ***ret, struct err *e)
 {
 	_cleanup_strv_ char **layers = NULL;
 	char *skeleton = NULL;
@@ -184,14 +195,12 @@ static int open_idle(struct engine *en, const struct container_record *c, struct
 	_cleanup_(launch_done) struct launch l = { 0 };
 	_cleanup_fd_ int lock = -1, fd = -1;
 	_cleanup_strv_ char **layers = NULL;
-	int r = container_lock(en, c->id, &lock, e);
+	int r = container_lock_idle(en, c, &lock, e);
 
-	if (r >= 0)
-		r = check_still_idle(en, c, e);
 	if (r >= 0)
 		r = bundle_read_launch(en, c->id, &l, e);
 	if (r >= 0)
-		r = all_layers(en, c, &l, false, &layers, e);
+		r = container_layer_dirs(en, c, &l, false, &layers, e);
 	if (r < 0)
 		return r;
 	/* Without `volatile`, whatever its runs have: overlayfs refuses a second mount after such a one. */
@@ -206,93 +215,11 @@ static int open_idle(struct engine *en, const struct container_record *c, struct
 	return 0;
 }
 
-static bool runs(const struct container_record *c) { return c->state == CS_RUNNING || c->state == CS_PAUSED; }
-
-static int refuse_vm(const struct container_record *c, const char *verb, struct err *e)
-{
-	if (!streq0(c->isolation, "vm"))
-		return 0;
-	if (runs(c))
-		return err_set(
-			e, EOPNOTSUPP,
-			"%s: the files of virtual machine %s are in its guest; use \"berth exec -i %s tar ...\" and a pipe, or a "
-			"volume",
-			verb, c->name, c->name);
-	return err_set(
-		e, EOPNOTSUPP,
-		"%s: the files of virtual machine %s are on its disk, which this host does not read; start it (berth start %s) "
-		"and use \"berth exec\", or use a volume",
-		verb, c->name, c->name);
-}
-
 int container_root_open(struct engine *en, const struct container_record *c, const char *verb, struct container_root *ret,
 			struct err *e)
 {
-	int r = refuse_vm(c, verb, e);
-
 	/* Its monitor may mount the same layer the next moment. */
-	if (r >= 0 && c->state == CS_RESTARTING)
-		r = err_set(e, EAGAIN, "%s: container %s is restarting: wait until it runs, or stop it", verb, c->name);
-	if (r < 0)
-		return r;
-	return runs(c) ? open_running(en, c, ret, e) : open_idle(en, c, ret, e);
-}
-
-/* ---- its layers ---- */
-
-static int add_mount(char ***mounts, const char *path)
-{
-	path += strspn(path, "/");
-	return !*path ? 0 : strv_push(mounts, "--mount") < 0 ? -ENOMEM : strv_push(mounts, path);
-}
-
-static int list_mounts(struct engine *en, const struct container_record *c, const struct launch *l, char ***ret, struct err *e)
-{
-	_cleanup_(spec_done) struct spec spec;
-	_cleanup_strv_ char **mounts = NULL;
-	int r;
-
-	spec_init(&spec);
-	r = bundle_read_spec(en, c->id, &spec, e);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < spec.n_mounts && r >= 0; i++)
-		r = add_mount(&mounts, spec.mounts[i].destination);
-	for (size_t i = 0; i < l->n_files && r >= 0; i++)
-		r = add_mount(&mounts, l->files[i].path);
-	for (char **path = l->secret_paths; r >= 0 && path && *path; path++)
-		r = add_mount(&mounts, *path);
-	if (r < 0)
-		return OUT_OF_MEMORY(e);
-	*ret = TAKE_PTR(mounts);
-	return 0;
-}
-
-int container_layers_open(struct engine *en, const struct container_record *c, bool with_upper, const char *verb,
-			  struct container_root *ret, int *ret_fd, char ***ret_mounts, struct err *e)
-{
-	_cleanup_(launch_done) struct launch l = { 0 };
-	_cleanup_fd_ int upper = -1, lock = -1;
-	_cleanup_strv_ char **layers = NULL;
-	int r = refuse_vm(c, verb, e);
-
-	if (r >= 0 && !runs(c) && (r = container_lock(en, c->id, &lock, e)) >= 0)
-		r = check_still_idle(en, c, e);
-	if (r >= 0)
-		r = bundle_read_launch(en, c->id, &l, e);
-	if (r >= 0)
-		r = all_layers(en, c, &l, with_upper, &layers, e);
-	if (r >= 0 && ret_mounts)
-		r = list_mounts(en, c, &l, ret_mounts, e);
-	if (r < 0)
-		return r;
-	const struct snapshot merged = { .layers = layers };
-	upper = open(l.upper, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (upper < 0)
-		return err_set(e, errno, "open %s: %s", l.upper, strerror(errno));
-	if ((r = snapshot_mount(&merged, ret_fd, e)) < 0)
-		return err_push(e, r, "the layers of container %s", c->name);
-	ret->fd = TAKE_FD(upper);
-	ret->lock = TAKE_FD(lock);
-	return 0;
+	if (c->state == CS_RESTARTING)
+		return err_set(e, EAGAIN, "%s: container %s is restarting: wait until it runs, or stop it", verb, c->name);
+	return container_runs(c) ? open_running(en, c, ret, e) : open_idle(en, c, ret, e);
 }

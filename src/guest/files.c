@@ -1,5 +1,6 @@
-/* files: `cp` out of a container of this guest and into it, by a child of the agent's: the other end is berth-transfer on the host. It works
- * from the container's root as the host's copier does (files/files.h), runs no program, and reads nothing of the image but what is copied. */
+/* files: what `cp`, `diff`, `export` and `commit` want of a container of this guest, by a child of the agent's: the other end is berth-transfer
+ * on the host. It works from the container's root, or its layers, as the host's does (files/files.h), runs no program, and reads nothing of
+ * the image but what is asked for. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,31 +8,34 @@
 #include <unistd.h>
 
 #include "copy_place.h"
+#include "files_diff.h"
 #include "files_stream.h"
 #include "guest.h"
 
-/* Of what was asked for. */
+/* What was asked for. */
 struct asked {
+	const struct files_job *job;
 	const char *path;
-	bool is_out, keeps_owner, follows;
+	bool keeps_owner, follows;
+	char *const *mounts;
 };
 
-static int read_words(char *const *args, struct asked *ret, struct err *e)
+static int open_root(const struct asked *a, struct err *e)
 {
-	if (strv_len(args) != 4)
-		return err_set(e, EPROTO, "files: four words are expected");
-	*ret = (struct asked){ .path = args[2], .is_out = streq(args[1], "out") };
-	ret->keeps_owner = strchr(args[3], 'a');
-	ret->follows = strchr(args[3], 'L');
-	return 0;
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%d/root", (int)a->job->pid);
+	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_set(e, errno, "open the container's root: %s", strerror(errno)) : fd;
 }
 
-static int send_out(const struct asked *a, int rootfd, struct err *e)
+static int send_out(const struct asked *a, struct err *e)
 {
+	_cleanup_fd_ int rootfd = open_root(a, e);
 	_cleanup_(place_done) struct place src = { .dirfd = -1 };
 	struct stream_head h = { 0 };
 	struct stream_sink s;
-	int r = place_open(&src, rootfd, a->path, a->follows, e);
+	int r = rootfd < 0 ? rootfd : place_open(&src, rootfd, a->path, a->follows, e);
 
 	if (r == 0 && !src.exists)
 		r = err_set(e, ENOENT, "%s: no such file or directory", src.path);
@@ -50,14 +54,15 @@ static int send_out(const struct asked *a, int rootfd, struct err *e)
 	return files_walk(&w, &s.base, e);
 }
 
-static int take_in(const struct asked *a, int rootfd, struct err *e)
+static int take_in(const struct asked *a, struct err *e)
 {
+	_cleanup_fd_ int rootfd = open_root(a, e);
 	_cleanup_(place_done) struct place dst = { .dirfd = -1 }, src = { .dirfd = -1 };
 	struct copy_plan plan = { .is_into = true, .as = "" };
 	struct tree_sink t = { .parentfd = -1 };
 	struct stream_head h;
 	struct stat st;
-	int r = stream_read_head(STDIN_FILENO, &h, e);
+	int r = rootfd < 0 ? rootfd : stream_read_head(STDIN_FILENO, &h, e);
 
 	if (r == 0)
 		r = place_open(&dst, rootfd, a->path, true, e);
@@ -80,47 +85,126 @@ static int take_in(const struct asked *a, int rootfd, struct err *e)
 	t.keeps_owner = a->keeps_owner;
 	t.follows_links = h.is_tar && fstat(rootfd, &st) == 0 && st.st_dev == dst.st.st_dev && st.st_ino == dst.st.st_ino;
 	if (r == 0)
-		r = files_unstream(STDIN_FILENO, plan.as, &t.base, e);
+		r = files_unstream(STDIN_FILENO, STREAM_FILES, plan.as, &t.base, e);
 	if (r == 0)
 		r = tree_sink_finish(&t, e);
 	tree_sink_done(&t);
 	return r;
 }
 
-_noreturn_ static void child_main(char *const *args, int rootfd, const int stdio[3])
+/* ---- its layers ---- */
+
+static int begin_all(struct stream_sink *s, struct err *e)
 {
-	struct asked a = { 0 };
+	const struct stream_head h = { .is_dir = true, .is_content = true };
+
+	stream_sink_init(s, STDOUT_FILENO);
+	return stream_put_head(STDOUT_FILENO, &h, e);
+}
+
+static int open_upper(const struct asked *a, struct upper *u, struct stream_sink *s, struct err *e)
+{
+	int r = guest_layers_open(a->job->slot, &u->fd, &u->lower, e);
+
+	u->mounts = a->mounts;
+	return r < 0 ? r : begin_all(s, e);
+}
+
+static int send_changes(const struct asked *a, struct err *e)
+{
+	struct upper u = { .fd = -1, .lower = -1 };
+	struct stream_sink s;
+	int r = open_upper(a, &u, &s, e);
+
+	if (r == 0)
+		r = files_diff(&u, &s.base, e);
+	fd_close(u.fd);
+	fd_close(u.lower);
+	return r;
+}
+
+static int send_layer(const struct asked *a, struct err *e)
+{
+	struct upper u = { .fd = -1, .lower = -1 };
+	struct stream_sink s;
+	int r = open_upper(a, &u, &s, e);
+
+	if (r == 0) {
+		const struct walk w = upper_walk(&u);
+		r = files_walk(&w, &s.base, e);
+	}
+	fd_close(u.fd);
+	fd_close(u.lower);
+	return r;
+}
+
+static int send_all(const struct asked *a, struct err *e)
+{
+	_cleanup_fd_ int fd = -1;
+	struct stream_sink s;
+	int r = guest_merged_open(a->job->slot, &fd, e);
+
+	if (r == 0)
+		r = begin_all(&s, e);
+	if (r < 0)
+		return r;
+	const struct walk w = { .dirfd = fd, .name = ".", .as = "", .xattrs = WALK_XATTRS_LAYER };
+	return files_walk(&w, &s.base, e);
+}
+
+/* ---- the child ---- */
+
+static const struct verb {
+	const char *name;
+	int (*run)(const struct asked *a, struct err *e);
+} verbs[] = {
+	{ GUEST_FILES_OUT, send_out },     { GUEST_FILES_IN, take_in },   { GUEST_FILES_DIFF, send_changes },
+	{ GUEST_FILES_LAYER, send_layer }, { GUEST_FILES_ALL, send_all },
+};
+
+static int carry_out(const struct files_job *job, char *const *args, struct err *e)
+{
+	const size_t n = strv_len(args);
+	const struct asked a = { .job = job,
+				 .path = n >= 4 ? args[2] : NULL,
+				 .keeps_owner = n >= 4 && strchr(args[3], 'a'),
+				 .follows = n >= 4 && strchr(args[3], 'L'),
+				 .mounts = n >= 4 ? args + 4 : NULL };
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs) && n >= 4; i++)
+		if (streq(args[1], verbs[i].name))
+			return verbs[i].run(&a, e);
+	return err_set(e, EPROTO, "files: this guest was asked for something else than it knows");
+}
+
+_noreturn_ static void child_main(const struct files_job *job, char *const *args, const int stdio[3])
+{
 	struct err e = { 0 }, late = { 0 };
-	int high[4] = { -1, -1, -1, -1 };
+	int high[3] = { -1, -1, -1 };
 
 	log_setup("berth", LOG_WARN_, false);
 	umask(0);
-	for (int i = 0; i < 4; i++)
-		high[i] = fcntl(i < 3 ? stdio[i] : rootfd, F_DUPFD_CLOEXEC, 16);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 3; i++)
+		high[i] = fcntl(stdio[i], F_DUPFD_CLOEXEC, 16);
+	for (int i = 0; i < 3; i++)
 		if (high[i] < 0 || dup2(high[i], i) < 0)
 			_exit(125);
-	if (close_range(4, ~0u, 0) < 0)
+	if (close_range(3, ~0u, 0) < 0)
 		_exit(125);
-	int r = read_words(args, &a, &e);
-	if (r == 0)
-		r = a.is_out ? send_out(&a, 3, &e) : take_in(&a, 3, &e);
+	int r = carry_out(job, args, &e);
 	/* Both ways the guest has the last word. */
 	int k = stream_end(STDOUT_FILENO, r, &e, &late);
 	_exit(r < 0 || k < 0);
 }
 
-int guest_files(struct container *c, char *const *args, const int stdio[3], pid_t *ret_pid, struct err *e)
-{
-	char path[48];
+bool guest_files_stands_still(char *const *args) { return strv_len(args) >= 4 && strchr(args[3], 'p'); }
 
-	snprintf(path, sizeof(path), "/proc/%d/root", (int)container_pid(c));
-	_cleanup_fd_ int rootfd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (rootfd < 0)
-		return err_set(e, errno, "open the container's root: %s", strerror(errno));
+int guest_files(const struct files_job *job, char *const *args, const int stdio[3], pid_t *ret_pid, struct err *e)
+{
 	pid_t pid = fork();
+
 	if (pid == 0)
-		child_main(args, rootfd, stdio);
+		child_main(job, args, stdio);
 	if (pid < 0)
 		return err_set(e, errno, "fork: %s", strerror(errno));
 	*ret_pid = pid;

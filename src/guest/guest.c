@@ -16,6 +16,7 @@ struct guest {
 		struct guest_start start; /* from its frame; the container borrows its spec */
 		struct container *container;
 		bool has_start;
+		pid_t still_for; /* whoever reads its files while it stands still; 0: nobody */
 	} members[GUEST_SLOTS];
 };
 
@@ -179,6 +180,35 @@ static int guest_start(void *arg, unsigned slot, const struct guest_start *given
 	return 0;
 }
 
+/* It goes on when whoever reads them has ended, however he does (guest_reap). */
+static int serve_files(struct member *m, unsigned slot, char *const *args, const int stdio[3], pid_t *ret_pid, struct err *e)
+{
+	const struct files_job job = { .slot = slot, .pid = container_pid(m->container) };
+	bool stands_still = guest_files_stands_still(args);
+	int r = 0;
+
+	if (stands_still && m->still_for)
+		return err_set(e, EBUSY, "the container stands still already, for another command that reads its files");
+	if (stands_still)
+		r = cgroup_freeze(container_cgroup(m->container), true, e);
+	if (r >= 0)
+		r = guest_files(&job, args, stdio, ret_pid, e);
+	if (r < 0 && stands_still)
+		(void)cgroup_freeze(container_cgroup(m->container), false, NULL);
+	if (r >= 0 && stands_still)
+		m->still_for = *ret_pid;
+	return r;
+}
+
+static void end_stillness(struct member *m)
+{
+	struct err e = { 0 };
+
+	m->still_for = 0;
+	if (m->container && cgroup_freeze(container_cgroup(m->container), false, &e) < 0)
+		log_warn("files", "%s", e.msg);
+}
+
 static int guest_exec(void *arg, unsigned slot, const struct spec_process *p, struct agent_process *ret, struct err *e)
 {
 	struct guest *g = arg;
@@ -196,9 +226,11 @@ static int guest_exec(void *arg, unsigned slot, const struct spec_process *p, st
 		return r;
 	memcpy(a.stdio, io.theirs, sizeof(a.stdio));
 	if (p->args && p->args[0] && streq(p->args[0], GUEST_FILES))
-		r = guest_files(m->container, p->args, io.theirs, &pid, e);
+		r = serve_files(m, slot, p->args, io.theirs, &pid, e);
 	else if (p->args && p->args[0] && streq(p->args[0], GUEST_PROCESSES))
 		r = guest_processes(m->container, io.theirs, &pid, e);
+	else if (m->still_for) /* a new one would stand still as well, before it can say that it has begun */
+		r = err_set(e, EBUSY, "the container stands still while its files are read: try again");
 	else
 		r = container_exec(m->container, &a, &pid, &pidfd, &console, e);
 	if (r < 0)
@@ -237,6 +269,8 @@ static int guest_reap(void *arg, unsigned slot, pid_t pid, bool is_main, int *re
 		return r;
 	}
 	*ret_oom = false;
+	if (pid == m->still_for)
+		end_stillness(m);
 	if (waitpid(pid, ret_wait_status, 0) < 0)
 		return err_set(e, errno, "wait for %d: %s", pid, strerror(errno));
 	return 0;
@@ -278,6 +312,8 @@ static int guest_freeze(void *arg, unsigned slot, bool on, struct err *e)
 
 	if (!g->members[slot].container)
 		return err_set(e, ESRCH, "the container does not run");
+	if (g->members[slot].still_for)
+		return err_set(e, EBUSY, "another command reads its files while it stands still");
 	return cgroup_freeze(container_cgroup(g->members[slot].container), on, e);
 }
 

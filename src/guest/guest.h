@@ -130,6 +130,10 @@ int guest_set_clock(uint64_t time_ns, struct err *e);
 int guest_add_entropy(const void *p, size_t n, struct err *e);
 /* Read-only image disk below a writable ext4 disk (upper NULL = read-only): detached overlay mount. -> *ret_rootfd */
 int guest_mount_root(unsigned slot, const struct guest_start *s, int *ret_rootfd, struct err *e);
+/* What a container has changed and what is below it, O_PATH, while its root is mounted. -EOPNOTSUPP: it has no layer of its own. */
+int guest_layers_open(unsigned slot, int *ret_upper, int *ret_lower, struct err *e);
+/* All of it merged, without what is mounted in it: a detached mount that can only be read. */
+int guest_merged_open(unsigned slot, int *ret_fd, struct err *e);
 /* Written out and unmounted; for a pod's container that has ended. */
 void guest_unmount_root(unsigned slot);
 /* A pod's: memory that containers share, of the size that s has for SHARED_MEMORY; *ret_fd: a detached mount for one of them. */
@@ -154,11 +158,21 @@ bool guest_is_volatile(const struct guest *g);
 int reaper_run(char *const *argv);
 
 /* ---- files.c ---- */
-/* What stands for a program's name in an EXEC that asks for files, not for a program: {GUEST_FILES, "out"|"in", PATH, FLAGS}, FLAGS of "a" (owners
- * are kept) and "L" (a link at the end is followed). Standard output and input are files_stream's. */
-#define GUEST_FILES "\001files"
-struct container;
-int guest_files(struct container *c, char *const *args, const int stdio[3], pid_t *ret_pid, struct err *e);
+/* What stands for a program's name in an EXEC that asks for files, not for a program: {GUEST_FILES, verb, PATH, FLAGS, MOUNT...}. Standard
+ * output and input are files_stream's. FLAGS: "a" owners are kept, "L" a link at the end is followed, "p" the container's processes stand
+ * still until all is sent. MOUNT: a place where something is mounted (struct upper). */
+#define GUEST_FILES       "\001files"
+#define GUEST_FILES_OUT   "out"   /* PATH of the container's root, with all that is mounted in it */
+#define GUEST_FILES_IN    "in"    /* what comes goes there */
+#define GUEST_FILES_DIFF  "diff"  /* the changes of its layer, without mounts; no PATH: "" */
+#define GUEST_FILES_LAYER "layer" /* likewise its layer's nodes */
+#define GUEST_FILES_ALL   "all"   /* likewise all layers merged */
+struct files_job {
+	unsigned slot;
+	pid_t pid; /* whose root is the container's */
+};
+int guest_files(const struct files_job *job, char *const *args, const int stdio[3], pid_t *ret_pid, struct err *e);
+bool guest_files_stands_still(char *const *args);
 
 /* ---- processes.c ---- */
 /* Likewise of one that asks which processes the container has: {GUEST_PROCESSES}; standard output is the table of ps -ef. */

@@ -73,6 +73,46 @@ static int mount_overlay(const struct dirs *d, bool is_volatile, int *ret_fd, st
 	return 0;
 }
 
+int guest_layers_open(unsigned slot, int *ret_upper, int *ret_lower, struct err *e)
+{
+	const struct dirs d = dirs_of(slot);
+	_cleanup_free_ char *path = str_fmt("%s/upper", d.disk);
+	_cleanup_fd_ int upper = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1, lower = -1;
+
+	if (upper < 0 && errno == ENOENT)
+		return err_set(e, EOPNOTSUPP, "the container has no writable layer");
+	lower = upper < 0 ? -1 : open(d.image, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (lower < 0)
+		return err_set(e, errno, "open the container's layers: %s", strerror(errno));
+	*ret_upper = TAKE_FD(upper);
+	*ret_lower = TAKE_FD(lower);
+	return 0;
+}
+
+/* The running overlay's own upper directory as a lower one, as on a host (engine/container_root.c). */
+int guest_merged_open(unsigned slot, int *ret_fd, struct err *e)
+{
+	const struct dirs d = dirs_of(slot);
+	_cleanup_fd_ int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+	_cleanup_free_ char *layers = str_fmt("%s/upper:%s", d.disk, d.image);
+	int m, r;
+
+	if (fs < 0 || !layers)
+		return err_set(e, errno, "overlay: %s", strerror(errno));
+	r = overlay_set(fs, "source", "overlay", e);
+	if (r >= 0)
+		r = overlay_set(fs, "lowerdir", layers, e);
+	if (r < 0)
+		return r;
+	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return err_set(e, errno, "overlay of the container's layers: %s", strerror(errno));
+	m = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY);
+	if (m < 0)
+		return err_set(e, errno, "overlay: %s", strerror(errno));
+	*ret_fd = m;
+	return 0;
+}
+
 static int make_dir(const char *disk, const char *name, mode_t mode)
 {
 	char path[40];

@@ -157,10 +157,21 @@ void health_probe_done(struct proc *p)
 		judge(m, p->exit.code, TAKE_PTR(said));
 }
 
+/* EBUSY: the container stands still for a moment, which says nothing of its health. */
+static void judge_unstarted(struct monitor *m, const struct err *e)
+{
+	if (e->no == EBUSY && !m->health.is_paused) {
+		m->health.probe = NULL;
+		arm(m, ASK_AGAIN_MS);
+	} else {
+		judge(m, -1, strdup(e->msg));
+	}
+}
+
 void health_probe_failed(struct proc *p, const struct err *e)
 {
 	if (p->m->health.probe == p && !p->m->is_main_done)
-		judge(p->m, -1, strdup(e->msg));
+		judge_unstarted(p->m, e);
 }
 
 static void on_probe_started(struct task *t, const struct err *e)
@@ -218,7 +229,7 @@ static void check(struct monitor *m)
 	h->probe_began_ns = clock_real_ns();
 	h->probe_began_us = clock_mono_us();
 	if (start_probe(m, &e) < 0)
-		judge(m, -1, strdup(e.msg));
+		judge_unstarted(m, &e);
 	else
 		arm(m, m->launch.health_timeout_ms);
 }

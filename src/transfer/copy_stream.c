@@ -1,4 +1,4 @@
-/* `berth-transfer copy --stream`: this host's end of a copy whose other end is in a guest (guest/files.c). The guest is as little trusted as
+/* `berth-transfer copy --stream`, and the same of other verbs: this host's end, where the other is in a guest (guest/files.c). The guest is as little trusted as
  * a tar: what it sends is judged node by node, by a process that can write to the destination and to nothing else. */
 #include <fcntl.h>
 #include <string.h>
@@ -7,7 +7,6 @@
 
 #include "copy_place.h"
 #include "files_main.h"
-#include "files_stream.h"
 #include "files_tar.h"
 #include "unpack_private.h"
 
@@ -21,7 +20,7 @@ static int to_tar(const struct files_options *o, const struct stream_head *h, st
 	if (r == 0)
 		r = unpack_confine_copier(NULL, 0, -1, false, e);
 	if (r == 0)
-		r = files_unstream(FILES_FROM_GUEST_FD, h->is_content ? "" : h->base, &t->base, e);
+		r = files_unstream(FILES_FROM_GUEST_FD, STREAM_FILES, h->is_content ? "" : h->base, &t->base, e);
 	return r < 0 ? r : tar_sink_finish(t, e);
 }
 
@@ -52,8 +51,20 @@ static int to_tree(const struct files_options *o, const struct stream_head *h, s
 	t->base.progress = o->progress;
 	r = unpack_confine_copier(NULL, 0, fd, false, e);
 	if (r == 0)
-		r = files_unstream(FILES_FROM_GUEST_FD, plan.as, &t->base, e);
+		r = files_unstream(FILES_FROM_GUEST_FD, STREAM_FILES, plan.as, &t->base, e);
 	return r < 0 ? r : tree_sink_finish(t, e);
+}
+
+int files_from_guest(enum stream_kind kind, struct file_sink *s, struct err *e)
+{
+	struct stream_head h;
+	int r = unpack_confine_copier(NULL, 0, -1, false, e);
+
+	if (r == 0)
+		r = stream_read_head(FILES_FROM_GUEST_FD, &h, e);
+	if (r == 0 && !h.is_content)
+		r = err_set(e, EPROTO, "the guest sends one thing, and was asked for all that there is");
+	return r < 0 ? r : files_unstream(FILES_FROM_GUEST_FD, kind, "", s, e);
 }
 
 /* ---- into the guest ---- */
@@ -74,6 +85,7 @@ static int send(const struct files_options *o, const struct place *src, struct s
 			return err_set(e, EOPNOTSUPP, "%s is a device or a socket, which are not copied", src->path);
 	}
 	stream_sink_init(s, FILES_TO_GUEST_FD);
+	s->leaves_devices_out = true;
 	s->base.progress = o->progress;
 	if ((r = unpack_confine_copier(&fd, fd >= 0, -1, false, e)) < 0 || (r = stream_put_head(FILES_TO_GUEST_FD, &h, e)) < 0)
 		return r;
@@ -98,7 +110,7 @@ static int send_all(const struct files_options *o, const struct place *src, stru
 	if (stream_end(FILES_TO_GUEST_FD, r, e, &late) < 0 && r == 0)
 		r = err_set(e, late.no, "%s", late.msg);
 	close(FILES_TO_GUEST_FD);
-	k = files_unstream(FILES_FROM_GUEST_FD, "", &none, &said);
+	k = files_unstream(FILES_FROM_GUEST_FD, STREAM_FILES, "", &none, &said);
 	if (k < 0 && (r == 0 || (r == -EPIPE && k != -EPIPE))) {
 		*e = said;
 		r = k;

@@ -1,283 +1,59 @@
-/* `berth-transfer diff`: what an upper directory of overlayfs changes in what is below it, as docker lists it: parents before what is in
- * them; the directory of what was added or deleted as changed; one that is the same as below, or was only copied up, not at all.
- *
- * An opaque directory hides all that is below: each of its names that the upper directory does not have is deleted. A place that was
- * made for a mount is no change. The directories above it are `held`: listed only where something else in them is. */
-#include <dirent.h>
-#include <fcntl.h>
+/* `berth-transfer diff`: the list of changes (files_diff.h), found here or sent by a guest, as lines. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "files.h"
+#include "files_diff.h"
 #include "files_main.h"
 #include "unpack_private.h"
 
-struct change {
-	char *path;
-	char kind;       /* 'A', 'C', 'D' */
-	bool is_implied; /* 'C' for the sake of what is in it */
-	bool is_held;
-};
-struct diff {
+#define PIECE (64u << 10)
+
+struct list {
 	struct file_sink base;
-	const struct files_options *o;
-	struct change *v;
-	size_t n, room;
+	struct buf out;
+	bool is_terminal;
 };
 
-static int out_of_memory(struct err *e) { return err_set(e, ENOMEM, "out of memory"); }
-
-static int add(struct diff *d, const char *path, size_t len, struct change c, struct err *e)
+static int flush(struct list *l, struct err *e)
 {
-	if (d->n == d->room) {
-		size_t room = d->room ? d->room * 2 : 256;
-		struct change *more = reallocarray(d->v, room, sizeof(*more));
-		if (!more)
-			return out_of_memory(e);
-		d->v = more;
-		d->room = room;
-	}
-	if (!(c.path = strndup(path, len)))
-		return out_of_memory(e);
-	d->v[d->n++] = c;
-	return 0;
-}
+	int r = l->out.failed ? -ENOMEM : l->out.len ? fd_write_full(FILES_TAR_FD, l->out.data, l->out.len) : 0;
 
-/* With the directory that it is in, which has got or lost a name. */
-static int tell(struct diff *d, const char *path, char kind, struct err *e)
-{
-	const char *slash = strrchr(path, '/');
-	int r = add(d, path, strlen(path), (struct change){ .kind = kind }, e);
-
-	if (r == 0 && kind != 'C' && slash)
-		r = add(d, path, (size_t)(slash - path), (struct change){ .kind = 'C', .is_implied = true }, e);
-	return r;
-}
-
-/* ---- what is below ---- */
-
-/* The directory of path among the lower ones, no link followed: where a link was, the upper one has put a directory in its place. */
-static int parent_below(const char *path, const char **ret_name)
-{
-	const char *slash = strrchr(path, '/');
-	_cleanup_free_ char *dir = strndup(path, slash ? (size_t)(slash - path) : 0);
-	int fd = !dir ? -1 : fcntl(FILES_LOWER_FD, F_DUPFD_CLOEXEC, 3);
-	char *save = NULL;
-
-	*ret_name = slash ? slash + 1 : path;
-	for (char *name = dir ? strtok_r(dir, "/", &save) : NULL; name && fd >= 0; name = strtok_r(NULL, "/", &save)) {
-		int next = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), no = errno;
-		fd_close(fd);
-		fd = next;
-		errno = no;
-	}
-	return fd;
-}
-
-/* 1; 0: there is none; or -errno. */
-static int stat_below(const char *path, struct stat *st)
-{
-	const char *name;
-	_cleanup_fd_ int fd = parent_below(path, &name);
-
-	if (fd >= 0 && fstatat(fd, name, st, AT_SYMLINK_NOFOLLOW) == 0)
-		return 1;
-	return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -errno;
-}
-
-/* Names below an opaque directory that are not in it. */
-static int tell_hidden(struct diff *d, const char *path, struct err *e)
-{
-	_cleanup_fd_ int upper = root_open(FILES_ROOT_FD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0), parent = -1;
-	struct dirent *entry;
-	struct stat st;
-	const char *name;
-	int fd, r = 0;
-	DIR *dir;
-
-	parent = parent_below(path, &name);
-	fd = parent < 0 ? -1 : openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir || upper < 0) {
-		r = err_set(e, errno ? errno : EIO, "read \"%.200s\" below: %s", path, strerror(errno));
-		if (dir)
-			closedir(dir);
-		else
-			fd_close(fd);
-		return r;
-	}
-	while (r == 0 && (errno = 0, entry = readdir(dir))) {
-		if (streq(entry->d_name, ".") || streq(entry->d_name, "..") ||
-		    fstatat(upper, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-			continue;
-		_cleanup_free_ char *gone = str_fmt("%s/%s", path, entry->d_name);
-		r = gone ? tell(d, gone, 'D', e) : out_of_memory(e);
-	}
-	if (r == 0 && errno)
-		r = err_set(e, errno, "read \"%.200s\" below: %s", path, strerror(errno));
-	closedir(dir);
-	return r;
-}
-
-/* ---- nodes ---- */
-
-/* A place was made in it for a mount. */
-static bool has_mount_in(const struct files_options *o, const char *path)
-{
-	size_t n = strlen(path);
-
-	struct stat st;
-
-	for (char **m = o->mounts; m && *m; m++)
-		if (strncmp(*m, path, n) == 0 && (*m)[n] == '/' && stat_below(*m, &st) == 0)
-			return true;
-	return false;
-}
-
-bool diff_is_mount_point(const char *path, const struct stat *st, void *arg)
-{
-	const struct files_options *o = arg;
-	struct stat below;
-
-	if (!S_ISDIR(st->st_mode) && !(S_ISREG(st->st_mode) && st->st_size == 0))
-		return false;
-	for (char **m = o->mounts; *path && m && *m; m++)
-		if (streq(*m, path))
-			return stat_below(path, &below) == 0;
-	return false;
-}
-
-static int put(struct file_sink *s, const struct file_node *n, struct err *e)
-{
-	struct diff *d = container_of(s, struct diff, base);
-	struct stat st = { 0 };
-	int r;
-
-	if (!*n->path)
-		return 0;
-	r = stat_below(n->path, &st);
-	if (r < 0)
-		return err_set(e, -r, "look for \"%.200s\" in the image: %s", n->path, strerror(-r));
-	if (r == 0)
-		return S_ISCHR(n->mode) && n->rdev == 0 ? 0 : /* nothing is left for it to hide */
-			       S_ISDIR(n->mode) && has_mount_in(d->o, n->path)
-			       ? add(d, n->path, strlen(n->path), (struct change){ .kind = 'A', .is_held = true }, e)
-			       : tell(d, n->path, 'A', e);
-	if (S_ISCHR(n->mode) && n->rdev == 0)
-		return tell(d, n->path, 'D', e);
-	if (!S_ISDIR(n->mode) || !S_ISDIR(st.st_mode))
-		return tell(d, n->path, 'C', e);
-	if (n->is_opaque)
-		return (r = tell(d, n->path, 'C', e)) < 0 ? r : tell_hidden(d, n->path, e);
-	if (n->mode != st.st_mode || n->uid != st.st_uid || n->gid != st.st_gid)
-		return tell(d, n->path, 'C', e);
-	if (n->mtime.tv_sec == st.st_mtim.tv_sec && n->mtime.tv_nsec == st.st_mtim.tv_nsec)
-		return 0; /* here only because something in it is */
-	return add(d, n->path, strlen(n->path), (struct change){ .kind = 'C', .is_held = has_mount_in(d->o, n->path) }, e);
-}
-
-/* ---- the list ---- */
-
-/* Parents first, then by name: "a/b" before "a-b". */
-static int compare_paths(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	int x = *a == '/' ? 1 : (unsigned char)*a + (*a != 0), y = *b == '/' ? 1 : (unsigned char)*b + (*b != 0);
-	return x - y;
-}
-
-static int compare(const void *a, const void *b)
-{
-	const struct change *x = a, *y = b;
-	int r = compare_paths(x->path, y->path);
-
-	return r ? r : (int)x->is_implied - (int)y->is_implied;
-}
-
-static bool is_in(const char *path, const char *dir)
-{
-	size_t n = strlen(dir);
-
-	return strncmp(path, dir, n) == 0 && path[n] == '/';
-}
-
-/* v is sorted. What is implied by others becomes one with what stands for itself; what nothing holds up goes. How many are left. */
-static size_t settle(struct change *v, size_t n)
-{
-	size_t left = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		if (left && streq(v[left - 1].path, v[i].path)) {
-			v[left - 1].is_held &= v[i].is_held;
-			free(v[i].path);
-		} else {
-			v[left++] = v[i];
-		}
-	}
-	for (size_t i = left; i-- > 0;) {
-		/* Of an added directory, whatever is still listed in it; a changed one stands for itself. */
-		bool is_kept = !v[i].is_held;
-		for (size_t j = i + 1; !is_kept && v[i].kind == 'A' && j < left && is_in(v[j].path, v[i].path); j++)
-			is_kept = !v[j].is_held;
-		v[i].is_held = !is_kept;
-	}
-	return left;
-}
-
-static int print(const struct change *v, size_t n, bool is_terminal, struct err *e)
-{
-	_cleanup_buf_ struct buf out = { 0 };
-	int r;
-
-	for (size_t i = 0; i < n; i++) {
-		if (v[i].is_held)
-			continue;
-		for (char *p = v[i].path; is_terminal && *p; p++) /* a name must not drive it (R21) */
-			*p = (unsigned char)*p < ' ' || *p == 0x7f ? '?' : *p;
-		buf_fmt(&out, "%c /%s\n", v[i].kind, v[i].path);
-	}
-	r = out.failed ? -ENOMEM : out.len ? fd_write_full(FILES_TAR_FD, out.data, out.len) : 0;
+	l->out.len = 0;
 	return r < 0 ? err_set(e, -r, "write the list: %s", strerror(-r)) : 0;
 }
 
-struct walk upper_walk(void *arg)
+static int put_line(struct file_sink *s, const struct file_node *n, struct err *e)
 {
-	return (struct walk){ .dirfd = FILES_ROOT_FD,
-			      .name = ".",
-			      .as = "",
-			      .xattrs = WALK_XATTRS_LAYER,
-			      .is_overlay = true,
-			      .is_left_out = diff_is_mount_point,
-			      .arg = arg };
+	struct list *l = container_of(s, struct list, base);
+	size_t from = l->out.len + strlen("A /");
+
+	if (!*n->path)
+		return err_set(e, EPROTO, "a change without a name");
+	buf_fmt(&l->out, "%c /%s\n", (char)n->mode, n->path);
+	for (size_t i = from; l->is_terminal && !l->out.failed && i + 1 < l->out.len; i++) { /* a name must not drive it (R21) */
+		char *p = (char *)l->out.data + i;
+		*p = (unsigned char)*p < ' ' || *p == 0x7f ? '?' : *p;
+	}
+	return l->out.len < PIECE ? 0 : flush(l, e);
+}
+
+static int list_own(const struct files_options *o, struct list *l, struct err *e)
+{
+	struct upper u = { .fd = FILES_ROOT_FD, .lower = FILES_LOWER_FD, .mounts = o->mounts };
+	const int readable[] = { FILES_ROOT_FD, FILES_LOWER_FD };
+	int r = unpack_confine_copier(readable, ARRAY_SIZE(readable), -1, true, e);
+
+	return r < 0 ? r : files_diff(&u, &l->base, e);
 }
 
 int diff_files(const struct files_options *o, struct json_object *answer _unused_, struct err *e)
 {
-	union {
-		const struct files_options *in;
-		void *out;
-	} arg = { .in = o };
-	const struct walk w = upper_walk(arg.out);
-	const int readable[] = { FILES_ROOT_FD, FILES_LOWER_FD };
-	struct diff d = { .base = { .put = put }, .o = o };
-	bool is_terminal = isatty(FILES_TAR_FD); /* what is confined can't ask */
-	int r = unpack_confine_copier(readable, ARRAY_SIZE(readable), -1, true, e);
+	struct list l = { .base = { .put = put_line }, .is_terminal = isatty(FILES_TAR_FD) }; /* what is confined can't ask */
+	int r = o->is_stream ? files_from_guest(STREAM_CHANGES, &l.base, e) : list_own(o, &l, e);
 
 	if (r == 0)
-		r = files_walk(&w, &d.base, e);
-	if (r == 0) {
-		if (d.n)
-			qsort(d.v, d.n, sizeof(*d.v), compare);
-		d.n = settle(d.v, d.n);
-		r = print(d.v, d.n, is_terminal, e);
-	}
-	for (size_t i = 0; i < d.n; i++)
-		free(d.v[i].path);
-	free(d.v);
+		r = flush(&l, e);
+	buf_done(&l.out);
 	return r;
 }

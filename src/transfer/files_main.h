@@ -15,12 +15,14 @@
  *   fd 1: {"manifest_digest", "image_id"}; both are in the store, and synced. Nothing is recorded
  * berth-transfer import
  *   likewise, of the tar in fd 0, or with --source of the one at that address (http, https)
+ * --stream with diff, export, commit: as with copy: what fds 4 and 5 would lead to comes by fd 7
  * All with --root ROOT [--progress TEXT] [--debug]; errors as of pull (transfer.h). fds 4 and 5 are O_PATH.
  *
  * No program and no library of the container's is touched: this one is loaded before it sees the root, and can't execute another. */
 #pragma once
 
 #include "codec.h"
+#include "files_stream.h"
 
 enum { FILES_TAR_FD = 3, FILES_ROOT_FD = 4, FILES_LOWER_FD = 5, FILES_CONFIG_FD = 6, FILES_FROM_GUEST_FD, FILES_TO_GUEST_FD };
 
@@ -37,12 +39,8 @@ int export_files(const struct files_options *o, struct json_object *answer, stru
 int commit_files(const struct files_options *o, struct json_object *answer, struct err *e);
 int import_files(const struct files_options *o, struct json_object *answer, struct err *e);
 
-/* A walk's is_left_out, for an upper directory: a place that was made for a mount. arg: the options. */
-struct stat;
-struct walk;
-bool diff_is_mount_point(const char *path, const struct stat *st, void *arg);
-/* Through the upper directory of a container; arg: the options. */
-struct walk upper_walk(void *arg);
+/* Confines this process to its open descriptors, and takes what a guest sends of its own accord, all of it, into the sink. */
+int files_from_guest(enum stream_kind kind, struct file_sink *s, struct err *e);
 
 /* Is there such a verb? */
 bool is_files_verb(const char *word);

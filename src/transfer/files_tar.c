@@ -86,7 +86,7 @@ static int put_entry(struct tar_sink *t, const struct file_node *n, const char *
 	/* ARCHIVE_WARN: a name that is no UTF-8 is written as it is. */
 	if (k != ARCHIVE_OK && k != ARCHIVE_WARN)
 		return write_failed(t->a, e);
-	return is_file && n->size > 0 ? write_content(t, n, e) : 0;
+	return is_file && n->next ? write_content(t, n, e) : 0;
 }
 
 /* OCI image spec, layer.md "Whiteouts": an empty file ".wh.NAME"; ".wh..wh..opq" in a directory that hides what is below. */

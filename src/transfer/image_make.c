@@ -10,6 +10,7 @@
 #include "confine.h"
 #include "download.h"
 #include "fetch.h"
+#include "files_diff.h"
 #include "files_main.h"
 #include "layer_make.h"
 #include "layers.h"
@@ -23,11 +24,18 @@ static int out_of_memory(struct err *e) { return err_set(e, ENOMEM, "out of memo
 
 static int fill_from_upper(struct tar_sink *t, void *arg, struct err *e)
 {
-	const struct walk w = upper_walk(arg);
+	const struct files_options *o = arg;
+	struct upper u = { .fd = FILES_ROOT_FD, .lower = FILES_LOWER_FD, .mounts = o->mounts };
+	const struct walk w = upper_walk(&u);
 	const int readable[] = { FILES_ROOT_FD };
 	int r = unpack_confine_copier(readable, 1, -1, true, e);
 
 	return r < 0 ? r : files_walk(&w, &t->base, e);
+}
+
+static int fill_from_guest(struct tar_sink *t, void *arg _unused_, struct err *e)
+{
+	return files_from_guest(STREAM_LAYER, &t->base, e);
 }
 
 static int fill_from_tar(struct tar_sink *t, void *arg _unused_, struct err *e)
@@ -225,7 +233,7 @@ static int make_image(const struct files_options *o, layer_fill *fill, bool is_o
 
 int commit_files(const struct files_options *o, struct json_object *answer, struct err *e)
 {
-	return make_image(o, fill_from_upper, true, answer, e);
+	return make_image(o, o->is_stream ? fill_from_guest : fill_from_upper, true, answer, e);
 }
 
 int import_files(const struct files_options *o, struct json_object *answer, struct err *e)

@@ -140,12 +140,6 @@ def test_without_a_name_and_with_wrong_ones(berth, cbox):
     berth.fails("commit", "no-such-one", says="no such container")
 
 
-def test_a_vm_is_refused_with_the_remedy(berth, image, cbox):
-    name = cbox.name()
-    berth.ok("create", "--isolation", "vm", "--name", name, image, "true")
-    berth.fails("commit", name, says=["virtual machine", "berth import"])
-
-
 def files_of(root):
     return sorted(str(p.relative_to(root)) for top in ("oci/blobs", "layers", "tmp") for p in (root / top).glob("**/*")
                   if p.parent.name in ("sha256", "layers", "tmp"))

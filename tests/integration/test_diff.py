@@ -95,9 +95,3 @@ def test_a_reader_that_went_away_is_no_success(berth, cbox):
     p.stdout.close()
     assert b"write the list" in p.stderr.read() and p.wait() == 125
     p.stderr.close()
-
-
-def test_a_vms_changes_are_its_guests(berth, image, cbox):
-    name = cbox.name()
-    berth.ok("create", "--isolation", "vm", "--name", name, image, "true")
-    berth.fails("diff", name, says=["virtual machine", "disk"])

@@ -60,9 +60,3 @@ def test_a_failed_export_leaves_the_old_file_and_no_other(berth, cbox, tmp_path)
     p = berth.popen("export", "-o", "/dev/full", name)
     assert b"No space left" in p.communicate()[1] and p.returncode == 125
     assert out.read_text() == "old" and os.listdir(tmp_path) == ["out.tar"]
-
-
-def test_a_vm_is_refused(berth, image, cbox):
-    name = cbox.name()
-    berth.ok("create", "--isolation", "vm", "--name", name, image, "true")
-    berth.fails("export", name, says=["virtual machine", "disk"])
