@@ -1,8 +1,9 @@
 /* image_disk: the merged layers of an image as one read-only EROFS file, for guests.
  *
  * Made once per chain id by mkfs.erofs from the read-only overlay, so owners, modes, devices, hard links and xattrs are those a
- * container sees, whiteouts already applied; the kernel of the host never mounts it. A second asker waits on the lock of the first.
- * The file grows in tmp and gets its name by rename, after its data is on disk. */
+ * container sees, whiteouts already applied; the kernel of the host never mounts it. One is made at a time: the maker
+ * holds a lock on their directory, which leaves no file behind as a lock of each would. The file grows in tmp and gets its name by
+ * rename, after its data is on disk. */
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -131,7 +132,7 @@ static int make_disk(struct store *s, const struct image *i, const char *tmp, co
 int image_disk(struct store *s, const struct image *i, char **ret_path, struct err *e)
 {
 	size_t n = strv_len(i->chain_ids);
-	char name[96], tmp[96], lock[128];
+	char name[96], tmp[96];
 	int r = 0;
 
 	if (n == 0)
@@ -142,11 +143,10 @@ int image_disk(struct store *s, const struct image *i, char **ret_path, struct e
 		return err_set(e, ENOMEM, "store: out of memory");
 	snprintf(name, sizeof(name), "erofs/%s.erofs", hex);
 	snprintf(tmp, sizeof(tmp), "erofs-%s", hex);
-	snprintf(lock, sizeof(lock), "tmp/%s.lock", tmp);
 	if (faccessat(s->rootfd, name, F_OK, 0) < 0) {
-		_cleanup_fd_ int lockfd = openat(s->rootfd, lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (lockfd < 0 || flock(lockfd, LOCK_EX) < 0)
-			return err_set(e, errno, "lock %s/%s: %s", s->root, lock, strerror(errno));
+		_cleanup_fd_ int dir = openat(s->rootfd, "erofs", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		if (dir < 0 || flock(dir, LOCK_EX) < 0)
+			return err_set(e, errno, "lock %s/erofs: %s", s->root, strerror(errno));
 		if (faccessat(s->rootfd, name, F_OK, 0) < 0)
 			r = make_disk(s, i, tmp, name, e);
 		if (r < 0) {

@@ -594,6 +594,7 @@ TEST(a_disk_for_guests_is_made_once_and_holds_the_merged_layers)
 	is_str(again, path);
 	ok(stat(path, &after) == 0);
 	ok(before.st_ino == after.st_ino);
+	is_int(count("tmp"), 0);
 	is_int(store_gc(s, &e), 0);
 	is_int(count("erofs"), 1);
 	image_done(&i);

@@ -175,6 +175,14 @@ def test_a_running_container_and_everything_it_has_is_no_finding(mine, pulled):
     mine.ok("pod", "rm", "-f", "both")
 
 
+@pytest.mark.vm
+def test_a_vm_and_everything_it_has_is_no_finding(mine, pulled):
+    mine.ok("run", "-d", "--isolation", "vm", "--network", "none", "--name", "lives", "-v", "data:/data", pulled, "sleep", "1000")
+    assert findings(mine) == []
+    mine.ok("rm", "-f", "lives")
+    assert findings(mine) == []
+
+
 def test_progress_is_for_terminals(mine, pulled):
     assert mine("system", "check").err == ""
     t = Terminal(mine.argv("system", "check"))
