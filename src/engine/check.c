@@ -67,7 +67,7 @@ static void on_leftover(const char *path, void *arg)
 	if (!c->o->repair && is_going(c, path))
 		return;
 	check_found(c, "leftover", path, c->o->repair, "`berth system check --repair` removes it",
-		    "nothing knows of it: a command was killed");
+		    "nothing knows of it: a command failed or was killed");
 }
 
 static void on_store_leftover(const char *path, void *arg)

@@ -11,6 +11,8 @@ from pathlib import Path
 import engine_files
 import engine_images
 import engine_life
+import engine_reads
+import engine_states
 import oci
 import sandbox
 
@@ -139,4 +141,4 @@ class Engine(oci.Oci):
         return json.loads(done.out)[0] if done.code == 0 else {"Id": "none", "State": "none", "NumContainers": 0}
 
 
-COMMANDS = [*engine_life.COMMANDS, *engine_images.COMMANDS, *engine_files.COMMANDS]
+COMMANDS = [*engine_life.COMMANDS, *engine_images.COMMANDS, *engine_files.COMMANDS, *engine_states.COMMANDS, *engine_reads.COMMANDS]

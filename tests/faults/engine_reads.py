@@ -1,0 +1,65 @@
+"""Commands that only look, under faults: what they say, where they say that all is well, is what they say without a fault."""
+
+from engine_life import Exec
+
+
+class Read(Exec):
+    def __init__(self, *args, name=None):
+        self.args, self.name = args, name or "-".join(a for a in args if a.isalpha())
+
+    def before(self, o):
+        o.ok("run", "-d", "--name", o.id, "--hostname", "here", "-v", f"{o.volume}:/tmp", o.image, "sleep", "1000")
+        o.ok("pod", "create", "--name", o.pod)
+        o.source.write_text("hunter2")
+        o.ok("secret", "create", o.id, str(o.source))
+
+    def argv(self, o):
+        words = {"ID": o.id, "POD": o.pod, "VOLUME": o.volume, "IMAGE": o.image}
+        return o.argv(*[words.get(a, a) for a in self.args])
+
+    def check(self, o, done):
+        return o.same(self.name, {"out": o.tidy(done.out.replace(o.pod, "POD").replace(o.volume, "VOLUME"))})
+
+    def after(self, o):
+        o.source.unlink(missing_ok=True)
+        o.run("secret", "rm", o.id)
+
+
+class Logs(Read):
+    def before(self, o):
+        o.run("run", "--name", o.id, o.image, "cat", "/etc/passwd")
+
+    def after(self, o):
+        pass
+
+
+class Top(Read):
+    def check(self, o, done):
+        return [] if done.out.startswith("UID ") and done.out.rstrip().endswith("sleep 1000") else [f"exit 0, but it says {done.out!r}"]
+
+
+COMMANDS = [
+    Read("ps", "-a", "--format", "{{.Names}} {{.State}} {{.Image}} {{.Mounts}}"),
+    Read("ps", "-a", "-s", "--format", "{{.Names}} {{.Size}}", name="ps-size"),
+    Read("inspect", "--format", "{{.Name}} {{.State.Status}} {{json .Config.Cmd}} {{json .Config.Env}} {{json .HostConfig}} {{len .Mounts}}", "ID"),
+    Top("top", "ID"),
+    Read("port", "ID"),
+    Read("pod", "ps", "--format", "{{.Name}} {{.Status}}"),
+    Read("pod", "inspect", "--format", "{{.Name}} {{.State}}", "POD"),
+    Read("pod", "exists", "POD"),
+    Read("volume", "ls", "--format", "{{.Name}} {{.Driver}}"),
+    Read("volume", "inspect", "--format", "{{.Name}} {{.Driver}}", "VOLUME"),
+    Read("volume", "exists", "VOLUME"),
+    Read("secret", "ls", "--format", "{{.Name}} {{.Driver}}"),
+    Read("secret", "inspect", "--format", "{{.Spec.Name}}", "ID"),
+    Read("secret", "exists", "ID"),
+    Read("images", "-a", "--no-trunc", "--format", "{{.ID}} {{.Repository}}"),
+    Read("image", "inspect", "IMAGE"),
+    Read("history", "--no-trunc", "--format", "{{.ID}} {{.CreatedBy}} {{.Size}}", "IMAGE"),
+    Read("system", "df", "--format", "{{.Type}} {{.TotalCount}} {{.Active}}"),
+    Read("info", "--format", "{{.Containers}} {{.ContainersRunning}} {{.Images}}"),
+    Read("version", "--format", "{{.Client.Version}}"),
+    Read("kernel", "ls"),
+    Logs("logs", "ID"),
+    Logs("logs", "--since", "1h", "--tail", "1", "ID", name="logs-tail"),
+]
