@@ -72,10 +72,11 @@ int engine_events(struct engine *en, const struct event_query *q, int (*cb)(cons
 	_cleanup_fd_ int watch = -1;
 	struct stream s = { .en = en, .q = q, .cb = cb, .arg = arg };
 	bool is_over = false;
-	int answer = 0, r = records_events_watch(en->records, &watch, e);
+	int answer = 0, r = q->from_now ? records_event_last(en->records, &s.seq, e) : 0;
 
-	if (r >= 0 && q->from_now)
-		r = records_event_last(en->records, &s.seq, e);
+	/* In this order: what happens between the two is passed on at the first look, and who sees us watch can count on what is to come. */
+	if (r >= 0)
+		r = records_events_watch(en->records, &watch, e);
 	s.watch = watch;
 	while (r >= 0 && !is_over) {
 		r = pass_on(&s, &is_over, &answer, e);
