@@ -86,6 +86,11 @@ class Berth:
     def monitor_pid(self, ident) -> int:
         return json.loads((self.run_dir / "containers" / ident / "monitor.json").read_text())["pid"]
 
+    def rests(self, name):
+        """Waits until no monitor is left that could start the container again, or write of it."""
+        run = self.run_dir / "containers" / self.inspect(name)["Id"]
+        until(lambda: not run.exists(), f"the monitor of {name} has left", 60)
+
 
 class Terminal:
     """A command on a pseudo-terminal, as a person sees it."""
@@ -198,7 +203,32 @@ class Box:
             assert not left, f"{left} could not be removed: {done}"
 
 
-def until(condition, what: str, timeout=30):
+def has_ended(pid: int) -> bool:
+    """Collected by whoever collects orphans here, or not yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def watches(pid: int) -> bool:
+    """Whether a process has a file or directory whose changes wake it."""
+    try:
+        return any("inotify wd:" in p.read_text() for p in Path(f"/proc/{pid}/fdinfo").iterdir())
+    except (FileNotFoundError, ProcessLookupError):  # it closes some meanwhile
+        return False
+
+
+def stands_still(look, what: str):
+    """Waits until what is looked at stays as it is for half a second; it."""
+    def twice():
+        before = look()
+        time.sleep(0.5)
+        return before == look() and [before]
+    return until(twice, f"{what} stands still")[0]
+
+
+def until(condition, what: str, timeout=60):
     """Waits for a condition that has no event to wait on; its value."""
     deadline = time.monotonic() + timeout * PATIENCE
     while not (value := condition()):

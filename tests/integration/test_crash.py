@@ -8,7 +8,7 @@ import socket
 import subprocess
 
 import leaks
-from harness import until
+from harness import has_ended, until
 
 
 def gone(box, ident: str, name: str):
@@ -25,8 +25,7 @@ def test_a_killed_monitor_leaves_nothing_behind(box):
     ident = box.berth.inspect(name)["Id"]
     pid = box.berth.state(name)["Pid"]
     os.kill(box.berth.monitor_pid(ident), signal.SIGKILL)
-    until(lambda: not os.path.exists(f"/proc/{pid}") or "Z" in open(f"/proc/{pid}/stat").read().split(")")[1][:3],
-          "the container's process went with its monitor")
+    until(lambda: has_ended(pid), "the container's process went with its monitor")
     state = gone(box, ident, name)
     assert state["Status"] in ("exited", "dead") and state["ExitCode"] != 0
     # It can be started again, and removed.
@@ -64,10 +63,9 @@ def test_F01_a_killed_run_leaves_no_orphan(cbox):
             pass
         p.kill()
         p.communicate()
-    listed = cbox.berth.ok("ps", "-a", "--no-trunc")
     for name in names:
-        r = cbox.berth("inspect", name)
-        assert (r.code == 0) == (name in listed)
+        # What a monitor is about to take away is there for the one and not for the other, for a moment.
+        until(lambda n=name: (cbox.berth("inspect", n).code == 0) == (n in cbox.berth.ok("ps", "-a", "--format", "{{.Names}}").split()), "all agree on it")
         assert cbox.berth("rm", "-f", name).code == 0
     ids = {p.name for p in (cbox.berth.root / "containers").glob("*")}
     until(lambda: not [c for c in leaks.cgroups() if c.name in ids], "cgroups of the killed runs are gone")
@@ -88,22 +86,23 @@ def test_a_lost_run_directory_is_an_ended_container(cbox):
     ident = cbox.berth.inspect(name)["Id"]
     monitor, pid = cbox.berth.monitor_pid(ident), cbox.berth.state(name)["Pid"]
     os.kill(monitor, signal.SIGKILL)
-    until(lambda: not os.path.exists(f"/proc/{pid}"), "its process is gone")
+    until(lambda: has_ended(pid), "its process is gone")
     shutil.rmtree(cbox.berth.run_dir / "containers" / ident, ignore_errors=True)
     assert cbox.berth.state(name)["Running"] is False
     cbox.berth.ok("rm", name)
 
 
-def claims(box) -> list:
-    """What monitors have put into the run directory."""
-    return [p.name for p in (box.berth.run_dir / "containers").glob("*")]
+def claims(box) -> set:
+    """What monitors have put into the run directory. One of an earlier test may be about to leave: what is there may get less."""
+    return {p.name for p in (box.berth.run_dir / "containers").glob("*")}
 
 
 def test_a_run_that_fails_before_its_record_leaves_no_monitor(cbox):
     before = claims(cbox)
     assert "nowhere" in cbox("true", image="nowhere:none", opts=("--rm", "--pull", "never")).err
-    assert claims(cbox) == before
-    assert not [p for p in leaks.processes(cbox.berth.root) if "berth-monitor" in p and "--root" in p and not any(b in p for b in before)]
+    assert claims(cbox) <= before
+    until(lambda: not [p for p in leaks.processes(cbox.berth.root) if "berth-monitor" in p and "--root" in p and not any(b in p for b in before)],
+          "its monitor has left")
 
 
 def test_F01_a_monitor_whose_run_is_killed_before_the_record_leaves_without_a_trace(cbox):
@@ -111,10 +110,10 @@ def test_F01_a_monitor_whose_run_is_killed_before_the_record_leaves_without_a_tr
     with open(cbox.berth.root / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the run waits here, its monitor waits for the run
         p = cbox.berth.popen(*cbox.args("true", opts=("--rm",)))
-        made = until(lambda: set(claims(cbox)) - set(before), "the monitor has claimed its run directory")
+        made = until(lambda: claims(cbox) - before, "the monitor has claimed its run directory")
         p.kill()
         p.communicate()
-    until(lambda: claims(cbox) == before, "the claim is released")
+    until(lambda: claims(cbox) <= before, "the claim is released")
     until(lambda: not [m for m in leaks.processes(cbox.berth.root) if any(ident in m for ident in made)], "the monitor is gone")
 
 

@@ -43,7 +43,7 @@ def test_exec_on_a_terminal(running):
     t.send("stty size\n")
     t.expect(r"^31 71\r")
     t.resize(20, 50)
-    t.send("sleep 0.3; stty size\n")
+    t.send("until stty size | grep '^20 50$'; do sleep 0.1; done\n")  # the new size takes its way through three processes
     t.expect(r"^20 50\r")
     t.send("exit 6\n")
     assert t.wait() == 6

@@ -30,7 +30,7 @@ def test_create_then_start_then_gone(box):
 def test_stop_asks_first_and_keeps_the_answer(box):
     name = box.start("sh", "-c", "trap 'echo asked; exit 3' TERM; echo ready; while :; do sleep 0.1; done")
     until(lambda: "ready" in box.berth("logs", name).out, "the trap is set")
-    assert box.berth.ok("stop", name) == name
+    assert box.berth.ok("stop", "-t", "60", name) == name
     state = box.berth.state(name)
     assert (state["Status"], state["ExitCode"]) == ("exited", 3)
     assert box.berth.ok("logs", name) == "ready\nasked"
@@ -60,7 +60,7 @@ def test_stop_sends_the_images_or_the_given_signal(cbox, app):
     for opts, code in (((), 11), (("--stop-signal", "USR1"), 12)):
         name = cbox.start("-c", loop, image=app, opts=("--entrypoint", "sh", *opts))
         until(lambda: "ready" in cbox.berth("logs", name).out, "the traps are set")
-        cbox.berth.ok("stop", name)
+        cbox.berth.ok("stop", "-t", "60", name)
         assert cbox.berth.state(name)["ExitCode"] == code
 
 

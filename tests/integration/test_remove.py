@@ -2,12 +2,12 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from harness import until
+from test_events import actions
 
 
 def stat(pid: int):
@@ -73,7 +73,7 @@ def test_rm_by_force_does_not_wait_for_a_client_that_reads_nothing(cbox):
     there = family(monitor_of(cbox.berth, name))
     with cbox.berth.popen("attach", name) as reader:
         try:
-            time.sleep(0.5)
+            until(lambda: "attach" in actions(cbox.berth, name), "it is attached")
             os.kill(reader.pid, signal.SIGSTOP)
             cbox.berth.ok("exec", name, "touch", "/tmp/go")
             cbox.berth.ok("wait", name)

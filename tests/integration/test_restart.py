@@ -6,18 +6,10 @@ import time
 
 import pytest
 
-from harness import until
+from harness import has_ended, until
 from test_events import actions
 
 FAILS = ("sh", "-c", "echo life; exit 3")
-
-
-def lives_on(pid):
-    """Collected by whoever collects orphans here, or not yet."""
-    try:
-        return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def lives(berth, name):
@@ -44,13 +36,12 @@ def test_always_goes_on_with_growing_waits_until_it_is_stopped(box):
     until(lambda: box.berth.inspect(name)["RestartCount"] >= 3, "it is started again and again", timeout=120)
     state = until(lambda: (s := box.berth.state(name))["Restarting"] and s, "it waits")
     assert state["Status"] == "restarting" and state["Running"] and state["Pid"] == 0
-    assert "Restarting (0)" in box.berth.ok("ps", "-f", f"name={name}", "-f", "status=restarting") or \
-        box.berth.state(name)["Status"] == "running"
+    until(lambda: "Restarting (0)" in box.berth.ok("ps", "-f", f"name={name}", "-f", "status=restarting"), "it is listed while it waits")
     assert box.berth.ok("stop", name) == name
     n = lives(box.berth, name)
     state = box.berth.state(name)
     assert (state["Status"], state["Restarting"]) == ("exited", False)
-    time.sleep(2)
+    box.berth.rests(name)
     assert lives(box.berth, name) == n and box.berth.state(name)["Status"] == "exited"
 
 
@@ -62,8 +53,8 @@ def test_waits_double(cbox):
         "--format", "{{.TimeNano}}").splitlines()]
     waits = [(b - a) / 1e6 for a, b in zip(times[1::2], times[2::2])]
     assert len(waits) == 4
-    for wait, least in zip(waits, (100, 200, 400, 800)):
-        assert least <= wait < least + 500, waits
+    for wait, least in zip(waits, (100, 200, 400, 800)):  # not more: src/engine/restart_test.c
+        assert least <= wait, waits
 
 
 def test_what_runs_is_ended_by_stop_and_kill_but_not_by_its_own_death(box):
@@ -77,25 +68,26 @@ def test_what_runs_is_ended_by_stop_and_kill_but_not_by_its_own_death(box):
     box.berth.ok("start", name)
     assert box.berth.inspect(name)["RestartCount"] == 0
     box.berth.ok("kill", name)
-    time.sleep(0.5)
+    box.berth.rests(name)
     assert box.berth.state(name)["Status"] == "exited"
 
 
 def test_rm_needs_force_while_it_waits(cbox):
     name = cbox.start("false", opts=("--restart", "always"))
-    until(lambda: cbox.berth.inspect(name)["RestartCount"] >= 4, "the waits are long")
-    until(lambda: cbox.berth.state(name)["Restarting"], "it waits")
-    cbox.berth.fails("rm", name, says=("restarting", "stop the container before removing"))
-    cbox.berth.fails("exec", name, "true", says="is restarting")
+    # Between two lives it may be met alive.
+    err = until(lambda: "restarting" in (e := cbox.berth.fails("rm", name)) and e, "rm finds it waiting")
+    assert "stop the container before removing" in err
+    until(lambda: "is restarting" in cbox.berth("exec", name, "true").err, "exec finds it waiting")
     pid = cbox.berth.monitor_pid(cbox.berth.inspect(name)["Id"])
     cbox.berth.ok("rm", "-f", name)
-    assert not lives_on(pid)
+    assert has_ended(pid)
     assert name not in cbox.berth.ok("ps", "-a")
 
 
 def test_update_changes_the_policy(cbox):
-    name = cbox.start("sh", "-c", "echo life; sleep 1; exit 1", opts=("--restart", "no"))
+    name = cbox.start("sh", "-c", "echo life; until [ -e /go ]; do sleep 0.05; done; exit 1", opts=("--restart", "no"))
     assert cbox.berth.ok("update", "--restart", "on-failure:1", name) == name
+    cbox.berth.ok("exec", name, "touch", "/go")
     assert policy(cbox.berth, name) == ("on-failure", 1)
     until(lambda: cbox.berth.state(name)["Status"] == "exited", "it is given up")
     assert lives(cbox.berth, name) == 2
@@ -117,15 +109,17 @@ def test_what_docker_refuses(cbox):
 def test_a_start_that_fails_is_not_repeated(cbox):
     name, r = cbox.keep("no-such-program", opts=("--restart", "always"))
     assert r.code == 127
-    time.sleep(0.5)
+    cbox.berth.rests(name)
     assert cbox.berth.state(name)["Status"] == "created" and cbox.berth.inspect(name)["RestartCount"] == 0
 
 
 def test_new_limits_hold_for_the_next_life(cbox):
-    name = cbox.start("sh", "-c", "cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/null; sleep 3; exit 1",
+    name = cbox.start("sh", "-c", "cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/null; "
+                      "until [ -e /go ]; do sleep 0.05; done; exit 1",
                       opts=("--restart", "on-failure:1", "--pids-limit", "90"))
     until(lambda: "90" in cbox.berth("logs", name).out, "it has looked")
     cbox.berth.ok("update", "--pids-limit", "55", name)
+    cbox.berth.ok("exec", name, "touch", "/go")
     until(lambda: cbox.berth.state(name)["Status"] == "exited", "it is given up")
     assert cbox.berth.ok("logs", name).split() == ["90", "55"]
 
@@ -137,11 +131,20 @@ def test_wait_and_attached_run_end_with_the_first_life(cbox):
     assert lives(cbox.berth, name) == 2
 
 
+def stopped_while_it_waits(berth, name, pid) -> bool:
+    """The monitor stands still, so that what it is about to do it does not do: and it is waiting."""
+    os.kill(pid, signal.SIGSTOP)
+    if berth.state(name)["Restarting"]:
+        return True
+    os.kill(pid, signal.SIGCONT)
+    return False
+
+
 def test_a_monitor_killed_while_it_waits_leaves_one_that_has_ended(cbox):
     name = cbox.start(*FAILS, opts=("--restart", "always"))
-    until(lambda: cbox.berth.inspect(name)["RestartCount"] >= 4, "the waits are long")
-    until(lambda: cbox.berth.state(name)["Restarting"], "it waits")
-    os.kill(cbox.berth.monitor_pid(cbox.berth.inspect(name)["Id"]), signal.SIGKILL)
+    pid = cbox.berth.monitor_pid(cbox.berth.inspect(name)["Id"])
+    until(lambda: stopped_while_it_waits(cbox.berth, name, pid), "it is met between two lives", 120)
+    os.kill(pid, signal.SIGKILL)
     state = until(lambda: (s := cbox.berth.state(name))["Status"] == "exited" and s, "it is seen")
     assert state["ExitCode"] == 3 and "monitor was killed" in state["Error"]
     cbox.berth.ok("start", name)
@@ -184,9 +187,8 @@ def test_a_monitor_that_is_told_to_end_does_not_start_it_again(cbox):
     """The host's shutdown; the next boot does."""
     name = cbox.start("sh", "-c", "trap 'exit 1' TERM; echo life; while :; do sleep 0.05; done", opts=("--restart", "on-failure"))
     until(lambda: lives(cbox.berth, name), "it is ready")
-    time.sleep(0.2)
     os.kill(cbox.berth.monitor_pid(cbox.berth.inspect(name)["Id"]), signal.SIGTERM)
     until(lambda: cbox.berth.state(name)["Status"] == "exited", "it has ended")
-    time.sleep(0.3)
+    cbox.berth.rests(name)
     assert lives(cbox.berth, name) == 1
     assert cbox.berth.inspect(name)["Id"] in cbox.berth.ok("start", "--all-restartable").split()

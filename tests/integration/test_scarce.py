@@ -29,7 +29,7 @@ def listed(berth, kind) -> set:
 
 def nothing_new(berth, before):
     """What the next commands see: the containers that were there, and neither process nor run directory of another."""
-    until(lambda: listed(berth, ("ps", "-aq", "--no-trunc")) == before, "no record is left", 10)
+    until(lambda: listed(berth, ("ps", "-aq", "--no-trunc")) == before, "no record is left")
     until(lambda: {p.name for p in (berth.run_dir / "containers").glob("*")} <= before, "no run directory is left")
     until(lambda: not [p for p in leaks.processes(berth.root) if "berth" in p and not any(b in p for b in before)], "no process is left")
 

@@ -11,6 +11,7 @@ import time
 import pytest
 
 import images
+from harness import until
 from images import entry, fifo, symlink
 
 
@@ -36,7 +37,7 @@ def test_R01_the_engines_binary_is_not_writable(box):
         assert r.code not in (0, 124), r
     # Sanitized programs are dynamic: inside they find no linker, and so are never there to be had.
     is_static = b"__asan_init" not in programs[1].read_bytes()
-    for _ in range(5):  # a race that has to be won once to prove something
+    for _ in range(20):  # a race that has to be won once to prove something
         name = box.start("probe", "grab-exe", "3")
         while box.berth("exec", name, "true").code == 0:
             box.berth("exec", name, "self-exe")
@@ -72,6 +73,7 @@ def test_R05_no_descriptor_but_the_three_is_open(box):
     name = box.start("sh", "-c", "probe fds; sleep 1000")
     assert box.berth.ok("exec", name, "probe", "fds").strip() == "0 1 2"
     assert box.berth.ok("exec", "-i", name, "probe", "fds", input="x").strip() == "0 1 2"
+    until(lambda: box.berth.ok("logs", name).strip(), "the first process has looked")
     assert box.berth.ok("logs", name).strip() == "0 1 2"
 
 
@@ -316,7 +318,8 @@ def test_E03_the_state_is_roots_alone(cbox):
 
 def test_E06_secrets_of_one_are_not_in_another(cbox):
     cbox.start("sleep", "1000", opts=("-e", "SECRET=hunter2"))
-    other = cbox.start("sh", "-c", "env; sleep 1000")
+    other = cbox.start("sh", "-c", "env; echo all; sleep 1000")
+    until(lambda: "all" in cbox.berth.ok("logs", other).splitlines(), "it has said what it has")
     text = cbox.berth.ok("logs", other) + cbox.berth.ok("inspect", other) + cbox.berth.ok("exec", other, "env")
     assert "hunter2" not in text
 
@@ -343,7 +346,6 @@ def test_I15_labels_of_an_image_do_not_steer_the_engine(cbox, hostile):
 
 def test_I16_a_volume_path_stays_inside(cbox, hostile, tmp_path):
     ref = hostile([[symlink("vol", "/" + "../" * 12 + str(tmp_path))]], {"Volumes": {"/../../../../etc": {}, "/vol/x": {}}})
-    before = sorted(os.listdir("/etc"))
     cbox.berth("run", "--rm", "--network", "none", ref, "sh", "-c", "touch /etc/berth-was-here /vol/x/berth-was-here")
-    assert sorted(os.listdir("/etc")) == before
+    assert "berth-was-here" not in os.listdir("/etc")
     assert not (tmp_path / "x").exists()

@@ -16,7 +16,7 @@ def test_a_terminal_has_a_size_passes_keys_and_ends_with_the_code(box):
     t.expect(r"^term=xterm\r")
     t.expect(PROMPT)
     t.resize(17, 66)
-    t.send("sleep 0.3; stty size\n")
+    t.send("until stty size | grep '^17 66$'; do sleep 0.1; done\n")  # the new size takes its way through three processes
     t.expect(r"^17 66\r")
     t.expect(PROMPT)
     t.send("sh -c 'echo sleeping; exec sleep 1000'\n")  # its own word, since the shell's echo comes before the fork
