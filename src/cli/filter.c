@@ -73,3 +73,25 @@ int filters_check(char *const *filters, const char *const *keys, struct err *e)
 	}
 	return 0;
 }
+
+int filter_word(const char *key, const char *value, const char *const *words, struct err *e)
+{
+	_cleanup_buf_ struct buf list = { 0 };
+
+	for (const char *const *w = words; *w; w++) {
+		if (streq(*w, value))
+			return 0;
+		buf_fmt(&list, "%s%s", list.len ? ", " : "", *w);
+	}
+	return err_set(e, EINVAL, "--filter: \"%s=%s\" is none of %s", key, value, list.data ? list.data : "");
+}
+
+const char *filter_next(char *const **at, const char *key)
+{
+	while (*at && **at) {
+		const char *rest = str_after(*(*at)++, key);
+		if (rest && *rest == '=')
+			return rest + 1;
+	}
+	return NULL;
+}

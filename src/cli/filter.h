@@ -16,3 +16,7 @@ bool filter_name(const char *name, const char *wanted);
 int filters_check(char *const *filters, const char *const *keys, struct err *e);
 /* "true", "1": 1; "false", "0": 0; -EINVAL. */
 int filter_bool(const char *value);
+/* One of these words (ends with NULL), else -EINVAL and e names them. */
+int filter_word(const char *key, const char *value, const char *const *words, struct err *e);
+/* What the values of `key` are among the filters, one by one: the next one behind *at, or NULL; *at begins as the filters. */
+const char *filter_next(char *const **at, const char *key);

@@ -1,20 +1,27 @@
 /* images.c: `berth images`: one row a tag, and one an image without tags. */
 #include "image_row.h"
 
+#include "filter.h"
+
+#include <fnmatch.h>
+
 #define ID_SHORT 12
 
 struct images_args {
 	bool quiet, no_trunc, all, digests;
-	char *format, **filters;
+	char *format, *sort, **filters;
 };
 const struct opt images_options[] = {
 	{ "quiet", 'q', OPT_FLAG, offsetof(struct images_args, quiet), NULL, "print ids only" },
 	{ "all", 'a', OPT_FLAG, offsetof(struct images_args, all), NULL, NULL },
 	{ "no-trunc", 0, OPT_FLAG, offsetof(struct images_args, no_trunc), NULL, "do not shorten ids" },
 	{ "digests", 0, OPT_FLAG, offsetof(struct images_args, digests), NULL, "with manifest digests" },
-	{ "filter", 'f', OPT_LIST, offsetof(struct images_args, filters), "KEY=VALUE", "reference=NAME or dangling=true|false" },
+	{ "filter", 'f', OPT_LIST, offsetof(struct images_args, filters), "KEY=VALUE",
+	  "reference, label, before, since, until, or dangling=true|false" },
 	{ "format", 0, OPT_STRING, offsetof(struct images_args, format), "FORMAT",
 	  "json, table, or a template such as {{.Repository}}" },
+	{ "sort", 0, OPT_STRING, offsetof(struct images_args, sort), "KEY",
+	  "created (default, the newest first), id, repository, size or tag" },
 	{ NULL },
 };
 
@@ -71,7 +78,7 @@ int image_row(const struct image_record *i, const char *ref, bool no_trunc, stru
 	_cleanup_json_ struct json_object *row = json_object_new_object();
 	_cleanup_free_ char *repository = NULL, *tag = NULL, *id = NULL, *since = NULL;
 	uint64_t created = 0, now = clock_real_ns();
-	char size[16], ago[32], at[RFC3339_LEN];
+	char size[16], ago[32], at[CREATED_AT_LEN];
 	int r = split_ref(ref, &repository, &tag, e);
 
 	if (r < 0)
@@ -80,8 +87,8 @@ int image_row(const struct image_record *i, const char *ref, bool no_trunc, stru
 	id = no_trunc || !str_after(i->id, "sha256:") ? strdup(i->id) : strndup(i->id + 7, ID_SHORT);
 	since = has_date ? str_fmt("%s ago", clock_ago(now > created ? (now - created) / 1000000000 : 0, ago)) : strdup("N/A");
 	if (add(row, "Repository", repository) < 0 || add(row, "Tag", tag) < 0 || add(row, "ID", id) < 0 ||
-	    add(row, "CreatedSince", since) < 0 || add(row, "CreatedAt", has_date ? clock_rfc3339(created, at) : "N/A") < 0 ||
-	    add(row, "Size", str_human_size(i->size_bytes, size)) < 0 ||
+	    add(row, "CreatedSince", since) < 0 || add(row, "CreatedAt", has_date ? created_at(created, at) : "N/A") < 0 ||
+	    listing_add_size(row, i->size_bytes, str_human_size(i->size_bytes, size)) < 0 ||
 	    add(row, "Digest", i->manifest_digest ? i->manifest_digest : "<none>") < 0)
 		return err_set(e, ENOMEM, "out of memory");
 	*ret = TAKE_PTR(row);
@@ -93,12 +100,13 @@ static const char *member(struct json_object *row, const char *key)
 	return json_object_get_string(json_object_object_get(row, key));
 }
 
-/* "debian" or "debian:12", with a shell's wildcards left to the shell. */
+/* "debian" or "debian:12", also with a shell's wildcards. */
 static bool row_has_name(struct json_object *row, const char *wanted)
 {
 	_cleanup_free_ char *whole = str_fmt("%s:%s", member(row, "Repository"), member(row, "Tag"));
 	struct ref ref;
-	bool same = streq(member(row, "Repository"), wanted) || (whole && streq(whole, wanted));
+	bool same = fnmatch(wanted, member(row, "Repository"), FNM_PATHNAME) == 0 ||
+		    (whole && fnmatch(wanted, whole, FNM_PATHNAME) == 0);
 
 	if (same || ref_parse(wanted, NULL, &ref, NULL) < 0)
 		return same;
@@ -108,32 +116,34 @@ static bool row_has_name(struct json_object *row, const char *wanted)
 	return same;
 }
 
-static bool passes(struct json_object *row, char *const *filters)
+struct listed {
+	struct json_object *row;
+	const struct image_record *image;
+};
+
+static bool matches(const void *thing, const char *key, const char *value)
 {
-	for (; filters && *filters; filters++) {
-		const char *name = str_after(*filters, "reference="), *dangling = str_after(*filters, "dangling=");
-		if (name && !row_has_name(row, name))
-			return false;
-		if (dangling && streq(dangling, "true") != streq(member(row, "Repository"), "<none>"))
-			return false;
-	}
-	return true;
+	const struct listed *l = thing;
+
+	if (streq(key, "reference"))
+		return row_has_name(l->row, value);
+	if (streq(key, "dangling"))
+		return filter_bool(value) == streq(member(l->row, "Repository"), "<none>");
+	return image_filter_matches(l->image, key, value);
 }
 
-static int check_filters(char *const *filters, struct err *e)
+static int check_filters(struct cli *c, char *const *filters, struct image_span *span, struct err *e)
 {
-	for (; filters && *filters; filters++) {
-		const char *d = str_after(*filters, "dangling=");
-		if (!str_after(*filters, "reference=") && !(d && (streq(d, "true") || streq(d, "false"))))
-			return err_set(e, EINVAL, "--filter: \"%s\" is not known; reference=NAME and dangling=true|false are",
-				       *filters);
-	}
-	return 0;
+	static const char *const known[] = { "reference", "label", "label!", "before", "since", "until", "dangling", NULL };
+	int r = filters_check(filters, known, e);
+
+	return r < 0 ? r : image_filters_read(c, filters, span, e);
 }
 
-static int add_rows(struct cli *c, const struct image_record *i, const struct images_args *a, const char *wanted,
-		    struct json_object *rows, struct err *e)
+static int add_rows(struct cli *c, const struct image_record *i, const struct images_args *a, struct json_object *rows,
+		    struct err *e)
 {
+	const char *wanted = c->n_operands ? c->operands[0] : NULL;
 	_cleanup_strv_ char **refs = NULL, **ids = NULL;
 	int r = records_tags(store_records(engine_store(c->engine)), i->id, &refs, &ids, e);
 	size_t n = r < 0 ? 0 : MAX(strv_len(refs), (size_t)1);
@@ -143,7 +153,8 @@ static int add_rows(struct cli *c, const struct image_record *i, const struct im
 		r = image_row(i, refs ? refs[k] : NULL, a->no_trunc, &row, e);
 		if (r < 0)
 			return r;
-		if ((wanted && !row_has_name(row, wanted)) || !passes(row, a->filters))
+		const struct listed l = { row, i };
+		if ((wanted && !row_has_name(row, wanted)) || !filters_pass(a->filters, matches, &l))
 			json_object_put(row);
 		else if (json_object_array_add(rows, row) < 0)
 			return err_set(e, ENOMEM, "out of memory");
@@ -151,20 +162,30 @@ static int add_rows(struct cli *c, const struct image_record *i, const struct im
 	return r;
 }
 
+static const struct sort_key sort_keys[] = {
+	{ "created", NULL }, { "id", "ID" }, { "repository", "Repository" }, { "size", "Size" }, { "tag", "Tag" }, { NULL },
+};
+
 static int list(struct cli *c, const struct images_args *a, struct err *e)
 {
 	const struct listing l = { a->digests ? with_digests : columns, others, a->format, a->quiet ? "ID" : NULL };
 	_cleanup_json_ struct json_object *rows = json_object_new_array();
 	struct image_record *images = NULL;
+	struct image_span span = { 0 };
 	size_t n = 0;
-	int r = records_image_list(store_records(engine_store(c->engine)), &images, &n, e);
+	int r = check_filters(c, a->filters, &span, e);
 
+	if (r >= 0)
+		r = records_image_list(store_records(engine_store(c->engine)), &images, &n, e);
 	for (size_t i = 0; r >= 0 && rows && i < n; i++)
-		r = add_rows(c, &images[i], a, c->n_operands ? c->operands[0] : NULL, rows, e);
+		if (image_in_span(&images[i], &span))
+			r = add_rows(c, &images[i], a, rows, e);
 	for (size_t i = 0; i < n; i++)
 		image_record_done(&images[i]);
 	free(images);
-	return r < 0 ? r : rows ? listing_print(&l, rows, e) : err_set(e, ENOMEM, "out of memory");
+	if (r >= 0)
+		r = rows ? listing_sort(rows, sort_keys, a->sort, e) : err_set(e, ENOMEM, "out of memory");
+	return r < 0 ? r : listing_print(&l, rows, e);
 }
 
 int cmd_images(struct cli *c, struct err *e)
@@ -172,8 +193,6 @@ int cmd_images(struct cli *c, struct err *e)
 	struct images_args a = { 0 };
 	int r = cli_parse(c, &a, 0, 1, e);
 
-	if (r == 0)
-		r = check_filters(a.filters, e);
 	if (r == 0)
 		r = list(c, &a, e);
 	opts_done(images_options, &a);

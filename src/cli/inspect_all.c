@@ -20,7 +20,7 @@ int inspect_all(struct cli *c, const char *format, inspect_fn find, void *arg, s
 			return err_set(e, ENOMEM, "out of memory");
 		}
 	}
-	if (!format || streq(format, "json"))
+	if (!format || !*format || streq(format, "json"))
 		r = document_print(all, format, e);
 	else
 		for (size_t i = 0; r >= 0 && i < json_object_array_length(all); i++)

@@ -2,6 +2,7 @@
 #include "output.h"
 
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define GAP 3 /* blanks between columns, as docker's */
@@ -143,20 +144,94 @@ int listing_add_labels(struct json_object *row, const struct string_map *m)
 	return json_add(row, "Labels", text);
 }
 
+static void free_number(struct json_object *text, void *number)
+{
+	(void)text;
+	free(number);
+}
+
+int listing_add_size(struct json_object *row, uint64_t bytes, const char *text)
+{
+	struct json_object *o = json_object_new_string(text);
+	uint64_t *number = malloc(sizeof(*number));
+
+	if (!o || !number) {
+		free(number);
+		json_object_put(o);
+		return -ENOMEM;
+	}
+	*number = bytes;
+	json_object_set_userdata(o, number, free_number);
+	return json_add(row, "Size", o);
+}
+
+/* qsort has no argument; what is sorted by goes before each row. */
+struct sorted {
+	struct json_object *row;
+	const char *text;
+	uint64_t number;
+	size_t place;
+};
+
+/* Texts from a to z, numbers the largest first, equals as they were. */
+static int compare_sorted(const void *x, const void *y)
+{
+	const struct sorted *a = x, *b = y;
+	int order = strcmp(a->text, b->text);
+
+	if (a->number != b->number)
+		return a->number > b->number ? -1 : 1;
+	return order ? order : a->place < b->place ? -1 : 1;
+}
+
+static int sort_rows(struct json_object *rows, const char *key)
+{
+	size_t n = json_object_array_length(rows);
+	struct sorted *list = calloc(n + 1, sizeof(*list));
+
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *row = json_object_array_get_idx(rows, i), *cell = json_object_object_get(row, key);
+		const uint64_t *number = streq(key, "Size") ? json_object_get_userdata(cell) : NULL;
+		list[i] = (struct sorted){ json_object_get(row), number ? "" : json_object_get_string(cell), number ? *number : 0,
+					   i };
+	}
+	qsort(list, n, sizeof(*list), compare_sorted);
+	for (size_t i = 0; i < n; i++)
+		json_object_array_put_idx(rows, i, list[i].row);
+	free(list);
+	return 0;
+}
+
+int listing_sort(struct json_object *rows, const struct sort_key *keys, const char *word, struct err *e)
+{
+	_cleanup_buf_ struct buf known = { 0 };
+
+	if (!word)
+		return 0;
+	for (const struct sort_key *k = keys; k->word; k++) {
+		if (streq(k->word, word))
+			return !k->key || sort_rows(rows, k->key) == 0 ? 0 : err_set(e, ENOMEM, "out of memory");
+		buf_fmt(&known, "%s%s", known.len ? ", " : "", k->word);
+	}
+	return err_set(e, EINVAL, "--sort: \"%s\" is none of %s", word, known.data ? known.data : "");
+}
+
 int listing_render(const struct listing *l, struct json_object *rows, struct buf *out, struct err *e)
 {
-	const char *tmpl = l->format ? str_after(l->format, "table ") : NULL;
+	const char *format = l->format && *l->format ? l->format : NULL, *tmpl = format ? str_after(format, "table ") : NULL;
 	int r = 0;
 
-	if (l->quiet_key && !l->format) {
+	if (l->quiet_key && !format) {
 		_cleanup_free_ char *only = str_fmt("{{.%s}}", l->quiet_key);
 		r = only ? put_template(l, rows, only, false, out, e) : err_set(e, ENOMEM, "out of memory");
-	} else if (!l->format || streq(l->format, "table")) {
+	} else if (!format || streq(format, "table")) {
 		put_table(l, rows, out);
-	} else if (streq(l->format, "json")) {
+	} else if (streq(format, "json")) {
 		r = put_template(l, rows, "{{json .}}", false, out, e);
 	} else {
-		r = put_template(l, rows, tmpl ? tmpl : l->format, tmpl, out, e);
+		r = put_template(l, rows, tmpl ? tmpl : format, tmpl, out, e);
 	}
 	return r < 0 ? r : out->failed ? err_set(e, ENOMEM, "out of memory") : 0;
 }
@@ -176,9 +251,10 @@ int document_print(struct json_object *o, const char *format, struct err *e)
 	_cleanup_buf_ struct buf b = { 0 };
 	int r;
 
-	if (!format || streq(format, "json")) {
-		int how = JSON_C_TO_STRING_NOSLASHESCAPE | (format ? JSON_C_TO_STRING_PLAIN : JSON_C_TO_STRING_PRETTY);
-		puts(json_object_to_json_string_ext(o, how));
+	if (!format || !*format || streq(format, "json")) {
+		int how = JSON_C_TO_STRING_NOSLASHESCAPE | (format && *format ? JSON_C_TO_STRING_PLAIN : JSON_C_TO_STRING_PRETTY);
+		bool is_empty = json_object_is_type(o, json_type_array) && json_object_array_length(o) == 0;
+		puts(is_empty ? "[]" : json_object_to_json_string_ext(o, how));
 		return 0;
 	}
 	r = template_render(format, o, &b, e);
@@ -262,4 +338,14 @@ char *text_for_table(const char *s, bool no_trunc)
 	if (no_trunc || !text[at] || !text[at + 1])
 		return TAKE_PTR(text);
 	return str_fmt("%.*s\u2026", (int)at, text);
+}
+
+const char *created_at(uint64_t ns, char text[CREATED_AT_LEN])
+{
+	time_t t = (time_t)(ns / 1000000000);
+	struct tm tm;
+
+	if (!localtime_r(&t, &tm) || strftime(text, CREATED_AT_LEN, "%Y-%m-%d %H:%M:%S %z %Z", &tm) == 0)
+		*text = 0;
+	return text;
 }

@@ -20,8 +20,18 @@ int listing_render(const struct listing *l, struct json_object *rows, struct buf
 int listing_add_labels(struct json_object *row, const struct string_map *m);
 /* The same as a map; NULL on ENOMEM. */
 struct json_object *labels_json(const struct string_map *m);
+/* "Size" of a row, which listing_sort compares as a number. -ENOMEM. */
+int listing_add_size(struct json_object *row, uint64_t bytes, const char *text);
+struct sort_key {
+	const char *word, *key; /* of --sort; of rows, NULL: the order in which they are */
+};
+/* By --sort's word (NULL: as they are); keys ends with word NULL. -EINVAL for a word that is none of them. */
+int listing_sort(struct json_object *rows, const struct sort_key *keys, const char *word, struct err *e);
 /* Prints the array rows to stdout. */
 int listing_print(const struct listing *l, struct json_object *rows, struct err *e);
+#define CREATED_AT_LEN 64
+/* "2026-01-02 03:04:05 +0000 UTC", as docker's lists have points in time. */
+const char *created_at(uint64_t ns, char text[CREATED_AT_LEN]);
 /* A stranger's text on one line, and no longer than docker's tables have it (45 characters) unless all of it is wanted; caller frees. NULL on
  * ENOMEM; s may be NULL. */
 char *text_for_table(const char *s, bool no_trunc);

@@ -1,5 +1,5 @@
 /* pod_verbs.c: `berth pod start`, `stop`, `restart`, `kill`, `pause`, `unpause`, `rm`, `prune`. */
-#include "cli.h"
+#include "prune.h"
 
 #include <stdio.h>
 
@@ -143,7 +143,7 @@ struct pod_prune_args {
 	bool force;
 };
 const struct opt pod_prune_options[] = {
-	{ "force", 'f', OPT_FLAG, offsetof(struct pod_prune_args, force), NULL, "for podman's sake: nothing is ever asked" },
+	{ "force", 'f', OPT_FLAG, offsetof(struct pod_prune_args, force), NULL, PRUNE_FORCE_HELP },
 	{ NULL },
 };
 
@@ -154,7 +154,7 @@ int cmd_pod_prune(struct cli *c, struct err *e)
 	size_t n = 0;
 	int r = cli_parse(c, &a, 0, 0, e);
 
-	if (r == 0)
+	if (r == 0 && (r = prune_asked("all pods that do not run", a.force, e)) > 0)
 		r = engine_pod_list(c->engine, &list, &n, e);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		if (!streq(list[i].state, "Created") && !streq(list[i].state, "Exited"))

@@ -5,10 +5,14 @@
 
 struct prune_args {
 	bool all, force, volumes;
+	char **filters;
 };
-/* Each prints what it removes, an id a line. */
-int prune_containers(struct cli *c, struct err *e);
+#define PRUNE_FORCE_HELP "don't ask; without a terminal nothing is asked"
+/* On a terminal: "this will remove WHAT" and a question. 1 = go on, 0 = the answer was another than yes. */
+int prune_asked(const char *what, bool force, struct err *e);
+/* Each prints what it removes, an id a line. filters: label, label!, until, which are checked. */
+int prune_containers(struct cli *c, char *const *filters, struct err *e);
 /* Untagged ones; with all also those that only no container uses. */
-int prune_images(struct cli *c, bool all, struct err *e);
+int prune_images(struct cli *c, bool all, char *const *filters, struct err *e);
 /* Those that no container uses and nobody has named; with all also the named. Names are printed below docker's heading. */
 int prune_volumes(struct cli *c, bool all, char *const *filters, uint64_t *ret_freed, struct err *e);

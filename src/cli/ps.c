@@ -7,7 +7,7 @@
 struct ps_args {
 	bool all, quiet, no_trunc, latest, pod, size;
 	int64_t last;
-	char *format, **filters;
+	char *format, *sort, **filters;
 };
 const struct opt ps_options[] = {
 	{ "all", 'a', OPT_FLAG, offsetof(struct ps_args, all), NULL, "also those that do not run" },
@@ -19,6 +19,8 @@ const struct opt ps_options[] = {
 	{ "last", 'n', OPT_I64, offsetof(struct ps_args, last), "N", "the N newest, in any state" },
 	{ "pod", 'p', OPT_FLAG, offsetof(struct ps_args, pod), NULL, "with the pods that they are in" },
 	{ "size", 's', OPT_FLAG, offsetof(struct ps_args, size), NULL, "with what they have written, and all of their files" },
+	{ "sort", 0, OPT_STRING, offsetof(struct ps_args, sort), "KEY",
+	  "created (default, the newest first), command, id, image, names, runningfor, size or status" },
 	{ "latest", 'l', OPT_FLAG, offsetof(struct ps_args, latest), NULL, "the newest, in any state" },
 	{ NULL },
 };
@@ -136,6 +138,25 @@ static bool matches(const void *thing, const char *key, const char *v)
 	return r->state == CS_EXITED && streq(code, v);
 }
 
+/* A value that nothing can ever have is a mistake. */
+static int check_values(char *const *filters, struct err *e)
+{
+	static const char *const states[] = { "created", "running", "paused", "restarting", "removing", "exited", "dead", NULL };
+	static const char *const healths[] = { "none", "starting", "healthy", "unhealthy", NULL };
+	const char *v;
+	int64_t code;
+	int r = 0;
+
+	for (char *const *at = filters; r == 0 && (v = filter_next(&at, "status"));)
+		r = filter_word("status", v, states, e);
+	for (char *const *at = filters; r == 0 && (v = filter_next(&at, "health"));)
+		r = filter_word("health", v, healths, e);
+	for (char *const *at = filters; r == 0 && (v = filter_next(&at, "exited"));)
+		if (str_to_i64(v, &code) < 0)
+			r = err_set(e, EINVAL, "--filter: \"exited=%s\": an exit code is a number", v);
+	return r;
+}
+
 static int check_filters(char *const *filters, bool *ret_all, struct err *e)
 {
 	static const char *const known[] = { "id",    "name",    "label",     "status", "health", "ancestor", "before",
@@ -143,7 +164,8 @@ static int check_filters(char *const *filters, bool *ret_all, struct err *e)
 
 	for (char *const *f = filters; f && *f; f++)
 		*ret_all |= str_after(*f, "status=") || str_after(*f, "exited=");
-	return filters_check(filters, known, e);
+	int r = filters_check(filters, known, e);
+	return r < 0 ? r : check_values(filters, e);
 }
 
 /* before=X, since=X: made before, after that container. Of several the narrowest counts. */
@@ -180,7 +202,10 @@ static bool wants_mounts(const char *format)
 }
 
 /* Likewise: it takes a look at every file. */
-static bool wants_sizes(const struct ps_args *a) { return a->size || (a->format && strstr(a->format, ".Size")); }
+static bool wants_sizes(const struct ps_args *a)
+{
+	return a->size || (a->format && strstr(a->format, ".Size")) || streq0(a->sort, "size");
+}
 
 /* "12B (virtual 5MB)" */
 static int add_size(struct cli *c, const struct container_record *r, struct json_object *row, struct err *e)
@@ -192,7 +217,7 @@ static int add_size(struct cli *c, const struct container_record *r, struct json
 	if (k < 0)
 		return k;
 	_cleanup_free_ char *text = str_fmt("%s (virtual %s)", str_human_size(rw_bytes, rw), str_human_size(root_bytes, root));
-	return !text || json_add(row, "Size", json_object_new_string(text)) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
+	return !text || listing_add_size(row, rw_bytes, text) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
 }
 
 static int add_mounts(struct cli *c, const char *id, bool no_trunc, struct json_object *row, struct err *e)
@@ -207,6 +232,11 @@ static int add_mounts(struct cli *c, const char *id, bool no_trunc, struct json_
 	engine_mounts_free(list, n);
 	return r;
 }
+
+static const struct sort_key sort_keys[] = {
+	{ "created", NULL },  { "runningfor", NULL }, { "command", "Command" }, { "id", "ID" }, { "image", "Image" },
+	{ "names", "Names" }, { "size", "Size" },     { "status", "Status" },   { NULL },
+};
 
 static int print(struct cli *c, const struct ps_args *a, const struct span *span, const struct container_record *list, size_t n,
 		 struct err *e)
@@ -236,7 +266,10 @@ static int print(struct cli *c, const struct ps_args *a, const struct span *span
 			return err_set(e, ENOMEM, "out of memory");
 		printed++;
 	}
-	return rows ? listing_print(&how, rows, e) : err_set(e, ENOMEM, "out of memory");
+	if (!rows)
+		return err_set(e, ENOMEM, "out of memory");
+	int r = listing_sort(rows, sort_keys, a->sort, e);
+	return r < 0 ? r : listing_print(&how, rows, e);
 }
 
 int cmd_ps(struct cli *c, struct err *e)

@@ -4,7 +4,6 @@
 #include "output.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #define ID_SHORT      12
 #define COMMAND_SHORT 20
@@ -66,17 +65,6 @@ static char *command_text(char *const *args, bool no_trunc)
 	return buf_take(&b);
 }
 
-static char *created_at(uint64_t ns)
-{
-	time_t t = (time_t)(ns / 1000000000);
-	struct tm tm;
-	char text[64];
-
-	if (!localtime_r(&t, &tm) || strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z %Z", &tm) == 0)
-		return strdup("");
-	return strdup(text);
-}
-
 static int add_text(struct json_object *row, const char *key, char *text)
 {
 	int r = text ? json_add(row, key, json_object_new_string(text)) : -ENOMEM;
@@ -105,13 +93,14 @@ int ps_row(const struct container_record *c, uint64_t now_ns, bool no_trunc, str
 {
 	_cleanup_json_ struct json_object *row = json_object_new_object();
 	struct run_opts o;
+	char at[CREATED_AT_LEN];
 	int r = engine_record_options(c, &o, e);
 
 	if (r < 0)
 		return r;
 	if (add_text(row, "ID", strndup(c->id, no_trunc ? strlen(c->id) : ID_SHORT)) < 0 ||
 	    add_text(row, "Image", image_text(c, no_trunc)) < 0 || add_text(row, "Command", command_text(o.args, no_trunc)) < 0 ||
-	    add_text(row, "CreatedAt", created_at(c->created_ns)) < 0 ||
+	    add_text(row, "CreatedAt", strdup(created_at(c->created_ns, at))) < 0 ||
 	    add_text(row, "RunningFor", running_for(c, now_ns)) < 0 || add_text(row, "Ports", strdup("")) < 0 ||
 	    add_text(row, "State", strdup(container_state_name(c->state))) < 0 ||
 	    add_text(row, "Status", ps_status(c, now_ns)) < 0 || add_text(row, "Size", strdup("0B")) < 0 ||

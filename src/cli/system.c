@@ -55,42 +55,65 @@ int cmd_version(struct cli *c, struct err *e)
 
 const struct opt image_prune_options[] = {
 	{ "all", 'a', OPT_FLAG, offsetof(struct prune_args, all), NULL, "also tagged images that no container uses" },
-	{ "force", 'f', OPT_FLAG, offsetof(struct prune_args, force), NULL, "for docker's sake: nothing is ever asked" },
+	{ "filter", 0, OPT_LIST, offsetof(struct prune_args, filters), "KEY=VALUE", "only some: label, label! or until" },
+	{ "force", 'f', OPT_FLAG, offsetof(struct prune_args, force), NULL, PRUNE_FORCE_HELP },
 	{ NULL },
 };
 const struct opt system_prune_options[] = {
 	{ "all", 'a', OPT_FLAG, offsetof(struct prune_args, all), NULL, "also tagged images that no container uses" },
 	{ "volumes", 0, OPT_FLAG, offsetof(struct prune_args, volumes), NULL,
 	  "also volumes without a name that no container uses" },
-	{ "force", 'f', OPT_FLAG, offsetof(struct prune_args, force), NULL, "for docker's sake: nothing is ever asked" },
+	{ "filter", 0, OPT_LIST, offsetof(struct prune_args, filters), "KEY=VALUE", "only some: label, label! or until" },
+	{ "force", 'f', OPT_FLAG, offsetof(struct prune_args, force), NULL, PRUNE_FORCE_HELP },
 	{ NULL },
 };
+
+static const char *images_text(const struct prune_args *a)
+{
+	return a->all ? "all images that no container uses" : "all images without a name that no container uses";
+}
 
 int cmd_image_prune(struct cli *c, struct err *e)
 {
 	struct prune_args a = { 0 };
 	int r = cli_parse(c, &a, 0, 0, e);
 
-	if (r == 0)
-		r = prune_images(c, a.all, e);
-	if (r == 0)
-		r = engine_sweep(c->engine, e);
+	if (r == 0 && (r = prune_asked(images_text(&a), a.force, e)) > 0) {
+		r = prune_images(c, a.all, a.filters, e);
+		if (r == 0)
+			r = engine_sweep(c->engine, e);
+	}
+	opts_done(image_prune_options, &a);
 	return MIN(r, 0);
+}
+
+static int prune_system(struct cli *c, const struct prune_args *a, struct err *e)
+{
+	uint64_t freed = 0;
+	int r = prune_containers(c, a->filters, e);
+
+	if (r == 0 && a->volumes)
+		r = prune_volumes(c, false, a->filters, &freed, e);
+	if (r == 0)
+		r = prune_images(c, a->all, a->filters, e);
+	return r == 0 ? engine_sweep(c->engine, e) : r;
 }
 
 int cmd_system_prune(struct cli *c, struct err *e)
 {
 	struct prune_args a = { 0 };
-	uint64_t freed = 0;
+	_cleanup_free_ char *what = NULL;
 	int r = cli_parse(c, &a, 0, 0, e);
 
-	if (r == 0)
-		r = prune_containers(c, e);
-	if (r == 0 && a.volumes)
-		r = prune_volumes(c, false, NULL, &freed, e);
-	if (r == 0)
-		r = prune_images(c, a.all, e);
-	if (r == 0)
-		r = engine_sweep(c->engine, e);
+	for (char **f = a.filters; r == 0 && a.volumes && f && *f; f++)
+		if (str_after(*f, "until="))
+			r = err_set(e, EINVAL, "--filter until is not for volumes; leave --volumes out");
+	what = str_fmt("all containers that do not run, %s%s", images_text(&a),
+		       a.volumes ? ", all volumes without a name that no container uses" : "");
+	if (r == 0 && !what)
+		r = err_set(e, ENOMEM, "out of memory");
+	if (r == 0 && (r = prune_asked(what, a.force, e)) > 0)
+		r = prune_system(c, &a, e);
+	opts_done(system_prune_options, &a);
 	return MIN(r, 0);
 }

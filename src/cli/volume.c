@@ -34,7 +34,7 @@ const struct opt volume_rm_options[] = {
 const struct opt volume_prune_options[] = {
 	{ "all", 'a', OPT_FLAG, AT(all), NULL, "also those that have a name" },
 	{ "filter", 0, OPT_LIST, AT(filters), "KEY=VALUE", "only those with, or without, a label: label, label!; or all=true" },
-	{ "force", 'f', OPT_FLAG, AT(force), NULL, "for docker's sake: nothing is ever asked" },
+	{ "force", 'f', OPT_FLAG, AT(force), NULL, PRUNE_FORCE_HELP },
 	{ NULL },
 };
 
@@ -266,10 +266,13 @@ int cmd_volume_prune(struct cli *c, struct err *e)
 	for (char **f = a.filters; r == 0 && f && *f; f++)
 		if (str_after(*f, "all="))
 			a.all |= filter_bool(str_after(*f, "all=")) > 0;
-	if (r == 0)
+	if (r == 0 &&
+	    (r = prune_asked(a.all ? "all volumes that no container uses" : "all volumes without a name that no container uses",
+			     a.force, e)) > 0) {
 		r = prune_volumes(c, a.all, a.filters, &freed, e);
-	if (r == 0)
-		printf("Total reclaimed space: %s\n", str_human_size(freed, size));
+		if (r == 0)
+			printf("Total reclaimed space: %s\n", str_human_size(freed, size));
+	}
 	opts_done(volume_prune_options, &a);
 	return MIN(r, 0);
 }
