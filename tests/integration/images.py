@@ -13,6 +13,7 @@ import shutil
 import stat
 import subprocess
 import tarfile
+import zlib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -189,6 +190,17 @@ def fifo(name: str):
 def whiteout(name: str):
     head, _, tail = name.rpartition("/")
     return entry(f"{head}/.wh.{tail}" if head else f".wh.{tail}", b"")
+
+
+def bomb(head: bytes, size: int, comp="gzip") -> bytes:
+    """That head and then zeros, compressed: of one piece over and over, since to compress gigabytes takes a minute. What little is behind the
+    last of them is not right: nobody gets that far."""
+    zeros = bytes(16 << 20)
+    if comp == "zstd":
+        piece = lambda data: subprocess.run(["zstd", "-qc"], input=data, stdout=subprocess.PIPE, check=True).stdout  # noqa: E731
+        return piece(head) + piece(zeros) * (size // len(zeros))
+    deflate = lambda data: (c := zlib.compressobj(1, zlib.DEFLATED, -15)).compress(data) + c.flush(zlib.Z_FULL_FLUSH)  # noqa: E731
+    return b"\x1f\x8b\x08" + bytes(6) + b"\xff" + deflate(head) + deflate(zeros) * (size // len(zeros)) + b"\x03\0" + bytes(8)
 
 
 def little(where: Path, name: str, text: bytes) -> Layout:

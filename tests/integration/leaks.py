@@ -46,17 +46,20 @@ def mounts(where: Path) -> list:
     return [line for line in _read(Path("/proc/self/mountinfo")).splitlines() if str(where) in line]
 
 
-def check(where: Path, run_dir: Path, cgroups_before: set, patience=10):
+def check(where: Path, run_dir: Path, cgroups_before: set, patience=30):
     """Waits a little for what is on its way out, then names what is left."""
-    deadline = time.monotonic() + patience
+    began, empty_since = time.monotonic(), {}
     while True:
-        # Another session's running containers are not ours; an empty cgroup that stays is somebody's leak.
-        empty = [str(c) for c in cgroups() - cgroups_before if not any(_read(p).strip() for p in c.rglob("cgroup.procs"))]
+        now = time.monotonic()
+        # Another session's running containers are not ours, nor what it makes or removes just now; an empty cgroup that stays is somebody's leak.
+        empty = {str(c) for c in cgroups() - cgroups_before if not any(_read(p).strip() for p in c.rglob("cgroup.procs"))}
+        empty_since = {c: empty_since.get(c, now) for c in empty}
+        stays = [c for c, since in empty_since.items() if now - since >= 2 or now - began < 2]
         runs = [str(p) for kind in ("containers", "pods") for p in (run_dir / kind).glob("*")]
-        left = {"processes": processes(where), "mounts": mounts(where), "cgroups": empty, "run directories": runs}
+        left = {"processes": processes(where), "mounts": mounts(where), "cgroups": stays, "run directories": runs}
         if not any(left.values()):
             return
-        if time.monotonic() > deadline:
+        if now > began + patience:
             break
         time.sleep(0.2)
     raise AssertionError("left behind: " + "; ".join(f"{k}: {v}" for k, v in left.items() if v))

@@ -154,5 +154,5 @@ def test_a_signal_ends_it_at_once(transfer, held):
         while not r.paths("?state="):
             assert process.poll() is None
         os.kill(process.pid, signal.SIGTERM)
-        code, answer = transfer.finish(process, timeout=10)
+        code, answer = transfer.finish(process)
         assert code == 1 and "stopped by a signal" in answer["error"]["msg"], json.dumps(answer)

@@ -1,11 +1,12 @@
 """berth-transfer: who gets credentials, whose certificate counts (I12, I13), and how the program confines itself."""
 
 import json
-import time
+import os
 from pathlib import Path
 
 import pytest
 
+from harness import until
 from registry_tools import digest
 from transfer_tools import bad, BadRegistry, image, log_in, serve
 
@@ -160,15 +161,17 @@ def test_I13_redirect_from_https_to_http_is_refused(transfer, certificates):
 def test_I13_plain_http_elsewhere_needs_the_flag(transfer):
     i = image()
     name = "registry.berth-test.example"
-    hosts = Path("/etc/hosts").read_text()
+    hosts = Path("/etc/hosts")
+    size = hosts.stat().st_size
     with BadRegistry({"a/b": i}) as r:
         try:
-            Path("/etc/hosts").write_text(f"{hosts}\n127.0.0.1 {name}\n")
+            with open(hosts, "a") as f:  # others read it meanwhile: it is whole at each moment
+                f.write(f"\n127.0.0.1 {name}\n")
             transfer.fails(f"{name}:{r.port}/a/b")
             assert not r.requests
             transfer.pull(f"{name}:{r.port}/a/b", "--plain-http")
         finally:
-            Path("/etc/hosts").write_text(hosts)
+            os.truncate(hosts, size)
     transfer.check_whole(i)
 
 # ---- confinement ----
@@ -178,9 +181,7 @@ def test_the_program_confines_itself_before_it_listens_to_the_network(transfer):
     with BadRegistry({"a/b": i}) as r:
         r.fault("/manifests/", bad.stall())
         p = transfer.start(f"{r.domain}/a/b")
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and not r.paths("/manifests/"):
-            time.sleep(0.02)
+        until(lambda: r.paths("/manifests/"), "it asks for the image")
         status = dict(line.split(":\t", 1) for line in Path(f"/proc/{p.pid}/status").read_text().splitlines() if ":\t" in line)
         limits = Path(f"/proc/{p.pid}/limits").read_text()
         p.kill()

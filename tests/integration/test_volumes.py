@@ -329,26 +329,25 @@ def test_a_hundred_that_want_one_new_volume_all_get_it_and_it_is_filled_once(cvb
 
 def test_makers_and_removers_of_one_volume_never_lose_a_container_its_volume(cvbox, volumes):
     berth = cvbox.berth
-    stop = time.monotonic() + 6
+    began, users = time.monotonic(), []
 
     def remove(_):
-        while time.monotonic() < stop:
+        while not all(u.done() for u in users):
             r = berth("volume", "rm", "contested")
             assert r.code == 0 or "no such volume" in r.err or "volume is in use" in r.err, r
             berth("volume", "create", "contested")
 
     def use(i):
         n = 0
-        while time.monotonic() < stop:
+        while n < 4 or time.monotonic() < began + 4:
             r = cvbox("sh", "-c", "test -e /srv/owned && echo x >/srv/mine", opts=("-v", "contested:/srv"))
             assert r.code == 0, r
             n += 1
-        return n
 
     with ThreadPoolExecutor(6) as pool:
-        removers, users = [pool.submit(remove, i) for i in range(2)], [pool.submit(use, i) for i in range(3)]
-        assert sum(u.result() for u in users) > 5
-        [r.result() for r in removers]
+        users += [pool.submit(use, i) for i in range(3)]
+        removers = [pool.submit(remove, i) for i in range(2)]
+        [f.result() for f in users + removers]
 
 
 def test_of_many_that_remove_one_volume_one_does(berth, volumes):
@@ -364,14 +363,14 @@ def test_of_many_that_remove_one_volume_one_does(berth, volumes):
 def test_killed_at_any_moment_a_volume_is_empty_or_whole(cvbox, hostile, volumes):
     """kill -9 of `create -v` while it copies: nothing half, and the next use fills it."""
     berth = cvbox.berth
-    ref = hostile([[images.entry("many")] + [images.entry(f"many/d{i}/f{j}", b"x" * 2000) for i in range(20) for j in range(60)]])
+    ref = hostile([[images.entry("many")] + [images.entry(f"many/d{i}/f{j}", b"x" * 2000) for i in range(20) for j in range(30)]])
     took = time.monotonic()
     berth.ok("create", "--name", cvbox.name(), "-v", "whole:/many", ref)
     took = time.monotonic() - took
     count = lambda v: sum(len(files) for _, _, files in os.walk(data(berth, v)))
-    assert count("whole") == 1200
-    seen, rng = set(), random.Random(7)
-    for i in range(25):
+    assert count("whole") == 600
+    seen, rng, i = set(), random.Random(7), -1
+    while (i := i + 1) < 25 or (0 not in seen and i < 200):  # some have to be met while they copy
         with berth.popen("create", "--name", f"killed-{i}", "-v", f"v{i}:/many", ref) as p:
             time.sleep(rng.uniform(0, took))
             p.send_signal(signal.SIGKILL)
@@ -380,10 +379,10 @@ def test_killed_at_any_moment_a_volume_is_empty_or_whole(cvbox, hostile, volumes
             continue
         n = count(f"v{i}") if data(berth, f"v{i}").exists() else 0
         seen.add(n)
-        assert n in (0, 1200)
+        assert n in (0, 600)
         berth.ok("create", "--name", f"again-{i}", "-v", f"v{i}:/many", ref)
         cvbox.names.append(f"again-{i}")
-        assert count(f"v{i}") == 1200 and os.listdir(berth.root / f"volumes/v{i}") == ["_data"]
+        assert count(f"v{i}") == 600 and os.listdir(berth.root / f"volumes/v{i}") == ["_data"]
     assert 0 in seen, seen
 
 

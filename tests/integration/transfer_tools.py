@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import leaks
 import registry_tools as tools
+from harness import until
 from registry_tools import Image, Registry, digest, tar_layer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
@@ -36,7 +38,13 @@ class Transfer:
         base = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy") and k != "BERTH_BUILD_ID"}
         return subprocess.Popen(argv, env={**base, "HOME": str(self.home), **(env or {})}, **kw)
 
-    def finish(self, process, timeout=40):
+    def kill(self, process):
+        """And waits for its children, who hold its unpacks until they have ended with it: then these are the next one's to remove."""
+        process.kill()
+        process.communicate()
+        until(lambda: not leaks.processes(self.root), "its children have ended")
+
+    def finish(self, process, timeout=120):
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -75,6 +83,15 @@ class Transfer:
 
     def parts(self):
         return sorted((self.root / "tmp").glob("*.part"))
+
+    def has_part(self, size):
+        """Waits until so much of a layer has come. Others may be complete, and go, in between."""
+        def there():
+            try:
+                return any(p.stat().st_size >= size for p in self.parts())
+            except FileNotFoundError:
+                return False
+        until(there, f"{size} bytes of a layer have come")
 
     def unpacks(self):
         return sorted((self.root / "tmp").glob("unpack-*")) if (self.root / "tmp").exists() else []
