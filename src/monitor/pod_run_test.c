@@ -277,7 +277,7 @@ enum { AT_ONCE = 12 };
 /* Takes part as a monitor does: 'm' on `said` where it was the one who made what is shared, else 'f'; leaves when `go` ends. */
 static _noreturn_ void member(struct fixture *f, int number, int said, int go)
 {
-	char id[8], byte;
+	char id[16], byte;
 	struct shared_ns ns;
 	int fd = opened(f), r = pod_run_find(fd, &ns, &f->e);
 
