@@ -278,7 +278,7 @@ TEST(it_dies_with_its_parent)
 	pidfd = pidfd_open_(pid);
 	if (pidfd >= 0) {
 		p = (struct pollfd){ .fd = pidfd, .events = POLLIN };
-		is_int(poll(&p, 1, 5000), 1);
+		is_int(poll(&p, 1, 30000), 1);
 	}
 	fixture_done(&f);
 }

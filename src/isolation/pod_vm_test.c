@@ -317,7 +317,7 @@ TEST(a_container_whose_monitor_goes_is_killed_and_comes_again_only_when_it_has_e
 	has_str(get(f.guest), tap_keep(str_fmt("%s %d: \t", frame_type_name(FRAME_SIGNAL), SLOT_2))); /* 9 */
 	is_int(refused(&f, "second", "has not ended yet"), -EBUSY);
 	put(f.guest, FRAME_EXIT, SLOT_2, status, sizeof(status));
-	for (int i = 0; i < 200; i++) { /* until the holder has read it */
+	for (int i = 0; i < 2000; i++) { /* until the holder has read it */
 		struct pod_vm_place p;
 		int r = pod_vm_join(&f.paths, POD, "second", &p, &f.e);
 		if (r == 0) {
@@ -325,7 +325,7 @@ TEST(a_container_whose_monitor_goes_is_killed_and_comes_again_only_when_it_has_e
 			close(p.fd);
 			break;
 		}
-		ok(r == -EBUSY && i < 199);
+		ok(r == -EBUSY && i < 1999);
 		usleep(10000);
 	}
 	close(first);

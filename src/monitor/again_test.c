@@ -93,14 +93,17 @@ TEST(a_monitor_that_is_told_to_end_while_it_waits_ends)
 
 TEST(what_is_stopped_is_not_started_again)
 {
-	int fd = run(&(struct want){ .script = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done", .lives = 9 });
+	make_scratch();
+	int fd =
+		run(&(struct want){ .script = "trap 'exit 5' TERM; touch $DIR/ready; while :; do sleep 0.05; done", .lives = 9 });
 	uint8_t term[4] = { SIGTERM };
 	struct err e = { 0 };
 
 	wait_started(fd);
 	int other = connect_now();
 	is_int(inspect().truth, MONITOR_RUNNING);
-	usleep(200000);
+	for (int i = 0; i < 1000 && access(str_fmt("%s/ready", scratch), F_OK) < 0; i++)
+		usleep(10000);
 	is_int(monitor_request(other, FRAME_SIGNAL, 0, term, 4, NULL, &e), 0);
 	close(fd);
 	is_int(monitor_end(), 0);

@@ -47,6 +47,20 @@ static void await(const char *status)
 	ok(has_status(status));
 }
 
+/* Waits until so many checks have been made; at most HEALTH_LOGS. */
+static void await_checks(size_t n)
+{
+	for (int i = 0; i < 1000; i++, usleep(10000)) {
+		_cleanup_json_ struct json_object *o = state(), *logs = NULL;
+		bool are_there = o && json_object_object_get_ex(o, "Log", &logs) && json_object_array_length(logs) >= n;
+
+		logs = NULL; /* o's */
+		if (are_there)
+			return;
+	}
+	TAP_FAIL("there are no %zu checks", n);
+}
+
 static char *changes(void)
 {
 	static char *text;
@@ -90,12 +104,21 @@ TEST(health_follows_the_answers)
 
 TEST(failures_within_the_start_period_do_not_count)
 {
-	int fd =
-		run(&(struct want){ .script = "read x", .health = CHECK("false", "20", "5000", ",\"healthStartPeriodMs\":600") });
+	int fd = run(
+		&(struct want){ .script = "read x", .health = CHECK("false", "20", "5000", ",\"healthStartPeriodMs\":3600000") });
 
 	wait_started(fd);
-	usleep(300000);
+	await_checks(4); /* twice as many as are let pass otherwise */
 	ok(has_status("starting"));
+	finish(fd);
+}
+
+TEST(failures_after_the_start_period_count)
+{
+	int fd =
+		run(&(struct want){ .script = "read x", .health = CHECK("false", "20", "5000", ",\"healthStartPeriodMs\":200") });
+
+	wait_started(fd);
 	await("unhealthy");
 	finish(fd);
 }
@@ -108,11 +131,17 @@ TEST(a_check_that_hangs_is_ended)
 
 	wait_started(fd);
 	await("unhealthy");
-	finish(fd);
 	_cleanup_free_ char *text = NULL;
-	is_int(file_read(AT_FDCWD, str_fmt("%s/pids", scratch), 10000, &text, NULL), 0);
+	/* On a busy machine one may be ended before it has come to say who it is. */
+	for (int i = 0; i < 1000 && (!text || !strchr(text, '\n')); i++, usleep(10000)) {
+		free_ptr(&text);
+		(void)file_read(AT_FDCWD, str_fmt("%s/pids", scratch), 100000, &text, NULL);
+	}
+	finish(fd);
+	free_ptr(&text);
+	is_int(file_read(AT_FDCWD, str_fmt("%s/pids", scratch), 100000, &text, NULL), 0);
 	_cleanup_strv_ char **pids = strv_split(text, '\n');
-	ok(strv_len(pids) >= 2);
+	ok(strv_len(pids) >= 1);
 	for (char **p = pids; *p && **p; p++)
 		is_int(kill(atoi(*p), 0) < 0 ? errno : 0, ESRCH);
 	_cleanup_json_ struct json_object *o = state();

@@ -88,6 +88,10 @@ TEST(a_process_killed_in_the_middle_of_transactions_leaves_a_whole_database)
 
 	records_close(fresh());
 	for (int round = 0; round < 12; round++) {
+		int said[2];
+		char byte;
+
+		ok(pipe2(said, O_CLOEXEC) == 0);
 		pid_t pid = fork();
 		ok(pid >= 0);
 		if (pid == 0) {
@@ -103,8 +107,14 @@ TEST(a_process_killed_in_the_middle_of_transactions_leaves_a_whole_database)
 				db_run(r, "b", &e, "INSERT INTO tags VALUES(?1, 'b')", "t", id);
 				if (db_commit(r, &e) < 0)
 					_exit(3);
+				if (n == 0 && write(said[1], "x", 1) != 1)
+					_exit(4);
 			}
 		}
+		close(said[1]);
+		if (round % 2) /* every other one is let come so far, however busy the machine is */
+			is_int(read(said[0], &byte, 1), 1);
+		close(said[0]);
 		nanosleep(&(struct timespec){ .tv_nsec = 3000000 + round * 1700000 }, NULL);
 		ok(kill(pid, SIGKILL) == 0);
 		ok(waitpid(pid, &st, 0) == pid);

@@ -413,7 +413,7 @@ TEST(a_rate_holds_frames_back_in_the_guest_and_in_the_tap)
 
 static void wait_used(struct rig *r, unsigned q, uint16_t idx)
 {
-	for (int i = 0; i < 5000 && fake_used_idx(&r->f, q) != idx; i++)
+	for (int i = 0; i < 30000 && fake_used_idx(&r->f, q) != idx; i++)
 		usleep(1000);
 	is_int(fake_used_idx(&r->f, q), idx);
 }
@@ -509,7 +509,7 @@ TEST(V07_workers_stop_and_start_with_frames_in_flight_and_lose_none)
 		for (unsigned i = 0; i < 8;) {
 			struct pollfd p = { .fd = r.wire[0], .events = POLLIN };
 
-			is_int(poll(&p, 1, 5000), 1);
+			is_int(poll(&p, 1, 30000), 1);
 			is_int(read(r.wire[0], got, sizeof(got)), sizeof(frame));
 			i++;
 			read_back++;
@@ -614,7 +614,7 @@ TEST(a_real_tap_takes_offloads_and_queues_and_frames)
 	is_int(n->pairs[0].dropped_tx, 0);
 	uint8_t got[2000];
 	struct pollfd p = { .fd = raw, .events = POLLIN };
-	is_int(poll(&p, 1, 5000), 1);
+	is_int(poll(&p, 1, 30000), 1);
 	is_int(read(raw, got, sizeof(got)), 60);
 	ok(memcmp(got, frame + NET_HEADER, 60) == 0);
 	struct {
