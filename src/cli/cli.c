@@ -184,6 +184,7 @@ int cli_main(int argc, char **argv)
 	if (c.engine)
 		engine_close(c.engine);
 	opts_done(global_options, &g);
+	strv_free(c.picked);
 	paths_done(&c.paths);
 	return r;
 }

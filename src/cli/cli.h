@@ -18,6 +18,7 @@ struct cli {
 	char **argv;
 	char **operands;
 	int n_operands;
+	char **picked; /* what cli_pick has put into operands' place; or NULL */
 	bool is_debug;
 };
 
@@ -30,6 +31,25 @@ enum { CLI_ANY = -1 };
 int cli_parse(struct cli *c, void *args, int min, int max, struct err *e);
 /* Does deed for every operand; each failure is reported at once on its own line. Exit status 0, or 125 when one failed. */
 int cli_each(struct cli *c, int (*deed)(struct cli *c, const char *operand, void *arg, struct err *e), void *arg);
+/* --all and --latest of verbs that take containers. */
+struct pick {
+	bool all, latest;
+};
+#define PICK_ALL(type, letter)                                                                                       \
+	{                                                                                                            \
+		"all", letter, OPT_FLAG, offsetof(type, pick.all), NULL, "all containers that this can be done with" \
+	}
+#define PICK_LATEST(type, letter)                                                                                \
+	{                                                                                                        \
+		"latest", letter, OPT_FLAG, offsetof(type, pick.latest), NULL, "the newest container; name none" \
+	}
+/* For verbs that have parsed with min 0: the operands become the ids of the containers that --all (those in one of these states, as bits of
+ * enum container_state) or --latest mean; behind the latter up to `others` operands may stand (CLI_ANY = any number). Without either at
+ * least one operand has to be there. */
+int cli_pick(struct cli *c, const struct pick *p, unsigned states, int others, struct err *e);
+#define PICK_UP   (1u << CS_RUNNING | 1u << CS_PAUSED | 1u << CS_RESTARTING)
+#define PICK_ANY  (~0u)
+#define PICK_DOWN (PICK_ANY & ~PICK_UP)
 /* "10m" is a time ago; 2026-01-02T03:04:05Z and seconds since the epoch are points in time. s NULL: nothing is done. */
 int cli_read_time(const char *option, const char *s, uint64_t *ret_ns, struct err *e);
 /* "berth stop: msg" on stderr; returns the exit status that fits. */

@@ -54,6 +54,34 @@ bool command_is_group(const char *word)
 	return false;
 }
 
+/* Verbs of docker and podman that nothing here is the same as. */
+static const struct {
+	const char *words, *instead;
+} elsewhere[] = {
+	{ "checkpoint",
+	  "`berth snapshot create` saves a running virtual machine; of containers `berth-runtime checkpoint` does" },
+	{ "container checkpoint",
+	  "`berth snapshot create` saves a running virtual machine; of containers `berth-runtime checkpoint` does" },
+	{ "container restore",
+	  "`berth restore` brings a saved virtual machine back; of containers `berth-runtime restore` does" },
+	{ "container clone", "`berth fork` makes running copies of a virtual machine; `berth commit` an image of a container" },
+	{ "untag", "`berth rmi NAME` takes a name from an image" },
+	{ "image untag", "`berth rmi NAME` takes a name from an image" },
+	{ "build", "this version builds no images; `berth load` and `berth pull` take those that other tools build" },
+	{ "buildx", "this version builds no images; `berth load` and `berth pull` take those that other tools build" },
+	{ "image build", "this version builds no images; `berth load` and `berth pull` take those that other tools build" },
+};
+
+static const char *find_instead(int argc, char **argv)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(elsewhere); i++) {
+		const char *rest = str_after(elsewhere[i].words, argv[0]);
+		if (rest && (!*rest || (*rest == ' ' && argc > 1 && streq(rest + 1, argv[1]))))
+			return elsewhere[i].instead;
+	}
+	return NULL;
+}
+
 int command_unknown(int argc, char **argv, struct err *e)
 {
 	const char *names[ARRAY_SIZE(commands) + ARRAY_SIZE(command_aliases)];
@@ -73,6 +101,9 @@ int command_unknown(int argc, char **argv, struct err *e)
 	asked = group ? str_fmt("%s %s", argv[0], argv[1]) : strdup(argv[0]);
 	if (!asked)
 		return err_set(e, ENOMEM, "out of memory");
+	const char *instead = find_instead(argc, argv);
+	if (instead)
+		return err_set(e, EINVAL, "there is no \"%s\": %s", asked, instead);
 	const char *near = nearest_word(asked, names, n);
 	if (near)
 		return err_set(e, EINVAL, "unknown command \"%s\"; did you mean \"berth %s\"?", asked, near);

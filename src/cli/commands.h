@@ -17,22 +17,22 @@ enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_VM, TOPIC_VOLUME, TOPIC_IMAGE, TOPIC_SY
 	X(run, "run", TOPIC_RUN, "IMAGE [COMMAND [ARG...]]", "create and start a container or a virtual machine",               \
 	  CMD_ENGINE | CMD_STOP)                                                                                                \
 	X(create, "create", TOPIC_RUN, "IMAGE [COMMAND [ARG...]]", "create one without starting it", CMD_STORE | CMD_STOP)      \
-	X(start, "start", TOPIC_RUN, "CONTAINER...", "start created or exited containers", CMD_STORE)                           \
-	X(stop, "stop", TOPIC_RUN, "CONTAINER...", "ask containers to end, then kill them", CMD_STORE)                          \
-	X(restart, "restart", TOPIC_RUN, "CONTAINER...", "stop and start again", CMD_STORE)                                     \
-	X(kill, "kill", TOPIC_RUN, "CONTAINER...", "send a signal to the main process", CMD_STORE)                              \
+	X(start, "start", TOPIC_RUN, "[CONTAINER...]", "start created or exited containers", CMD_STORE)                         \
+	X(stop, "stop", TOPIC_RUN, "[CONTAINER...]", "ask containers to end, then kill them", CMD_STORE)                        \
+	X(restart, "restart", TOPIC_RUN, "[CONTAINER...]", "stop and start again", CMD_STORE)                                   \
+	X(kill, "kill", TOPIC_RUN, "[CONTAINER...]", "send a signal to the main process", CMD_STORE)                            \
 	X(update, "update", TOPIC_RUN, "CONTAINER...", "give containers and virtual machines other limits", CMD_STORE)          \
-	X(rm, "rm", TOPIC_RUN, "CONTAINER...", "remove containers", CMD_STORE)                                                  \
+	X(rm, "rm", TOPIC_RUN, "[CONTAINER...]", "remove containers", CMD_STORE)                                                \
 	X(ps, "ps", TOPIC_RUN, "", "list containers", CMD_STORE)                                                                \
 	X(stats, "stats", TOPIC_RUN, "[CONTAINER...]", "what containers use: processors, memory, network, disks", CMD_STORE)    \
-	X(logs, "logs", TOPIC_RUN, "CONTAINER", "print what a container has written", CMD_STORE)                                \
+	X(logs, "logs", TOPIC_RUN, "[CONTAINER]", "print what a container has written", CMD_STORE)                              \
 	X(exec, "exec", TOPIC_RUN, "CONTAINER COMMAND [ARG...]", "run one more process in a container", CMD_STORE | CMD_STOP)   \
-	X(attach, "attach", TOPIC_RUN, "CONTAINER", "connect this terminal to a container", CMD_STORE)                          \
-	X(wait, "wait", TOPIC_RUN, "CONTAINER...", "wait for the end and print exit codes", CMD_STORE)                          \
+	X(attach, "attach", TOPIC_RUN, "[CONTAINER]", "connect this terminal to a container", CMD_STORE)                        \
+	X(wait, "wait", TOPIC_RUN, "[CONTAINER...]", "wait for the end and print exit codes", CMD_STORE)                        \
 	X(events, "events", TOPIC_SYSTEM, "", "follow what happens to containers, images and volumes", CMD_STORE)               \
 	X(inspect, "inspect", TOPIC_RUN, "NAME...", "everything known about containers, images or volumes, as JSON", CMD_STORE) \
-	X(pause, "pause", TOPIC_RUN, "CONTAINER...", "let all processes of containers stand still", CMD_STORE)                  \
-	X(unpause, "unpause", TOPIC_RUN, "CONTAINER...", "let paused containers go on", CMD_STORE)                              \
+	X(pause, "pause", TOPIC_RUN, "[CONTAINER...]", "let all processes of containers stand still", CMD_STORE)                \
+	X(unpause, "unpause", TOPIC_RUN, "[CONTAINER...]", "let paused containers go on", CMD_STORE)                            \
 	X(cp, "cp", TOPIC_RUN, "CONTAINER:PATH PATH|- | PATH|- CONTAINER:PATH", "copy files out of a container, or into it",    \
 	  CMD_STORE)                                                                                                            \
 	X(diff, "diff", TOPIC_RUN, "CONTAINER", "list what a container has changed in its files", CMD_STORE)                    \
@@ -49,6 +49,10 @@ enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_VM, TOPIC_VOLUME, TOPIC_IMAGE, TOPIC_SY
 	X(snapshot_rm, "snapshot rm", TOPIC_VM, "SNAPSHOT...", "remove saved virtual machines", CMD_STORE)                      \
 	X(restore, "restore", TOPIC_VM, "SNAPSHOT", "a new virtual machine that goes on from a saved one", CMD_STORE)           \
 	X(fork, "fork", TOPIC_VM, "VM", "new virtual machines that go on beside a running one", CMD_STORE)                      \
+	X(container_inspect, "container inspect", TOPIC_RUN, "CONTAINER...", "everything known about containers, as JSON",      \
+	  CMD_STORE)                                                                                                            \
+	X(container_exists, "container exists", TOPIC_RUN, "CONTAINER",                                                         \
+	  "exit with 0 when there is such a container, else with 1", CMD_STORE)                                                 \
 	X(container_prune, "container prune", TOPIC_RUN, "", "remove all containers that do not run", CMD_STORE)                \
 	X(pod_create, "pod create", TOPIC_POD, "[NAME]", "create a pod: containers that share network, IPC and host name",      \
 	  CMD_STORE)                                                                                                            \
@@ -84,11 +88,12 @@ enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_VM, TOPIC_VOLUME, TOPIC_IMAGE, TOPIC_SY
 	X(search, "search", TOPIC_IMAGE, "[REGISTRY/]TERM", "look for images in a registry", CMD_STORE)                         \
 	X(login, "login", TOPIC_IMAGE, "[REGISTRY]", "let a registry know who you are", CMD_STORE)                              \
 	X(logout, "logout", TOPIC_IMAGE, "[REGISTRY]", "forget the password for a registry", CMD_STORE)                         \
-	X(rmi, "rmi", TOPIC_IMAGE, "IMAGE...", "remove images", CMD_STORE)                                                      \
+	X(rmi, "rmi", TOPIC_IMAGE, "[IMAGE...]", "remove images", CMD_STORE)                                                    \
 	X(tag, "tag", TOPIC_IMAGE, "IMAGE NEW_NAME", "give an image one more name", CMD_STORE)                                  \
 	X(load, "load", TOPIC_IMAGE, "", "read images from an archive or an OCI layout", CMD_STORE)                             \
 	X(save, "save", TOPIC_IMAGE, "IMAGE...", "write images to an archive or an OCI layout", CMD_STORE)                      \
 	X(image_inspect, "image inspect", TOPIC_IMAGE, "IMAGE...", "everything known about images, as JSON", CMD_STORE)         \
+	X(image_exists, "image exists", TOPIC_IMAGE, "IMAGE", "exit with 0 when there is that image, else with 1", CMD_STORE)   \
 	X(history, "history", TOPIC_IMAGE, "IMAGE", "how an image came about, step by step", CMD_STORE)                         \
 	X(image_prune, "image prune", TOPIC_IMAGE, "", "remove untagged images and files that nothing uses", CMD_STORE)         \
 	X(kernel_ls, "kernel ls", TOPIC_SYSTEM, "", "list the kernels that virtual machines can boot", CMD_STORE)               \
@@ -125,7 +130,6 @@ enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_VM, TOPIC_VOLUME, TOPIC_IMAGE, TOPIC_SY
 	A("container exec", exec)       \
 	A("container attach", attach)   \
 	A("container wait", wait)       \
-	A("container inspect", inspect) \
 	A("container pause", pause)     \
 	A("container unpause", unpause) \
 	A("container cp", cp)           \

@@ -271,7 +271,8 @@ static const char *put_operands(const struct suggest *s, const struct question *
 		len = (size_t)(end - at);
 		bool many = len > 3 && str_after(at + strcspn(at, ". "), "...") != NULL;
 		if (i == q->n_operands || many) {
-			if (len > 5 && (strncmp(at, "[CONTAINER", 10) == 0 || strncmp(at, "[SECRET", 7) == 0)) {
+			if (len > 5 && (strncmp(at, "[CONTAINER", 10) == 0 || strncmp(at, "[SECRET", 7) == 0 ||
+					strncmp(at, "[IMAGE", 6) == 0)) {
 				at++;
 				len = strcspn(at, ".] ");
 			} else if (many && strncmp(at, "NAME", 4) != 0) {

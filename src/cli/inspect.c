@@ -1,17 +1,26 @@
-/* inspect.c: `berth inspect` and `berth image inspect`. */
+/* inspect.c: `berth inspect`, `container inspect`, `image inspect`. */
 #include "cli.h"
 #include "output.h"
 
 struct inspect_args {
 	char *format, *type;
 	bool size;
+	struct pick pick;
 };
 const struct opt inspect_options[] = {
 	{ "format", 'f', OPT_STRING, offsetof(struct inspect_args, format), "FORMAT",
 	  "json, or a template such as {{.State.Status}}" },
-	{ "type", 0, OPT_STRING, offsetof(struct inspect_args, type), "KIND", "only container, only image or only volume" },
+	{ "type", 't', OPT_STRING, offsetof(struct inspect_args, type), "KIND", "only container, only image or only volume" },
 	{ "size", 's', OPT_FLAG, offsetof(struct inspect_args, size), NULL,
 	  "of containers also SizeRw and SizeRootFs, in bytes" },
+	PICK_LATEST(struct inspect_args, 'l'),
+	{ NULL },
+};
+const struct opt container_inspect_options[] = {
+	{ "format", 'f', OPT_STRING, offsetof(struct inspect_args, format), "FORMAT",
+	  "json, or a template such as {{.State.Status}}" },
+	{ "size", 's', OPT_FLAG, offsetof(struct inspect_args, size), NULL, "also SizeRw and SizeRootFs, in bytes" },
+	PICK_LATEST(struct inspect_args, 'l'),
 	{ NULL },
 };
 const struct opt image_inspect_options[] = {
@@ -68,12 +77,28 @@ static int look_up(struct cli *c, const char *name, void *arg, struct json_objec
 int cmd_inspect(struct cli *c, struct err *e)
 {
 	struct inspect_args a = { 0 };
-	int r = cli_parse(c, &a, 1, CLI_ANY, e);
+	int r = cli_parse(c, &a, 0, CLI_ANY, e);
 
 	if (r == 0 && a.type && !streq(a.type, "container") && !streq(a.type, "image") && !streq(a.type, "volume"))
 		r = err_set(e, EINVAL, "--type: \"%s\" is not known; container, image and volume are", a.type);
+	if (r == 0)
+		r = cli_pick(c, &a.pick, 0, CLI_ANY, e);
 	r = r == 0 ? inspect_all(c, a.format, look_up, &a, e) : MIN(r, 0);
 	opts_done(inspect_options, &a);
+	return r;
+}
+
+int cmd_container_inspect(struct cli *c, struct err *e)
+{
+	char type[] = "container";
+	struct inspect_args a = { 0 };
+	int r = cli_parse(c, &a, 0, CLI_ANY, e);
+
+	if (r == 0)
+		r = cli_pick(c, &a.pick, 0, CLI_ANY, e);
+	struct inspect_args only = { .format = a.format, .type = type, .size = a.size };
+	r = r == 0 ? inspect_all(c, a.format, look_up, &only, e) : MIN(r, 0);
+	opts_done(container_inspect_options, &a);
 	return r;
 }
 

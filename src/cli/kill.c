@@ -3,9 +3,12 @@
 
 struct kill_args {
 	char *signal;
+	struct pick pick;
 };
 const struct opt kill_options[] = {
 	{ "signal", 's', OPT_STRING, offsetof(struct kill_args, signal), "SIGNAL", "name or number (default KILL)" },
+	PICK_ALL(struct kill_args, 'a'),
+	PICK_LATEST(struct kill_args, 'l'),
 	{ NULL },
 };
 
@@ -25,8 +28,10 @@ static int kill_one(struct cli *c, const char *name, void *arg, struct err *e)
 int cmd_kill(struct cli *c, struct err *e)
 {
 	struct kill_args a = { 0 };
-	int r = cli_parse(c, &a, 1, CLI_ANY, e);
+	int r = cli_parse(c, &a, 0, CLI_ANY, e);
 
+	if (r == 0)
+		r = cli_pick(c, &a.pick, PICK_UP, 0, e);
 	r = r == 0 ? cli_each(c, kill_one, &a) : MIN(r, 0);
 	opts_done(kill_options, &a);
 	return r;

@@ -4,7 +4,8 @@
 #include <unistd.h>
 
 struct logs_args {
-	bool follow, timestamps;
+	bool follow, timestamps, details;
+	struct pick pick;
 	char *tail, *since, *until;
 };
 const struct opt logs_options[] = {
@@ -14,6 +15,9 @@ const struct opt logs_options[] = {
 	{ "since", 0, OPT_STRING, offsetof(struct logs_args, since), "TIME",
 	  "not before: 10m (ago), 2026-01-02T03:04:05Z or seconds since the epoch" },
 	{ "until", 0, OPT_STRING, offsetof(struct logs_args, until), "TIME", "not after" },
+	{ "details", 0, OPT_FLAG, offsetof(struct logs_args, details), NULL,
+	  "for docker's sake: a log holds nothing but time, stream and text" },
+	PICK_LATEST(struct logs_args, 'l'),
 	{ NULL },
 };
 
@@ -34,12 +38,14 @@ int cmd_logs(struct cli *c, struct err *e)
 {
 	struct logs_args a = { 0 };
 	struct log_query q;
-	int r = cli_parse(c, &a, 1, 1, e);
+	int r = cli_parse(c, &a, 0, 1, e);
 
 	if (r == 0)
-		r = read_query(&a, &q, e);
+		r = cli_pick(c, &a.pick, 0, 0, e);
 	else
 		r = r > 0 ? 1 : r;
+	if (r == 0)
+		r = read_query(&a, &q, e);
 	if (r == 0)
 		r = engine_logs(c->engine, c->operands[0], &q, STDOUT_FILENO, STDERR_FILENO, e);
 	opts_done(logs_options, &a);

@@ -1,8 +1,19 @@
 /* pause.c: `berth pause` and `berth unpause`. */
 #include "cli.h"
 
-const struct opt pause_options[] = { { NULL } };
-const struct opt unpause_options[] = { { NULL } };
+struct pause_args {
+	struct pick pick;
+};
+const struct opt pause_options[] = {
+	PICK_ALL(struct pause_args, 'a'),
+	PICK_LATEST(struct pause_args, 'l'),
+	{ NULL },
+};
+const struct opt unpause_options[] = {
+	PICK_ALL(struct pause_args, 'a'),
+	PICK_LATEST(struct pause_args, 'l'),
+	{ NULL },
+};
 
 static int pause_one(struct cli *c, const char *name, void *arg, struct err *e)
 {
@@ -14,12 +25,15 @@ static int pause_one(struct cli *c, const char *name, void *arg, struct err *e)
 	return r;
 }
 
-static int pause_all(struct cli *c, bool on, struct err *e)
+static int pause_each(struct cli *c, bool on, struct err *e)
 {
-	int r = cli_parse(c, NULL, 1, CLI_ANY, e);
+	struct pause_args a = { 0 };
+	int r = cli_parse(c, &a, 0, CLI_ANY, e);
 
+	if (r == 0)
+		r = cli_pick(c, &a.pick, on ? 1u << CS_RUNNING : 1u << CS_PAUSED, 0, e);
 	return r == 0 ? cli_each(c, pause_one, &on) : MIN(r, 0);
 }
 
-int cmd_pause(struct cli *c, struct err *e) { return pause_all(c, true, e); }
-int cmd_unpause(struct cli *c, struct err *e) { return pause_all(c, false, e); }
+int cmd_pause(struct cli *c, struct err *e) { return pause_each(c, true, e); }
+int cmd_unpause(struct cli *c, struct err *e) { return pause_each(c, false, e); }

@@ -128,8 +128,7 @@ int env_complete(char **v, struct err *e)
 	return 0;
 }
 
-/* What the files say comes first, so that the command line overrides it (docker's order). */
-static int prepend_files(char *const *paths, char ***v, struct err *e)
+int env_files_prepend(char *const *paths, char ***v, struct err *e)
 {
 	_cleanup_strv_ char **all = NULL;
 
@@ -180,13 +179,16 @@ int run_args_finish(struct run_args *a, struct cli *c, struct err *e)
 {
 	int r = finish_tmpfs(a, e);
 
+	if (a->o.name && a->o.name[0] == '/' && a->o.name[1]) /* as inspect prints it (docker's) */
+		memmove(a->o.name, a->o.name + 1, strlen(a->o.name));
+
 	if (r >= 0)
 		r = finish_pidfile(a, e);
 
 	if (r >= 0 && a->env_files)
-		r = prepend_files(a->env_files, &a->o.env, e);
+		r = env_files_prepend(a->env_files, &a->o.env, e);
 	if (r >= 0 && a->label_files)
-		r = prepend_files(a->label_files, &a->o.labels, e);
+		r = env_files_prepend(a->label_files, &a->o.labels, e);
 	if (r >= 0)
 		r = env_complete(a->o.env, e);
 	if (r < 0)

@@ -25,6 +25,8 @@ int run_print_note(const char *isolation, struct err *e);
 
 /* Lines "NAME=value" or "NAME" (from the environment); # begins a comment line. Adds to *v. */
 int env_file_read(const char *path, char ***v, struct err *e);
+/* The lines of several files before what is in *v, so that this overrides them (docker's order). */
+int env_files_prepend(char *const *paths, char ***v, struct err *e);
 /* Replaces "NAME" by "NAME=value" from this process's environment where it is set there; in place. */
 int env_complete(char **v, struct err *e);
 

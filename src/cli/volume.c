@@ -1,4 +1,4 @@
-/* volume.c: `berth volume create`, `ls`, `inspect`, `exists`, `rm`, `prune`. */
+/* volume.c: `berth volume create`, `ls`, `inspect`, `rm`, `prune`. */
 #include "cli.h"
 #include "filter.h"
 #include "output.h"
@@ -185,23 +185,6 @@ int cmd_volume_inspect(struct cli *c, struct err *e)
 
 	r = r == 0 ? inspect_all(c, a.format, find, NULL, e) : MIN(r, 0);
 	opts_done(volume_inspect_options, &a);
-	return r;
-}
-
-const struct opt volume_exists_options[] = { { NULL } };
-
-int cmd_volume_exists(struct cli *c, struct err *e)
-{
-	_cleanup_json_ struct json_object *o = NULL;
-	int r = cli_parse(c, NULL, 1, 1, e);
-
-	if (r != 0)
-		return MIN(r, 0);
-	r = engine_volume_inspect(c->engine, c->operands[0], &o, e);
-	if (r == -ENOENT) { /* podman's answer, without a word */
-		*e = (struct err){ 0 };
-		return 1;
-	}
 	return r;
 }
 

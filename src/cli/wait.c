@@ -8,6 +8,7 @@ struct wait_args {
 	bool ignores;
 	unsigned for_what;
 	uint64_t interval_ms;
+	struct pick pick;
 };
 const struct opt wait_options[] = {
 	{ "condition", 0, OPT_LIST, offsetof(struct wait_args, conditions), "CONDITION",
@@ -15,6 +16,7 @@ const struct opt wait_options[] = {
 	{ "interval", 'i', OPT_STRING, offsetof(struct wait_args, interval), "TIME",
 	  "at most so long between two looks (default 250ms)" },
 	{ "ignore", 0, OPT_FLAG, offsetof(struct wait_args, ignores), NULL, "print -1 for containers that are not there" },
+	PICK_LATEST(struct wait_args, 'l'),
 	{ NULL },
 };
 
@@ -83,10 +85,12 @@ static int wait_one(struct cli *c, const char *name, void *arg, struct err *e)
 int cmd_wait(struct cli *c, struct err *e)
 {
 	struct wait_args a = { 0 };
-	int r = cli_parse(c, &a, 1, CLI_ANY, e);
+	int r = cli_parse(c, &a, 0, CLI_ANY, e);
 
 	if (r == 0)
 		r = read_args(&a, e);
+	if (r == 0)
+		r = cli_pick(c, &a.pick, 0, 0, e);
 	if (r == 0)
 		r = cli_each(c, wait_one, &a);
 	else

@@ -181,6 +181,8 @@ static int by_prefix(struct records *r, const char *prefix, struct container_rec
 int records_container_get(struct records *r, const char *name, struct container_record *ret, struct err *e)
 {
 	_cleanup_stmt_ sqlite3_stmt *s = NULL;
+
+	name += name[0] == '/' && name[1]; /* as inspect prints it (docker's) */
 	int k = db_query(r, &s, e, "SELECT " CONTAINER_READ " FROM containers WHERE id=?1 OR name=?1 ORDER BY id=?1 DESC LIMIT 1",
 			 "t", name);
 
