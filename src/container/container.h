@@ -159,6 +159,10 @@ struct placement { /* placement.c's: which CPUs are worth a move */
 	bool is_wanted;
 	cpu_set_t others;
 };
+/* volumes.c: what s binds, in the root of its container, which does not run: rootfd is mounted in this process's mount namespace. Missing
+ * places are made as a start would make them. */
+int container_bind_volumes(int rootfd, const struct spec *s, struct err *e);
+
 /* A network namespace with its loopback up, for container_args.network_fd: a kernel spends as long on one as on all others
  * together, so who waits for something before it can call container_create makes it meanwhile. Needs CAP_SYS_ADMIN over the
  * caller's own network namespace, to which it returns; *ret_fd is the caller's, close-on-exec. -ENOTRECOVERABLE: the way back

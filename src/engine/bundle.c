@@ -114,7 +114,7 @@ int container_lock(struct engine *en, const char *id, int *ret_fd, struct err *e
 	if (fd < 0)
 		return err_set(e, errno, "%s/%s: %s", en->paths->root, rel, strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return err_set(e, errno, "container %.12s is being started or removed by another command", id);
+		return err_set(e, errno, "container %.12s is being started, removed or copied by another command", id);
 	*ret_fd = TAKE_FD(fd);
 	return 0;
 }

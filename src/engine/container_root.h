@@ -27,11 +27,13 @@ struct guest_files_wish {
 	const char *path;    /* in the container; "" where the verb has none */
 	const char *flags;   /* as guest.h has them */
 	char *const *mounts; /* likewise; NULL: none */
+	bool is_quiet;       /* a terminal is not told that it takes a while */
 };
 struct guest_files {
 	pid_t pid;    /* of the process that passes the streams on; 0: none */
 	int from, to; /* what the guest sends, and is sent */
 	int report;   /* where that process tells what went wrong */
+	bool is_idle; /* the machine does not run: that process keeps a guest of its own */
 };
 #define GUEST_FILES_NONE                            \
 	{                                           \
@@ -41,6 +43,13 @@ int guest_files_open(struct engine *en, const struct container_record *c, const 
 		     struct guest_files *ret, struct err *e);
 /* r, e: how berth-transfer has fared. The result of both: what broke the streams goes before what that made of their reader. */
 int guest_files_close(struct guest_files *g, int r, struct err *e);
+
+/* The container's config with the wish in place of its process: spec is of spec_init. */
+int guest_files_spec(struct engine *en, const struct container_record *c, const struct guest_files_wish *w, struct spec *spec,
+		     struct err *e);
+/* guest_idle.c: guest_files_open of one that does not run; it takes the container's lock. */
+int guest_idle_open(struct engine *en, const struct container_record *c, const struct guest_files_wish *w,
+		    struct guest_files *ret, struct err *e);
 
 /* ---- container_layers.c ---- */
 

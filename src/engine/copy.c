@@ -38,7 +38,8 @@ static int copy_guest(struct engine *en, const struct container_record *c, const
 	const char flags[] = { '-', o->keeps_owner ? 'a' : '-', o->follows_link ? 'L' : '-', 0 };
 	const struct guest_files_wish w = { .verb = o->is_out ? GUEST_FILES_OUT : GUEST_FILES_IN,
 					    .path = o->is_out ? o->source : o->dest,
-					    .flags = flags };
+					    .flags = flags,
+					    .is_quiet = !o->progress };
 	struct guest_files g = GUEST_FILES_NONE;
 	int r = guest_files_open(en, c, &w, &g, e);
 

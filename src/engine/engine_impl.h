@@ -256,4 +256,8 @@ int remove_files_later(struct engine *en, const char *id, struct err *e);
 /* Files, volumes of its own where asked for, and the record last. died: how it has ended, where that is not recorded yet; or NULL. */
 int remove_rest(struct engine *en, const char *id, bool volumes, const struct container_record *died, struct err *e);
 #define DOOMED_RUN ".rm-" /* in RUN/containers */
+/* Likewise: of a guest that serves the files of a machine that does not run. What one that was killed has left goes; the caller has
+ * the container's lock. */
+#define GUEST_FILES_RUN ".files-"
+int guest_idle_sweep(struct engine *en, const char *id, struct err *e);
 char *container_dir(const struct paths *p, const char *id);

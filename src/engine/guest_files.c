@@ -7,15 +7,15 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "guest.h"
 
 #define CHANNEL 1
 
-/* As the process to exec: no program, but what is wished. */
-static int put_wish(struct engine *en, const struct container_record *c, const struct guest_files_wish *w, struct spec *spec,
-		    struct err *e)
+int guest_files_spec(struct engine *en, const struct container_record *c, const struct guest_files_wish *w, struct spec *spec,
+		     struct err *e)
 {
 	const char *const words[] = { GUEST_FILES, w->verb, w->path, w->flags };
 	int r = bundle_read_spec(en, c->id, spec, e);
@@ -44,7 +44,7 @@ static int pump(struct engine *en, const struct container_record *c, const struc
 	int r;
 
 	spec_init(&spec);
-	r = put_wish(en, c, w, &spec, e);
+	r = guest_files_spec(en, c, w, &spec, e);
 	if (r >= 0)
 		r = monitor_connect(en->paths, c->id, &fd, e);
 	if (r >= 0)
@@ -75,9 +75,10 @@ int guest_files_open(struct engine *en, const struct container_record *c, const 
 	int to_guest[2] = { -1, -1 }, from_guest[2] = { -1, -1 }, report[2] = { -1, -1 }, r = 0;
 	pid_t pid = -1;
 
+	if (c->state == CS_RESTARTING)
+		return err_set(e, EAGAIN, "virtual machine %s is restarting: wait until it runs, or stop it", c->name);
 	if (!container_runs(c))
-		return err_set(e, EOPNOTSUPP, "virtual machine %s does not run: start it first (berth start %s)", c->name,
-			       c->name);
+		return guest_idle_open(en, c, w, ret, e);
 	if (c->state == CS_PAUSED)
 		return err_set(e, EBUSY, "virtual machine %s is paused: unpause it first", c->name);
 	if (pipe2(to_guest, O_CLOEXEC) < 0 || pipe2(from_guest, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0)
@@ -123,6 +124,8 @@ int guest_files_close(struct guest_files *g, int r, struct err *e)
 		return r;
 	fd_close(g->to);
 	fd_close(g->from);
+	if (g->is_idle)
+		shutdown(g->report, SHUT_WR);
 	r = judge(g, r, e);
 	fd_close(g->report);
 	*g = (struct guest_files)GUEST_FILES_NONE;

@@ -113,6 +113,8 @@ static int remove_ended(struct engine *en, const struct container_record *c, boo
 
 	if (r >= 0)
 		r = sweep_behind(en, c, e);
+	if (r >= 0)
+		r = guest_idle_sweep(en, c->id, e);
 	if (r < 0)
 		return r;
 	r = records_container_state(en->records, c->id, &removing, e);

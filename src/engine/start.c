@@ -165,6 +165,8 @@ static int start_again(struct engine *en, const struct container_record *c, cons
 	int r = container_lock(en, c->id, &lock, e);
 
 	if (r >= 0)
+		r = guest_idle_sweep(en, c->id, e);
+	if (r >= 0)
 		r = volumes_settle(en, c->id, e);
 	if (r >= 0)
 		r = monitor_prepare(en, c->id, &(struct monitor_opts){ 0 }, &w, e);

@@ -32,6 +32,15 @@ static bool is_lost_claim(const char *s)
 	       pid <= INT_MAX && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
 }
 
+/* Who keeps a guest holds its container's lock. */
+static bool is_lost_keeper(struct engine *en, const char *s)
+{
+	const char *id = str_after(s, GUEST_FILES_RUN);
+	_cleanup_fd_ int lock = -1;
+
+	return id && is_id(id) && container_lock(en, id, &lock, NULL) >= 0;
+}
+
 int leftover(const struct leftovers *l, int dirfd, const char *dir, const char *name, struct err *e)
 {
 	_cleanup_free_ char *path = str_fmt("%s/%s", dir, name);
@@ -73,6 +82,12 @@ static int sweep_dir(struct engine *en, const struct leftovers *l, const char *p
 		struct container_record c;
 		if (str_after(ent->d_name, DOOMED_RUN) || is_lost_claim(ent->d_name)) {
 			int gone = leftover(l, dirfd(d), path, ent->d_name, e);
+			if (gone < 0)
+				return gone;
+		}
+		if (is_lost_keeper(en, ent->d_name)) {
+			int gone = l ? leftover(l, dirfd(d), path, ent->d_name, e)
+				     : guest_idle_sweep(en, str_after(ent->d_name, GUEST_FILES_RUN), e);
 			if (gone < 0)
 				return gone;
 		}

@@ -54,6 +54,13 @@ static int send_out(const struct asked *a, struct err *e)
 	return files_walk(&w, &s.base, e);
 }
 
+static int sync_to_disk(int dirfd, struct err *e)
+{
+	_cleanup_fd_ int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 || syncfs(fd) < 0 ? err_set(e, errno, "write to the disk: %s", strerror(errno)) : 0;
+}
+
 static int take_in(const struct asked *a, struct err *e)
 {
 	_cleanup_fd_ int rootfd = open_root(a, e);
@@ -88,6 +95,8 @@ static int take_in(const struct asked *a, struct err *e)
 		r = files_unstream(STDIN_FILENO, STREAM_FILES, plan.as, &t.base, e);
 	if (r == 0)
 		r = tree_sink_finish(&t, e);
+	if (r == 0 && a->job->is_idle) /* the guest ends with this, perhaps killed */
+		r = sync_to_disk(dirfd, e);
 	tree_sink_done(&t);
 	return r;
 }

@@ -15,14 +15,23 @@ struct guest {
 	struct member {
 		struct guest_start start; /* from its frame; the container borrows its spec */
 		struct container *container;
+		pid_t holder; /* instead of the container's, where only its files are served; 0: none */
 		bool has_start;
 		pid_t still_for; /* whoever reads its files while it stands still; 0: nobody */
 	} members[GUEST_SLOTS];
 };
 
+static void end_holder(struct member *m)
+{
+	if (m->holder && kill(m->holder, SIGKILL) == 0)
+		(void)waitpid(m->holder, NULL, 0);
+	m->holder = 0;
+}
+
 static void member_done(struct member *m)
 {
 	container_destroy(m->container);
+	end_holder(m);
 	guest_settle_disks(&m->start);
 	if (m->has_start)
 		guest_start_done(&m->start);
@@ -145,6 +154,20 @@ static int set_up_guest(struct guest *g, const struct guest_start *s, struct err
 	return r;
 }
 
+/* The container's own process, or the one that stands for it. */
+static int begin(struct guest *g, struct member *m, int rootfd, struct stdio *io, struct agent_process *ret, struct err *e)
+{
+	int r = m->start.serves_files ? guest_hold_root(rootfd, &m->start, &m->holder, e) : create(g, m, rootfd, io, e);
+
+	if (r < 0)
+		return r;
+	if (m->container)
+		give(io, container_take_console(m->container), container_pid(m->container), ret);
+	else
+		give(io, -1, m->holder, ret);
+	return 0;
+}
+
 static int guest_start(void *arg, unsigned slot, const struct guest_start *given, struct agent_process *ret, struct err *e)
 {
 	struct guest *g = arg;
@@ -168,14 +191,13 @@ static int guest_start(void *arg, unsigned slot, const struct guest_start *given
 	if (r >= 0)
 		r = stdio_init(&io, m->start.spec.process.terminal, e);
 	if (r >= 0)
-		r = create(g, m, rootfd, &io, e);
+		r = begin(g, m, rootfd, &io, ret, e);
 	if (r < 0) {
 		if (m->start.is_pod)
 			guest_unmount_root(slot);
 		return r;
 	}
-	give(&io, container_take_console(m->container), container_pid(m->container), ret);
-	if (is_first)
+	if (is_first && m->container)
 		guest_load_late_modules();
 	return 0;
 }
@@ -183,8 +205,10 @@ static int guest_start(void *arg, unsigned slot, const struct guest_start *given
 /* It goes on when whoever reads them has ended, however he does (guest_reap). */
 static int serve_files(struct member *m, unsigned slot, char *const *args, const int stdio[3], pid_t *ret_pid, struct err *e)
 {
-	const struct files_job job = { .slot = slot, .pid = container_pid(m->container) };
-	bool stands_still = guest_files_stands_still(args);
+	const struct files_job job = { .slot = slot,
+				       .pid = m->container ? container_pid(m->container) : m->holder,
+				       .is_idle = !m->container };
+	bool stands_still = m->container && guest_files_stands_still(args);
 	int r = 0;
 
 	if (stands_still && m->still_for)
@@ -219,13 +243,14 @@ static int guest_exec(void *arg, unsigned slot, const struct spec_process *p, st
 	int console = -1, r;
 	pid_t pid = -1;
 
-	if (!m->container)
+	bool is_files = p->args && p->args[0] && streq(p->args[0], GUEST_FILES);
+	if (!m->container && !(m->holder && is_files))
 		return err_set(e, ESRCH, "the container does not run");
 	r = stdio_init(&io, p->terminal, e);
 	if (r < 0)
 		return r;
 	memcpy(a.stdio, io.theirs, sizeof(a.stdio));
-	if (p->args && p->args[0] && streq(p->args[0], GUEST_FILES))
+	if (is_files)
 		r = serve_files(m, slot, p->args, io.theirs, &pid, e);
 	else if (p->args && p->args[0] && streq(p->args[0], GUEST_PROCESSES))
 		r = guest_processes(m->container, io.theirs, &pid, e);
@@ -273,6 +298,13 @@ static int guest_reap(void *arg, unsigned slot, pid_t pid, bool is_main, int *re
 		end_stillness(m);
 	if (waitpid(pid, ret_wait_status, 0) < 0)
 		return err_set(e, errno, "wait for %d: %s", pid, strerror(errno));
+	if (is_main) {
+		m->holder = 0;
+		if (m->start.is_pod) {
+			member_done(m);
+			guest_unmount_root(slot);
+		}
+	}
 	return 0;
 }
 

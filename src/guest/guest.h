@@ -6,7 +6,8 @@
  *     "seccomp": base64 of the compiled filter, "seccomp_flags": n, "time_ns": host clock, "entropy": base64 }
  * and is answered with FRAME_STARTED or FRAME_ERROR; then STDIN/STDOUT/... as frame.h says; FRAME_EXEC on channels 1.. .
  * One guest may hold several containers (a pod's): a channel's upper bits are the container's slot, and its channel 0 within the slot
- * what is said of channel 0 here. "pod": true: what the container mounted goes with it; "hostname": the guest's own, which it shares.
+ * what is said of channel 0 here. "pod": true: what the container mounted goes with it; "files_only": true: the container
+ * does not run, and only its files are asked for (EXEC of GUEST_FILES); with "read_only": true they are not written to; "hostname": the guest's own, which it shares.
  * Before the host copies the VM it sends FRAME_QUIESCE: the container's processes are frozen, the answer (the same type; with a
  * reason where it could not be done) is the last that the agent sends, and the stream is empty until FRAME_RELEASE. In a copy, whose far end
  * is another host process, FRAME_RESTORE comes instead: the agent forgets what waits to be sent, exec'd processes' streams are
@@ -50,7 +51,9 @@ struct guest_start {
 	size_t n_shares;
 	bool use_init, is_volatile;
 	bool is_pod;
-	char *hostname; /* of a pod whose containers share one; else NULL */
+	bool serves_files; /* and nothing else: no process of the container's is started, its volumes are in its root */
+	bool reads_only;   /* and its disk is not written to, unless it has to be set right first */
+	char *hostname;    /* of a pod whose containers share one; else NULL */
 	struct seccomp_prog seccomp;
 	uint64_t time_ns;
 	char *entropy_b64;
@@ -136,6 +139,8 @@ int guest_layers_open(unsigned slot, int *ret_upper, int *ret_lower, struct err 
 int guest_merged_open(unsigned slot, int *ret_fd, struct err *e);
 /* Written out and unmounted; for a pod's container that has ended. */
 void guest_unmount_root(unsigned slot);
+/* hold.c: a process whose root is the container's, with its volumes, until it is killed; for s->serves_files. rootfd: a detached mount. */
+int guest_hold_root(int rootfd, const struct guest_start *s, pid_t *ret_pid, struct err *e);
 /* A pod's: memory that containers share, of the size that s has for SHARED_MEMORY; *ret_fd: a detached mount for one of them. */
 int guest_shared_memory(const struct guest_start *s, int *ret_fd, struct err *e);
 int guest_mount_shares(const struct guest_start *s, struct err *e);
@@ -169,7 +174,8 @@ int reaper_run(char *const *argv);
 #define GUEST_FILES_ALL   "all"   /* likewise all layers merged */
 struct files_job {
 	unsigned slot;
-	pid_t pid; /* whose root is the container's */
+	pid_t pid;    /* whose root is the container's */
+	bool is_idle; /* it does not run: what is written is on its disk before that is told */
 };
 int guest_files(const struct files_job *job, char *const *args, const int stdio[3], pid_t *ret_pid, struct err *e);
 bool guest_files_stands_still(char *const *args);

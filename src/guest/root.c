@@ -121,6 +121,24 @@ static int make_dir(const char *disk, const char *name, mode_t mode)
 	return mkdir_p(AT_FDCWD, path, mode);
 }
 
+/* 1: it can only be read, and has the layer. A disk that was never used has none yet. */
+static int mount_disk(const struct dirs *d, const struct guest_start *s, struct err *e)
+{
+	unsigned long flags = MS_NOATIME | MS_NODEV | (s->reads_only ? MS_RDONLY : 0);
+	/* The inode tables are zero as made; the lazy thread that would zero them again only costs. */
+	int r = mount_dir(s->upper_disk, d->disk, "ext4", flags, "noinit_itable", e);
+	char upper[40];
+
+	if (r < 0 || !s->reads_only)
+		return r;
+	snprintf(upper, sizeof(upper), "%s/upper", d->disk);
+	if (access(upper, F_OK) == 0)
+		return 1;
+	return mount(NULL, d->disk, NULL, MS_REMOUNT | MS_NOATIME | MS_NODEV, "noinit_itable") < 0
+		       ? err_set(e, errno, "make the container's disk writable: %s", strerror(errno))
+		       : 0;
+}
+
 int guest_mount_root(unsigned slot, const struct guest_start *s, int *ret_rootfd, struct err *e)
 {
 	const struct dirs d = dirs_of(slot);
@@ -137,15 +155,16 @@ int guest_mount_root(unsigned slot, const struct guest_start *s, int *ret_rootfd
 		*ret_rootfd = fd;
 		return 0;
 	}
-	/* The inode tables are zero as made; the lazy thread that would zero them again only costs. */
-	r = mount_dir(s->upper_disk, d.disk, "ext4", MS_NOATIME | MS_NODEV, "noinit_itable", e);
+	r = mount_disk(&d, s, e);
+	if (r > 0)
+		return guest_merged_open(slot, ret_rootfd, e);
 	if (r < 0)
 		return r;
 	if (make_dir(d.disk, "upper", 0755) < 0 || make_dir(d.disk, "work", 0700) < 0)
 		return err_set(e, errno, "directories on the container's disk: %s", strerror(errno));
 	/* A volatile overlay leaves a mark that refuses the next mount of the same directories. */
 	snprintf(mark, sizeof(mark), "%s/work/work/incompat", d.disk);
-	if (s->is_volatile && rm_rf(AT_FDCWD, mark) < 0)
+	if ((s->is_volatile || s->serves_files) && rm_rf(AT_FDCWD, mark) < 0)
 		return err_set(e, EIO, "the overlay's volatile mark could not be removed");
 	return mount_overlay(&d, s->is_volatile, ret_rootfd, e);
 }

@@ -41,6 +41,8 @@ static const struct field start_rows[] = {
 	ROW("init", FIELD_BOOL, guest_start, use_init),
 	ROW("volatile", FIELD_BOOL, guest_start, is_volatile),
 	ROW("pod", FIELD_BOOL, guest_start, is_pod),
+	ROW("files_only", FIELD_BOOL, guest_start, serves_files),
+	ROW("read_only", FIELD_BOOL, guest_start, reads_only),
 	ROW("hostname", FIELD_STRING, guest_start, hostname),
 	ROW("time_ns", FIELD_U64, guest_start, time_ns, FIELD_REQUIRED),
 	ROW("entropy", FIELD_STRING, guest_start, entropy_b64),

@@ -39,8 +39,10 @@ struct instance_config {
 	int rundirfd; /* RUN/containers/ID, for sockets and such; all of it is removed by the monitor */
 	const char *rundir;
 	uint16_t tty_rows, tty_cols;
-	int memory_fd;  /* shared_ns_memory's of its pod, borrowed; 0 = none */
-	int network_fd; /* a network namespace made beforehand (container_make_network), borrowed; 0 = none */
+	int memory_fd; /* shared_ns_memory's of its pod, borrowed; 0 = none */
+	bool serves_files; /* of a VM: boots it for the files of its disk; no process of the container's is started, spec's is not looked at */
+	bool reads_only; /* and only reads them: nothing is written to its disk that need not be */
+	int network_fd;  /* a network namespace made beforehand (container_make_network), borrowed; 0 = none */
 	/* Called once during start(), before the user's process can run, at a time when something else is waited for: for what has
 	 * to be done anyway. Its error is start()'s. */
 	int (*meanwhile)(void *arg, struct err *e);

@@ -41,17 +41,17 @@ def layers(berth, image):
     return json.loads(berth.ok("image", "inspect", image))[0]["RootFS"]["Layers"]
 
 
-def test_the_image_is_what_the_container_was(berth, cbox, named):
-    name, r = cbox.keep("sh", "-c", f"{CHANGES}; {LOOK}")
+def test_the_image_is_what_the_container_was(berth, box, named):
+    name, r = box.keep("sh", "-c", f"{CHANGES}; {LOOK}")
     assert r.code == 0, r
     new = named()
     ident = berth.ok("commit", "-m", "why", "-a", "who", name, new)
     assert re.fullmatch("sha256:[0-9a-f]{64}", ident)
-    assert cbox.ok("sh", "-c", LOOK, image=new) == r.out.rstrip("\n")
+    assert box.ok("sh", "-c", LOOK, image=new) == r.out.rstrip("\n")
     info = json.loads(berth.ok("image", "inspect", new))[0]
     assert info["Id"] == ident and info["Author"] == "who"
-    assert len(layers(berth, new)) == len(layers(berth, cbox.image)) + 1
-    assert layers(berth, new)[:-1] == layers(berth, cbox.image)
+    assert len(layers(berth, new)) == len(layers(berth, box.image)) + 1
+    assert layers(berth, new)[:-1] == layers(berth, box.image)
     assert berth.ok("diff", name).count("\n") > 5, "the container stays as it is"
 
 
@@ -64,9 +64,9 @@ def test_a_vm_of_it_is_the_same(berth, box, cbox, named):
                   image=new) == "new\nmine\ngone\n4711 7 2"
 
 
-def test_the_layer_holds_the_changes_and_ocis_marks_alone(berth, cbox, named, tmp_path):
+def test_the_layer_holds_the_changes_and_ocis_marks_alone(berth, box, named, tmp_path):
     opts = ("-v", f"{tmp_path}:/srv/volume", "-v", f"{tmp_path}:/deep/er/volume", "--tmpfs", "/fast")
-    name, r = cbox.keep("sh", "-c", "touch /srv/new /srv/volume/in /fast/in; rm /srv/noted; rm -r /opt/opaque; mkdir /opt/opaque", opts=opts)
+    name, r = box.keep("sh", "-c", "touch /srv/new /srv/volume/in /fast/in; rm /srv/noted; rm -r /opt/opaque; mkdir /opt/opaque", opts=opts)
     assert r.code == 0, r
     new = named()
     berth.ok("commit", name, new)
@@ -79,8 +79,8 @@ def test_the_layer_holds_the_changes_and_ocis_marks_alone(berth, cbox, named, tm
     assert names == [".", "deep", "deep/er", "opt", "opt/opaque", "opt/opaque/.wh..wh..opq", "srv", "srv/new", "srv/.wh.noted"]
 
 
-def test_the_same_changes_make_the_same_layer(berth, cbox, named):
-    one, _ = cbox.keep("sh", "-c", "touch -d 2001-02-03 /srv/x; touch -d 2001-02-03 /srv /")
+def test_the_same_changes_make_the_same_layer(berth, box, named):
+    one, _ = box.keep("sh", "-c", "touch -d 2001-02-03 /srv/x; touch -d 2001-02-03 /srv /")
     new = [named(), named()]
     for n in new:
         berth.ok("commit", one, n)

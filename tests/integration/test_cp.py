@@ -352,13 +352,3 @@ def test_a_vm_is_copied_to_and_from_while_it_works(berth, machine, tmp_path):
     berth.ok("pause", name)
     berth.fails("cp", f"{name}:/etc/passwd", tmp_path, says="unpause it first")
     berth.ok("unpause", name)
-
-
-def test_the_files_of_a_vm_are_its_guests(berth, image, tmp_path):
-    b = Box(berth, "vm", image)
-    name = b.name()
-    berth.ok(*b.args("true", verb="create", opts=("--name", name)))
-    try:
-        berth.fails("cp", f"{name}:/etc/passwd", tmp_path, says=["virtual machine", f"berth start {name}"])
-    finally:
-        b.clean()

@@ -51,20 +51,20 @@ def test_the_same_of_one_that_runs(berth, cbox):
     berth.ok("unpause", name)
 
 
-def test_places_of_mounts_are_no_changes(berth, cbox, tmp_path):
+def test_places_of_mounts_are_no_changes(berth, box, tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "f").touch()
     opts = ("-v", f"{tmp_path}/d:/srv/data", "-v", f"{tmp_path}/d:/new/deep/data", "-v", f"{tmp_path}/f:/etc/one-file", "--tmpfs",
             "/fast", "-v", f"{tmp_path}/d:/other/place/data")
-    name, r = cbox.keep("sh", "-c", "touch /srv/data/in /fast/in; touch /other/mine", opts=opts)
+    name, r = box.keep("sh", "-c", "touch /srv/data/in /fast/in; touch /other/mine", opts=opts)
     assert r.code == 0, r
     assert berth.ok("diff", name) == "A /other\nA /other/mine"
 
 
-def test_copied_in_files_are_changes(berth, cbox, tmp_path):
+def test_copied_in_files_are_changes(berth, box, tmp_path):
     (tmp_path / "f").write_text("x")
-    name = cbox.name()
-    berth.ok(*cbox.args("true", verb="create", opts=("--name", name)))
+    name = box.name()
+    berth.ok(*box.args("true", verb="create", opts=("--name", name)))
     assert berth.ok("diff", name) == ""
     berth.ok("cp", tmp_path / "f", f"{name}:/srv/f")
     assert berth.ok("diff", name) == "C /srv\nA /srv/f"

@@ -13,9 +13,9 @@ def export(berth, name):
     return subprocess.run(berth.argv("export", name), capture_output=True, check=True).stdout
 
 
-def test_a_tar_has_the_whole_root_and_is_the_same_each_time(berth, cbox, tmp_path):
+def test_a_tar_has_the_whole_root_and_is_the_same_each_time(berth, box, tmp_path):
     (tmp_path / "in-volume").touch()
-    name, r = cbox.keep("sh", "-c", "rm -r /opt/opaque; echo new >/srv/new; chown 7:8 /srv/new; chmod 4755 /srv/new; "
+    name, r = box.keep("sh", "-c", "rm -r /opt/opaque; echo new >/srv/new; chown 7:8 /srv/new; chmod 4755 /srv/new; "
                         "ln /srv/new /srv/new2; touch /data/x", opts=("-v", f"{tmp_path}:/data", "--tmpfs", "/fast"))
     assert r.code == 0, r
     raw = export(berth, name)
@@ -35,8 +35,8 @@ def test_a_tar_has_the_whole_root_and_is_the_same_each_time(berth, cbox, tmp_pat
     assert (tmp_path / "out.tar").read_bytes() == raw
 
 
-def test_one_that_runs_is_exported_without_its_mounts(berth, cbox):
-    name = cbox.start("sh", "-c", "echo live >/srv/live; sleep 1000")
+def test_one_that_runs_is_exported_without_its_mounts(berth, box):
+    name = box.start("sh", "-c", "echo live >/srv/live; sleep 1000")
     until(lambda: berth("exec", name, "test", "-s", "/srv/live").code == 0, "it has written")
     tar = tarfile.open(fileobj=io.BytesIO(export(berth, name)))
     assert tar.extractfile("srv/live").read() == b"live\n"

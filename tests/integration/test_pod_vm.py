@@ -159,6 +159,23 @@ def test_killed_processes_leave_nothing_of_a_virtual_pod(pods, image):
     until(lambda: p.state() and p.is_gone(), "nothing is left")  # each look takes what has ended by then
 
 
+def test_files_of_a_pods_machines_are_had_whether_they_run_or_not(pods, image, tmp_path):
+    p = pods()
+    b = p.berth
+    idle = p.create(image, "sh", "-c", "cat /srv/in; rm /srv/noted")
+    runs = p.create(image, "sleep", "1000")
+    (tmp_path / "in").write_text("hello\n")
+    b.ok("cp", tmp_path / "in", f"{idle}:/srv/in")
+    assert b.ok("diff", idle) == "C /srv\nA /srv/in"
+    until(p.is_gone, "the machine went with the last who asked it")
+    b.ok("start", runs)
+    assert b.ok("diff", idle) == "C /srv\nA /srv/in"
+    b.ok("exec", runs, "touch", "/srv/mine")
+    assert b.ok("diff", runs) == "C /srv\nA /srv/mine"
+    assert b.ok("start", "-a", idle) == "hello"
+    assert b.ok("diff", idle) == "C /srv\nA /srv/in\nD /srv/noted"
+
+
 def test_what_a_virtual_pod_cannot_do_is_said(pods, berth, image):
     for opts, word in ((("--network", "host"), "--network host"), (("--pids-limit", "9"), "--pids-limit")):
         berth.fails("pod", "create", "--isolation", "vm", *opts, says=(word, "not possible for a pod in a virtual machine"))
