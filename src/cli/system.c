@@ -36,16 +36,32 @@ int cmd_info(struct cli *c, struct err *e)
 	return MIN(r, 0);
 }
 
+static int add_program(struct json_object *o, const char *key)
+{
+	struct json_object *p = json_object_new_object();
+	struct platform host;
+	int r = platform_parse(NULL, &host, NULL);
+
+	if (r >= 0 && (json_add(p, "Version", json_object_new_string(berth_version())) < 0 ||
+		       json_add(p, "BuildId", json_object_new_string(build_id())) < 0 ||
+		       json_add(p, "Os", json_object_new_string("linux")) < 0 ||
+		       json_add(p, "Arch", json_object_new_string(host.arch)) < 0))
+		r = -ENOMEM;
+	if (r < 0) {
+		json_object_put(p);
+		return r;
+	}
+	return json_add(o, key, p);
+}
+
+/* There is no daemon: Server, which docker's users ask for, is the same program. */
 int cmd_version(struct cli *c, struct err *e)
 {
 	_cleanup_json_ struct json_object *o = json_object_new_object();
-	struct json_object *client = json_object_new_object();
 	struct format_args a = { 0 };
 	int r = cli_parse(c, &a, 0, 0, e);
 
-	if (json_add(o, "Client", client) < 0 || json_add(client, "Version", json_object_new_string(berth_version())) < 0 ||
-	    json_add(client, "BuildId", json_object_new_string(build_id())) < 0 ||
-	    json_add(client, "Os", json_object_new_string("linux")) < 0)
+	if (r == 0 && (add_program(o, "Client") < 0 || (a.format && add_program(o, "Server") < 0)))
 		r = err_set(e, ENOMEM, "out of memory");
 	if (r == 0)
 		r = print_info(o, a.format, e);

@@ -115,6 +115,13 @@ int cgroup_put_cpu_rt(const struct cgroup_place *p, const struct cgroup_knob *k,
 	return put_dependent(p, writes, ARRAY_SIZE(writes), e);
 }
 
+static bool is_idle(const struct cgroup_place *p)
+{
+	char text[8];
+
+	return cgroup_read(p, "cpu.idle", text, sizeof(text)) > 0 && text[0] == '1';
+}
+
 /* An idle cgroup takes no weight, and 0 for idle brings the default weight back (kernel/sched, Linux 5.15): what ends
  * idleness goes before the weight, what begins it behind. */
 int cgroup_put_cpu_weight(const struct cgroup_place *p, const struct cgroup_knob *k, const struct spec_resources *r,
@@ -132,5 +139,11 @@ int cgroup_put_cpu_weight(const struct cgroup_place *p, const struct cgroup_knob
 	}
 	if (cgroup_is_given(r->cpu_shares))
 		x = cgroup_put_number(p, k, r, e);
+	if (x == -EINVAL && is_idle(p))
+		return err_set(
+			e, EINVAL,
+			"%s: the container is idle (cpu.idle is 1): it runs when nobody else wants to, and takes no weight; "
+			"--cpu-idle 0 makes it an ordinary one",
+			k->flag);
 	return x == 0 && r->cpu_idle > 0 ? cgroup_limit_put(&idle, "1", e) : x;
 }

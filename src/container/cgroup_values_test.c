@@ -109,6 +109,28 @@ TEST(idleness_and_weight_can_change_together)
 	teardown(&f);
 }
 
+TEST(an_idle_cgroup_that_is_given_a_weight_says_why_it_takes_none)
+{
+	struct fixture f;
+
+	setup(&f);
+	create(&f);
+	if (streq(value(&f, CG_CPU, "cpu.idle", "cpu.idle"), "(unreadable)")) {
+		teardown(&f);
+		skip("this kernel has no cpu.idle (Linux 5.15)");
+	}
+	f.r.cpu_idle = 1;
+	is_int(cgroup_update(f.cg, &f.r, &f.e), 0);
+	f.r.cpu_shares = 700;
+	is_int(cgroup_update(f.cg, &f.r, &f.e), -EINVAL);
+	has_str(f.e.msg, "the container is idle");
+	has_str(f.e.msg, "--cpu-idle 0");
+	f.e = (struct err){ 0 };
+	f.r.cpu_idle = 0;
+	is_int(cgroup_update(f.cg, &f.r, &f.e), 0);
+	teardown(&f);
+}
+
 TEST(an_update_makes_the_cgroups_that_a_new_limit_needs)
 {
 	struct fixture f;

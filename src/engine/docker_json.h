@@ -19,3 +19,6 @@ void doc_time(struct doc d, const char *key, uint64_t real_ns);          /* "000
 void doc_list(struct doc d, const char *key, char *const *v);            /* null for none */
 void doc_set(struct doc d, const char *key, char *const *keys);          /* {"80/tcp":{}}; left out for none */
 void doc_map(struct doc d, const char *key, const struct string_map *m); /* {} for none */
+
+/* secret_plan.c: the list Secrets, where --secret was given: names, and where they are; never what is secret. */
+void secrets_inspect(struct doc d, const struct run_opts *o);

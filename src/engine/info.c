@@ -1,6 +1,7 @@
 /* info.c: what this host offers and what Berth holds; the keys that docker has too are named as docker's. */
 #include "docker_json.h"
 
+#include <sys/utsname.h>
 #include <unistd.h>
 
 static int count(struct engine *en, struct doc d, struct err *e)
@@ -55,18 +56,24 @@ static void add_controllers(struct doc d, const struct host *h)
 
 static void add_host(struct doc d, const struct host *h)
 {
-	char name[HOST_NAME_MAX + 1] = "";
+	char words[] = "name=seccomp,profile=default";
+	char name[HOST_NAME_MAX + 1] = "", *walls[] = { words, NULL };
+	struct utsname u;
 
 	gethostname(name, sizeof(name) - 1);
 	doc_text(d, "Name", name);
 	doc_text(d, "OperatingSystem", h->os_name);
 	doc_text(d, "OSType", "linux");
+	doc_text(d, "Architecture", uname(&u) == 0 ? u.machine : "");
 	doc_text(d, "KernelVersion", h->kernel);
 	doc_int(d, "NCPU", h->n_cpus);
 	doc_int(d, "MemTotal", (int64_t)h->mem_bytes);
 	doc_text(d, "CgroupLayout", layout_name(h->cgroup));
 	doc_text(d, "CgroupVersion", h->cgroup == CGROUP_V2 ? "2" : "1");
 	doc_text(d, "CgroupDriver", "cgroupfs");
+	doc_text(d, "LoggingDriver", "json-file");
+	doc_text(d, "DefaultRuntime", "berth");
+	doc_list(d, "SecurityOptions", walls);
 	add_controllers(d, h);
 	doc_bool(d, "SwapLimit", h->has_swap_accounting);
 	doc_int(d, "LandlockAbi", h->landlock_abi);
@@ -99,6 +106,7 @@ int engine_info(struct engine *en, struct json_object **ret, struct err *e)
 	r = count(en, d, e);
 	doc_text(d, "BerthRootDir", en->paths->root);
 	doc_text(d, "BerthRunDir", en->paths->run);
+	doc_text(d, "DockerRootDir", en->paths->root);
 	doc_text(d, "Driver", "overlay2");
 	add_host(d, &h);
 	add_isolations(d, &h);

@@ -143,6 +143,7 @@ static void add_config(struct doc d, const struct facts *f)
 	}
 	doc_null(s, "OnBuild");
 	doc_map(s, "Labels", &f->c->labels);
+	secrets_inspect(s, o);
 	if (o->timezone)
 		doc_text(s, "Timezone", o->timezone);
 	if (o->umask)

@@ -1,5 +1,5 @@
 /* secret_plan.c: --secret NAME[,OPTION...]: a copy of what the secret is now goes into the bundle, as secrets.json, and nowhere else. */
-#include "engine_impl.h"
+#include "docker_json.h"
 #include "secret_store.h"
 
 #define SECRETS_PLACE "/run/secrets/"
@@ -153,4 +153,32 @@ int plan_secrets(struct plan *p, struct err *e)
 		r = add_wish(p, *s, &p->secrets, e);
 	p->secrets.version = SECRETS_VERSION;
 	return r;
+}
+
+void secrets_inspect(struct doc d, const struct run_opts *o)
+{
+	struct json_object *list = o->secrets ? json_object_new_array() : NULL;
+
+	for (char **text = o->secrets; text && *text; text++) {
+		_cleanup_(wish_done) struct wish w = { .mode = 0444 };
+		struct doc one;
+
+		if (read_wish(*text, &w, NULL) < 0) /* create would not have taken it */
+			continue;
+		one = doc_new(d.failed);
+		doc_text(one, "Name", w.name);
+		doc_text(one, "Type", w.is_env ? "env" : "mount");
+		doc_text(one, "Target", w.target ? w.target : w.name);
+		if (!w.is_env) {
+			doc_int(one, "UID", w.uid);
+			doc_int(one, "GID", w.gid);
+			doc_int(one, "Mode", w.mode);
+		}
+		if (list)
+			json_object_array_add(list, one.o);
+		else
+			json_object_put(one.o);
+	}
+	if (o->secrets)
+		doc_put(d, "Secrets", list);
 }

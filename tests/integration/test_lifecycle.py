@@ -193,3 +193,8 @@ def test_restart_begins_anew(box):
 def test_info_and_version(berth):
     assert json.loads(berth.ok("info", "--format", "{{json .}}"))
     assert re.search(r"\d+\.\d+\.\d+", berth.ok("version"))
+    host = os.uname()
+    assert berth.ok("info", "-f", "{{.Architecture}} {{.KernelVersion}} {{.OSType}} {{.LoggingDriver}} {{.DockerRootDir}}").split() == [
+        host.machine, host.release, "linux", "json-file", str(berth.root)]
+    client, server = berth.ok("version", "-f", "{{json .Client}}\n{{json .Server}}").splitlines()
+    assert client == server and json.loads(client)["Arch"] == {"x86_64": "amd64", "aarch64": "arm64"}.get(host.machine, host.machine)

@@ -115,3 +115,20 @@ def test_podmans_words(berth, secret):
 def test_wrong_wishes_are_named(cbox, secret, option, says):
     secret("given")
     cbox.berth.fails(*cbox.args("true", verb="create", opts=("--secret", option)), says=says)
+
+
+def test_inspect_names_the_secrets_and_not_what_they_are(box, secret):
+    for n in ("one", "two"):
+        secret(n, WORD)
+    name = box.name()
+    box.berth.ok(*box.args("true", verb="create", opts=(
+        "--name", name, "--secret", "one", "--secret", "two,target=/etc/key,mode=0400,uid=7,gid=8", "--secret", "one,type=env,target=PASS")))
+    box.berth.ok("secret", "rm", "one", "two")
+    assert json.loads(box.berth.ok("inspect", "-f", "{{json .Config.Secrets}}", name)) == [
+        {"Name": "one", "Type": "mount", "Target": "one", "UID": 0, "GID": 0, "Mode": 0o444},
+        {"Name": "two", "Type": "mount", "Target": "/etc/key", "UID": 7, "GID": 8, "Mode": 0o400},
+        {"Name": "one", "Type": "env", "Target": "PASS"}]
+    assert WORD not in box.berth.ok("inspect", name)
+    plain = box.name()
+    box.berth.ok(*box.args("true", verb="create", opts=("--name", plain)))
+    assert "Secrets" not in box.berth.inspect(plain)["Config"]
