@@ -1,12 +1,13 @@
 /* patience: see patience.h. */
 #include "patience.h"
 
-#include "clock.h"
 #include "spawn.h"
 
-bool patience_is_over(pid_t pid, uint64_t began_us, uint64_t had_ms)
+bool patience_is_over(pid_t pid, unsigned naps, uint64_t had_ms)
 {
-	return pid_cpu_ms(pid) >= had_ms + PATIENCE_MS || clock_mono_us() >= began_us + PATIENCE_MOST_MS * UINT64_C(1000);
+	if (naps < PATIENCE_MS / PATIENCE_NAP_MS)
+		return false;
+	return naps >= PATIENCE_MOST_MS / PATIENCE_NAP_MS || pid_cpu_ms(pid) >= had_ms + PATIENCE_MS;
 }
 
 static void on_nap(struct loop *l, int fd, uint32_t events, void *arg);
@@ -31,7 +32,7 @@ static void on_nap(struct loop *l _unused_, int fd _unused_, uint32_t events _un
 	struct patience *p = arg;
 
 	p->timer = NULL; /* one that has fired is gone */
-	send_waiting(p, patience_is_over(p->pid, p->began_us, p->had_ms));
+	send_waiting(p, patience_is_over(p->pid, ++p->naps, p->had_ms));
 }
 
 bool patience_holds(struct patience *p, int sig)
@@ -39,7 +40,7 @@ bool patience_holds(struct patience *p, int sig)
 	if (sig < 1 || sig > 64 || !pid_is_deaf_at_work(p->pid, sig))
 		return false;
 	if (!p->timer) {
-		p->began_us = clock_mono_us();
+		p->naps = 0;
 		p->had_ms = pid_cpu_ms(p->pid);
 		if (loop_timer(p->loop, PATIENCE_NAP_MS, on_nap, p, &p->timer) < 0)
 			return false;

@@ -35,9 +35,9 @@ static int kill_all(const struct record *rec, const struct host *host, int sig, 
 /* See patience.h. */
 static void wait_handler(pid_t pid, int sig)
 {
-	const uint64_t began_us = clock_mono_us(), had_ms = pid_cpu_ms(pid);
+	const uint64_t had_ms = pid_cpu_ms(pid);
 
-	while (pid_is_deaf_at_work(pid, sig) && !patience_is_over(pid, began_us, had_ms))
+	for (unsigned naps = 0; pid_is_deaf_at_work(pid, sig) && !patience_is_over(pid, naps, had_ms); naps++)
 		nanosleep(&(struct timespec){ .tv_nsec = PATIENCE_NAP_MS * 1000000L }, NULL);
 }
 
