@@ -37,7 +37,7 @@ class Result:
         return f"exit {self.code}\n--- stdout\n{self.out[-4000:]}\n--- stderr\n{self.err[-4000:]}"
 
 
-def until(condition, what, patience=30):
+def until(condition, what, patience=60):
     deadline = time.monotonic() + patience
     while not (value := condition()):
         assert time.monotonic() < deadline, f"waited {patience} s for {what() if callable(what) else what}"
@@ -118,7 +118,7 @@ class Host:
     def cgroups(self) -> list:
         return [str(d) for top in self.cgroup_parents() for d in top.rglob("*") if d.is_dir()]
 
-    def check_clean(self, patience=15):
+    def check_clean(self, patience=60):
         def left():
             found = {"processes": self.processes(), "mounts": self.mounts(), "cgroups": self.cgroups()}
             return {k: v for k, v in found.items() if v}

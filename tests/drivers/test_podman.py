@@ -125,7 +125,7 @@ def test_a_pod_s_containers_share_its_network_and_ipc(podman, pod, box):
     first = podman.ok("exec", name, *which).splitlines()
     second = podman.ok("run", "--rm", "--pod", pod, "base", *which).splitlines()
     assert len(first) == 4 and first[:3] == second[:3] and first[3] != second[3]
-    podman.ok("exec", "-d", name, "sh", "-c", "echo pong | nc -l -p 7000")
+    podman.ok("exec", "-d", name, "sh", "-c", "while :; do echo pong | nc -l -p 7000; done")
     until(lambda: podman("run", "--rm", "--pod", pod, "base", "sh", "-c", "nc -w 2 127.0.0.1 7000 </dev/null").out == "pong\n", "the answer")
 
 

@@ -370,7 +370,7 @@ def test_killed_at_any_moment_a_volume_is_empty_or_whole(cvbox, hostile, volumes
     count = lambda v: sum(len(files) for _, _, files in os.walk(data(berth, v)))
     assert count("whole") == 600
     seen, rng, i = set(), random.Random(7), -1
-    while (i := i + 1) < 25 or (0 not in seen and i < 200):  # some have to be met while they copy
+    while (i := i + 1) < 15 or (0 not in seen and i < 200):  # some have to be met while they copy
         with berth.popen("create", "--name", f"killed-{i}", "-v", f"v{i}:/many", ref) as p:
             time.sleep(rng.uniform(0, took))
             p.send_signal(signal.SIGKILL)

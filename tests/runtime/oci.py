@@ -41,7 +41,7 @@ def comm(pid):
         return ""
 
 
-def until(condition, what, patience=20):
+def until(condition, what, patience=60):
     deadline = time.monotonic() + patience
     while True:
         value = condition()
@@ -51,7 +51,7 @@ def until(condition, what, patience=20):
         time.sleep(0.01)
 
 
-def reap(pid: int, patience=20) -> int:
+def reap(pid: int, patience=60) -> int:
     """The exit status, by the shell's convention, of a process that has become this one's child."""
     done = {}
 
@@ -247,7 +247,7 @@ class FdSocket:
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.bind(str(self.path))
         self.sock.listen()
-        self.sock.settimeout(20)
+        self.sock.settimeout(60)
 
     def take(self) -> tuple:
         """(descriptor, the message that it came with)"""
@@ -260,7 +260,7 @@ class FdSocket:
         self.sock.close()
 
 
-def read_until(fd: int, wanted: bytes, patience=20) -> bytes:
+def read_until(fd: int, wanted: bytes, patience=60) -> bytes:
     got, deadline = b"", time.monotonic() + patience
     while wanted not in got:
         ready, _, _ = select.select([fd], [], [], max(0, deadline - time.monotonic()))

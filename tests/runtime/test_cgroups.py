@@ -121,7 +121,7 @@ def test_what_the_container_did_not_make_stays(runtime, box, bundle, parent):
 
 def test_limits_hold_the_process(runtime, box, bundle):
     bundle.config["linux"]["resources"] = {"pids": {"limit": 5}}
-    out = box.output(bundle, "for i in 1 2 3 4 5 6 7 8; do sleep 5 & done 2>&1; echo", code=2)
+    out = box.output(bundle, "for i in 1 2 3 4 5 6 7 8; do sleep 100 & done 2>&1; echo", code=2)
     assert "can't fork" in out
 
 

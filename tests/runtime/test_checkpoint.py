@@ -209,7 +209,7 @@ def test_pipes_are_whoevers_restores(runtime, box, bundle, saved):
     bundle.sh("echo first; read line; echo got $line; exit 7")
     name = box.name()
     with runtime.popen("create", "--bundle", bundle.where, name, stdin=subprocess.PIPE) as p:
-        p.wait(20)
+        p.wait(60)
         runtime.ok("start", name)
         assert oci.read_until(p.stdout.fileno(), b"first\n") == b"first\n"
         saved.checkpoint(name)
@@ -222,7 +222,7 @@ def test_files_of_the_host_are_whoevers_restores(runtime, box, bundle, saved, tm
     name = box.name()
     before, after = tmp_path / "before", tmp_path / "after"
     with open(before, "ab") as out:
-        runtime.popen("create", "--bundle", bundle.where, name, stdout=out, stderr=out).wait(20)
+        runtime.popen("create", "--bundle", bundle.where, name, stdout=out, stderr=out).wait(60)
     runtime.ok("start", name)
     oci.until(lambda: before.stat().st_size, "output")
     saved.checkpoint(name)
@@ -386,10 +386,10 @@ def test_a_failed_checkpoint_leaves_the_container_running_and_says_why(runtime, 
     """A connection to the host, without --tcp-established."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         name = box.start(bundle.python(CONNECTED.format(port=server.getsockname()[1])))
-        server.settimeout(20)
+        server.settimeout(60)
         peer, _ = server.accept()
         with peer:
-            peer.settimeout(20)
+            peer.settimeout(60)
             assert peer.recv(1) == b"x"
             r = runtime("checkpoint", *saved.opts(), name)
             assert r.code == 1 and r.err.count("\n") == 1, r

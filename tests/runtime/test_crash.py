@@ -132,7 +132,7 @@ def test_F18_many_at_once_do_not_disturb_each_other(runtime, box, bundle):
     for name in names:
         runtime.ok("kill", name, "KILL")
     for p in many:
-        p.communicate(timeout=20)
+        p.communicate(timeout=60)
         assert p.returncode == 137
     assert runtime.ok("list", "-q") == ""
 

@@ -221,7 +221,7 @@ def test_one_in_the_foreground_ends_with_its_process(runtime, box, bundle, criu,
     with runtime.popen("--criu", criu.path, "restore", "--image-path", criu.images, "--bundle", bundle.where, name, env=env) as p:
         oci.until(lambda: runtime("state", name).code == 0 and runtime.status(name) == "running", "it to run")
         runtime.ok("kill", name, "KILL")
-        assert p.wait(20) == 137
+        assert p.wait(60) == 137
     runtime.fails("state", name, says="does not exist")
 
 
@@ -240,7 +240,7 @@ def test_mounts_come_from_their_source_and_pipes_from_the_caller(runtime, box, b
     bundle.config["mounts"].append({"destination": "/tmp/file", "source": str(tmp_path / "file"), "type": "bind", "options": ["bind"]})
     name = box.name()
     with runtime.popen("create", "--bundle", bundle.save().where, name) as p:
-        p.wait(20)
+        p.wait(60)
         pipes = [os.readlink(f"/proc/self/fd/{f.fileno()}") for f in (p.stdout, p.stderr)]
         runtime.ok("start", name)
         pid = runtime.state(name)["pid"]
@@ -257,7 +257,7 @@ def test_mounts_come_from_their_source_and_pipes_from_the_caller(runtime, box, b
 def test_a_service_s_directory_is_saved_and_lent_again_and_the_manager_is_told(runtime, box, bundle, criu, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "manager"))
-        manager.settimeout(20)
+        manager.settimeout(60)
         # Whoever is done with a container's start, and not ready, is not waited for by a restore.
         name = box.create(bundle, env={**os.environ, "NOTIFY_SOCKET": manager.getsockname()})
         runtime.ok("start", name)

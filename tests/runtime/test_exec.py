@@ -195,7 +195,7 @@ def test_a_signal_to_the_command_reaches_the_process(runtime, name):
     with runtime.popen("exec", name, "sh", "-c", "trap 'exit 12' TERM; echo ready; while :; do sleep 0.01; done") as p:
         assert p.stdout.readline() == b"ready\n"
         p.send_signal(signal.SIGTERM)
-        assert p.wait(20) == 12
+        assert p.wait(60) == 12
 
 
 def test_it_works_in_a_created_container(runtime, box, bundle):

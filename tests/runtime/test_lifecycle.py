@@ -53,7 +53,7 @@ def test_streams_are_the_callers(runtime, box, bundle):
         oci.until(lambda: p.poll() is not None, "create")
         assert p.returncode == 0
         runtime.ok("start", name)
-        out, err = p.communicate(b"it\n", timeout=20)
+        out, err = p.communicate(b"it\n", timeout=60)
     assert out == b"got it\n" and err == b"oops\n"
 
 
@@ -84,7 +84,7 @@ def test_start_needs_a_created_container(runtime, box, bundle):
 def test_only_one_of_many_starts_wins(runtime, box, bundle):
     name = box.create(bundle)
     many = [runtime.popen("start", name) for _ in range(8)]
-    codes = [p.wait(20) for p in many]
+    codes = [p.wait(60) for p in many]
     for p in many:
         p.stdout.close()
         p.stderr.close()
@@ -252,7 +252,7 @@ def test_run_lets_be_what_has_been_made_anew_under_its_name(runtime, box, bundle
         runtime.ok("delete", "--force", name)
         runtime.ok("create", "--bundle", bundle.where, name)
         os.kill(p.pid, signal.SIGCONT)
-        assert p.wait(20) == 128 + signal.SIGKILL
+        assert p.wait(60) == 128 + signal.SIGKILL
     assert runtime.state(name)["status"] == "created"
 
 
@@ -273,7 +273,7 @@ def test_run_passes_signals_on(runtime, box, bundle):
     with runtime.popen("run", "--bundle", bundle.sh("trap 'exit 11' HUP; echo ready; while :; do sleep 0.01; done").where, name) as p:
         assert p.stdout.readline() == b"ready\n"
         p.send_signal(1)
-        assert p.wait(20) == 11
+        assert p.wait(60) == 11
 
 
 def test_the_cgroup_is_where_the_bundle_says_and_goes_with_the_container(runtime, box, bundle):

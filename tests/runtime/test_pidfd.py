@@ -20,7 +20,7 @@ def pidfds(tmp_path):
 def end(pidfd):
     """Kills whoever it stands for, and sees it end."""
     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    assert select.select([pidfd], [], [], 20)[0], "it did not end"
+    assert select.select([pidfd], [], [], 60)[0], "it did not end"
     os.close(pidfd)
 
 
@@ -42,7 +42,7 @@ def test_run_sends_it_before_the_program_runs(runtime, box, bundle, pidfds):
     """A program that ends at once is no less known by it."""
     assert runtime("run", "--pidfd-socket", pidfds.path, "--bundle", bundle.sh("exit 3").where, box.name()).code == 3
     pidfd, kind = pidfds.take()
-    assert kind == b"standard" and select.select([pidfd], [], [], 20)[0]
+    assert kind == b"standard" and select.select([pidfd], [], [], 60)[0]
     os.close(pidfd)
 
 

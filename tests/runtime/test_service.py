@@ -29,7 +29,7 @@ class Systemd:
     def __init__(self, address):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.sock.bind(address)
-        self.sock.settimeout(20)
+        self.sock.settimeout(60)
         self.env = {**os.environ, "NOTIFY_SOCKET": address.replace("\0", "@", 1)}
 
     def hears(self) -> tuple:
@@ -44,7 +44,7 @@ class Systemd:
         except TimeoutError:
             return True
         finally:
-            self.sock.settimeout(20)
+            self.sock.settimeout(60)
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -67,7 +67,7 @@ def ready_and_barrier(systemd, pid, process):
     time.sleep(0.1)
     assert process.poll() is None, "it has not waited for its message to be taken"
     os.close(fds[0])
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 def test_start_waits_until_the_container_is_ready(runtime, box, bundle, systemd):
@@ -98,7 +98,7 @@ def test_run_in_the_foreground_names_itself_as_the_main_process_and_serves_on(ru
                         env=systemd.env)
     lines, fds = systemd.hears()
     assert lines == ["READY=1", f"MAINPID={run.pid}"] and not fds
-    out, err = run.communicate(timeout=20)
+    out, err = run.communicate(timeout=60)
     assert run.returncode == 0 and out == b"said\n" and not err
     assert systemd.hears_nothing()
 
@@ -116,7 +116,7 @@ def test_kill_ends_a_start_that_waits(runtime, box, bundle, systemd):
     start = runtime.popen("start", name, env=systemd.env)
     oci.until(lambda: runtime.status(name) == "running", "the container to run")
     runtime.ok("kill", name, "KILL")
-    assert start.wait(20) == 0
+    assert start.wait(60) == 0
     assert systemd.hears_nothing()
 
 
@@ -191,7 +191,7 @@ def test_a_socket_that_systemd_listens_on_is_served_by_the_container(runtime, bo
     if verb == "create":
         runtime.ok("start", name)
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(20)
+        client.settimeout(60)
         client.connect(listeners[1].getsockname())
         client.send(b"hello")
         assert client.recv(100) == b"HELLO"
