@@ -1,4 +1,6 @@
 /* Trees and tars into each other: what must arrive, and what must not get out. */
+#include "files_diff.h"
+#include "files_main.h"
 #include "files_tar.h"
 
 #include <fcntl.h>
@@ -318,6 +320,65 @@ TEST(I19_what_copies_reads_its_source_writes_its_destination_and_runs_nothing)
 	is_int(spawn_wait(pid, &status), 0);
 	ok(WIFEXITED(status));
 	is_int(WEXITSTATUS(status), 0);
+	tap_dir_leave();
+}
+
+/* What a guest could answer `export` and `diff` with: a head and one node. */
+struct answer {
+	struct stream_head head;
+	struct file_node node;
+	int (*run)(const struct files_options *o, struct json_object *answer, struct err *e);
+	const char *says; /* NULL: it is taken */
+};
+
+static int take_answer(const struct answer *a)
+{
+	_cleanup_json_ struct json_object *result = json_object_new_object();
+	const struct files_options o = { .is_stream = true };
+	struct stream_sink s;
+	struct err e = { 0 };
+	int fd = open("stream", O_RDWR | O_CREAT | O_TRUNC, 0600), out = open("out", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	stream_sink_init(&s, fd);
+	if (fd < 0 || out < 0 || stream_put_head(fd, &a->head, &e) < 0 || s.base.put(&s.base, &a->node, &e) < 0 ||
+	    stream_end(fd, 0, &e, &e) < 0 || lseek(fd, 0, SEEK_SET) != 0)
+		return 1;
+	int high = fcntl(fd, F_DUPFD, 16);
+	if (high < 0 || dup2(out, FILES_TAR_FD) < 0 || dup2(high, FILES_FROM_GUEST_FD) < 0)
+		return 2;
+	int r = a->run(&o, result, &e);
+	if (!a->says)
+		return r == 0 ? 0 : 3;
+	return r < 0 && strstr(e.msg, a->says) ? 0 : 4;
+}
+
+TEST(I01_what_a_guest_answers_is_a_root_or_a_list_or_is_refused)
+{
+	const struct stream_head all = { .is_dir = true, .is_content = true }, one = { .base = "f" }, tar = { .is_tar = true };
+	const struct file_node dir = { .path = "d", .mode = S_IFDIR | 0755 }, out = { .path = "../d", .mode = S_IFDIR | 0755 },
+			       change = { .path = "d", .mode = CHANGE_ADDED }, top = { .path = "", .mode = CHANGE_ADDED };
+	const struct answer rows[] = {
+		{ all, dir, export_files, NULL },
+		{ all, out, export_files, "sends the path \"../d\"" },
+		{ all, change, export_files, "a node that can't be" },
+		{ one, dir, export_files, "was asked for all" },
+		{ tar, dir, export_files, "was asked for all" },
+		{ all, change, diff_files, NULL },
+		{ all, dir, diff_files, "a node that can't be" },
+		{ all, top, diff_files, "a change without a name" },
+		{ all, out, diff_files, "a node that can't be" },
+	};
+
+	begin();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int status;
+		pid_t pid = fork(); /* what is confined stays so */
+		if (pid == 0)
+			_exit(take_answer(&rows[i]));
+		is_int(spawn_wait(pid, &status), 0);
+		if (status != 0)
+			TAP_FAIL("row %zu: status %d", i, status_to_exit(status));
+	}
 	tap_dir_leave();
 }
 

@@ -76,6 +76,8 @@ def test_the_layer_holds_the_changes_and_ocis_marks_alone(berth, box, named, tmp
     layer = json.loads(read(entry["digest"]))["layers"][-1]
     assert layer["mediaType"] == "application/vnd.oci.image.layer.v1.tar+gzip"
     names = tarfile.open(fileobj=io.BytesIO(read(layer["digest"]))).getnames()
+    if box.isolation == "vm":  # whose image has no places for /etc/hosts and the like; a container has a layer with these below it
+        names.remove("etc")
     assert names == [".", "deep", "deep/er", "opt", "opt/opaque", "opt/opaque/.wh..wh..opq", "srv", "srv/new", "srv/.wh.noted"]
 
 
