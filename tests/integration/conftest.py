@@ -25,7 +25,6 @@ from transfer_tools import certificates, real, transfer  # noqa: F401  fixtures 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ISOLATIONS = ("container", "vm")
-KERNELS = images.CACHE / "kernels"
 
 
 def pytest_configure(config):
@@ -52,20 +51,12 @@ def scratch():
     shutil.rmtree(where)
 
 
-def link_or_copy(source, target):
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copy2(source, target)
-
-
 @pytest.fixture(scope="session")
 def berth(scratch):
     build = Path(os.environ.get("BERTH_BUILD", Path(__file__).resolve().parents[2] / "build")).resolve()
     b = Berth(build, scratch / "root", scratch / "run")
     assert b.program.exists(), f"{b.program} is not there: build first, or set BERTH_BUILD to the build directory"
-    if KERNELS.exists():  # the guest's kernel is fetched once for all sessions
-        shutil.copytree(KERNELS, b.root / "kernels", copy_function=link_or_copy)
+    images.bring_kernels(b.root)
     before = leaks.cgroups()
     yield b
     pods = b("pod", "ps", "-q").out.split()
@@ -74,12 +65,12 @@ def berth(scratch):
     left = b("ps", "-a", "--no-trunc", "--format", "{{.Names}} {{.Image}} {{.Command}} {{.Status}}").out.splitlines()
     if left:
         b("rm", "-f", *b("ps", "-aq").out.split())
-    if (b.root / "kernels").exists() and not KERNELS.exists():
-        shutil.copytree(b.root / "kernels", KERNELS.with_suffix(f".{os.getpid()}"))
+    if (b.root / "kernels").exists() and not images.KERNELS.exists():
+        shutil.copytree(b.root / "kernels", images.KERNELS.with_suffix(f".{os.getpid()}"))
         try:
-            KERNELS.with_suffix(f".{os.getpid()}").rename(KERNELS)
+            images.KERNELS.with_suffix(f".{os.getpid()}").rename(images.KERNELS)
         except OSError:  # the other worker was first
-            shutil.rmtree(KERNELS.with_suffix(f".{os.getpid()}"))
+            shutil.rmtree(images.KERNELS.with_suffix(f".{os.getpid()}"))
     assert not left and not pods, f"tests left containers {left} and pods {pods}"
     leaks.check(scratch, b.run_dir, before)
 

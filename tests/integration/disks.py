@@ -48,13 +48,21 @@ class Disk:
             tool("umount", "-l", self.top)
             raise
 
-    @contextmanager
     def cut(self):
-        """What is left when the power goes now: what the file system has handed to its disk so far. It lies over the living one meanwhile,
-        since a store's files know where they are; and there is no run directory yet, as after a boot."""
+        """What is left when the power goes now: what the file system has handed to its disk so far; booted()."""
+        return self.booted(self.taken())
+
+    def taken(self) -> Path:
         self.n += 1
-        copy, run = self.where / f"cut{self.n}", self.where / f"r{self.n}"  # a mount may live on in others' namespaces
+        copy = self.where / f"cut{self.n}"
         tool("cp", "--sparse=always", self.file, copy)
+        return copy
+
+    @contextmanager
+    def booted(self, copy: Path):
+        """A store that was taken, once. It lies over the living one meanwhile, since a store's files know where they are; and there is no
+        run directory yet, as after a boot."""
+        run = self.where / f"r{copy.name}"  # a mount may live on in others' namespaces
         tool("mount", "-o", "loop", copy, self.top)
         after = Berth(self.build, self.berth.root, run)
         try:

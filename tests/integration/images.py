@@ -18,6 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "berth-tests"
+KERNELS = CACHE / "kernels"
 
 HELPERS = ("probe", "attack")  # static programs of helpers/, in /bin of the test image
 
@@ -210,3 +211,16 @@ def little(where: Path, name: str, text: bytes) -> Layout:
     made.add(name, [[*[entry(d) for d in ("bin", "etc", "proc", "sys", "dev", "tmp")], entry("bin/busybox", Path("/bin/busybox").read_bytes()),
                      *applets, entry("etc/text", text, mode=0o644)]])
     return made
+
+
+def link_or_copy(source, target):
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+def bring_kernels(root: Path):
+    """To a store that has none: the guest's kernel is fetched once for all sessions and stores."""
+    if KERNELS.exists() and not (root / "kernels").exists():
+        shutil.copytree(KERNELS, root / "kernels", copy_function=link_or_copy)

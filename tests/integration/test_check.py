@@ -177,6 +177,7 @@ def test_a_running_container_and_everything_it_has_is_no_finding(mine, pulled):
 
 @pytest.mark.vm
 def test_a_vm_and_everything_it_has_is_no_finding(mine, pulled):
+    images.bring_kernels(mine.root)
     mine.ok("run", "-d", "--isolation", "vm", "--network", "none", "--name", "lives", "-v", "data:/data", pulled, "sleep", "1000")
     assert findings(mine) == []
     mine.ok("rm", "-f", "lives")

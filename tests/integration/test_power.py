@@ -3,7 +3,9 @@
 import io
 import json
 import os
+import signal
 import tarfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,11 @@ class Power:
         """The store as it is after a boot, the power having gone when that command came back."""
         self.out = self.berth.ok(*args, **kw)
         return self.disk.cut()
+
+    def taken(self, *args) -> Path:
+        """The same, to be booted later."""
+        self.berth.ok(*args)
+        return self.disk.taken()
 
     def layout(self, name, text):
         return images.little(self.tmp / "layout", name, text)
@@ -192,6 +199,52 @@ def test_a_pod_is_there(power):
     with power.cut("pod", "rm", power.name) as after:
         whole(after)
         assert after.ok("pod", "ps", "-q") == ""
+
+
+@contextmanager
+def guest(power, *opts):
+    """A VM that runs."""
+    images.bring_kernels(power.berth.root)
+    power.berth.ok("run", "-d", "--isolation", "vm", "--memory", "128m", "--network", "none", "--name", power.name, *opts, power.image, "sleep", "100000")
+    try:
+        os.sync()  # what it has made for all VMs to come
+        yield
+    finally:
+        power.berth.ok("rm", "-f", power.name)
+
+
+def ended(power):
+    """As the power ends it; what starts at the next boot has the same id, and would meet it."""
+    monitor = power.berth.monitor_pid(power.berth.inspect(power.name)["Id"])
+    os.kill(monitor, signal.SIGKILL)
+    until(lambda: not power.berth.state(power.name)["Running"], "it has ended")
+
+
+@pytest.mark.vm
+def test_what_a_guest_has_synced_is_on_its_disk_and_in_its_volume(power):
+    with guest(power, "-v", f"{power.name}:/v"):
+        disk = power.taken("exec", power.name, "sh", "-c",
+                           "echo kept >/etc/kept; busybox sync; busybox dd if=/etc/kept of=/v/kept conv=fsync 2>&1")
+        ended(power)
+        with power.disk.booted(disk) as after:
+            whole(after)
+            after.ok("start", power.name)
+            assert after.ok("exec", power.name, "cat", "/etc/kept", "/v/kept") == "kept\nkept"
+    power.berth.ok("volume", "rm", power.name)
+
+
+@pytest.mark.vm
+def test_a_snapshot_is_there(power):
+    with guest(power):
+        if power.berth.ok("vm", "inspect", "-f", "{{.VMM}}", power.name) != "berth-vmm":
+            pytest.skip("berth-vmm needs KVM on which a guest runs")
+        power.berth.ok("exec", power.name, "sh", "-c", "echo saved >/dev/shm/saved")
+        disk = power.taken("snapshot", "create", power.name, "saved")
+        ended(power)
+        with power.disk.booted(disk) as after:
+            whole(after)
+            after.ok("restore", "--name", f"{power.name}-2", "saved")
+            assert after.ok("exec", f"{power.name}-2", "cat", "/dev/shm/saved") == "saved"
 
 
 def test_a_kernel_is_chosen(power):
