@@ -32,6 +32,15 @@ def pytest_configure(config):
         raise pytest.UsageError("the tests make namespaces, mounts and cgroups: run them as root")
 
 
+# What takes longest, first: one file's tests are one worker's, and whoever begins such a file last is waited for by the others.
+LONGEST = [f"test_{name}.py" for name in ("vm_disk", "vm_parity", "volumes", "lifecycle", "vm", "events", "hostile", "commit", "unpack", "scarce",
+                                          "pod_vm", "restart", "transfer_faults", "kills", "crash")]
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 def pytest_generate_tests(metafunc):
     if "isolation" not in metafunc.fixturenames:
         return

@@ -168,14 +168,16 @@ def test_what_the_image_has_there_is_copied_into_an_empty_volume(vbox, volumes):
     assert os.readlink(opt / "link") == "/opt/opaque/new" and (opt / "opaque/new").read_text() == "only me\n"
     assert (opt / "fifo").is_fifo() and (opt / "null").is_char_device() and os.stat(opt / "null").st_rdev == os.makedev(1, 3)
     assert (opt / "sparse").stat().st_size == 8 << 20 and not any((opt / "sparse").read_bytes())
-    # Once: what is there is never touched again.
-    vbox.sh("rm owned; echo mine >own", opts=("-v", "srv:/srv", "-w", "/srv"))
-    vbox.sh("true", opts=("-v", "srv:/srv"))
-    assert sorted(os.listdir(data(berth, "srv"))) == ["hard-link", "noted", "own"]
-    # Not where it is not wanted.
-    vbox.sh("test -z \"$(ls /a)$(ls /b)\"", opts=("-v", "bare:/a", "--mount", "src=bare2,dst=/b,volume-nocopy"))
-    assert vbox.sh("ls /srv", opts=("--mount", "type=volume,src=bare2,dst=/srv,volume-nocopy")) == ""
-    assert vbox.sh("ls /srv", opts=("-v", "bare:/srv:nocopy")) == ""
+
+
+def test_it_is_copied_once_and_not_where_it_is_not_wanted(cvbox, volumes):
+    """The host does it, whatever the wall."""
+    cvbox.sh("rm owned; echo mine >own", opts=("-v", "srv:/srv", "-w", "/srv"))
+    cvbox.sh("true", opts=("-v", "srv:/srv"))
+    assert sorted(os.listdir(data(cvbox.berth, "srv"))) == ["hard-link", "noted", "own"]
+    cvbox.sh("test -z \"$(ls /a)$(ls /b)\"", opts=("-v", "bare:/a", "--mount", "src=bare2,dst=/b,volume-nocopy"))
+    assert cvbox.sh("ls /srv", opts=("--mount", "type=volume,src=bare2,dst=/srv,volume-nocopy")) == ""
+    assert cvbox.sh("ls /srv", opts=("-v", "bare:/srv:nocopy")) == ""
 
 
 def test_volumes_without_a_name_go_with_their_container_when_asked(vbox, volumes):

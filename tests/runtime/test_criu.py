@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -278,8 +279,10 @@ def test_a_service_s_directory_is_saved_and_lent_again_and_the_manager_is_told(r
         os.environ["NOTIFY_SOCKET"] = manager.getsockname()
         try:
             name = box.name()
-            criu.asked("restore", *at, name)
-            assert manager.recv(100).decode() == f"READY=1\nMAINPID={runtime.state(name)['pid']}"
+            with ThreadPoolExecutor(1) as pool:  # the command waits until its barrier is taken
+                said = pool.submit(lambda: [manager.recv(100).decode() for _ in range(2)])
+                criu.asked("restore", *at, name)
+            assert said.result() == [f"READY=1\nMAINPID={runtime.state(name)['pid']}", "BARRIER=1"]
             os.environ["NOTIFY_SOCKET"] = "nowhere"
             criu.fails("restore", *at, box.name(), says="$NOTIFY_SOCKET")
         finally:

@@ -115,7 +115,11 @@ static void attack_one(const char *pid, const char *program, struct tally *t)
 	ptrace(PTRACE_DETACH, n, NULL, NULL);
 }
 
-/* For some seconds, or until there have been `enough` chances: seizes whatever joins before it has become PROGRAM. */
+static volatile sig_atomic_t is_enough;
+
+static void on_enough(int sig) { is_enough = sig; }
+
+/* Until SIGTERM, or for so many seconds: seizes whatever joins before it has become PROGRAM. */
 static int verb_trace(char **a)
 {
 	time_t end = time(NULL) + atoi(a[1]);
@@ -123,9 +127,10 @@ static int verb_trace(char **a)
 	DIR *d = opendir("/proc");
 	struct dirent *e;
 
+	signal(SIGTERM, on_enough);
 	puts("ready");
 	fflush(stdout);
-	while (d && time(NULL) < end && t.seen < 1000000) {
+	while (d && time(NULL) < end && !is_enough) {
 		rewinddir(d);
 		while ((e = readdir(d)))
 			if (isdigit((unsigned char)e->d_name[0]) && is_joiner(e->d_name, a[0]))
