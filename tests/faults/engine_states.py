@@ -88,12 +88,12 @@ class Wait(Exec):
 
 
 class Attach(Exec):
-    """To one that has said all it has to say, and ends when it has read a line; who is heard to the end has its code."""
+    """To one that says nothing, and ends a while after a busy machine has come to attach; who is heard to the end has its code."""
 
     name = "attach"
 
     def before(self, o):
-        o.ok("run", "-d", "--name", o.id, o.image, "sleep", "0.2")
+        o.ok("run", "-d", "--name", o.id, o.image, "sleep", "2")
 
     def argv(self, o):
         return o.argv("attach", o.id)

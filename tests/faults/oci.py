@@ -155,7 +155,7 @@ class Oci:
     def look(self):
         """Everything about the running container that a fault might have left out."""
         pid = self.state()["pid"]
-        for _ in range(400):
+        for _ in range(10000):
             if os.readlink(f"/proc/{pid}/exe").endswith("busybox"):
                 break
             time.sleep(0.005)

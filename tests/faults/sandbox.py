@@ -158,7 +158,7 @@ class Done:
         return f"{' '.join(self.argv[:6])}...: {self.code}: {self.err.strip()[-300:]}"
 
 
-def run(argv, patience=20, cwd=None, env=None) -> Done:
+def run(argv, patience=90, cwd=None, env=None) -> Done:
     """Ends orphans' waits while the command goes on: the first process of a pid namespace is gone only when all of its kin are
     reaped. code None: it did not end."""
     with open(os.memfd_create("out"), "r+b") as out, open(os.memfd_create("err"), "r+b") as err:

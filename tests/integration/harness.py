@@ -45,7 +45,7 @@ class Berth:
         kw = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **kw}
         return subprocess.Popen(self.argv(*args), **kw)
 
-    def __call__(self, *args, input=None, timeout=120, env=None) -> Result:
+    def __call__(self, *args, input=None, timeout=240, env=None) -> Result:
         if isinstance(input, str):
             input = input.encode()
         with self.popen(*args, stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,

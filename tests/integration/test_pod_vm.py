@@ -144,7 +144,7 @@ def test_killed_processes_leave_nothing_of_a_virtual_pod(pods, image):
     # The VMM: all end, with the reason.
     os.kill(b.state(names[0])["Pid"], signal.SIGKILL)
     for n in names:
-        assert b("wait", n, timeout=30).out.strip() != "0"
+        assert b("wait", n).out.strip() != "0"
         assert b.state(n)["Running"] is False and b.state(n)["Error"]
     until(p.is_gone, "the holder ends with its machine")
     # The holder, then everybody at once.

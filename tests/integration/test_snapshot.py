@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import Box, until
+from harness import Box, stands_still, until
 
 pytestmark = pytest.mark.vm
 MEMORY = ("--memory", "64m")
@@ -334,9 +334,7 @@ def test_pause_and_unpause(berth, own, isolation):
     try:
         berth.ok("pause", name)
         assert berth.state(name)["Status"] == "paused"
-        seen = berth.ok("logs", name)
-        time.sleep(0.3)
-        assert berth.ok("logs", name) == seen
+        seen = stands_still(lambda: berth.ok("logs", name), "what it says")
         berth.fails("pause", name, says="is paused already")
         berth.fails("exec", name, "true", says="paused")
         berth.ok("unpause", name)
