@@ -9,6 +9,7 @@
 
 #define KILL_TIMEOUT_MS 30000 /* a host busy with its disks takes its time */
 #define LAST_FRAMES_MS  2000
+#define NEXT_LIFE_MS    20
 #define LOCK_TIMEOUT_MS 30000
 
 static char *run_dir(const struct paths *p, const char *id) { return str_fmt("%s/containers/%s", p->run, id); }
@@ -73,6 +74,23 @@ static int end_it(struct engine *en, const struct container_record *c, int monit
 	return r < 0 ? r : 0;
 }
 
+/* One that ends of itself just then is heard to have ended before its monitor has heard of us, and its policy gives it another life: that is
+ * ended as well, until the monitor has gone or has nothing more to do with it. */
+static int end_lives(struct engine *en, const struct container_record *c, int monitor, struct err *e)
+{
+	const uint64_t until = clock_mono_us() + KILL_TIMEOUT_MS * UINT64_C(1000);
+	struct monitor_state m = { 0 };
+	int r;
+
+	do {
+		r = end_it(en, c, monitor, e);
+		if (r < 0 || monitor < 0 || monitor_ends_within(monitor, NEXT_LIFE_MS))
+			return r;
+		r = monitor_inspect(en->paths, c->id, &m, e);
+	} while (r >= 0 && m.truth != MONITOR_NONE && m.truth != MONITOR_DIED && clock_mono_us() < until);
+	return MIN(r, 0);
+}
+
 /* Of a container that has ended. Once its run directory is gone, all that it still does is to send the last frames to its
  * clients; one that doesn't read them can't hold it for long. */
 static int end_monitor(struct engine *en, const struct container_record *c, int monitor, struct err *e)
@@ -130,7 +148,7 @@ static int end_and_reread(struct engine *en, struct container_record *c, int mon
 {
 	_cleanup_free_ char *id = strdup(c->id);
 	struct container_record fresh;
-	int r = id ? end_it(en, c, monitor, e) : OUT_OF_MEMORY(e);
+	int r = id ? end_lives(en, c, monitor, e) : OUT_OF_MEMORY(e);
 
 	if (r >= 0)
 		r = end_monitor(en, c, monitor, e);

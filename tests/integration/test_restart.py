@@ -1,6 +1,7 @@
 """Restart policies: what is started again, when, and what ends that."""
 
 import os
+import random
 import signal
 import time
 
@@ -82,6 +83,15 @@ def test_rm_needs_force_while_it_waits(cbox):
     cbox.berth.ok("rm", "-f", name)
     assert has_ended(pid)
     assert name not in cbox.berth.ok("ps", "-a")
+
+
+def test_rm_by_force_ends_all_lives_whenever_it_comes(cbox):
+    """Also when the life that it finds ends of itself just then, and the next is to come."""
+    moments = random.Random(5)
+    for _ in range(20):
+        name = cbox.start("false", opts=("--restart", "always"))
+        time.sleep(moments.uniform(0, 0.4))
+        cbox.berth.ok("rm", "-f", name)
 
 
 def test_update_changes_the_policy(cbox):
