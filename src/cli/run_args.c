@@ -43,6 +43,12 @@ int run_set_missing(void *args, const char *value, struct err *e)
 	return err_set(e, EOPNOTSUPP, "is docker's, and not possible in this version of Berth");
 }
 
+int run_set_volume_driver(void *args, const char *value, struct err *e)
+{
+	(void)args;
+	return streq(value, "local") ? 0 : err_set(e, EINVAL, "\"%s\" is not known; local is the only one", value);
+}
+
 int run_set_cpus(void *args, const char *value, struct err *e)
 {
 	struct run_args *a = args;
@@ -146,6 +152,21 @@ int env_files_prepend(char *const *paths, char ***v, struct err *e)
 	return 0;
 }
 
+/* The whole of ours, before all that was given: that overrides it. */
+static int prepend_ours(char ***v, struct err *e)
+{
+	_cleanup_strv_ char **all = strv_copy(environ);
+
+	if (!all)
+		return err_set(e, ENOMEM, "out of memory");
+	for (char **s = *v; s && *s; s++)
+		if (strv_push(&all, *s) < 0)
+			return err_set(e, ENOMEM, "out of memory");
+	strv_free(*v);
+	*v = TAKE_PTR(all);
+	return 0;
+}
+
 static int finish_tmpfs(struct run_args *a, struct err *e)
 {
 	static const char *const places[] = { "/run", "/tmp:mode=1777", "/var/tmp:mode=1777" };
@@ -179,6 +200,10 @@ int run_args_finish(struct run_args *a, struct cli *c, struct err *e)
 {
 	int r = finish_tmpfs(a, e);
 
+	if (a->o.isolation && streq(a->o.isolation, "default")) { /* docker's word for none */
+		free(a->o.isolation);
+		a->o.isolation = NULL;
+	}
 	if (a->o.name && a->o.name[0] == '/' && a->o.name[1]) /* as inspect prints it (docker's) */
 		memmove(a->o.name, a->o.name + 1, strlen(a->o.name));
 
@@ -187,6 +212,8 @@ int run_args_finish(struct run_args *a, struct cli *c, struct err *e)
 
 	if (r >= 0 && a->env_files)
 		r = env_files_prepend(a->env_files, &a->o.env, e);
+	if (r >= 0 && a->env_host)
+		r = prepend_ours(&a->o.env, e);
 	if (r >= 0 && a->label_files)
 		r = env_files_prepend(a->label_files, &a->o.labels, e);
 	if (r >= 0)

@@ -6,7 +6,7 @@
 struct run_args {
 	struct run_opts o;
 	char **env_files, **label_files;
-	bool readonly_tmpfs, ignored;
+	bool readonly_tmpfs, env_host, ignored;
 };
 void run_args_init(struct run_args *a);
 /* A terminal without a keyboard is a mistake that would wait for ever (docker refuses it too). */
@@ -17,6 +17,7 @@ void run_args_done(struct run_args *a);
 int run_set_vm(void *args, const char *value, struct err *e);
 int run_set_publish(void *args, const char *value, struct err *e);
 int run_set_missing(void *args, const char *value, struct err *e);
+int run_set_volume_driver(void *args, const char *value, struct err *e);
 int run_set_cpus(void *args, const char *value, struct err *e);
 int run_set_entrypoint(void *args, const char *value, struct err *e);
 

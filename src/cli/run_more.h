@@ -8,6 +8,10 @@
 	{ "pidfile", 0, OPT_STRING, RUN_AT(pidfile), "FILE", "while it runs, its pid on the host stands there; a VM's is its VMM's" }, \
 	{ "replace", 0, OPT_FLAG, RUN_AT(replaces), NULL, "remove a container of that name first" },                              \
 	{ "secret", 0, OPT_LIST, RUN_AT(secrets), "NAME[,OPTION...]", "a secret as a file (type=env: a variable): target, uid, gid, mode" }, \
+	{ "timeout", 0, OPT_SECONDS, RUN_AT(timeout_s), "SECONDS", "kill it when it has run so long (default 0: never)" },         \
+	{ "health-on-failure", 0, OPT_STRING, RUN_AT(health_on_failure), "ACTION", "when it becomes unhealthy: none (default) or kill" }, \
+	{ "env-host", 0, OPT_FLAG, offsetof(struct run_args, env_host), NULL, "pass all of our environment on" },                 \
+	{ "volume-driver", 0, OPT_STRING, 0, "DRIVER", "local is the only one", run_set_volume_driver },                          \
 	{ "quiet", 'q', OPT_FLAG, RUN_AT(is_quiet), NULL, "say nothing while the image is fetched" },                             \
 	{ "annotation", 0, OPT_LIST, RUN_AT(annotations), "KEY=VALUE", "attach an annotation for the runtime" },                  \
 	{ "domainname", 0, OPT_STRING, RUN_AT(domainname), "NAME", "NIS domain name" },                                           \

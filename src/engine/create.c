@@ -136,6 +136,7 @@ static int fill_launch(struct plan *p, struct err *e)
 	l->use_init = p->o->use_init;
 	if (p->o->pidfile && *p->o->pidfile && !(l->pidfile = strdup(p->o->pidfile)))
 		return OUT_OF_MEMORY(e);
+	l->timeout_ms = p->o->timeout_s > 0 ? (uint64_t)p->o->timeout_s * 1000 : 0;
 	l->trace_began_us = p->o->trace_startup ? p->en->timeline.mark[0].us : 0;
 	r = find_layers(p, e);
 	if (r >= 0)

@@ -32,13 +32,13 @@ struct run_opts {
 	char **device_read_bps, **device_write_bps, **device_read_iops, **device_write_iops;
 	char *log_driver, **log_opts;
 	char *restart; /* the policy, as given */
-	char *health_cmd, *health_interval, *health_timeout, *health_start_period, *health_start_interval;
+	char *health_cmd, *health_interval, *health_timeout, *health_start_period, *health_start_interval, *health_on_failure;
 	int64_t health_retries;
 	char *share; /* of a pod: "net,ipc,uts" */
 	char *cidfile, *detach_keys, *platform, *userns, *pid_mode, *ipc_mode, *uts_mode, *cgroupns;
 	int64_t memory, memory_swap, memory_reservation, shm_size, pids_limit, cpu_shares, cpu_quota, cpu_period, blkio_weight,
 		oom_score_adj, memory_max, cpus_max; /* the last two: to which a running VM may grow */
-	int64_t stop_timeout_s;
+	int64_t stop_timeout_s, timeout_s;           /* timeout: how long it may run */
 	double cpus;
 	char *cpuset_cpus, *cpuset_mems;
 	bool oom_kill_disable;

@@ -31,7 +31,7 @@ static int read_part(const struct part *p, struct err *e)
 static bool has_options(const struct run_opts *o)
 {
 	return o->health_cmd || o->health_interval || o->health_timeout || o->health_start_period || o->health_start_interval ||
-	       o->health_retries != SPEC_UNSET;
+	       o->health_retries != SPEC_UNSET || o->health_on_failure;
 }
 
 int health_check_options(const struct run_opts *o, struct err *e)
@@ -40,7 +40,13 @@ int health_check_options(const struct run_opts *o, struct err *e)
 		return err_set(e, EINVAL, "--no-healthcheck conflicts with --health-* options");
 	if (o->health_retries != SPEC_UNSET && (o->health_retries < 0 || o->health_retries > INT32_MAX))
 		return err_set(e, EINVAL, "--health-retries cannot be negative");
-	return 0;
+	if (!o->health_on_failure || streq(o->health_on_failure, "none") || streq(o->health_on_failure, "kill"))
+		return 0;
+	if (streq(o->health_on_failure, "restart") || streq(o->health_on_failure, "stop"))
+		return err_set(e, EOPNOTSUPP,
+			       "--health-on-failure=%s is not there; kill is, and with --restart on-failure it begins anew",
+			       o->health_on_failure);
+	return err_set(e, EINVAL, "--health-on-failure: \"%s\" is neither none nor kill", o->health_on_failure);
 }
 
 /* The command as docker writes it, and as it is executed. *ret_args stays NULL where there is none. */
@@ -86,6 +92,8 @@ int health_plan(const struct run_opts *o, const struct image_config *ic, struct 
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++)
 		r = read_part(&parts[i], e);
 	l->health_retries = retries > 0 ? (uint32_t)MIN(retries, (int64_t)INT32_MAX) : RETRIES;
+	if (r >= 0 && l->health_args && streq0(o->health_on_failure, "kill") && !(l->health_on_failure = strdup("kill")))
+		r = OUT_OF_MEMORY(e);
 	if (r >= 0 && !l->health_args) /* nothing of it is said where nothing is checked */
 		l->health_interval_ms = l->health_timeout_ms = l->health_start_period_ms = l->health_start_interval_ms =
 			l->health_retries = 0;

@@ -152,6 +152,10 @@ static void add_config(struct doc d, const struct facts *f)
 		doc_text(s, "StopSignal", o->stop_signal);
 	if (o->stop_timeout_s != SPEC_UNSET)
 		doc_int(s, "StopTimeout", o->stop_timeout_s);
+	if (o->timeout_s > 0)
+		doc_int(s, "Timeout", o->timeout_s);
+	if (o->health_on_failure)
+		doc_text(s, "HealthcheckOnFailureAction", o->health_on_failure);
 }
 
 static void add_log_and_restart(struct doc s, const struct facts *f)

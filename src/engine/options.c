@@ -23,6 +23,7 @@ static const struct row {
 	ROW(STR, health_start_period),
 	ROW(STR, health_start_interval),
 	ROW(I64, health_retries),
+	ROW(STR, health_on_failure),
 	ROW(STR, share),
 	ROW(STRV, command),
 	ROW(STR, name),
@@ -90,6 +91,7 @@ static const struct row {
 	ROW(I64, blkio_weight),
 	ROW(I64, oom_score_adj),
 	ROW(I64, stop_timeout_s),
+	ROW(I64, timeout_s),
 	ROW(F64, cpus),
 	ROW(I64, cpus_max),
 	ROW(STR, cpuset_cpus),
@@ -334,6 +336,8 @@ int options_check(const struct run_opts *o, struct err *e)
 		return err_set(e, EINVAL, "--stop-signal: there is no signal \"%s\"", o->stop_signal);
 	if (o->stop_timeout_s != SPEC_UNSET && o->stop_timeout_s < -1)
 		return err_set(e, EINVAL, "--stop-timeout: give seconds, or -1 to wait for ever");
+	if (o->timeout_s != SPEC_UNSET && (o->timeout_s < 0 || o->timeout_s > INT32_MAX))
+		return err_set(e, EINVAL, "--timeout: give seconds, or 0 for no end");
 	if (o->oom_score_adj != SPEC_UNSET && (o->oom_score_adj < -1000 || o->oom_score_adj > 1000))
 		return err_set(e, EINVAL, "--oom-score-adj: %lld is out of range; -1000 to 1000 are possible",
 			       (long long)o->oom_score_adj);

@@ -152,6 +152,7 @@ void monitor_main_done(struct monitor *m)
 		return;
 	m->is_main_done = true;
 	health_end(m);
+	timeout_end(m);
 	m->exit = m->main->has_exited ? m->main->exit : m->exit;
 	m->is_ending_now = m->n_procs == 1;
 	schedule_end(m, m->is_ending_now ? 0 : EXIT_GRACE_MS);

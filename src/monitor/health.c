@@ -109,6 +109,16 @@ static uint64_t next_ms(const struct monitor *m)
 											  : m->launch.health_interval_ms;
 }
 
+/* --health-on-failure=kill, the only one but none. What comes of the end is the restart policy's. */
+static void give_up(struct monitor *m)
+{
+	struct err e = { 0 };
+
+	log_warn("health", "container %.12s is unhealthy: it is killed", m->cfg->id);
+	if (monitor_signal_main(m, SIGKILL, &e) < 0 && e.no != ESRCH)
+		log_error("health", "%s", e.msg);
+}
+
 /* Takes output. */
 static void judge(struct monitor *m, int code, char *output)
 {
@@ -127,6 +137,8 @@ static void judge(struct monitor *m, int code, char *output)
 			h->status = HEALTH_UNHEALTHY;
 	}
 	keep(m, before);
+	if (h->status == HEALTH_UNHEALTHY && before != HEALTH_UNHEALTHY && m->launch.health_on_failure)
+		give_up(m);
 	if (!h->is_paused)
 		arm(m, next_ms(m));
 }

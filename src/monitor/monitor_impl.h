@@ -145,6 +145,7 @@ struct monitor {
 	struct err start_error; /* no != 0: never ran */
 	struct exit_status exit;
 	struct loop_src *end_timer, *kill_timer;
+	struct loop_src *timeout; /* --timeout: the end of the time that it may run */
 	bool is_ending_now;
 	bool is_again;   /* not the first life */
 	bool is_resting; /* between two lives: the timer below, or the end */
@@ -181,6 +182,10 @@ int monitor_adopt_first_client(struct monitor *m, struct err *e);
 int monitor_start(struct monitor *m, struct err *e);
 
 int monitor_reload(struct monitor *m, struct err *e); /* for another life: the plan may have been changed (update) */
+
+/* timeout.c */
+void timeout_begin(struct monitor *m); /* the main process runs */
+void timeout_end(struct monitor *m);   /* it does no more; twice is fine */
 
 /* health.c */
 void health_begin(struct monitor *m); /* the main process runs */

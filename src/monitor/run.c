@@ -199,6 +199,7 @@ static void monitor_done(struct monitor *m)
 	fd_close(m->mounts_fd);
 	fd_close(m->rundirfd);
 	health_end(m);
+	timeout_end(m);
 	loop_free(m->loop);
 	launch_done(&m->launch);
 	secrets_done(&m->secrets);

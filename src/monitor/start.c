@@ -153,6 +153,7 @@ static void on_started(void *arg, const struct err *start_error)
 		m->cfg->on_started(m->launch.health_args, m->cfg->arg);
 	tell_started(m);
 	health_begin(m);
+	timeout_begin(m);
 	idle_begin(m);
 	proc_feed(m->main);
 }

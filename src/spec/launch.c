@@ -46,6 +46,8 @@ static const struct field launch_fields[] = {
 	SPEC_ROW("healthStartPeriodMs", FIELD_U64, launch, health_start_period_ms, FIELD_OMIT_EMPTY),
 	SPEC_ROW("healthStartIntervalMs", FIELD_U64, launch, health_start_interval_ms, FIELD_OMIT_EMPTY),
 	SPEC_ROW("healthRetries", FIELD_U32, launch, health_retries, FIELD_OMIT_EMPTY),
+	SPEC_ROW("healthOnFailure", FIELD_STRING, launch, health_on_failure),
+	SPEC_ROW("timeoutMs", FIELD_U64, launch, timeout_ms, FIELD_OMIT_EMPTY),
 	SPEC_ROW("logDriver", FIELD_STRING, launch, log_driver),
 	SPEC_ROW("logPath", FIELD_STRING, launch, log_path),
 	SPEC_ROW("logMaxBytes", FIELD_U64, launch, log_max_bytes, FIELD_OMIT_EMPTY),

@@ -40,8 +40,10 @@ struct launch {
 	char **health_test, **health_args;
 	uint64_t health_interval_ms, health_timeout_ms, health_start_period_ms, health_start_interval_ms;
 	uint32_t health_retries;
-	char *log_path;   /* NULL = no log, or another driver's */
-	char *log_driver; /* "json-file", "none", "journald"; NULL = as log_path says */
+	char *health_on_failure; /* "kill": ended as it becomes unhealthy; NULL: it goes on */
+	uint64_t timeout_ms;     /* a life that lasts so long is ended; 0: it may last */
+	char *log_path;          /* NULL = no log, or another driver's */
+	char *log_driver;        /* "json-file", "none", "journald"; NULL = as log_path says */
 	uint64_t log_max_bytes;
 	uint32_t log_max_files;
 	bool use_init;           /* --init: berth-init reaps as PID 1 */
