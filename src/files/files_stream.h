@@ -34,5 +34,6 @@ enum stream_kind {
 	STREAM_LAYER,   /* with what a layer may hold: attributes, opaque marks */
 	STREAM_CHANGES, /* a list of changes, and no nodes */
 };
-/* What is behind a head, up to the end; its error is returned. as: what the top is called in the sink; "" = it is no node. */
+#define STREAM_NODES_MAX 2000000u /* as of a layer */
+/* What is behind a head, up to the end; its error is returned; -E2BIG: more than STREAM_NODES_MAX. as: what the top is called in the sink; "" = it is no node. */
 int files_unstream(int fd, enum stream_kind kind, const char *as, struct file_sink *s, struct err *e);

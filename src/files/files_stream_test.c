@@ -3,9 +3,11 @@
 #include "files_stream.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "spawn.h"
 #include "tap_dir.h"
 
 static void begin(void)
@@ -254,6 +256,49 @@ TEST(a_node_with_too_many_attributes_is_not_sent)
 	_cleanup_fd_ int fd = open_stream();
 	stream_sink_init(&s, fd);
 	is_int(s.base.put(&s.base, &n, &e), -E2BIG);
+	tap_dir_leave();
+}
+
+/* The same node, for ever. */
+_noreturn_ static void send_endlessly(int fd)
+{
+	static char nodes[500 * 41];
+	struct stream_sink s;
+	struct err e;
+	const struct file_node n = { .path = "f", .mode = S_IFIFO | 0644 };
+	int one = open("one", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	signal(SIGPIPE, SIG_IGN);
+	stream_sink_init(&s, one);
+	for (size_t i = 0; i < 500; i++)
+		if (s.base.put(&s.base, &n, &e) < 0)
+			_exit(1);
+	if (pread(one, nodes, sizeof(nodes), 0) != (ssize_t)sizeof(nodes))
+		_exit(1);
+	while (fd_write_full(fd, nodes, sizeof(nodes)) == 0)
+		;
+	_exit(0);
+}
+
+TEST(I08_a_stream_without_an_end_is_given_up)
+{
+	struct last l = { .base = { .put = keep } };
+	struct err e = { 0 };
+	int p[2], status;
+
+	begin();
+	ok(pipe2(p, O_CLOEXEC) == 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		close(p[0]);
+		send_endlessly(p[1]);
+	}
+	close(p[1]);
+	is_int(files_unstream(p[0], STREAM_LAYER, "", &l.base, &e), -E2BIG);
+	ok(strstr(e.msg, "more than 2000000"));
+	close(p[0]);
+	is_int(spawn_wait(pid, &status), 0);
+	is_int(status, 0);
 	tap_dir_leave();
 }
 

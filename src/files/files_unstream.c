@@ -286,7 +286,8 @@ int files_unstream(int fd, enum stream_kind kind, const char *as, struct file_si
 		s->fd = fd;
 		s->kind = kind;
 	}
-	while (r == 0)
-		r = take_node(s, as, sink, e);
+	for (unsigned n = 0; r == 0; n++)
+		r = n <= STREAM_NODES_MAX ? take_node(s, as, sink, e)
+					  : err_set(e, E2BIG, "the other side sends more than %u files", STREAM_NODES_MAX);
 	return MIN(r, 0);
 }
