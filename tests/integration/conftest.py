@@ -18,6 +18,7 @@ import pytest
 import exemptions
 import images
 import leaks
+import registry_tools
 from harness import Berth, Box
 from transfer_tools import certificates, real, transfer  # noqa: F401  fixtures of test_transfer*.py
 
@@ -87,9 +88,7 @@ def berth(scratch):
 class Registry:
     def __init__(self, where: Path):
         self.where, self.pid = where, None
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port = registry_tools.free_port()
         self.host = f"127.0.0.1:{self.port}"
         (where / "data").mkdir(parents=True)
         (where / "config.yml").write_text(f"""version: 0.1
@@ -101,7 +100,7 @@ http: {{addr: "{self.host}"}}
     def start(self):
         self.process = subprocess.Popen(["docker-registry", "serve", self.where / "config.yml"],
                                         stdout=subprocess.DEVNULL, stderr=open(self.where / "log", "wb"))
-        for _ in range(200):
+        for _ in range(1200):
             with socket.socket() as s:
                 if s.connect_ex(("127.0.0.1", self.port)) == 0:
                     return

@@ -109,7 +109,7 @@ class Terminal:
     def send(self, text: str):
         os.write(self.fd, text.encode())
 
-    def expect(self, pattern: str, timeout=60) -> "re.Match":
+    def expect(self, pattern: str, timeout=120) -> "re.Match":
         """Waits for the pattern in what came since the last match."""
         deadline = time.monotonic() + timeout * PATIENCE
         while not (m := re.search(pattern, self.seen, re.M)):
@@ -125,7 +125,7 @@ class Terminal:
         self.seen = self.seen[m.end():]
         return m
 
-    def wait(self, timeout=60) -> int:
+    def wait(self, timeout=120) -> int:
         """Exit status; what is still printed is dropped."""
         deadline = time.monotonic() + timeout * PATIENCE
         while True:

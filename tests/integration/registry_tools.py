@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import random
 import shutil
 import socket
 import subprocess
@@ -28,9 +29,15 @@ def digest(data):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Not of those that the kernel gives to whoever connects to somewhere: else another may have it by the time it is used."""
+    while True:
+        port = random.randrange(20000, 30000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def transfer_program():
@@ -132,7 +139,7 @@ class Registry:
         self._wait()
 
     def _wait(self):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 raise RuntimeError("docker-registry ended: " + (self.folder / "log").read_text())

@@ -45,7 +45,7 @@ class Screen:
     def cursor_is_shown(self):
         return self._tmux("display-message", "-p", "#{cursor_flag}").strip() == "1"
 
-    def until(self, what, timeout=60):
+    def until(self, what, timeout=120):
         """Waits until a text stands on the screen, or a function of its lines is true; the lines."""
         deadline = time.monotonic() + timeout * PATIENCE
         while True:

@@ -37,8 +37,8 @@ def test_what_runs_goes_on_and_is_stopped(box, leap):
         assert b.ok("ps", "-f", f"name={name}", "--format", "{{.Status}}").startswith("Up ")
         assert b.state(name)["Status"] == "running" and name in b.ok("stats", "--no-stream", "--format", "{{.Name}}", name)
         assert b.ok("stop", "-t", "1", name) == name
-        assert waiter.communicate(timeout=60)[0].strip() == b"137"
-        assert f"line {n}".encode() in reader.communicate(timeout=60)[0]
+        assert waiter.communicate(timeout=120)[0].strip() == b"137"
+        assert f"line {n}".encode() in reader.communicate(timeout=120)[0]
     assert b.state(name)["ExitCode"] == 137
     assert b.ok("ps", "-a", "-f", f"name={name}", "--format", "{{.Status}}").startswith("Exited (137) ")
     b.ok("start", name)

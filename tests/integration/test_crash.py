@@ -48,7 +48,7 @@ def test_a_waiting_command_does_not_hang_when_the_monitor_dies(cbox):
     waiters = [cbox.berth.popen(*args) for args in (("wait", name), ("logs", "-f", name), ("attach", name), ("exec", name, "sleep", "1000"))]
     os.kill(monitor, signal.SIGKILL)
     for p in waiters:
-        p.communicate(timeout=30)
+        p.communicate(timeout=120)
 
 
 def test_F01_a_killed_run_leaves_no_orphan(cbox):
@@ -75,7 +75,7 @@ def test_F05_rm_twice_at_once_is_fine(cbox):
     name = cbox.start("sleep", "100000")
     both = [cbox.berth.popen("rm", "-f", name) for _ in range(2)]
     for p in both:
-        _, err = p.communicate(timeout=60)
+        _, err = p.communicate(timeout=120)
         assert p.returncode == 0, err.decode()
     cbox.berth.fails("inspect", name)
 
@@ -129,5 +129,5 @@ def test_prune_spares_what_a_run_is_about_to_make(cbox):
     cbox.berth.ok("system", "prune", "-f")
     assert ident in claims(cbox) and monitor.poll() is None
     ours.close()
-    assert monitor.wait(30) == 0
+    assert monitor.wait(120) == 0
     assert ident not in claims(cbox)

@@ -132,7 +132,7 @@ def test_a_reader_that_leaves_ends_it(cbox):
     until(lambda: watches(p.pid), "it watches")
     p.stdout.close()
     cbox.ok("true")
-    assert p.wait(timeout=30) == 0
+    assert p.wait(timeout=120) == 0
     p.stderr.close()
 
 

@@ -57,7 +57,7 @@ def test_exec_detached_returns_at_once_and_goes_on(running):
 def test_many_execs_at_once_keep_their_output(running):
     started = [(i, running.berth.popen("exec", running.name_, "sh", "-c", f"sleep 0.2; echo {i}; exit {i}")) for i in range(6)]
     for i, p in started:
-        out, err = p.communicate(timeout=60)
+        out, err = p.communicate(timeout=120)
         assert (p.returncode, out.decode()) == (i, f"{i}\n"), err
 
 

@@ -81,12 +81,12 @@ def test_what_save_writes_skopeo_reads_and_load_takes_back(berth, app, tmp_path,
 def test_save_and_load_by_pipe(berth, app, tmp_path):
     with open(tmp_path / "p.tar", "wb") as f:
         with berth.popen("save", app, stdout=f) as p:
-            _, err = p.communicate(timeout=60)
+            _, err = p.communicate(timeout=120)
             assert p.returncode == 0, err
     assert tarfile.is_tarfile(tmp_path / "p.tar")
     with open(tmp_path / "p.tar", "rb") as f:
         with berth.popen("load", stdin=f) as p:
-            out, err = p.communicate(timeout=60)
+            out, err = p.communicate(timeout=120)
             assert p.returncode == 0 and app in out.decode(), err
 
 

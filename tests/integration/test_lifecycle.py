@@ -72,7 +72,7 @@ def test_kill_takes_any_signal(box):
     assert box.berth.state(name)["Status"] == "running"
     waiter = box.berth.popen("wait", name)
     box.berth.ok("kill", name)
-    out, _ = waiter.communicate(timeout=60)
+    out, _ = waiter.communicate(timeout=120)
     assert out == b"137\n"
     assert box.berth.state(name)["ExitCode"] == 137
     box.berth.fails("kill", name, says=[name, "not running"])
@@ -84,7 +84,7 @@ def test_signals_to_the_command_reach_the_container(cbox):
     p = cbox.berth.popen(*cbox.args("sh", "-c", "trap 'exit 21' TERM; echo ready; while :; do sleep 0.1; done", opts=("--name", name)))
     assert p.stdout.readline() == b"ready\n"
     p.send_signal(signal.SIGTERM)
-    p.communicate(timeout=60)
+    p.communicate(timeout=120)
     assert p.returncode == 21
 
 
@@ -170,7 +170,7 @@ def test_of_many_with_one_name_exactly_one_wins(cbox):
     started = [cbox.berth.popen(*cbox.args("sleep", "1000", opts=("-d", "--name", name))) for _ in range(5)]
     codes = []
     for p in started:
-        p.communicate(timeout=60)
+        p.communicate(timeout=120)
         codes.append(p.returncode)
     assert sorted(codes) == [0, 125, 125, 125, 125]
 

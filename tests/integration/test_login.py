@@ -135,7 +135,7 @@ def test_on_a_terminal_it_asks_and_the_password_is_not_shown(home, berth, guarde
     until(b"Password: ")
     os.write(leader, b"secret\n")
     until(b"Login Succeeded")
-    assert process.wait(60) == 0 and b"secret" not in seen
+    assert process.wait(120) == 0 and b"secret" not in seen
     os.close(leader)
 
 

@@ -45,7 +45,7 @@ def test_logs_follow_until_the_end(box):
     with box.berth.popen("logs", "-f", name) as follower:
         assert follower.stdout.readline() == b"first\n"
         box.berth.ok("exec", name, "touch", "/tmp/go")
-        out, _ = follower.communicate(timeout=60)
+        out, _ = follower.communicate(timeout=120)
     assert out == b"last\n" and follower.returncode == 0
 
 

@@ -288,7 +288,7 @@ def test_ten_containers_that_start_at_once_find_one_pod(pods):
     runs = [p.berth.popen("run", "--rm", "--pod", p.name, p.image, "sh", "-c", "readlink /proc/self/ns/net; sleep 1") for _ in range(10)]
     nets = set()
     for r in runs:
-        out, err = r.communicate(timeout=60)
+        out, err = r.communicate(timeout=120)
         assert r.returncode == 0, err
         nets.add(out)
     assert len(nets) == 1

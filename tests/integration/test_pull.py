@@ -60,7 +60,7 @@ class Proxy:
                     self.wfile.write(body[:limit])
                     self.wfile.flush()
                     proxy.bytes_sent = limit
-                    proxy.stall.wait(60)
+                    proxy.stall.wait(120)
                 except OSError:
                     pass
                 self.close_connection = True
@@ -172,7 +172,7 @@ def test_an_interrupted_pull_says_so_and_shows_nothing(empty, registry, layout, 
     p = empty.popen("pull", f"{proxy.host}/pull/ctrl-c:1")
     until(lambda: proxy.bytes_sent, "the first half of a layer was sent")
     p.send_signal(signal.SIGINT)
-    p.communicate(timeout=60)
+    p.communicate(timeout=120)
     assert p.returncode != 0
     assert empty.ok("images", "-q") == ""
 

@@ -98,7 +98,7 @@ def test_rm_of_what_is_starting_is_rm_of_what_runs(berth, image, force):
                 assert r.code == 125 and ("is starting" in r.err or "is running" in r.err), r
             berth.ok("rm", "-f", name)
             assert not alive(there)
-            assert starting.wait(timeout=60) != 0
+            assert starting.wait(timeout=120) != 0
         finally:
             starting.kill()
     berth.fails("inspect", name, says=name)

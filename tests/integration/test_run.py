@@ -28,7 +28,7 @@ def test_F15_a_closed_descriptor_swallows_its_stream_and_no_file_takes_its_place
         for fd in closed:
             os.close(fd)
     with cbox.berth.popen(*cbox.args("sh", "-c", "echo out; echo err >&2; exit 7", opts=("--rm",)), preexec_fn=close) as p:
-        out, err = p.communicate(timeout=60)
+        out, err = p.communicate(timeout=120)
     assert p.returncode == 7, err
     assert out == (b"" if 1 in closed else b"out\n")
     assert err == (b"" if 2 in closed else b"err\n")

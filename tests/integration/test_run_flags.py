@@ -44,7 +44,7 @@ def test_a_pidfile_follows_the_lives_of_its_container(cbox, tmp_path):
     name = cbox.name()
     argv = cbox.args("sleep", "1000", opts=("-d", "--name", name, "--pidfile", "here.pid"))
     with cbox.berth.popen(*argv, cwd=tmp_path) as p:
-        assert p.wait(60) == 0
+        assert p.wait(120) == 0
     first = pid_in(tmp_path / "here.pid")
     assert first == cbox.berth.state(name)["Pid"], "a relative name is of the caller's directory"
     cbox.berth.ok("restart", "-t", "0", name)

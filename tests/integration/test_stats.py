@@ -58,7 +58,7 @@ def test_a_pipe_gets_plain_tables_until_it_is_closed(cbox):
     p.stdout.close()
     assert lines[0] == lines[2] and lines[0].startswith("CONTAINER ID") and name in lines[1] and name in lines[3]
     assert "--" in lines[1] and re.search(r"\d%", lines[3]) and "\033" not in "".join(lines)
-    assert p.wait(timeout=30) == 0
+    assert p.wait(timeout=120) == 0
     p.stderr.close()
 
 
@@ -67,7 +67,7 @@ def test_it_ends_when_all_that_was_named_is_gone(cbox):
     p = cbox.berth.popen("stats", name)
     assert b"CONTAINER" in p.stdout.readline()
     cbox.berth.ok("rm", "-f", name)
-    p.communicate(timeout=30)
+    p.communicate(timeout=120)
     assert p.returncode == 0
 
 

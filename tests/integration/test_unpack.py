@@ -422,7 +422,7 @@ def test_I05_two_layers_at_once_do_not_meet(plain, tmp_path):
     for i in range(4):
         (tmp_path / str(i)).mkdir()
         running.append(subprocess.Popen([PROGRAM, tmp_path / "blob", "none", digest, tmp_path / str(i)], stdout=subprocess.DEVNULL))
-    assert [p.wait(60) for p in running] == [0] * 4
+    assert [p.wait(120) for p in running] == [0] * 4
     assert plain.outside() == plain.before
 
 

@@ -172,7 +172,7 @@ def test_who_follows_a_process_in_a_killed_vmm_is_told(vm):
         assert followers[-1].stdout.read(5) == b"here\n"
     os.kill(vmm_pid(vm, name), signal.SIGKILL)
     for p in followers:
-        _, err = p.communicate(timeout=60)
+        _, err = p.communicate(timeout=120)
         assert p.returncode == 137 and b"killed from outside by SIGKILL" in err, err
 
 

@@ -13,7 +13,7 @@ def waits(berth, *args):
     return berth.popen("wait", *args)
 
 
-def answer(p, timeout=60):
+def answer(p, timeout=120):
     out, err = p.communicate(timeout=timeout)
     return p.returncode, out.decode(), err.decode()
 
