@@ -221,6 +221,10 @@ static const struct {
 	{ NULL, "signal", { "TERM", "KILL", "HUP", "INT", "QUIT", "USR1", "USR2", "STOP", "CONT" } },
 	{ NULL, "stop-signal", { "TERM", "KILL", "HUP", "INT", "QUIT", "USR1", "USR2" } },
 	{ "inspect", "type", { "container", "image", "volume" } },
+	{ NULL, "volume-driver", { "local" } },
+	{ NULL, "health-on-failure", { "none", "kill" } },
+	{ "ps", "sort", { "created", "command", "id", "image", "names", "runningfor", "size", "status" } },
+	{ "images", "sort", { "created", "id", "repository", "size", "tag" } },
 	{ "save", "format", { "oci-archive", "docker-archive", "oci-dir" } },
 	{ NULL, "format", { "json", "table" } },
 };

@@ -173,6 +173,9 @@ def test_what_is_typed_so_far_decides(berth, shelf, image):
     assert "shelf-web" not in words(berth, "run", image, "")  # the container's own words
     assert words(berth, "run", image, "--") == {}
     assert set(words(berth, "save", "--format", "")) == {"oci-archive", "docker-archive", "oci-dir"}
+    assert set(words(berth, "images", "--sort", "")) == {"created", "id", "repository", "size", "tag"}
+    assert set(words(berth, "ps", "--sort", "s")) == {"size", "status"}
+    assert set(words(berth, "run", "--health-on-failure", "")) == {"none", "kill"}
     assert set(words(berth, "ps", "-f", "")) == set()
     assert "--help" in words(berth, "-") and "--root" in words(berth, "--debug", "-")
     assert set(words(berth, "completion", "")) == {"bash", "zsh", "fish"}
