@@ -1,5 +1,6 @@
 /* devices.c: device nodes of the host for a container: --device, and all of them for --privileged. */
 #include "cdi.h"
+#include "docker_json.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -115,36 +116,80 @@ static int add_directory(struct spec *s, const char *dir, const char *target, co
 	}
 }
 
-/* HOST[:PATH][:ACCESS] */
-static int add_option(struct spec *s, const char *text, struct err *e)
+struct device_words {
+	char **parts; /* what the others point into */
+	const char *host, *target, *access;
+};
+
+/* HOST[:PATH[:rwm]]; strv_free ret->parts. */
+static int split_option(const char *text, struct device_words *ret, struct err *e)
 {
 	_cleanup_strv_ char **parts = strv_split(text, ':');
+	struct device_words w = { .access = "rwm" };
 	size_t n = strv_len(parts);
-	const char *access = "rwm", *target;
-	struct stat st;
 
 	if (!parts)
 		return OUT_OF_MEMORY(e);
 	if (n > 1 && is_access(parts[n - 1]))
-		access = parts[--n];
-	target = n > 1 ? parts[1] : parts[0];
-	if (n > 2 || *parts[0] != '/' || *target != '/')
+		w.access = parts[--n];
+	w.host = parts[0];
+	w.target = n > 1 ? parts[1] : parts[0];
+	if (n > 2 || *w.host != '/' || *w.target != '/')
 		return err_set(
 			e, EINVAL,
 			"--device: \"%s\" is not HOST[:PATH[:rwm]] with absolute paths, nor a name such as vendor.com/class=name",
 			text);
-	if (strstr(target, "/../") || str_ends(target, "/.."))
+	w.parts = TAKE_PTR(parts);
+	*ret = w;
+	return 0;
+}
+
+void devices_inspect(struct doc d, const struct run_opts *o)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (char **text = o->devices; list && text && *text; text++) {
+		struct device_words w;
+		if (cdi_is_name(*text) || split_option(*text, &w, NULL) < 0)
+			continue; /* that one stands in DeviceRequests */
+		struct doc one = doc_new(d.failed);
+		doc_text(one, "PathOnHost", w.host);
+		doc_text(one, "PathInContainer", w.target);
+		doc_text(one, "CgroupPermissions", w.access);
+		json_object_array_add(list, one.o);
+		strv_free(w.parts);
+	}
+	doc_put(d, "Devices", list);
+}
+
+static int add_words(struct spec *s, const struct device_words *w, const char *text, struct err *e)
+{
+	struct stat st;
+
+	if (strstr(w->target, "/../") || str_ends(w->target, "/.."))
 		return err_set(e, EINVAL, "--device: \"%s\": the path inside can't hold \"..\"", text);
-	if (stat(parts[0], &st) < 0)
-		return err_set(e, errno, "--device: %s: %s", parts[0], strerror(errno));
+	if (stat(w->host, &st) < 0)
+		return err_set(e, errno, "--device: %s: %s", w->host, strerror(errno));
 	if (!S_ISDIR(st.st_mode) && !S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
-		return err_set(e, ENODEV, "--device: %s is not a device", parts[0]);
+		return err_set(e, ENODEV, "--device: %s is not a device", w->host);
 	if (S_ISDIR(st.st_mode))
-		return add_directory(s, parts[0], target, access, 0, e);
-	int r = add_device(s, &st, target, e);
+		return add_directory(s, w->host, w->target, w->access, 0, e);
+	int r = add_device(s, &st, w->target, e);
 	return r < 0 ? r
-		     : device_allow(&s->resources, S_ISBLK(st.st_mode) ? 'b' : 'c', major(st.st_rdev), minor(st.st_rdev), access,
-				    e);
+		     : device_allow(&s->resources, S_ISBLK(st.st_mode) ? 'b' : 'c', major(st.st_rdev), minor(st.st_rdev),
+				    w->access, e);
+}
+
+static int add_option(struct spec *s, const char *text, struct err *e)
+{
+	struct device_words w;
+	int r = split_option(text, &w, e);
+
+	if (r < 0)
+		return r;
+	r = add_words(s, &w, text, e);
+	strv_free(w.parts);
+	return r;
 }
 
 /* "c 10:* rm" */

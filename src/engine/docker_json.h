@@ -20,5 +20,7 @@ void doc_list(struct doc d, const char *key, char *const *v);            /* null
 void doc_set(struct doc d, const char *key, char *const *keys);          /* {"80/tcp":{}}; left out for none */
 void doc_map(struct doc d, const char *key, const struct string_map *m); /* {} for none */
 
+/* devices.c: the list Devices: what --device was given, but for vendors' names. */
+void devices_inspect(struct doc d, const struct run_opts *o);
 /* secret_plan.c: the list Secrets, where --secret was given: names, and where they are; never what is secret. */
 void secrets_inspect(struct doc d, const struct run_opts *o);

@@ -224,6 +224,7 @@ static void add_limits(struct doc s, const struct facts *f)
 	else
 		doc_int(s, "MemorySwappiness", r->memory_swappiness);
 	doc_list(s, "DeviceCgroupRules", o->device_cgroup_rules);
+	devices_inspect(s, o);
 	cdi_inspect(s, o);
 	doc_bool(s, "OomKillDisable", r->oom_kill_disable);
 	doc_int(s, "PidsLimit", r->pids_limit);

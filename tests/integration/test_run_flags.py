@@ -135,3 +135,14 @@ def test_attach_takes_only_some_streams(box):
         assert (r.code, r.out, r.err) == (3, out, err), opts
     box.berth.fails(*box.args("true", opts=("-a", "stdlog")), says="not stdin, stdout or stderr")
     box.berth.fails(*box.args("true", opts=("-d", "-a", "stdout")), says="conflicting options")
+
+
+def test_inspect_has_the_devices_that_were_given(cbox):
+    name = cbox.name()
+    cbox.berth.ok(*cbox.args("true", verb="create", opts=("--name", name, "--device", "/dev/null:/dev/mine:rw", "--device", "/dev/zero")))
+    assert cbox.berth.inspect(name)["HostConfig"]["Devices"] == [
+        {"PathOnHost": "/dev/null", "PathInContainer": "/dev/mine", "CgroupPermissions": "rw"},
+        {"PathOnHost": "/dev/zero", "PathInContainer": "/dev/zero", "CgroupPermissions": "rwm"}]
+    plain = cbox.name()
+    cbox.berth.ok(*cbox.args("true", verb="create", opts=("--name", plain)))
+    assert cbox.berth.inspect(plain)["HostConfig"]["Devices"] == []
