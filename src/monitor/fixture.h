@@ -128,11 +128,26 @@ static inline int fake_start(struct instance *i, struct task *t, struct err *e)
 	return r;
 }
 
+/* "still": one that stands still says so, and adds a byte to $STILL, until that is gone. */
+static inline int fake_still(const struct spec_process *p, struct err *e)
+{
+	const char *path = streq(p->args[0], "still") ? getenv("STILL") : NULL;
+	int fd = path ? open(path, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
+
+	if (fd < 0)
+		return 0;
+	ok(write(fd, ".", 1) == 1);
+	close(fd);
+	return err_set(e, EBUSY, "it stands still");
+}
+
 static inline int fake_exec(struct instance *i, const struct spec_process *p, struct task *t,
 			    void (*on_started)(struct task *t, const struct err *e), struct err *e)
 {
-	int r = fake_run(i, p, t, e);
+	int r = fake_still(p, e);
 
+	if (r == 0)
+		r = fake_run(i, p, t, e);
 	if (r == 0)
 		on_started(t, NULL);
 	return r;

@@ -170,6 +170,28 @@ TEST(output_is_cut_and_made_text)
 	finish(fd);
 }
 
+TEST(one_that_stands_still_for_a_moment_is_asked_again)
+{
+	struct stat st = { 0 };
+	char still[64];
+
+	make_scratch();
+	snprintf(still, sizeof(still), "%s/still", scratch);
+	setenv("STILL", still, 1);
+	close(open(still, O_CREAT | O_WRONLY, 0600));
+	int fd = run(&(struct want){ .script = "read x",
+				     .health = "\"healthArgs\":[\"still\"],\"healthIntervalMs\":20,\"healthTimeoutMs\":5000,"
+					       "\"healthStartIntervalMs\":20,\"healthRetries\":2" });
+
+	wait_started(fd);
+	for (int i = 0; i < 1000 && st.st_size < 4; i++, usleep(10000))
+		ok(stat(still, &st) == 0);
+	ok(st.st_size >= 4 && has_status("starting")); /* twice as often as failures are let pass */
+	unlink(still);
+	await("unhealthy"); /* there is no such program */
+	finish(fd);
+}
+
 TEST(one_that_cannot_be_run_is_a_failure)
 {
 	int fd = run(&(struct want){ .script = "read x",
