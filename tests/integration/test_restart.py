@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -144,7 +145,7 @@ def test_wait_and_attached_run_end_with_the_first_life(cbox):
 def stopped_while_it_waits(berth, name, pid) -> bool:
     """The monitor stands still, so that what it is about to do it does not do: and it is waiting."""
     os.kill(pid, signal.SIGSTOP)
-    if berth.state(name)["Restarting"]:
+    if berth.state(name)["Restarting"] and not Path(f"/proc/{pid}/task/{pid}/children").read_text():  # nor has it begun the next
         return True
     os.kill(pid, signal.SIGCONT)
     return False
@@ -153,6 +154,7 @@ def stopped_while_it_waits(berth, name, pid) -> bool:
 def test_a_monitor_killed_while_it_waits_leaves_one_that_has_ended(cbox):
     name = cbox.start(*FAILS, opts=("--restart", "always"))
     pid = cbox.berth.monitor_pid(cbox.berth.inspect(name)["Id"])
+    until(lambda: cbox.berth.inspect(name)["RestartCount"] >= 3, "the waits are long")
     until(lambda: stopped_while_it_waits(cbox.berth, name, pid), "it is met between two lives", 120)
     os.kill(pid, signal.SIGKILL)
     state = until(lambda: (s := cbox.berth.state(name))["Status"] == "exited" and s, "it is seen")
