@@ -152,12 +152,13 @@ static int add_machine(char ***v, const struct qemu_config *c)
 
 /* Devices sit on numbered transports, so that /dev/vda and vdb are what FRAME_START says they are: the
  * kernel meets them from the highest number down. Not on number 0: its
- * interrupt never reaches the guest (seen with QEMU 7.2, ACPI on). */
+ * interrupt never reaches the guest (seen with QEMU 7.2, ACPI on). A host's disk that is full is the guest's error, as a program's
+ * in a container; QEMU's own wish is to stop the machine. */
 static int add_disk_device(char ***v, const struct qemu_config *c, const char *node, unsigned place, const char *serial)
 {
 	/* One container's two have their old numbers; where there are more they begin at the last of the 24. */
 	return strv_push_option(v, "-device",
-				str_fmt("virtio-blk-device,drive=%s,bus=virtio-mmio-bus.%u%s%s", node,
+				str_fmt("virtio-blk-device,drive=%s,werror=report,rerror=report,bus=virtio-mmio-bus.%u%s%s", node,
 					(c->n_more ? 23 : 2) - place, serial ? ",serial=" : "", serial ?: ""));
 }
 

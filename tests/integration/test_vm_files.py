@@ -264,6 +264,25 @@ def test_F07_a_full_store_is_named_and_nothing_is_left(berth, scratch, tmp_path)
         d.close()
 
 
+def test_F07_what_a_guest_writes_to_a_full_host_is_its_error_and_it_goes_on(berth, scratch, tmp_path):
+    d = Disk(berth, scratch / "full-guest", 160, "-m", "0")
+    b = d.berth
+    try:
+        b.root.mkdir()
+        (b.root / "kernels").symlink_to(berth.root / "kernels")
+        b.ok("load", "-q", "-i", images.little(tmp_path / "base", "base:1", b"base\n").path)
+        b.ok("run", "-d", "--isolation", "vm", "--network", "none", "--name", "writes", "base:1", "sleep", "100000")
+        d.fill("blocks")
+        wrote = b("exec", "writes", "busybox", "dd", "if=/dev/zero", "of=/x", "bs=65536", "count=400", "conv=fsync", timeout=200)
+        assert wrote.code == 1 and "error" in wrote.err, wrote
+        assert b.ok("exec", "writes", "cat", "/etc/text") == "base"
+        d.fill_stop()
+        b.ok("rm", "-f", "writes")
+    finally:
+        d.fill_stop()
+        d.close()
+
+
 def test_a_terminal_is_told_what_it_waits_for(berth, ended):
     t = ended.terminal("diff", ended.ended)
     t.expect(f"Booting a guest for the files of {ended.ended}")
