@@ -242,7 +242,7 @@ struct instance {
 	struct instance_config cfg;
 	enum vm_phase phase;
 	const struct vm_backend *backend;
-	bool has_kvm, is_paused;
+	bool has_kvm, is_paused, is_host_oom; /* the last: what ended it was its cgroup's limit */
 	struct spec guest_spec;
 	struct vm_share *shares;
 	size_t n_shares;

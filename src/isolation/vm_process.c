@@ -170,13 +170,14 @@ static void explain(struct instance *i, int status, struct err *e)
 	_cleanup_free_ char *text = NULL, *reason = NULL;
 
 	take_last_words(i);
+	i->is_host_oom = host_oom(i);
 	vm_console_log(&i->console);
 	text = vm_console_text(&i->console);
 	reason = text ? vm_console_reason(text) : NULL;
 	const struct vm_death d = { .status = status,
 				    .guest_reason = reason,
 				    .said = i->said.data,
-				    .is_host_oom = host_oom(i),
+				    .is_host_oom = i->is_host_oom,
 				    .is_booting = i->phase == VM_BOOTING,
 				    .has_kvm = i->has_kvm,
 				    .backend = i->backend };

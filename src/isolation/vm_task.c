@@ -134,7 +134,7 @@ static void task_exit(struct vm_task *vt, const struct exit_status *st)
 void vm_tasks_lost(struct instance *i, const struct err *why)
 {
 	/* As a process that was killed: nobody knows better. */
-	static const struct exit_status killed = { .code = 137, .signal = 9 };
+	const struct exit_status killed = { .code = 137, .signal = 9, .oom = i->is_host_oom };
 
 	while (i->tasks) {
 		struct vm_task *vt = i->tasks;

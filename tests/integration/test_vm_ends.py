@@ -4,10 +4,11 @@ of a few bytes, ends of a running guest by its own kernel's verbs."""
 import json
 import os
 import struct
+from pathlib import Path
 
 import pytest
 
-from harness import PATIENCE, Box
+from harness import PATIENCE, Box, until
 
 pytestmark = pytest.mark.vm
 
@@ -101,3 +102,22 @@ def test_the_end_of_a_running_guest_is_told_by_inspect_ps_and_status(vm, is_own,
     assert state["Error"] == (own if is_own else qemu)
     row = next(line for line in vm.berth.ok("ps", "-a").splitlines() if name in line)
     assert "Exited (137)" in row
+
+
+def cgroup_files(ident, v2, v1):
+    return [*Path("/sys/fs/cgroup").glob(f"berth/{ident}/{v2}"), *Path("/sys/fs/cgroup/memory").glob(f"berth/{ident}/{v1}")]
+
+
+def test_F09_a_vmm_that_its_hosts_memory_limit_kills_is_an_oom_kill(vm):
+    """Less than the guest was promised, as where somebody has misjudged what a VMM needs: it dies of the next pages that its guest touches."""
+    name = vm.start("sleep", "100000", opts=("--memory", "128m"))
+    ident = vm.berth.inspect(name)["Id"]
+    used, = cgroup_files(ident, "memory.current", "memory.usage_in_bytes")
+    limit, = cgroup_files(ident, "memory.max", "memory.limit_in_bytes")
+    limit.write_text(str(int(used.read_text()) + (4 << 20)))
+    vm.berth("exec", name, "sh", "-c", "head -c 100000000 /dev/zero >/dev/shm/much")
+    until(lambda: not vm.berth.state(name)["Running"], "it has ended")
+    state = vm.berth.state(name)
+    assert (state["Status"], state["ExitCode"], state["OOMKilled"]) == ("exited", 137, True)
+    assert state["Error"] == "the host's memory limit killed the virtual machine"
+    assert vm.berth.ok("start", name) == name
