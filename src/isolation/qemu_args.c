@@ -158,7 +158,7 @@ static int add_disk_device(char ***v, const struct qemu_config *c, const char *n
 {
 	/* One container's two have their old numbers; where there are more they begin at the last of the 24. */
 	return strv_push_option(v, "-device",
-				str_fmt("virtio-blk-device,drive=%s,werror=report,rerror=report,bus=virtio-mmio-bus.%u%s%s", node,
+				str_fmt("virtio-blk-device,drive=%s,bus=virtio-mmio-bus.%u%s%s,werror=report,rerror=report", node,
 					(c->n_more ? 23 : 2) - place, serial ? ",serial=" : "", serial ?: ""));
 }
 

@@ -90,6 +90,20 @@ TEST(only_a_volatile_disk_is_written_without_flushes)
 	has_str(lost, "\"no-flush\":true");
 }
 
+TEST(what_a_host_can_not_write_is_the_guests_error_of_each_disk)
+{
+	struct qemu_config c = config();
+	_cleanup_free_ char *t = line(&c);
+	unsigned disks = 0, reported = 0;
+
+	for (const char *at = t; (at = strstr(at, "virtio-blk-device,")); at++)
+		disks++;
+	for (const char *at = t; (at = strstr(at, ",werror=report,rerror=report ")); at++)
+		reported++;
+	is_int(disks, 2);
+	is_int(reported, 2);
+}
+
 TEST(V08_a_users_disk_is_opened_in_the_format_that_was_said_and_flushed)
 {
 	char raw[] = "raw", qcow2[] = "qcow2";
