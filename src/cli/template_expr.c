@@ -351,6 +351,8 @@ static int call(struct tmpl *t, struct json_object *dot, struct value *piped, st
 		r = f->call(t, args, n, &made);
 		if (r >= 0)
 			*ret = made;
+		else
+			template_value_done(&made);
 	}
 	for (size_t i = 0; i < n; i++)
 		template_value_done(&args[i]);
