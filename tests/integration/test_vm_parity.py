@@ -30,6 +30,8 @@ DIFFERENCES = {
     "--gpus": "refused of a VM: host nodes mean nothing in it",
     "--network host": "refused of a VM: it has a network of its own",
     "--oom-kill-disable": "refused of a VM",
+    "diff, paused": "refused of a VM, as cp, export and commit are: its processors stand still, and its agent with them",
+    "events of commit": "a container is paused for it; in a VM the agent lets the processes stand still",
 }
 
 # Subject -> what a shell says about it, at once inside of one container with options and one without.
@@ -158,6 +160,7 @@ def outside(box, tmp_path):
     take("ps, paused", calm(b.ok(*row)))
     take("exec, paused", said(b("exec", name, "true"), name))
     take("pause, paused", said(b("pause", name), name))
+    take("diff, paused", said(b("diff", name), name))
     take("unpause", said(b("unpause", name), name))
     take("events of pause", b.ok("events", "--since", "10m", "--until", "0s", "--filter", f"container={name}", "--format", "{{.Action}}").splitlines()[-2:])
     take("update", said(b("update", "--restart", "no", name), name))
@@ -177,8 +180,9 @@ def outside(box, tmp_path):
     take("rm, nothing there", said(b("rm", name), name))
     story = b.ok("events", "--since", "10m", "--until", "0s", "--filter", f"container={name}", "--filter", "type=container", "--format",
                  "{{.Action}}").splitlines()
-    of_commit = "pause", "unpause"  # a VM's processes stand still by its agent's doing, and only for it
-    take("events", [s for s in story if not s.startswith("exec_") and s not in of_commit])
+    pauses = [s for s in story if s in ("pause", "unpause")]
+    take("events", [s for s in story if not s.startswith("exec_") and s not in pauses])
+    take("events of commit", pauses[2:])  # the first two are those of pause and unpause themselves
     take("events of exec", sorted(s for s in story if s.startswith("exec_")))  # one that is detached ends when it likes
     (tmp_path / "gpu.json").write_text(json.dumps({"cdiVersion": "1.0.0", "kind": "nvidia.com/gpu", "devices": [
         {"name": "all", "containerEdits": {"env": ["GPU=1"]}}]}))
