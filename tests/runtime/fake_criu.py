@@ -134,7 +134,10 @@ def main():
         return os.environ.get("FAKE_CRIU_CHECK") == "no"
     sock = socket.socket(fileno=int(sys.argv[2]))
     while True:
-        request = get(sock.recv(65536))
+        data = sock.recv(65536)
+        if not data:  # who is too old is asked nothing more
+            return 0
+        request = get(data)
         kind = dict(request).get(1)
         opts = readable(get(dict(request)[2])) if 2 in dict(request) else {}
         if how == "mute":
