@@ -131,7 +131,7 @@ static int remove_ended(struct engine *en, const struct container_record *c, boo
 
 	if (r >= 0)
 		r = sweep_behind(en, c, e);
-	if (r >= 0)
+	if (r >= 0 && streq0(c->isolation, "vm"))
 		r = guest_idle_sweep(en, c->id, e);
 	if (r < 0)
 		return r;

@@ -164,7 +164,7 @@ static int start_again(struct engine *en, const struct container_record *c, cons
 	struct waiting_monitor w;
 	int r = container_lock(en, c->id, &lock, e);
 
-	if (r >= 0)
+	if (r >= 0 && streq0(c->isolation, "vm"))
 		r = guest_idle_sweep(en, c->id, e);
 	if (r >= 0)
 		r = volumes_settle(en, c->id, e);

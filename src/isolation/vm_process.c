@@ -170,10 +170,10 @@ static void explain(struct instance *i, int status, struct err *e)
 	_cleanup_free_ char *text = NULL, *reason = NULL;
 
 	take_last_words(i);
-	i->is_host_oom = host_oom(i);
 	vm_console_log(&i->console);
 	text = vm_console_text(&i->console);
 	reason = text ? vm_console_reason(text) : NULL;
+	i->is_host_oom = !reason && host_oom(i);
 	const struct vm_death d = { .status = status,
 				    .guest_reason = reason,
 				    .said = i->said.data,
