@@ -175,7 +175,9 @@ static int walk_made(struct tmpl *t, struct value *ret)
 	struct value whole = *ret, part = { .v = ret->v };
 	int r = walk(t, &part);
 
-	*ret = r < 0 ? (struct value){ 0 } : (struct value){ json_object_get(part.v), true, part.nothing };
+	*ret = (struct value){ 0 };
+	if (r >= 0)
+		*ret = (struct value){ json_object_get(part.v), true, part.nothing };
 	template_value_done(&whole);
 	return r;
 }

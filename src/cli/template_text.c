@@ -165,10 +165,16 @@ static int put_number(struct tmpl *t, const struct verb *v, const struct value *
 
 	if (!is_number(a))
 		return template_bad(t, "printf wants a number for %d, %x and %o");
-	if (v->letter == 'd')
-		buf_fmt(text, v->plus ? "%+" PRId64 : "%" PRId64, n);
+	if (v->letter == 'd' && v->plus)
+		buf_fmt(text, "%+" PRId64, n);
+	else if (v->letter == 'd')
+		buf_fmt(text, "%" PRId64, n);
+	else if (v->letter == 'x')
+		buf_fmt(text, "%" PRIx64, (uint64_t)n);
+	else if (v->letter == 'X')
+		buf_fmt(text, "%" PRIX64, (uint64_t)n);
 	else
-		buf_fmt(text, v->letter == 'x' ? "%" PRIx64 : v->letter == 'X' ? "%" PRIX64 : "%" PRIo64, (uint64_t)n);
+		buf_fmt(text, "%" PRIo64, (uint64_t)n);
 	return 0;
 }
 
