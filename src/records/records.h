@@ -70,6 +70,9 @@ struct container_record {
 	struct string_map labels;
 	const struct volume_use *volumes; /* borrowed, and only put: records_container_volumes tells them */
 	size_t n_volumes;
+	struct endpoint_request *endpoints; /* the same, and filled in: records_endpoints tells them */
+	size_t n_endpoints;
+	char *ports_json; /* as published while it runs: engine/ports.c owns its form; NULL: none. Put by records_container_ports */
 };
 void container_record_done(struct container_record *c);
 /* Inserts; -EEXIST when the name is taken: "the name X is in use by container ID: remove or rename it, ...". -ENOENT when
@@ -93,7 +96,9 @@ int records_container_stopped(struct records *r, const char *id, struct err *e);
 int records_container_health(struct records *r, const char *id, enum container_health health, struct err *e);
 /* Other options than it was created with (update). -ENOENT. */
 int records_container_options(struct records *r, const char *id, const char *options_json, struct err *e);
-int records_container_delete(struct records *r, const char *id, struct err *e); /* 0 also when gone */
+/* What of its ports is published now. 0 also when gone. */
+int records_container_ports(struct records *r, const char *id, const char *ports_json, struct err *e);
+int records_container_delete(struct records *r, const char *id, struct err *e); /* 0 also when gone; its endpoints with it */
 /* The same for one that has just ended (to: as for a state of exited), in one step. */
 int records_container_delete_ended(struct records *r, const char *id, const struct container_record *to, struct err *e);
 
@@ -127,6 +132,58 @@ int records_pod_put(struct records *r, const struct pod_record *p, struct err *e
 int records_pod_get(struct records *r, const char *name, struct pod_record *ret, struct err *e);
 int records_pod_list(struct records *r, struct pod_record **ret, size_t *ret_n, struct err *e); /* newest first */
 int records_pod_delete(struct records *r, const char *id, struct err *e); /* -EBUSY while it has containers; 0 also when gone */
+
+/* ---- networks, and who is on them ----
+ * Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2), so that memcmp orders them. An endpoint's addresses are its
+ * own from its record's beginning to its end, whether its container runs or not: no two records of a network have one in common. */
+struct net_range {
+	uint8_t first[16], last[16];
+};
+struct network_record {
+	char *id, *name, *driver;
+	uint64_t created_ns;
+	char *config_json; /* engine/network_config.c owns its form */
+	struct string_map labels;
+	uint64_t n_endpoints; /* read only */
+};
+void network_record_done(struct network_record *n);
+void network_records_free(struct network_record *list, size_t n);
+/* subnets: the whole ranges. -EEXIST: the name is taken. -EADDRINUSE: another network has some of these addresses; e names it. */
+int records_network_put(struct records *r, const struct network_record *n, const struct net_range *subnets, size_t n_subnets,
+			struct err *e);
+/* By name, id or unique id prefix. -ENOENT: "network X not found". */
+int records_network_get(struct records *r, const char *name, struct network_record *ret, struct err *e);
+int records_network_list(struct records *r, struct network_record **ret, size_t *ret_n, struct err *e); /* by name */
+int records_network_delete(struct records *r, const char *id, struct err *e); /* -EBUSY: e names who is on it; 0 also when gone */
+
+struct endpoint_record {
+	char *id;           /* 64 hexadecimal digits */
+	char *container_id; /* or a pod's */
+	char *network_id, *mac;
+	char *options_json; /* aliases and the like: engine/network_config.c owns its form; may be NULL */
+	uint32_t ordinal;   /* of its container's endpoints: N of ethN */
+	bool has_address4, has_address6;
+	uint8_t address4[16], address6[16];
+	char *network_name, *container_name; /* read only; the second also of a pod */
+};
+void endpoint_record_done(struct endpoint_record *p);
+void endpoint_records_free(struct endpoint_record *list, size_t n);
+/* One to be. The addresses that `record` has are taken, or it is -EADDRINUSE; of each family that has a pool and no address, the next
+ * that is free behind the one given last, and around; -ENOSPC, with the network's name, where all are taken. */
+struct endpoint_request {
+	struct endpoint_record record;
+	struct net_range pool4, pool6;
+	bool has_pool4, has_pool6;
+	const uint8_t (*excluded)[16]; /* gateways, auxiliary addresses: never given out by themselves */
+	size_t n_excluded;
+};
+/* To a container or pod that is there. -EEXIST: it is on that network already; -ENOENT: network or container is gone. The record's
+ * addresses are filled in. */
+int records_endpoint_put(struct records *r, struct endpoint_request *q, struct err *e);
+int records_endpoint_delete(struct records *r, const char *network_id, const char *container_id, struct err *e); /* -ENOENT */
+/* By ordinal; of a network: by container's name. Either may be NULL, not both. */
+int records_endpoints(struct records *r, const char *container_id, const char *network_id, struct endpoint_record **ret,
+		      size_t *ret_n, struct err *e);
 
 /* ---- snapshots of VMs: ROOT/snapshots/ID, whose files are whole when the record comes, and go after it ---- */
 struct snapshot_record {

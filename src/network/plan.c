@@ -1,0 +1,128 @@
+/* The JSON forms of plan.h. */
+#include "plan.h"
+
+#define ROW(json_name, kind, s, m, ...)                               \
+	{                                                             \
+		json_name, kind, offsetof(struct s, m), ##__VA_ARGS__ \
+	}
+#define LIST(json_name, s, m, item, rows)                                                               \
+	{                                                                                               \
+		.name = json_name, .type = FIELD_ARRAY, .offset = offsetof(struct s, m), .table = rows, \
+		.size = sizeof(struct item), .count_offset = offsetof(struct s, n_##m)                  \
+	}
+#define STRICT                              \
+	{                                   \
+		NULL, .flags = FIELD_STRICT \
+	}
+
+static const struct field subnet_rows[] = {
+	ROW("subnet", FIELD_STRING, net_subnet, subnet, FIELD_REQUIRED),
+	ROW("gateway", FIELD_STRING, net_subnet, gateway),
+	STRICT,
+};
+static const struct field network_rows[] = {
+	ROW("id", FIELD_STRING, net_network, id, FIELD_REQUIRED),
+	ROW("name", FIELD_STRING, net_network, name, FIELD_REQUIRED),
+	ROW("driver", FIELD_STRING, net_network, driver, FIELD_REQUIRED),
+	ROW("device", FIELD_STRING, net_network, device),
+	ROW("mode", FIELD_STRING, net_network, mode),
+	ROW("cni", FIELD_STRING, net_network, cni),
+	LIST("subnets", net_network, subnets, net_subnet, subnet_rows),
+	ROW("mtu", FIELD_U32, net_network, mtu, FIELD_OMIT_EMPTY),
+	ROW("isInternal", FIELD_BOOL, net_network, is_internal, FIELD_OMIT_EMPTY),
+	ROW("noMasquerade", FIELD_BOOL, net_network, no_masquerade, FIELD_OMIT_EMPTY),
+	ROW("maySpoof", FIELD_BOOL, net_network, may_spoof, FIELD_OMIT_EMPTY),
+	ROW("hasNames", FIELD_BOOL, net_network, has_names, FIELD_OMIT_EMPTY),
+	ROW("upstreams", FIELD_STRV, net_network, upstreams, FIELD_OMIT_EMPTY),
+	STRICT,
+};
+static const struct field endpoint_rows[] = {
+	ROW("id", FIELD_STRING, net_endpoint, id, FIELD_REQUIRED),
+	ROW("device", FIELD_STRING, net_endpoint, device, FIELD_REQUIRED),
+	ROW("name", FIELD_STRING, net_endpoint, name, FIELD_REQUIRED),
+	ROW("mac", FIELD_STRING, net_endpoint, mac),
+	ROW("addresses", FIELD_STRV, net_endpoint, addresses, FIELD_OMIT_EMPTY),
+	ROW("gateway4", FIELD_STRING, net_endpoint, gateway4),
+	ROW("gateway6", FIELD_STRING, net_endpoint, gateway6),
+	ROW("names", FIELD_STRV, net_endpoint, names, FIELD_OMIT_EMPTY),
+	{ "network", FIELD_OBJECT, offsetof(struct net_endpoint, network), FIELD_REQUIRED, network_rows },
+	STRICT,
+};
+static const struct field port_rows[] = {
+	ROW("protocol", FIELD_STRING, net_port, protocol, FIELD_REQUIRED),
+	ROW("hostIp", FIELD_STRING, net_port, host_ip),
+	ROW("hostPort", FIELD_U32, net_port, host_port, FIELD_OMIT_EMPTY),
+	ROW("port", FIELD_U32, net_port, port, FIELD_REQUIRED),
+	STRICT,
+};
+static const struct field plan_rows[] = {
+	ROW("version", FIELD_U32, net_plan, version, FIELD_REQUIRED),
+	ROW("id", FIELD_STRING, net_plan, id),
+	ROW("stateDir", FIELD_STRING, net_plan, state_dir, FIELD_REQUIRED),
+	ROW("isVm", FIELD_BOOL, net_plan, is_vm, FIELD_OMIT_EMPTY),
+	ROW("queues", FIELD_U32, net_plan, queues, FIELD_OMIT_EMPTY),
+	LIST("endpoints", net_plan, endpoints, net_endpoint, endpoint_rows),
+	LIST("ports", net_plan, ports, net_port, port_rows),
+	ROW("keep", FIELD_STRV, net_plan, keep, FIELD_OMIT_EMPTY),
+	STRICT,
+};
+static const struct field answer_rows[] = {
+	ROW("error", FIELD_I32, net_answer, error),
+	ROW("message", FIELD_STRING, net_answer, message),
+	ROW("taps", FIELD_U32, net_answer, taps, FIELD_OMIT_EMPTY),
+	ROW("sockets", FIELD_U32, net_answer, sockets, FIELD_OMIT_EMPTY),
+	LIST("ports", net_answer, ports, net_port, port_rows),
+	STRICT,
+};
+
+static int read_text(const char *text, size_t len, const struct field *rows, void *ret, const char *what, struct err *e)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+	int r = json_parse(text, len, what, &o, e);
+
+	if (r >= 0)
+		r = json_read(o, rows, ret, "", e);
+	if (r < 0)
+		json_free_fields(rows, ret);
+	return r < 0 ? err_push(e, r, "%s", what) : 0;
+}
+
+int net_plan_parse(const char *text, size_t len, struct net_plan *ret, struct err *e)
+{
+	struct net_plan p = { 0 };
+	int r = read_text(text, len, plan_rows, &p, "network plan", e);
+
+	if (r >= 0 && p.version != NET_PLAN_VERSION) {
+		r = err_set(e, EINVAL, "network plan: version %u, where this build has %d", p.version, NET_PLAN_VERSION);
+		net_plan_done(&p);
+	}
+	if (r >= 0)
+		*ret = p;
+	return MIN(r, 0);
+}
+
+struct json_object *net_plan_json(const struct net_plan *p) { return json_write(plan_rows, p); }
+
+void net_plan_done(struct net_plan *p)
+{
+	json_free_fields(plan_rows, p);
+	*p = (struct net_plan){ 0 };
+}
+
+int net_answer_parse(const char *text, size_t len, struct net_answer *ret, struct err *e)
+{
+	struct net_answer a = { 0 };
+	int r = read_text(text, len, answer_rows, &a, "berth-net's answer", e);
+
+	if (r >= 0)
+		*ret = a;
+	return MIN(r, 0);
+}
+
+struct json_object *net_answer_json(const struct net_answer *a) { return json_write(answer_rows, a); }
+
+void net_answer_done(struct net_answer *a)
+{
+	json_free_fields(answer_rows, a);
+	*a = (struct net_answer){ 0 };
+}

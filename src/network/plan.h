@@ -1,0 +1,86 @@
+/* plan: what a container, a VM or a pod is given of networks, as plain structs with a JSON form: what the engine, which alone knows the
+ * records, asks of berth-net, which alone touches the kernel's network. Both ends are one build; the form is strict (docs/FORMATS.md).
+ *
+ *   berth-net VERB    descriptor 3: a stream socket: the plan's text to the end of file, then the answer, then the end
+ *                     descriptor 4: with attach, the network namespace to put interfaces in; not for VMs
+ *
+ *   attach   makes what is missing of the networks themselves, then the endpoints, ports and names; all or nothing
+ *   detach   takes the same away again; what is gone already is no error. Networks that nobody is on any more go a moment later
+ *   sweep    takes away what dead ones have left on this host: a plan with no endpoints; `keep` lists the endpoints that live
+ *
+ * The answer to each is a struct net_answer; to attach with descriptors (SCM_RIGHTS, in one or more messages before the text's end):
+ * first the taps, in the order of the endpoints, `queues` each; then a socket for each port, bound, which reserves it while it is open. */
+#pragma once
+
+#include "codec.h"
+
+#define NET_PLAN_VERSION 1
+
+/* One of a network's ranges of addresses. Texts: "10.77.0.0/16", "10.77.0.1"; IPv6 likewise. */
+struct net_subnet {
+	char *subnet;
+	char *gateway; /* the bridge's own address, or with macvlan and the like the router's; NULL: none */
+};
+
+struct net_network {
+	char *id, *name;
+	char *driver; /* "bridge", "macvlan", "ipvlan", "cni" */
+	char *device; /* the bridge's name; of macvlan, ipvlan: the host's interface */
+	char *mode;   /* of macvlan, ipvlan; NULL: its default */
+	char *cni;    /* of cni: the configuration's text */
+	struct net_subnet *subnets;
+	size_t n_subnets;
+	uint32_t mtu;       /* 0: the default */
+	bool is_internal;   /* no way out, none in */
+	bool no_masquerade; /* its addresses go out as they are */
+	bool may_spoof;     /* frames are not held to their sender's addresses */
+	bool has_names;     /* a resolver on the gateway's address knows who is on it */
+	char **upstreams;   /* whom that asks; NULL: as the host does */
+};
+
+/* An interface on a network. */
+struct net_endpoint {
+	char *id;                  /* 64 hexadecimal digits */
+	char *device;              /* the host's side of it: at most 15 bytes; nobody else's on this host */
+	char *name;                /* inside: "eth0" */
+	char *mac;                 /* "02:42:0a:4d:00:02" */
+	char **addresses;          /* "10.77.0.2/16"; one of a family */
+	char *gateway4, *gateway6; /* of the default route; NULL: not by this interface */
+	char **names;              /* by which the network's resolver knows it; the first is what its address is called */
+	struct net_network network;
+};
+
+/* A published port. */
+struct net_port {
+	char *protocol;     /* "tcp", "udp", "sctp" */
+	char *host_ip;      /* NULL: every address of the host */
+	uint32_t host_port; /* in a plan 0: any that is free; in an answer never */
+	uint32_t port;      /* the container's */
+};
+
+struct net_plan {
+	uint32_t version;
+	char *id;        /* the container's, or the pod's */
+	char *state_dir; /* RUN/networks: where resolvers keep their files */
+	bool is_vm;      /* taps, not an interface in a namespace */
+	uint32_t queues; /* of each tap; 0: one */
+	struct net_endpoint *endpoints;
+	size_t n_endpoints;
+	struct net_port *ports;
+	size_t n_ports;
+	char **keep; /* of sweep: devices (net_endpoint.device) of all that live */
+};
+int net_plan_parse(const char *text, size_t len, struct net_plan *ret, struct err *e);
+struct json_object *net_plan_json(const struct net_plan *p); /* NULL on ENOMEM */
+void net_plan_done(struct net_plan *p);
+
+struct net_answer {
+	int32_t error;          /* errno, 0: done */
+	char *message;          /* of an error, for people */
+	uint32_t taps, sockets; /* how many descriptors came of each kind */
+	struct net_port *ports; /* as published, in the plan's order */
+	size_t n_ports;
+};
+int net_answer_parse(const char *text, size_t len, struct net_answer *ret, struct err *e);
+struct json_object *net_answer_json(const struct net_answer *a);
+void net_answer_done(struct net_answer *a);
