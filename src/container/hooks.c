@@ -119,14 +119,19 @@ static void wait_exec_end(pid_t pid)
 }
 
 /* Nothing orders the program and the hooks from there on, and hooks are written for one that is up: it goes on alone until it
- * waits for something or has ended, or for a moment. */
+ * waits for something or has ended, or for a moment: of its own processor time, as that of the clock is none on a busy host. */
 static void wait_program(pid_t pid)
 {
-	enum { TRIES = 500 };
+	enum { TRIES = 500, MOST = 20000, MOMENT_MS = 80 };
+	uint64_t had_ms;
 
 	wait_exec_end(pid);
-	for (int i = 0; i < TRIES && pid_is_at_work(pid); i++)
+	had_ms = pid_cpu_ms(pid);
+	for (int i = 0; i < MOST && pid_is_at_work(pid); i++) {
+		if (i >= TRIES && pid_cpu_ms(pid) >= had_ms + MOMENT_MS)
+			return;
 		nap();
+	}
 }
 
 int hooks_run(const struct container_args *a, enum spec_hook_kind kind, const char *status, pid_t pid, struct err *e)
