@@ -108,6 +108,7 @@ int bundle_write(const struct plan *p, int dirfd, struct err *e);
 int bundle_replace(int dirfd, const char *name, struct json_object *o, struct err *e);
 int container_lock(struct engine *en, const char *id, int *ret_fd, struct err *e);
 /* The same, waiting so long for whoever has it. */
+#define LOCK_TIMEOUT_MS 30000
 int container_lock_wait(struct engine *en, const char *id, int timeout_ms, int *ret_fd, struct err *e);
 
 /* ---- pods.c, pod_verbs.c, pod_vm.c ---- */

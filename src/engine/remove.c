@@ -10,7 +10,6 @@
 #define KILL_TIMEOUT_MS 30000 /* a host busy with its disks takes its time */
 #define LAST_FRAMES_MS  2000
 #define NEXT_LIFE_MS    20
-#define LOCK_TIMEOUT_MS 30000
 
 static char *run_dir(const struct paths *p, const char *id) { return str_fmt("%s/containers/%s", p->run, id); }
 

@@ -1,5 +1,6 @@
 """`cp`: files out of a container and into it, by docker's documented rules, against containers that fight back."""
 
+import fcntl
 import io
 import os
 import stat
@@ -286,6 +287,19 @@ def test_a_paused_container_can_be_copied_from(berth, cbox, tmp_path):
     berth.ok("cp", f"{name}:/etc/group", tmp_path)
     berth.ok("unpause", name)
     assert "web" in (tmp_path / "group").read_text()
+
+
+def test_whoever_has_the_container_for_a_moment_is_waited_for(berth, cbox):
+    """A command that was killed may have left a child that still ends."""
+    name = cbox.name()
+    ident = berth.ok(*cbox.args("true", verb="create", opts=("--name", name))).strip()
+    other = os.open(berth.root / "containers" / ident, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    copy = berth.popen("cp", f"{name}:/etc/group", "-", stdout=subprocess.DEVNULL)
+    time.sleep(0.5)
+    assert copy.poll() is None
+    os.close(other)
+    assert copy.wait(60) == 0
 
 
 def test_a_directory_is_not_copied_into_itself_through_a_volume(berth, cbox, tmp_path):
