@@ -2,6 +2,10 @@
  * engine/check.c). */
 #include "records_db.h"
 
+#define LOST_ENDPOINTS                                   \
+	"network_id NOT IN (SELECT id FROM networks) OR" \
+	" (container_id NOT IN (SELECT id FROM containers) AND container_id NOT IN (SELECT id FROM pods))"
+
 static const struct {
 	const char *kind, *problem;
 	const char *find; /* one column: the name that is told */
@@ -12,6 +16,11 @@ static const struct {
 	{ "volume", "a container that is gone is said to use it",
 	  "SELECT DISTINCT volume FROM volume_users WHERE container_id NOT IN (SELECT id FROM containers)",
 	  "DELETE FROM volume_users WHERE container_id NOT IN (SELECT id FROM containers)" },
+	{ "endpoint", "the container or the network that it belongs to is gone", "SELECT id FROM endpoints WHERE " LOST_ENDPOINTS,
+	  "DELETE FROM endpoints WHERE " LOST_ENDPOINTS },
+	{ "addresses", "the network that they belong to is gone",
+	  "SELECT DISTINCT network_id FROM network_ranges WHERE network_id NOT IN (SELECT id FROM networks)",
+	  "DELETE FROM network_ranges WHERE network_id NOT IN (SELECT id FROM networks)" },
 };
 
 typedef void (*told_fn)(const char *kind, const char *name, const char *problem, void *arg);

@@ -13,6 +13,7 @@ void container_record_done(struct container_record *c)
 	free(c->options_json);
 	free(c->pod_id);
 	free(c->pod_name);
+	free(c->ports_json);
 	map_done(&c->labels);
 	*c = (struct container_record){ 0 };
 }
@@ -22,7 +23,7 @@ void container_record_done(struct container_record *c)
 	"id, name, image_id, image_ref, isolation, created_ns, started_ns, finished_ns, state, exit_code, oom_killed, " \
 	"auto_remove,"                                                                                                  \
 	" has_tty, error, options_json, labels_json, pod_id"
-#define CONTAINER_LIFE ", restart_count, is_stopped, health" /* what it is not made with */
+#define CONTAINER_LIFE ", restart_count, is_stopped, health, ports_json" /* what it is not made with */
 
 int labels_print(const struct string_map *m, char **ret)
 {
@@ -81,7 +82,7 @@ static int container_from_row(sqlite3_stmt *s, struct container_record *ret, str
 		int column;
 		char **to;
 	} texts[] = { { 0, &c.id },     { 1, &c.name },          { 2, &c.image_id }, { 3, &c.image_ref }, { 4, &c.isolation },
-		      { 13, &c.error }, { 14, &c.options_json }, { 16, &c.pod_id },  { 17, &c.pod_name } };
+		      { 13, &c.error }, { 14, &c.options_json }, { 16, &c.pod_id },  { 17, &c.pod_name }, { 21, &c.ports_json } };
 	int k = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts) && k == 0; i++)
@@ -145,6 +146,8 @@ int records_container_put(struct records *r, const struct container_record *c, s
 	}
 	if (k == 0)
 		k = volume_uses_put(r, c, e);
+	if (k == 0)
+		k = endpoints_put(r, c, e);
 	if (k == 0)
 		k = container_event(r, c->id, "create", NULL, e);
 	if (k == 0)
@@ -252,6 +255,8 @@ int records_container_delete_ended(struct records *r, const char *id, const stru
 		k = delete (r, id, e);
 	if (k == 0)
 		k = volume_uses_delete(r, id, e);
+	if (k == 0)
+		k = endpoints_delete(r, id, e);
 	if (k == 0)
 		return db_commit(r, e);
 	db_rollback(r);

@@ -175,6 +175,8 @@ int records_pod_delete(struct records *r, const char *id, struct err *e)
 		return k;
 	k = has_containers(r, id, e);
 	if (k == 0)
+		k = endpoints_delete(r, id, e);
+	if (k == 0)
 		k = db_run(r, "delete a pod's record", e, "DELETE FROM pods WHERE id=?1", "t", id);
 	if (k == 0)
 		return db_commit(r, e);

@@ -5,7 +5,7 @@
 
 #include "records.h"
 
-#define RECORDS_STMTS 64 /* distinct statements of this library; db_query refuses more, a unit test would show it */
+#define RECORDS_STMTS 96 /* distinct statements of this library; db_query refuses more, a unit test would show it */
 
 struct records {
 	sqlite3 *db;
@@ -59,6 +59,8 @@ int container_died(struct records *r, const char *id, const struct container_rec
 /* containers.c: labels as the JSON that a column keeps. */
 int labels_print(const struct string_map *m, char **ret); /* -ENOMEM */
 int db_labels(sqlite3_stmt *s, int column, struct string_map *ret, struct err *e);
+/* The same, and NULL for none. */
+static inline int map_text(const struct string_map *m, char **ret) { return m->keys && m->keys[0] ? labels_print(m, ret) : 0; }
 /* pods.c, inside of a container's transaction: -ENOENT where there is no such pod; -EEXIST where a pod has the name. NULL is fine. */
 int pod_is_known(struct records *r, const char *pod_id, struct err *e);
 int is_pods_name(struct records *r, const char *name, struct err *e);
@@ -71,6 +73,14 @@ void events_touch(const struct records *r); /* there are new ones */
 /* volumes.c, inside of a container's transaction: -ENOENT where there is no such volume. */
 int volume_uses_put(struct records *r, const struct container_record *c, struct err *e);
 int volume_uses_delete(struct records *r, const char *container_id, struct err *e);
+
+#define ADDRESS_HEX 33 /* a column's text of an address, and its end */
+
+/* endpoints.c, inside of a container's or pod's transaction. */
+int endpoints_put(struct records *r, const struct container_record *c, struct err *e);
+int endpoints_delete(struct records *r, const char *container_id, struct err *e);
+/* The events of a container's networks: "connect" as it starts, "disconnect" as it ends. */
+int endpoints_event(struct records *r, const char *container_id, const char *action, struct err *e);
 
 /* schema.c: makes, migrates or refuses by user_version. */
 int schema_ensure(struct records *r, struct err *e);

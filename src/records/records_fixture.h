@@ -115,6 +115,55 @@ static inline int put_volume(struct records *r, const char *name, struct err *e)
 	return k;
 }
 
+/* 10.0.N.HOST */
+static inline void address_of(int n, int host, uint8_t ret[16])
+{
+	const uint8_t a[16] = { [10] = 0xff, 0xff, 10, 0, (uint8_t)n, (uint8_t)host };
+
+	memcpy(ret, a, sizeof(a));
+}
+
+/* Of 10.0.N.0/29. */
+static inline int put_network(struct records *r, const char *id, const char *name, int n, struct err *e)
+{
+	struct network_record v = {
+		.id = strdup(id), .name = strdup(name), .driver = strdup("bridge"), .created_ns = 11, .config_json = strdup("{}")
+	};
+	struct net_range range;
+	int k;
+
+	address_of(n, 0, range.first);
+	address_of(n, 7, range.last);
+	map_set(&v.labels, "site", "a");
+	k = records_network_put(r, &v, &range, 1, e);
+	network_record_done(&v);
+	return k;
+}
+
+/* With the next address of 10.0.N.1 to .6 but .1; *ret_host, where it is not NULL, is the address's last byte. */
+static inline int put_endpoint(struct records *r, const char *id, const char *container, const char *network, int n,
+			       int *ret_host, struct err *e)
+{
+	uint8_t gateway[1][16];
+	struct endpoint_request q = { .record = { .id = strdup(id),
+						  .container_id = strdup(container),
+						  .network_id = strdup(network),
+						  .mac = strdup("02:42:00:00:00:01") },
+				      .has_pool4 = true,
+				      .excluded = (const uint8_t(*)[16])gateway,
+				      .n_excluded = 1 };
+	int k;
+
+	address_of(n, 1, gateway[0]);
+	address_of(n, 1, q.pool4.first);
+	address_of(n, 6, q.pool4.last);
+	k = records_endpoint_put(r, &q, e);
+	if (k == 0 && ret_host)
+		*ret_host = q.record.address4[15];
+	endpoint_record_done(&q.record);
+	return k;
+}
+
 /* "action:id action:id ..." of all events; caller frees. */
 static inline char *told(struct records *r, uint64_t after)
 {

@@ -46,6 +46,16 @@ static const char *const steps[] = {
 	"ALTER TABLE containers ADD COLUMN restart_count INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE containers ADD COLUMN is_stopped INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE containers ADD COLUMN health INTEGER NOT NULL DEFAULT 0;",
+	/* 6 -> 7: networks, their ranges, and who is on them. Addresses: 32 hexadecimal digits. last: given by itself most lately.
+	 * container_id: a container's or a pod's */
+	"CREATE TABLE networks(id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, driver TEXT NOT NULL, created_ns INTEGER NOT NULL,"
+	"  config_json TEXT, labels_json TEXT, last4 TEXT, last6 TEXT);"
+	"CREATE TABLE network_ranges(network_id TEXT NOT NULL, first TEXT NOT NULL, last TEXT NOT NULL,"
+	"  PRIMARY KEY(network_id, first)) WITHOUT ROWID;"
+	"CREATE TABLE endpoints(id TEXT PRIMARY KEY, container_id TEXT NOT NULL, network_id TEXT NOT NULL, mac TEXT,"
+	"  options_json TEXT, ordinal INTEGER NOT NULL, address4 TEXT, address6 TEXT, UNIQUE(network_id, address4),"
+	"  UNIQUE(network_id, address6), UNIQUE(container_id, network_id));"
+	"ALTER TABLE containers ADD COLUMN ports_json TEXT;",
 };
 #define LOG_BYTES      (192 << 10) /* of WAL_PAGES (db.c), and of one transaction more */
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(steps))

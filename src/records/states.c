@@ -71,23 +71,25 @@ static int write_state(struct records *r, const char *id, enum container_state f
 	case CS_EXITED:
 		if (from == CS_RESTARTING)
 			return db_run(r, "record an end", e,
-				      "UPDATE containers SET state=?2, is_stopped=?3, error=coalesce(?4, error) WHERE id=?1",
+				      "UPDATE containers SET state=?2, is_stopped=?3, error=coalesce(?4, error), ports_json=NULL "
+				      "WHERE id=?1",
 				      "tiit", id, state, (int64_t)to->is_stopped, to->error);
 		return db_run(
 			r, "record an exit", e,
-			"UPDATE containers SET state=?2, finished_ns=?3, exit_code=?4, oom_killed=?5, error=?6, is_stopped=?7"
-			" WHERE id=?1",
+			"UPDATE containers SET state=?2, finished_ns=?3, exit_code=?4, oom_killed=?5, error=?6, is_stopped=?7,"
+			" ports_json=NULL WHERE id=?1",
 			"tiiiiti", id, state, (int64_t)to->finished_ns, (int64_t)to->exit_code, (int64_t)to->oom_killed,
 			to->error, (int64_t)to->is_stopped);
 	case CS_RESTARTING:
 		return db_run(r, "record an exit", e,
 			      "UPDATE containers SET state=?2, finished_ns=?3, exit_code=?4, oom_killed=?5, error=?6,"
-			      " restart_count=restart_count+1 WHERE id=?1",
+			      " restart_count=restart_count+1, ports_json=NULL WHERE id=?1",
 			      "tiiiit", id, state, (int64_t)to->finished_ns, (int64_t)to->exit_code, (int64_t)to->oom_killed,
 			      to->error);
 	case CS_CREATED:
-		return db_run(r, "record a failed start", e, "UPDATE containers SET state=?2, exit_code=?3, error=?4 WHERE id=?1",
-			      "tiit", id, state, (int64_t)to->exit_code, to->error);
+		return db_run(r, "record a failed start", e,
+			      "UPDATE containers SET state=?2, exit_code=?3, error=?4, ports_json=NULL WHERE id=?1", "tiit", id,
+			      state, (int64_t)to->exit_code, to->error);
 	case CS_REMOVING:
 		return db_run(
 			r, "record a removal", e,
@@ -115,14 +117,22 @@ int container_died(struct records *r, const char *id, const struct container_rec
 		 to->exit_code);
 	if (to->oom_killed && (k = container_event(r, id, "oom", NULL, e)) < 0)
 		return k;
-	return container_event(r, id, "die", extra, e);
+	k = container_event(r, id, "die", extra, e);
+	return k < 0 ? k : endpoints_event(r, id, "disconnect", e);
+}
+
+static int began(struct records *r, const char *id, struct err *e)
+{
+	int k = endpoints_event(r, id, "connect", e);
+
+	return k < 0 ? k : container_event(r, id, "start", NULL, e);
 }
 
 /* The event of that arrow, if any. */
 static int note(struct records *r, const char *id, enum container_state from, const struct container_record *to, struct err *e)
 {
 	switch (to->state) {
-	case CS_RUNNING: return container_event(r, id, from == CS_PAUSED ? "unpause" : "start", NULL, e);
+	case CS_RUNNING: return from == CS_PAUSED ? container_event(r, id, "unpause", NULL, e) : began(r, id, e);
 	case CS_PAUSED: return container_event(r, id, "pause", NULL, e);
 	case CS_EXITED:
 		if (from == CS_RESTARTING) /* it had died before */
@@ -203,6 +213,19 @@ int records_container_options(struct records *r, const char *id, const char *opt
 		k = err_set(e, ENOENT, "container %.12s is no longer there", id);
 	if (k == 0)
 		k = container_event(r, id, "update", NULL, e);
+	if (k == 0)
+		return db_commit(r, e);
+	db_rollback(r);
+	return k;
+}
+
+int records_container_ports(struct records *r, const char *id, const char *ports_json, struct err *e)
+{
+	int k = db_begin(r, false, e);
+
+	if (k < 0)
+		return k;
+	k = db_run(r, "note a container's ports", e, "UPDATE containers SET ports_json=?2 WHERE id=?1", "tt", id, ports_json);
 	if (k == 0)
 		return db_commit(r, e);
 	db_rollback(r);

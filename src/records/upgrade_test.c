@@ -2,8 +2,12 @@
 #include "records_fixture.h"
 
 #define WITHOUT_VOLUMES "DROP TABLE volumes; DROP TABLE volume_users;" /* as versions below 5 have it */
-/* Takes back what version 6 has added. */
+/* Takes back what version 7 has added, and 6. */
+#define BEFORE_7                                                                \
+	"DROP TABLE networks; DROP TABLE network_ranges; DROP TABLE endpoints;" \
+	"ALTER TABLE containers DROP COLUMN ports_json;"
 #define BEFORE_6                                                                                       \
+	BEFORE_7                                                                                       \
 	"ALTER TABLE containers DROP COLUMN restart_count; ALTER TABLE containers DROP COLUMN health;" \
 	"ALTER TABLE containers DROP COLUMN is_stopped;"
 
@@ -100,6 +104,24 @@ TEST(a_database_of_version_5_is_taken_over_with_what_it_holds)
 	is_int(c.health, HEALTH_NONE);
 	ok(!c.is_stopped);
 	container_record_done(&c);
+	records_close(r);
+}
+
+TEST(a_database_of_version_6_is_taken_over_with_what_it_holds)
+{
+	struct records *r = fresh();
+	struct container_record c = { 0 };
+	struct err e = { 0 };
+
+	is_int(put_container(r, "c1", "job", &e), 0);
+	is_int(sqlite3_exec(r->db, BEFORE_7 "PRAGMA user_version=6", NULL, NULL, NULL), SQLITE_OK);
+	records_close(r);
+	r = opened();
+	is_int(records_container_get(r, "job", &c, &e), 0);
+	ok(!c.ports_json);
+	container_record_done(&c);
+	is_int(put_network(r, "ab1", "net", 0, &e), 0);
+	is_int(put_endpoint(r, "e1", "c1", "ab1", 0, NULL, &e), 0);
 	records_close(r);
 }
 

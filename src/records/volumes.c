@@ -49,8 +49,6 @@ static int from_row(sqlite3_stmt *s, struct volume_record *ret, struct err *e)
 
 #define EVENT_ATTRS "{\"driver\":\"local\"}"
 
-static int map_text(const struct string_map *m, char **ret) { return m->keys && m->keys[0] ? labels_print(m, ret) : 0; }
-
 /* In a transaction. */
 static int put_row(struct records *r, const struct volume_record *v, struct err *e)
 {
