@@ -24,11 +24,9 @@ static void close_all(int **fds, size_t *n)
 
 void net_hold_done(struct net_hold *h)
 {
-	struct net_answer a = { .ports = h->ports, .n_ports = h->n_ports };
-
 	close_all(&h->taps, &h->n_taps);
 	close_all(&h->sockets, &h->n_sockets);
-	net_answer_done(&a);
+	net_ports_free(h->ports, h->n_ports);
 	*h = (struct net_hold){ 0 };
 }
 

@@ -52,6 +52,7 @@ static const struct field port_rows[] = {
 	ROW("protocol", FIELD_STRING, net_port, protocol, FIELD_REQUIRED),
 	ROW("hostIp", FIELD_STRING, net_port, host_ip),
 	ROW("hostPort", FIELD_U32, net_port, host_port, FIELD_OMIT_EMPTY),
+	ROW("hostPortLast", FIELD_U32, net_port, host_port_last, FIELD_OMIT_EMPTY),
 	ROW("port", FIELD_U32, net_port, port, FIELD_REQUIRED),
 	STRICT,
 };
@@ -125,4 +126,37 @@ void net_answer_done(struct net_answer *a)
 {
 	json_free_fields(answer_rows, a);
 	*a = (struct net_answer){ 0 };
+}
+
+/* ---- lists of ports: an answer's, alone ---- */
+
+struct json_object *net_ports_json(const struct net_port *list, size_t n)
+{
+	const struct net_answer a = { .ports = (struct net_port *)(uintptr_t)list, .n_ports = n };
+	_cleanup_json_ struct json_object *o = net_answer_json(&a);
+	struct json_object *ports = NULL;
+
+	if (o && !json_object_object_get_ex(o, "ports", &ports))
+		return json_object_new_array();
+	return o ? json_object_get(ports) : NULL;
+}
+
+int net_ports_parse(const char *text, struct net_port **ret, size_t *ret_n, struct err *e)
+{
+	_cleanup_free_ char *whole = str_fmt("{\"ports\":%s}", text ? text : "[]");
+	struct net_answer a = { 0 };
+	int r = whole ? net_answer_parse(whole, strlen(whole), &a, e) : err_set(e, ENOMEM, "out of memory");
+
+	if (r < 0)
+		return r;
+	*ret = a.ports;
+	*ret_n = a.n_ports;
+	return 0;
+}
+
+void net_ports_free(struct net_port *list, size_t n)
+{
+	struct net_answer a = { .ports = list, .n_ports = n };
+
+	net_answer_done(&a);
 }

@@ -52,11 +52,16 @@ struct net_endpoint {
 
 /* A published port. */
 struct net_port {
-	char *protocol;     /* "tcp", "udp", "sctp" */
-	char *host_ip;      /* NULL: every address of the host */
-	uint32_t host_port; /* in a plan 0: any that is free; in an answer never */
-	uint32_t port;      /* the container's */
+	char *protocol;          /* "tcp", "udp", "sctp" */
+	char *host_ip;           /* NULL: every address of the host */
+	uint32_t host_port;      /* in a plan 0: any that is free; in an answer never */
+	uint32_t host_port_last; /* in a plan: any that is free from host_port to this one; 0: host_port alone */
+	uint32_t port;           /* the container's */
 };
+/* Lists of them as JSON arrays, as a container's record has them. */
+struct json_object *net_ports_json(const struct net_port *list, size_t n); /* NULL on ENOMEM */
+int net_ports_parse(const char *text, struct net_port **ret, size_t *ret_n, struct err *e);
+void net_ports_free(struct net_port *list, size_t n);
 
 struct net_plan {
 	uint32_t version;

@@ -57,4 +57,23 @@ TEST(an_answer_survives_a_round_trip)
 	net_answer_done(&a);
 }
 
+TEST(ports_survive_a_round_trip)
+{
+	static const char text[] =
+		"[{\"protocol\":\"tcp\",\"hostIp\":\"127.0.0.1\",\"hostPort\":8000,\"hostPortLast\":8009,\"port\":80}]";
+	_cleanup_json_ struct json_object *o = NULL, *none = net_ports_json(NULL, 0);
+	struct net_port *list = NULL;
+	size_t n = 0;
+
+	is_int(net_ports_parse(text, &list, &n, &E), 0);
+	is_int(n, 1);
+	o = net_ports_json(list, n);
+	is_str(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN), text);
+	net_ports_free(list, n);
+	is_str(json_object_to_json_string_ext(none, JSON_C_TO_STRING_PLAIN), "[]");
+	is_int(net_ports_parse(NULL, &list, &n, &E), 0);
+	is_int(n, 0);
+	is_int(net_ports_parse("{}", &list, &n, &E), -EINVAL);
+}
+
 TAP_MAIN()
