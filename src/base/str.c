@@ -182,6 +182,33 @@ char *str_human_size(uint64_t bytes, char buf[16])
 	return buf;
 }
 
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20; /* a letter is small from here on */
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int str_to_mac(const char *s, uint8_t ret_mac[6])
+{
+	uint8_t mac[6];
+
+	if (strlen(s) != 3 * sizeof(mac) - 1)
+		return -EINVAL;
+	for (size_t i = 0; i < sizeof(mac); i++, s += 3) {
+		int high = hex_digit(s[0]), low = hex_digit(s[1]);
+
+		if (high < 0 || low < 0 || s[2] != (i + 1 < sizeof(mac) ? ':' : '\0'))
+			return -EINVAL;
+		mac[i] = (uint8_t)((unsigned)high << 4 | (unsigned)low);
+	}
+	if (mac[0] & 1) /* a group's (IEEE 802, 8.2) */
+		return -EINVAL;
+	memcpy(ret_mac, mac, sizeof(mac));
+	return 0;
+}
+
 char *str_hex(const void *data, size_t n, char *ret_2n1)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -29,6 +29,8 @@ int utf8_len(const void *s, size_t n);
 /* Text from outside as one that can't drive a terminal: control bytes become '?' (R21). In place; returns s. */
 char *text_defuse(char *s);
 char *str_hex(const void *data, size_t n, char *ret_2n1);
+/* "02:42:0a:4d:00:02", the hardware address of one station, not of many. -EINVAL. */
+int str_to_mac(const char *s, uint8_t ret_mac[6]);
 
 /* strv: NULL-terminated array of malloc'd strings; NULL is the empty one. */
 size_t strv_len(char *const *v);

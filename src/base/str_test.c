@@ -291,4 +291,24 @@ TEST(ages_are_worded_as_docker_words_them)
 	clock_ago(UINT64_MAX, b);
 }
 
+TEST(a_hardware_address_is_six_bytes_of_one_station)
+{
+	static const char *const bad[] = { "",
+					   "02:42:0a:4d:00",
+					   "02:42:0a:4d:00:0",
+					   "02:42:0a:4d:00:020",
+					   "02-42-0a-4d-00-02",
+					   "02:42:0a:4d:00:0g",
+					   "+2:42:0a:4d:00:02",
+					   "02:42:0a:4d:00:02:",
+					   "03:42:0a:4d:00:02" };
+	uint8_t mac[6] = { 7 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (str_to_mac(bad[i], mac) != -EINVAL || mac[0] != 7)
+			TAP_FAIL("%s", bad[i]);
+	is_int(str_to_mac("02:42:0A:4d:00:ff", mac), 0);
+	ok(memcmp(mac, "\x02\x42\x0a\x4d\x00\xff", 6) == 0);
+}
+
 TAP_MAIN()

@@ -74,31 +74,11 @@ static const struct field blk_fields[] = {
 	{ .name = NULL, .flags = FIELD_STRICT },
 };
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20; /* a letter is small from here on */
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* "02:00:5e:10:00:01", of one station. */
 static int parse_mac(struct json_object *v, void *member, const char *path, struct err *e)
 {
 	const char *s = json_object_is_type(v, json_type_string) ? json_object_get_string(v) : "";
-	uint8_t mac[6];
-	bool is_mac = strlen(s) == 3 * sizeof(mac) - 1;
 
-	for (size_t i = 0; is_mac && i < sizeof(mac); i++, s += 3) {
-		int high = hex_digit(s[0]), low = hex_digit(s[1]);
-
-		is_mac = high >= 0 && low >= 0 && s[2] == (i < 5 ? ':' : '\0');
-		mac[i] = (uint8_t)((unsigned)high << 4 | (unsigned)low);
-	}
-	if (!is_mac || mac[0] & 1)
-		return json_expected(v, path, "a station's address like \"02:00:5e:10:00:01\"", e);
-	memcpy(member, mac, sizeof(mac));
-	return 0;
+	return str_to_mac(s, member) < 0 ? json_expected(v, path, "a station's address like \"02:00:5e:10:00:01\"", e) : 0;
 }
 
 static void no_vsock_fds(void *item)
