@@ -150,6 +150,7 @@ struct container_args {
 	unsigned n_preserve_fds; /* the caller's 3 .. 3+n-1 stay open in the process */
 	bool no_new_keyring;     /* keep the caller's session keyring */
 	bool allows_ping;        /* ping without privilege in a new network namespace, unless the spec sets its sysctl */
+	bool owns_network;       /* the caller's network, where the spec has none, is as much the container's as a new one */
 	bool no_pivot;           /* chroot instead of pivot_root, for a root on an initramfs */
 	/* Called per step where not NULL; ns since container_create began. */
 	void (*trace)(const char *step, uint64_t ns, void *arg);

@@ -141,7 +141,8 @@ TEST(only_sysctls_of_namespaces_other_than_the_hosts_are_allowed)
 					     "",
 					     "fs.mqueue." };
 	struct spec spec = { 0 };
-	struct setup s = { .spec = &spec };
+	struct container_args args = { .spec = &spec };
+	struct setup s = { .args = &args, .spec = &spec };
 
 	spec.ns.wanted[NS_IPC] = true;
 	spec.ns.wanted[NS_NET] = true;
@@ -158,6 +159,13 @@ TEST(only_sysctls_of_namespaces_other_than_the_hosts_are_allowed)
 	ok(!sysctl_is_allowed(&s, "net.ipv4.ip_forward"));
 	spec.ns.wanted[NS_IPC] = false;
 	ok(!sysctl_is_allowed(&s, "kernel.shmmax"));
+	args.owns_network = true;
+	ok(!sysctl_is_allowed(&s, "net.ipv4.ip_forward")); /* this one is somebody's */
+	spec.ns.wanted[NS_NET] = false;
+	ok(sysctl_is_allowed(&s, "net.ipv4.ip_forward"));
+	ok(!sysctl_is_allowed(&s, "kernel.shmmax"));
+	args.owns_network = false;
+	ok(!sysctl_is_allowed(&s, "net.ipv4.ip_forward"));
 }
 
 TAP_MAIN()

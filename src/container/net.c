@@ -85,10 +85,14 @@ static int allow_ping(struct setup *s, struct err *e)
 	return r < 0 && r != -ENOENT ? err_set(e, -r, "net.ipv4.ping_group_range = \"%s\": %s", range, strerror(-r)) : 0;
 }
 
+bool net_is_lent(const struct setup *s) { return s->args->owns_network && !s->spec->ns.wanted[NS_NET]; }
+
 int net_apply(struct setup *s, struct err *e)
 {
 	int r;
 
+	if (net_is_lent(s))
+		return allow_ping(s, e);
 	if (!ns_is_new(s->spec, NS_NET))
 		return 0;
 	r = ns_takes_network(s) ? 0 : net_loopback_up(e);

@@ -1,5 +1,5 @@
-/* netlink: the little of rtnetlink(7) that moving a network device takes: requests built into one buffer, an acknowledgement each,
- * and dumps handed on message by message. Called by net_device.c. */
+/* netlink: the little of rtnetlink(7) that moving a network device, or furnishing one, takes: requests built into one buffer, an acknowledgement each,
+ * and dumps handed on message by message. Called by net_device.c, and in a guest by guest/interfaces.c. */
 #include "netlink.h"
 
 #include <sys/socket.h>

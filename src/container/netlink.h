@@ -1,4 +1,4 @@
-/* What netlink.c gives net_device.c and its test; nobody else includes it. */
+/* What netlink.c gives net_device.c, the guest's interfaces.c and their tests; nobody else includes it. */
 #pragma once
 
 #include <linux/netlink.h>

@@ -319,6 +319,7 @@ bool sysctl_is_allowed(const struct setup *s, const char *key);
 int uts_apply(struct setup *s, struct err *e);        /* uts.c */
 int net_loopback_up(struct err *e);                   /* of the caller's network namespace */
 int net_apply(struct setup *s, struct err *e);        /* net.c */
+bool net_is_lent(const struct setup *s);              /* the caller's, which is the container's own (args.owns_network) */
 int net_devices_move(struct setup *s, struct err *e); /* net_device.c, parent; then SYNC_DEVICES */
 int net_devices_wait(struct setup *s, struct err *e); /* child */
 int rdt_apply(struct setup *s, struct err *e);        /* rdt.c, parent: groups of resctrl, and the process in them */

@@ -30,7 +30,8 @@ bool sysctl_is_allowed(const struct setup *s, const char *key)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(sysctl_table); i++)
 		if (key_matches(sysctl_table[i].key, key))
-			return s->spec->ns.wanted[sysctl_table[i].ns] && !s->ns_is_callers[sysctl_table[i].ns];
+			return (sysctl_table[i].ns == NS_NET && net_is_lent(s)) ||
+			       (s->spec->ns.wanted[sysctl_table[i].ns] && !s->ns_is_callers[sysctl_table[i].ns]);
 	return false;
 }
 

@@ -10,8 +10,9 @@
 
 struct guest {
 	struct host host;
-	bool has_clock;  /* set with the first container */
-	bool has_shares; /* mounted with the first container that has volumes */
+	bool has_clock;           /* set with the first container */
+	bool has_shares;          /* mounted with the first container that has volumes */
+	struct guest_cards cards; /* furnished with the first container that has interfaces */
 	struct member {
 		struct guest_start start; /* from its frame; the container borrows its spec */
 		struct container *container;
@@ -125,6 +126,7 @@ static int create(struct guest *g, struct member *m, int rootfd, struct stdio *i
 		.init_path = s->use_init ? GUEST_INIT : NULL,
 		.stdio = { io->theirs[0], io->theirs[1], io->theirs[2] },
 		.allows_ping = true,
+		.owns_network = true,
 	};
 	int r = s->is_pod && !s->spec.ns.wanted[NS_IPC] ? guest_shared_memory(s, &memory, e) : 0;
 
@@ -154,6 +156,16 @@ static int set_up_guest(struct guest *g, const struct guest_start *s, struct err
 	return r;
 }
 
+static int set_up_network(struct guest *g, const struct guest_start *s, struct err *e)
+{
+	int r = 0;
+
+	if (s->n_interfaces == 0 || g->cards.n > 0)
+		return 0;
+	r = guest_load_modules(GUEST_MODULES_NET, e);
+	return r < 0 ? r : guest_interfaces_start(s->interfaces, s->n_interfaces, &g->cards, e);
+}
+
 /* The container's own process, or the one that stands for it. */
 static int begin(struct guest *g, struct member *m, int rootfd, struct stdio *io, struct agent_process *ret, struct err *e)
 {
@@ -181,6 +193,8 @@ static int guest_start(void *arg, unsigned slot, const struct guest_start *given
 	m->start = *given;
 	m->has_start = true;
 	r = set_up_guest(g, &m->start, e);
+	if (r >= 0)
+		r = set_up_network(g, &m->start, e);
 	if (r >= 0)
 		r = guest_add_disks(&m->start, e);
 	if (r >= 0)
@@ -352,10 +366,12 @@ static int guest_freeze(void *arg, unsigned slot, bool on, struct err *e)
 static int guest_restore(void *arg, unsigned slot, const struct guest_identity *id, struct err *e)
 {
 	struct guest *g = arg;
+	int r;
 
 	if (!g->members[slot].container)
 		return err_set(e, ESRCH, "the container does not run");
-	return guest_identity_take(id, container_pid(g->members[slot].container), e);
+	r = guest_identity_take(id, container_pid(g->members[slot].container), e);
+	return r < 0 ? r : guest_interfaces_again(id->interfaces, id->n_interfaces, &g->cards, e);
 }
 
 const struct agent_ops guest_agent_ops = { guest_start, guest_exec,   guest_kill,   guest_reap,

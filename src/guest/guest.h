@@ -2,7 +2,8 @@
  * Transport: frames (frame.h) over a virtio-serial port named "dev.berth.agent" (QEMU) or vsock. After HELLO both ways the
  * host sends one FRAME_START on channel 0:
  *   { "config": config.json as the guest is to see it, "id": ..., "files": [...launch_file],
- *     "root": {"disk": "/dev/vda", "upper": "/dev/vdb"}, "disks": ["/dev/vdc"...], "shares": [{"tag","target"}], "init": bool, "volatile": bool,
+ *     "root": {"disk": "/dev/vda", "upper": "/dev/vdb"}, "disks": ["/dev/vdc"...], "shares": [{"tag","target"}],
+ *     "interfaces": [{"name","mac","addresses","gateway4","gateway6","mtu"}], "init": bool, "volatile": bool,
  *     "seccomp": base64 of the compiled filter, "seccomp_flags": n, "time_ns": host clock, "entropy": base64 }
  * and is answered with FRAME_STARTED or FRAME_ERROR; then STDIN/STDOUT/... as frame.h says; FRAME_EXEC on channels 1.. .
  * One guest may hold several containers (a pod's): a channel's upper bits are the container's slot, and its channel 0 within the slot
@@ -29,17 +30,26 @@
 #define GUEST_SLOT_SHIFT 10
 #define GUEST_SLOT_MASK  ((1u << GUEST_SLOT_SHIFT) - 1)
 #define GUEST_SLOTS      32
-/* In the initramfs: modules in load order, one file name a line; the second list only when there are shares, the third once the
- * container runs. */
+/* In the initramfs: modules in load order, one file name a line; the second list only when there are shares, the third only when there
+ * are interfaces, the fourth once the container runs. */
 #define GUEST_MODULES       "/m"
 #define GUEST_MODULES_BOOT  "boot"
 #define GUEST_MODULES_SHARE "share"
+#define GUEST_MODULES_NET   "net"
 #define GUEST_MODULES_LATE  "late"
 #define GUEST_INIT          "/init"
 
 struct guest_share {
 	char *tag, *target;
 };
+/* A network card as the container sees it, known by its hardware address. Addresses have the length of their prefix. */
+struct guest_interface {
+	char *name, *mac; /* "eth0", "02:42:0a:4d:00:02" */
+	char **addresses; /* "10.77.0.2/16"; NULL: none */
+	char *gateway4, *gateway6;
+	uint32_t mtu; /* 0: as it is */
+};
+#define GUEST_INTERFACES_MAX 8
 struct guest_start {
 	struct spec spec;
 	char *id;
@@ -49,6 +59,8 @@ struct guest_start {
 	char **disks; /* "/dev/vdc"...: the user's, which the container is given; may be NULL */
 	struct guest_share *shares;
 	size_t n_shares;
+	struct guest_interface *interfaces; /* a pod's members all have the same: the guest is given them once */
+	size_t n_interfaces;
 	bool use_init, is_volatile;
 	bool is_pod;
 	bool serves_files; /* and nothing else: no process of the container's is started, its volumes are in its root */
@@ -68,6 +80,8 @@ struct guest_identity {
 	char *entropy_b64;
 	char *hostname; /* NULL: stays */
 	char *machine_id, *boot_id;
+	struct guest_interface *interfaces; /* by the names that its original has had from its start */
+	size_t n_interfaces;
 	uint64_t time_ns; /* CLOCK_REALTIME */
 };
 /* On failure nothing needs freeing. */
@@ -144,6 +158,20 @@ int guest_hold_root(int rootfd, const struct guest_start *s, pid_t *ret_pid, str
 /* A pod's: memory that containers share, of the size that s has for SHARED_MEMORY; *ret_fd: a detached mount for one of them. */
 int guest_shared_memory(const struct guest_start *s, int *ret_fd, struct err *e);
 int guest_mount_shares(const struct guest_start *s, struct err *e);
+/* interfaces.c: the cards that a guest was given, by the numbers that they keep whatever their names become. */
+struct guest_cards {
+	size_t n;
+	struct guest_card {
+		char name[16]; /* at its start */
+		int index;
+	} card[GUEST_INTERFACES_MAX];
+};
+/* Finds each card by its hardware address, waiting for it for some seconds, and gives it all that the list says; links are up then.
+ * For the caller's network namespace, in which nobody else does the like. On failure some may have theirs. */
+int guest_interfaces_start(const struct guest_interface *list, size_t n, struct guest_cards *ret, struct err *e);
+/* In a copy: the same cards by the names that they had at the start, with everything that the list says instead of what they have. */
+int guest_interfaces_again(const struct guest_interface *list, size_t n, const struct guest_cards *were, struct err *e);
+extern const struct field guest_interface_rows[]; /* of the documents that have them */
 /* disks.c: gives the container its disks: nodes and leave to use them, in s->spec. */
 int guest_add_disks(struct guest_start *s, struct err *e);
 /* The container has ended: waits until nothing of it has one of them mounted, and what was written has reached the host. */

@@ -6,6 +6,7 @@
  *   clock         CLOCK_REALTIME; the monotonic clock has gone on without a leap
  *   names         in a child that joins the container's namespaces: host name, /etc/hostname, the host's name in /etc/hosts,
  *                 /etc/machine-id where there is one (machine-id(5)), boot_id by a file mounted over the kernel's, which is fixed
+ *   interfaces    hardware addresses, addresses and routes of its network cards (interfaces.c), by the agent itself
  *
  * The document comes from the host, the files are the container's: nothing of theirs is followed (O_NOFOLLOW), and all is the guest's own. */
 #include <linux/mount.h>
@@ -28,6 +29,8 @@ static const struct field identity_rows[] = {
 	{ "hostname", FIELD_STRING, offsetof(struct guest_identity, hostname) },
 	{ "machine_id", FIELD_STRING, offsetof(struct guest_identity, machine_id), FIELD_REQUIRED },
 	{ "boot_id", FIELD_STRING, offsetof(struct guest_identity, boot_id), FIELD_REQUIRED },
+	{ "interfaces", FIELD_ARRAY, offsetof(struct guest_identity, interfaces), FIELD_OMIT_EMPTY, guest_interface_rows,
+	  sizeof(struct guest_interface), offsetof(struct guest_identity, n_interfaces) },
 	{ .name = NULL },
 };
 

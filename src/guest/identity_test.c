@@ -29,15 +29,26 @@ TEST(only_whole_words_are_replaced)
 
 TEST(an_identity_is_whole_or_refused)
 {
-	static const char good[] = "{\"time_ns\":5,\"entropy\":\"AAAA\",\"machine_id\":\"0123456789abcdef0123456789abcdef\","
-				   "\"boot_id\":\"01234567-89ab-4def-8123-456789abcdef\"}";
-	static const char *const bad[] = { "{}", "[]", "{\"time_ns\":5}",
-					   "{\"time_ns\":5,\"entropy\":\"\",\"machine_id\":\"0\",\"boot_id\":\"1\"}" };
+	static const char good[] =
+		"{\"time_ns\":5,\"entropy\":\"AAAA\",\"machine_id\":\"0123456789abcdef0123456789abcdef\","
+		"\"boot_id\":\"01234567-89ab-4def-8123-456789abcdef\","
+		"\"interfaces\":[{\"name\":\"eth0\",\"mac\":\"02:42:01:02:03:04\",\"addresses\":[\"10.1.0.2/16\"]}]}";
+	static const char *const bad[] = {
+		"{}", "[]", "{\"time_ns\":5}", "{\"time_ns\":5,\"entropy\":\"\",\"machine_id\":\"0\",\"boot_id\":\"1\"}",
+		"{\"time_ns\":5,\"entropy\":\"\",\"machine_id\":\"0123456789abcdef0123456789abcdef\","
+		"\"boot_id\":\"01234567-89ab-4def-8123-456789abcdef\",\"interfaces\":[{\"name\":\"eth0\"}]}"
+	};
 	struct guest_identity id;
 	struct err e = { 0 };
 
 	is_int(guest_identity_parse(good, sizeof(good) - 1, &id, &e), 0);
-	ok(!id.hostname && id.time_ns == 5);
+	ok(!id.hostname && id.time_ns == 5 && id.n_interfaces == 1);
+	_cleanup_json_ struct json_object *o = guest_identity_json(&id);
+	guest_identity_done(&id);
+	const char *text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
+	is_int(guest_identity_parse(text, strlen(text), &id, &e), 0);
+	is_str(id.interfaces[0].mac, "02:42:01:02:03:04");
+	is_str(id.interfaces[0].addresses[0], "10.1.0.2/16");
 	guest_identity_done(&id);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		ok(guest_identity_parse(bad[i], strlen(bad[i]), &id, &e) < 0);

@@ -37,6 +37,8 @@ static const struct field start_rows[] = {
 	  .count_offset = offsetof(struct guest_start, n_files) },
 	{ "shares", FIELD_ARRAY, offsetof(struct guest_start, shares), .table = share_rows, .size = sizeof(struct guest_share),
 	  .count_offset = offsetof(struct guest_start, n_shares) },
+	{ "interfaces", FIELD_ARRAY, offsetof(struct guest_start, interfaces), FIELD_OMIT_EMPTY, guest_interface_rows,
+	  sizeof(struct guest_interface), offsetof(struct guest_start, n_interfaces) },
 	ROW("disks", FIELD_STRV, guest_start, disks),
 	ROW("init", FIELD_BOOL, guest_start, use_init),
 	ROW("volatile", FIELD_BOOL, guest_start, is_volatile),

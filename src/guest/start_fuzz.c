@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	_cleanup_json_ struct json_object *o = guest_start_json(&a);
 	text = o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN) : NULL;
-	if (!text || guest_start_parse(text, strlen(text), &b, &e) < 0 || b.seccomp.n_filters != a.seccomp.n_filters)
+	if (!text || guest_start_parse(text, strlen(text), &b, &e) < 0 || b.seccomp.n_filters != a.seccomp.n_filters ||
+	    b.n_interfaces != a.n_interfaces)
 		abort();
 	guest_start_done(&b);
 	guest_start_done(&a);

@@ -9,6 +9,8 @@ static const char text[] =
 	"\"files\":[{\"path\":\"/etc/hosts\",\"content\":\"127.0.0.1 localhost\\n\",\"mode\":420}],"
 	"\"root\":{\"disk\":\"/dev/vda\",\"upper\":\"/dev/vdb\"},\"shares\":[{\"tag\":\"berth\",\"target\":\"/shares\"}],"
 	"\"disks\":[\"/dev/vdc\",\"/dev/vdd\"],"
+	"\"interfaces\":[{\"name\":\"eth0\",\"mac\":\"02:42:01:02:03:04\",\"addresses\":[\"10.1.0.2/16\",\"fd00::2/64\"],"
+	"\"gateway4\":\"10.1.0.1\",\"gateway6\":\"fd00::1\",\"mtu\":1400},{\"name\":\"eth1\",\"mac\":\"02:42:01:02:03:05\"}],"
 	"\"init\":true,\"volatile\":true,\"seccomp\":\"BgAAAAAA/38=\",\"seccomp_flags\":3,\"time_ns\":1700000000123456789,"
 	"\"entropy\":\"c2VlZA==\"}";
 
@@ -28,6 +30,14 @@ static void check(const struct guest_start *s)
 	is_str(s->disks[1], "/dev/vdd");
 	is_int(s->n_shares, 1);
 	is_str(s->shares[0].target, "/shares");
+	is_int(s->n_interfaces, 2);
+	is_str(s->interfaces[0].name, "eth0");
+	is_str(s->interfaces[0].addresses[1], "fd00::2/64");
+	is_str(s->interfaces[0].gateway4, "10.1.0.1");
+	is_str(s->interfaces[0].gateway6, "fd00::1");
+	is_int(s->interfaces[0].mtu, 1400);
+	is_str(s->interfaces[1].mac, "02:42:01:02:03:05");
+	ok(!s->interfaces[1].addresses && !s->interfaces[1].gateway4 && !s->interfaces[1].mtu);
 	ok(s->use_init && s->is_volatile);
 	is_int(s->seccomp.n_filters, 1);
 	is_int(s->seccomp.flags, 3);
@@ -62,10 +72,16 @@ TEST(a_start_that_lacks_or_breaks_a_part_names_it)
 	static const struct {
 		const char *cut, *with, *says;
 	} bad[] = {
-		{ "\"disk\":\"/dev/vda\",", "", "disk" },          { "\"id\":\"abc\",", "", "id" },
-		{ "\"config\":", "\"conf\":", "config" },          { "BgAAAAAA/38=", "BgAAAAAA/3=", "seccomp" },
-		{ "BgAAAAAA/38=", "BgAAAAAA", "seccomp" },         { "\"BgAAAAAA/38=\"", "5", "seccomp" },
-		{ "\"ociVersion\":\"1.2.0\",", "", "ociVersion" }, { "1700000000123456789", "\"x\"", "time_ns" },
+		{ "\"disk\":\"/dev/vda\",", "", "disk" },
+		{ "\"id\":\"abc\",", "", "id" },
+		{ "\"config\":", "\"conf\":", "config" },
+		{ "BgAAAAAA/38=", "BgAAAAAA/3=", "seccomp" },
+		{ "BgAAAAAA/38=", "BgAAAAAA", "seccomp" },
+		{ "\"BgAAAAAA/38=\"", "5", "seccomp" },
+		{ "\"ociVersion\":\"1.2.0\",", "", "ociVersion" },
+		{ "1700000000123456789", "\"x\"", "time_ns" },
+		{ "\"name\":\"eth1\",", "", ".interfaces[1].name" },
+		{ "\"mtu\":1400", "\"mtu\":-1", ".interfaces[0].mtu" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {

@@ -121,7 +121,7 @@ int vm_spec_for_guest(const struct spec *s, const struct launch *l, struct spec 
 		return err_set(e, ENOMEM, "out of memory");
 	}
 	/* The guest's network is the container's own, as a network namespace would be on a host. */
-	g.ns.wanted[NS_NET] = g.sysctl.keys && g.ns.wanted[NS_NET];
+	g.ns.wanted[NS_NET] = false;
 	g.process.apparmor_profile = NULL; /* names a profile of the host's kernel */
 	g.process.selinux_label = NULL;
 	/* Numbers of host devices and host CPUs: set on the VMM's cgroup. */
