@@ -27,13 +27,14 @@ static const struct wanted {
 	{ "ext4", GUEST_MODULES_BOOT, false },
 	{ "overlay", GUEST_MODULES_BOOT, false },
 	{ "virtiofs", GUEST_MODULES_SHARE, false },
+	{ "virtio_net", GUEST_MODULES_NET, true }, /* where it is wanted and missing, the guest says so */
 	/* a guest without it has still the host's entropy of its start */
 	{ "virtio_rng", GUEST_MODULES_BOOT, true },
 	/* nor is memory that is given back anything to wait for */
 	{ "virtio_balloon", GUEST_MODULES_LATE, true },
 	{ "virtio_mem", GUEST_MODULES_LATE, true },
 };
-static const char *const list_names[] = { GUEST_MODULES_BOOT, GUEST_MODULES_SHARE, GUEST_MODULES_LATE };
+static const char *const list_names[] = { GUEST_MODULES_BOOT, GUEST_MODULES_SHARE, GUEST_MODULES_NET, GUEST_MODULES_LATE };
 #define LISTS ARRAY_SIZE(list_names)
 
 /* Files of the modules directory by normalised module name. */

@@ -4,6 +4,7 @@
 
 #include "container.h"
 #include "image.h"
+#include "plan.h"
 
 struct instance;
 
@@ -43,6 +44,12 @@ struct instance_config {
 	bool serves_files; /* of a VM: boots it for the files of its disk; no process of the container's is started, spec's is not looked at */
 	bool reads_only; /* and only reads them: nothing is written to its disk that need not be */
 	int network_fd;  /* a network namespace made beforehand (container_make_network), borrowed; 0 = none */
+	/* Its networks; NULL: none. Borrowed for the instance's life. A container is given its interfaces with network_fd; of a VM, which makes
+	 * them itself, taps are its cards: n_endpoints * queues descriptors in that order, borrowed until start() has returned. Of a
+	 * container in a pod's VM: as of its pod, whose machine has the taps. */
+	const struct net_plan *network;
+	const int *taps;
+	size_t n_taps;
 	/* Called once during start(), before the user's process can run, at a time when something else is waited for: for what has
 	 * to be done anyway. Its error is start()'s. */
 	int (*meanwhile)(void *arg, struct err *e);
@@ -56,6 +63,7 @@ struct instance_config {
 
 struct isolation_ops {
 	const char *name;
+	const char *no_connect; /* why no network can come or go while it runs, and what to do; NULL: it can */
 	/* Can this host do it? Error = why not, with the remedy. *ret_note (may stay NULL, caller frees): one plain line for
 	 * the user, e.g. that the VM is emulated. */
 	int (*available)(const struct host *h, char **ret_note, struct err *e);
@@ -160,6 +168,9 @@ int vm_given_open(const struct launch_disk *d, struct vm_given *ret, struct err 
 /* Against everybody else who uses the file, as long as ret->fd or a copy of it is open. -EBUSY. */
 int vm_given_lock(const struct launch_disk *d, int fd, struct err *e);
 #define VM_GIVEN_MAX 16
+/* Networks that a VM can be on, and taps that all its cards may have together. */
+#define VM_NETWORKS_MAX 8
+#define VM_TAPS_MAX     16
 /* Where the guest has the k-th of them: "/dev/vdc". */
 void vm_given_name(const struct launch *l, size_t k, char ret[16]);
 /* Why VMs run on QEMU here: "there is no /dev/kvm". NULL: they don't, or no memory. Caller frees. */

@@ -414,6 +414,9 @@ static int start(struct holder *h, struct err *e)
 	h->launch = launch;
 	const struct instance_config ic = { .spec = c->plan,
 					    .launch = &h->launch,
+					    .network = c->network,
+					    .taps = c->taps,
+					    .n_taps = c->n_taps,
 					    .host = &h->host,
 					    .paths = c->paths,
 					    .loop = h->loop,

@@ -29,6 +29,10 @@ struct pod_vm_config {
 	const struct paths *paths;
 	const struct spec *plan;     /* cgroup path and limits */
 	const struct launch *launch; /* id, memory, processors, kernel */
+	/* Its networks and their taps, as in instance_config; NULL: none. */
+	const struct net_plan *network;
+	const int *taps;
+	size_t n_taps;
 	const struct pod_vm_member *members;
 	size_t n_members;
 	int rundirfd; /* RUN/containers/ID, claimed */

@@ -183,6 +183,36 @@ static int add_more_disks(char ***v, const struct qemu_config *c)
 	return r;
 }
 
+/* Between the transports of what every guest has and those of disks; where there are many disks, those that their first two leave. */
+static unsigned card_place(size_t n_more, size_t k)
+{
+	if (n_more > 0 && k < 2)
+		return 1 + (unsigned)k;
+	return 6 + (unsigned)(n_more > 0 ? k - 2 : k);
+}
+
+size_t qemu_room_for_cards(size_t n_more) { return n_more > 0 ? 2 + VM_MORE_DISKS_MAX - n_more : 18; }
+
+/* Frames pass through QEMU: what the host's kernel would do for a guest with vhost is not a device's to offer in a jail. */
+static int add_card(char ***v, const struct qemu_config *c, size_t k)
+{
+	const struct net_endpoint *ep = &c->network->endpoints[k];
+	size_t queues = vm_network_queues(c->network);
+	_cleanup_buf_ struct buf fds = { NULL };
+	int r;
+
+	for (size_t i = 0; i < queues; i++)
+		buf_fmt(&fds, "%s%d", i ? ":" : "", c->taps_fd + (int)(k * queues + i));
+	if (!fds.data)
+		return -ENOMEM;
+	r = strv_push_option(v, "-netdev", str_fmt("tap,id=net%zu,%s=%s,vhost=off", k, queues > 1 ? "fds" : "fd", fds.data));
+	if (r < 0)
+		return r;
+	return strv_push_option(v, "-device",
+				str_fmt("virtio-net-device,netdev=net%zu,mac=%s,host_mtu=%u%s,bus=virtio-mmio-bus.%u", k, ep->mac,
+					vm_network_mtu(ep), queues > 1 ? ",mq=on" : "", card_place(c->n_more, k)));
+}
+
 static int add_devices(char ***v, const struct qemu_config *c)
 {
 	const struct disk image = { .node = "image", .fd = c->image_fd, .is_readonly = true },
@@ -221,6 +251,8 @@ static int add_devices(char ***v, const struct qemu_config *c)
 	if (r >= 0 && c->share_fd >= 0)
 		r = strv_push_option(v, "-device",
 				     strdup("vhost-user-fs-device,chardev=share,tag=" VM_SHARE_TAG ",bus=virtio-mmio-bus.4"));
+	for (size_t k = 0; c->network && k < c->network->n_endpoints && r >= 0; k++)
+		r = add_card(v, c, k);
 	return r;
 }
 

@@ -130,6 +130,78 @@ TEST(V08_a_users_disk_is_opened_in_the_format_that_was_said_and_flushed)
 	has_str(t, "drive=more1,bus=virtio-mmio-bus.20,serial=disk1");
 }
 
+/* Two cards, of a plan that a guest has been checked for. */
+static void on_two_networks(struct qemu_config *c, struct net_plan *p, struct net_endpoint cards[2])
+{
+	static char macs[2][18] = { "02:42:01:02:03:04", "02:42:01:02:03:05" };
+
+	cards[0] = (struct net_endpoint){ .mac = macs[0] };
+	cards[1] = (struct net_endpoint){ .mac = macs[1], .network = { .mtu = 1400 } };
+	*p = (struct net_plan){ .endpoints = cards, .n_endpoints = 2 };
+	c->network = p;
+	c->taps_fd = 30;
+}
+
+TEST(cards_are_taps_that_were_handed_over_on_transports_of_their_own)
+{
+	struct net_endpoint cards[2];
+	struct qemu_config c = config();
+	_cleanup_free_ char *none = line(&c), *one = NULL, *many = NULL;
+	const struct vm_disk more[VM_MORE_DISKS_MAX - 1] = { { .path = "/d" } };
+	struct net_plan p;
+
+	ok(!strstr(none, "netdev"));
+	on_two_networks(&c, &p, cards);
+	one = line(&c);
+	has_str(one,
+		"-netdev tap,id=net0,fd=30,vhost=off -device virtio-net-device,netdev=net0,mac=02:42:01:02:03:04,host_mtu=1500,"
+		"bus=virtio-mmio-bus.6");
+	has_str(one,
+		"-netdev tap,id=net1,fd=31,vhost=off -device virtio-net-device,netdev=net1,mac=02:42:01:02:03:05,host_mtu=1400,"
+		"bus=virtio-mmio-bus.7");
+	c.more = more;
+	c.n_more = ARRAY_SIZE(more);
+	c.more_fd = 9;
+	p.queues = 2;
+	many = line(&c);
+	has_str(many, "tap,id=net0,fds=30:31,vhost=off");
+	has_str(many, "tap,id=net1,fds=32:33,vhost=off");
+	has_str(many, "host_mtu=1500,mq=on,bus=virtio-mmio-bus.1");
+	has_str(many, "host_mtu=1400,mq=on,bus=virtio-mmio-bus.2");
+}
+
+/* Each transport once, and never number 0, for any number of disks and as many cards as there is room for. */
+TEST(no_two_devices_share_a_transport)
+{
+	static struct net_endpoint cards[VM_NETWORKS_MAX];
+	static const struct vm_disk more[VM_MORE_DISKS_MAX] = { { .path = "/d" } };
+
+	for (size_t i = 0; i < VM_NETWORKS_MAX; i++)
+		cards[i].mac = (char[]){ "02:42:01:02:03:04" };
+	for (size_t n_more = 0; n_more <= VM_MORE_DISKS_MAX; n_more++) {
+		struct net_plan p = { .endpoints = cards, .n_endpoints = MIN(VM_NETWORKS_MAX, qemu_room_for_cards(n_more)) };
+		struct qemu_config c = config();
+		_cleanup_free_ char *t = NULL;
+		uint32_t taken = 1;
+
+		c.more = more;
+		c.n_more = n_more;
+		c.more_fd = 9;
+		c.share_fd = 6;
+		c.network = &p;
+		c.taps_fd = 30;
+		t = line(&c);
+		for (const char *at = t; (at = strstr(at, "bus=virtio-mmio-bus.")); at++) {
+			int place = atoi(at + strlen("bus=virtio-mmio-bus."));
+
+			if (place > 23 || taken & 1u << place)
+				TAP_FAIL("%zu disks: %d: %s", n_more, place, t);
+			taken |= 1u << place;
+		}
+		is_int(__builtin_popcount(taken), (int)(1 + 2 + n_more + 3 + p.n_endpoints));
+	}
+}
+
 TEST(memory_is_shared_with_the_volumes_server_only_when_there_is_one)
 {
 	struct qemu_config c = config();

@@ -441,6 +441,7 @@ static void vm_destroy(struct instance *i)
 
 const struct isolation_ops isolation_vm = {
 	.name = "vm",
+	.no_connect = "a virtual machine's networks can't change while it runs: stop it first",
 	.available = vm_available,
 	.new = vm_new,
 	.start = vm_start,

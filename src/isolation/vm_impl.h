@@ -72,7 +72,11 @@ struct qemu_config {
 	int more_fd;
 	int share_fd; /* connected vhost-user socket of virtiofsd, or -1 */
 	bool has_huge_pages;
+	const struct net_plan *network; /* NULL: none; its taps are open from taps_fd on */
+	int taps_fd;
 };
+/* How many network cards its machine has room for beside so many disks in `more`. */
+size_t qemu_room_for_cards(size_t n_more);
 /* The whole command line; strv_free it. NULL on ENOMEM. */
 char **qemu_args(const struct qemu_config *c);
 
@@ -87,6 +91,8 @@ struct vm_own_config {
 	const struct vm_disk *more; /* n_more of them, from more_fd on */
 	size_t n_more;
 	int more_fd;
+	const struct net_plan *network; /* NULL: none; its taps are open from taps_fd on */
+	int taps_fd;
 	bool is_restore; /* goes on from a saved state instead of booting a kernel */
 };
 /* The caller's; NULL: out of memory. */
@@ -172,6 +178,15 @@ void vm_spec_done(struct spec *guest);
 /* The bind mounts' sources alone, in order; *ret is the caller's to free. -ENOMEM or 0. */
 int vm_spec_shares(const struct spec *s, const struct launch *l, struct vm_share **ret, size_t *ret_n);
 
+/* ---- vm_network.c ---- */
+struct guest_interface;
+/* What has to be so before a VM is started with these: cards and taps within bounds, as many taps as cards have queues. p may be NULL. */
+int vm_network_check(const struct net_plan *p, const int *taps, size_t n_taps, struct err *e);
+size_t vm_network_queues(const struct net_plan *p); /* of each card */
+uint32_t vm_network_mtu(const struct net_endpoint *ep);
+/* As the guest's documents have them. *ret is the caller's to free; its strings are p's. p NULL: none. -ENOMEM or 0. */
+int vm_network_interfaces(const struct net_plan *p, struct guest_interface **ret, size_t *ret_n);
+
 /* ---- vm_shares.c ---- */
 /* Starts a server over the shares, in cg, confined, in a mount namespace of its own where read-only ones are mounted so. *ret_sock:
  * connected to it, for the VMM: vhost-user with virtiofsd, vmm/fs/wire.h with berth-fs. */
@@ -234,6 +249,9 @@ struct vm_backend {
 	void (*explain_exit)(const struct vm_death *d, struct err *e);
 };
 extern const struct vm_backend vm_backend_qemu, vm_backend_own;
+/* ---- vm_network.c: for back-ends ---- */
+/* Adds i's taps to the descriptors of its jail, from `first` on inside. How many they are. */
+size_t vm_network_give(const struct instance *i, int first, int (*fds)[2]);
 
 enum vm_phase { VM_NEW, VM_BOOTING, VM_STARTING, VM_RUNNING, VM_ENDED };
 struct vm_task;

@@ -3,7 +3,7 @@
 
 #include "isolation.h"
 
-#define VM_JAIL_FDS 32
+#define VM_JAIL_FDS 48
 /* Where these two are inside. */
 #define VM_JAIL_KERNEL    "/kernel"
 #define VM_JAIL_INITRAMFS "/initramfs"

@@ -25,6 +25,7 @@ static int put_start(struct instance *i, struct err *e)
 	uint8_t entropy[48];
 	_cleanup_free_ char *b64 = NULL;
 	_cleanup_(seccomp_prog_done) struct seccomp_prog seccomp = { NULL };
+	_cleanup_free_ struct guest_interface *interfaces = NULL;
 	_cleanup_json_ struct json_object *o = NULL;
 	struct guest_start s = { .spec = i->guest_spec,
 				 .id = l->id,
@@ -52,8 +53,11 @@ static int put_start(struct instance *i, struct err *e)
 		vm_given_name(l, k, name);
 		r = strv_push(&disks, name);
 	}
+	if (r >= 0 && !s.serves_files)
+		r = vm_network_interfaces(i->cfg.network, &interfaces, &s.n_interfaces);
 	if (r < 0)
 		return err_set(e, ENOMEM, "out of memory");
+	s.interfaces = interfaces;
 	s.disks = disks;
 	if (!s.serves_files)
 		r = isolation_seccomp(i->cfg.spec, l, &seccomp, e);

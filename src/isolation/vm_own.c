@@ -34,6 +34,18 @@ enum {
 	"console=ttyS0 panic=-1 reboot=a random.trust_cpu=on cryptomgr.notests " \
 	"initcall_blacklist=init_kprobe_trace,init_blk_tracer,init_trace_printk_function_export,crypto_kdf108_init"
 
+/* The k-th card of the plan; taps: of all of them. */
+static void plan_card(const struct vm_own_config *c, size_t k, struct vmm_tap_plan *taps, struct vmm_net_plan *ret)
+{
+	const struct net_endpoint *ep = &c->network->endpoints[k];
+	size_t queues = vm_network_queues(c->network);
+
+	*ret = (struct vmm_net_plan){ .taps = &taps[k * queues], .n_taps = queues, .mtu = vm_network_mtu(ep) };
+	for (size_t i = 0; i < queues; i++)
+		ret->taps[i].fd = c->taps_fd + (int)(k * queues + i);
+	(void)str_to_mac(ep->mac, ret->mac); /* which vm_network_check has looked at */
+}
+
 /* Devices are met in this order: vda is the image, vdb the writable disk, as FRAME_START says. */
 struct json_object *vm_own_plan(const struct vm_own_config *c)
 {
@@ -46,7 +58,9 @@ struct json_object *vm_own_plan(const struct vm_own_config *c)
 	struct vmm_fs_plan fs = { tag, FD_SHARE };
 	struct vmm_balloon_plan balloon = { .reports = true, .deflates_on_oom = true };
 	struct vmm_mem_plan mem = { c->room_bytes };
-	struct vmm_device_plan devices[7 + VM_MORE_DISKS_MAX] = { { .blk = &image } };
+	struct vmm_net_plan cards[VM_NETWORKS_MAX];
+	struct vmm_tap_plan taps[VM_TAPS_MAX];
+	struct vmm_device_plan devices[7 + VM_NETWORKS_MAX + VM_MORE_DISKS_MAX] = { { .blk = &image } };
 	struct vmm_blk_plan more[VM_MORE_DISKS_MAX];
 	char serials[VM_MORE_DISKS_MAX][VM_DISK_SERIAL];
 	struct vmm_plan p = { VMM_PLAN_NO_FDS, .cpus = c->cpus, .mem_bytes = c->ram_bytes, .devices = devices, .n_devices = 1 };
@@ -68,6 +82,10 @@ struct json_object *vm_own_plan(const struct vm_own_config *c)
 	devices[p.n_devices++] = (struct vmm_device_plan){ .rng = &rng };
 	if (c->has_shares)
 		devices[p.n_devices++] = (struct vmm_device_plan){ .fs = &fs };
+	for (size_t k = 0; c->network && k < c->network->n_endpoints; k++) {
+		plan_card(c, k, taps, &cards[k]);
+		devices[p.n_devices++] = (struct vmm_device_plan){ .net = &cards[k] };
+	}
 	devices[p.n_devices++] = (struct vmm_device_plan){ .balloon = &balloon };
 	if (c->room_bytes)
 		devices[p.n_devices++] = (struct vmm_device_plan){ .mem = &mem };
@@ -152,6 +170,8 @@ static int send_plan(struct instance *i, struct files *f, struct err *e)
 					 .more = i->more,
 					 .n_more = i->n_more,
 					 .more_fd = FD_MORE,
+					 .network = i->cfg.network,
+					 .taps_fd = FD_MORE + (int)i->n_more,
 					 .is_restore = i->is_restore,
 					 .has_huge_pages = l->vm_huge_pages,
 					 .is_verbose = log_enabled(LOG_DEBUG_) };
@@ -199,6 +219,7 @@ static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_byte
 		fds[n_fds][0] = t->more[k];
 		fds[n_fds++][1] = FD_MORE + (int)k;
 	}
+	n_fds += vm_network_give(i, FD_MORE + (int)i->n_more, &fds[n_fds]);
 	struct vm_jail j = { .program_fd = f.program,
 			     .file_max =
 				     MAX(disk_bytes, vm_ram_bytes(i->cfg.launch) + vm_room_bytes(i->cfg.launch) + SNAPSHOT_ROOM),

@@ -85,6 +85,33 @@ TEST(the_users_disks_come_behind_the_containers_own_with_their_names_and_limits)
 	vmm_plan_done(&p);
 }
 
+TEST(cards_are_devices_with_their_taps_behind_the_disks_descriptors)
+{
+	struct net_endpoint cards[] = { { .mac = (char[]){ "02:42:01:02:03:04" } },
+					{ .mac = (char[]){ "02:42:01:02:03:05" }, .network = { .mtu = 1400 } } };
+	const struct net_plan network = { .endpoints = cards, .n_endpoints = 2, .queues = 2 };
+	const struct vm_own_config c = {
+		.cpus = 1, .ram_bytes = 64 * MIB, .has_upper = true, .network = &network, .taps_fd = 13, .room_bytes = 1024 * MIB
+	};
+	const char *text = text_of(&c);
+	struct vmm_plan p;
+	struct err e = { 0 };
+
+	for (int fd = 3; fd < 17; fd++)
+		if (dup2(0, fd) != fd)
+			TAP_FAIL("no descriptor %d", fd);
+	if (vmm_plan_parse(text, strlen(text), &p, &e) < 0)
+		TAP_FAIL("%s: %s", text, e.msg);
+	is_int(p.n_devices, 8);
+	const struct vmm_net_plan *one = p.devices[4].net, *two = p.devices[5].net;
+	ok(one && two && one->n_taps == 2 && two->n_taps == 2);
+	ok(one->taps[0].fd == 13 && one->taps[1].fd == 14 && two->taps[0].fd == 15 && two->taps[1].fd == 16);
+	ok(memcmp(one->mac, "\x02\x42\1\2\3\4", 6) == 0 && memcmp(two->mac, "\x02\x42\1\2\3\5", 6) == 0);
+	is_int(one->mtu, 1500);
+	is_int(two->mtu, 1400);
+	vmm_plan_done(&p);
+}
+
 TEST(without_a_writable_disk_there_is_one)
 {
 	const struct vm_own_config c = { .cpus = 1, .ram_bytes = 64 * MIB, .is_verbose = true };

@@ -412,7 +412,8 @@ int vm_process_start(struct instance *i, struct err *e)
 		t.more[k] = -1;
 	int p[2], r = 0;
 
-	if (i->cfg.launch->vm_huge_pages && !i->is_restore)
+	r = vm_network_check(i->cfg.network, i->cfg.taps, i->cfg.n_taps, e);
+	if (r >= 0 && i->cfg.launch->vm_huge_pages && !i->is_restore)
 		r = vm_huge_check(vm_ram_bytes(i->cfg.launch), NULL, e);
 	if (r >= 0)
 		r = make_cgroup(i, e);

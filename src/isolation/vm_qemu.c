@@ -30,6 +30,8 @@ static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_byte
 				       .n_more = i->n_more,
 				       .more_fd = 9,
 				       .share_fd = t->share >= 0 ? 8 : -1,
+				       .network = i->cfg.network,
+				       .taps_fd = 9 + (int)i->n_more,
 				       .has_huge_pages = l->vm_huge_pages };
 	const int more[][2] = { { t->image, q.image_fd }, { t->upper, q.upper_fd }, { t->share, q.share_fd } };
 	int fds[VM_JAIL_FDS][2] = {
@@ -39,6 +41,9 @@ static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_byte
 
 	if (!program)
 		return err_set(e, ENOENT, "qemu-system-x86_64 is missing: install qemu-system-x86");
+	if (q.network && q.network->n_endpoints > qemu_room_for_cards(i->n_more))
+		return err_set(e, EINVAL, "%zu networks and %zu disks: QEMU's machine has no room for so many",
+			       q.network->n_endpoints, i->n_more);
 	if (null < 0)
 		return err_set(e, errno, "/dev/null: %s", strerror(errno));
 	for (size_t k = 0; k < ARRAY_SIZE(more); k++) {
@@ -51,6 +56,7 @@ static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_byte
 		fds[n][0] = t->more[k];
 		fds[n++][1] = q.more_fd + (int)k;
 	}
+	n += vm_network_give(i, q.taps_fd, &fds[n]);
 	argv = qemu_args(&q);
 	if (!argv)
 		return err_set(e, ENOMEM, "out of memory");

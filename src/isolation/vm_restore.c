@@ -50,6 +50,8 @@ int vm_restore_greet(struct instance *i, struct err *e)
 	uint8_t seed[48], ids[32];
 	char machine[33], hex[33], boot[37];
 	_cleanup_free_ char *b64 = NULL;
+	_cleanup_free_ struct guest_interface *interfaces = NULL;
+	size_t n_interfaces = 0;
 	_cleanup_json_ struct json_object *o = NULL;
 	const char *text;
 
@@ -60,11 +62,15 @@ int vm_restore_greet(struct instance *i, struct err *e)
 	put_hex(machine, ids, 16);
 	put_hex(hex, ids + 16, 16);
 	snprintf(boot, sizeof(boot), "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+	if (vm_network_interfaces(i->cfg.network, &interfaces, &n_interfaces) < 0)
+		return err_set(e, ENOMEM, "out of memory");
 	b64 = base64_encode(seed, sizeof(seed));
 	const struct guest_identity id = { .entropy_b64 = b64,
 					   .hostname = i->cfg.spec->hostname,
 					   .machine_id = machine,
 					   .boot_id = boot,
+					   .interfaces = interfaces,
+					   .n_interfaces = n_interfaces,
 					   .time_ns = clock_real_ns() };
 	o = b64 ? guest_identity_json(&id) : NULL;
 	text = o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN) : NULL;
