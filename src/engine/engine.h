@@ -5,6 +5,7 @@
 #include "image.h"
 #include "isolation.h"
 #include "monitor.h"
+#include "networks.h"
 #include "pods.h"
 #include "secret_store.h"
 #include "volumes.h"
