@@ -75,18 +75,6 @@ static bool image_matches(const struct container_record *r, const char *wanted)
 	return same;
 }
 
-static bool network_matches(const struct container_record *r, const char *wanted)
-{
-	struct run_opts o;
-	bool same;
-
-	if (engine_record_options(r, &o, NULL) < 0)
-		return false;
-	same = streq(o.network ? o.network : "none", wanted);
-	run_opts_done(&o);
-	return same;
-}
-
 struct listed {
 	struct cli *c;
 	const struct container_record *r;
@@ -103,6 +91,25 @@ static bool has_mount(const struct listed *l, const char *wanted)
 	for (size_t i = 0; i < n; i++)
 		found |= streq(list[i].name, wanted) || streq(list[i].target, wanted);
 	engine_mounts_free(list, n);
+	return found;
+}
+
+static bool is_on_network(const struct listed *l, const char *wanted)
+{
+	_cleanup_strv_ char **names = NULL;
+	struct network_record n;
+	bool found = false;
+
+	if (engine_container_networks(l->c->engine, l->r, &names, NULL) < 0)
+		return false; /* removed meanwhile */
+	for (char **x = names; x && *x; x++)
+		found |= streq(*x, wanted);
+	/* By its id, as docker has it. */
+	if (found || records_network_get(store_records(engine_store(l->c->engine)), wanted, &n, NULL) < 0)
+		return found;
+	for (char **x = names; x && *x; x++)
+		found |= streq(*x, n.name);
+	network_record_done(&n);
 	return found;
 }
 
@@ -123,7 +130,7 @@ static bool matches(const void *thing, const char *key, const char *v)
 	if (streq(key, "health"))
 		return streq(container_health_name(r->health), v);
 	if (streq(key, "network"))
-		return network_matches(r, v);
+		return is_on_network(l, v);
 	if (streq(key, "before") || streq(key, "since"))
 		return true; /* the span has judged it */
 	if (streq(key, "isolation"))
@@ -233,6 +240,14 @@ static int add_mounts(struct cli *c, const char *id, bool no_trunc, struct json_
 	return r;
 }
 
+static int add_networks(struct cli *c, const struct container_record *rec, struct json_object *row, struct err *e)
+{
+	_cleanup_strv_ char **names = NULL;
+	int r = engine_container_networks(c->engine, rec, &names, NULL);
+
+	return r < 0 ? 0 : ps_row_networks(names, row, e); /* removed meanwhile */
+}
+
 static const struct sort_key sort_keys[] = {
 	{ "created", NULL },  { "runningfor", NULL }, { "command", "Command" }, { "id", "ID" }, { "image", "Image" },
 	{ "names", "Names" }, { "size", "Size" },     { "status", "Status" },   { NULL },
@@ -257,6 +272,8 @@ static int print(struct cli *c, const struct ps_args *a, const struct span *span
 			continue;
 		int r = ps_row(&list[i], now, a->no_trunc, &row, e);
 		if (r >= 0 && wants_mounts(a->format) && (r = add_mounts(c, list[i].id, a->no_trunc, row, e)) < 0)
+			json_object_put(row);
+		if (r >= 0 && (r = add_networks(c, &list[i], row, e)) < 0)
 			json_object_put(row);
 		if (r >= 0 && wants_sizes(a) && (r = add_size(c, &list[i], row, e)) < 0)
 			json_object_put(row);

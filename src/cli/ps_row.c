@@ -89,6 +89,26 @@ static char *image_text(const struct container_record *c, bool no_trunc)
 	return no_trunc || !hex ? strdup(id) : strndup(hex, ID_SHORT);
 }
 
+/* NULL on ENOMEM. What is exposed and not published is shown while it runs, as docker does. */
+static char *ports_of(const struct container_record *c, const struct run_opts *o)
+{
+	_cleanup_strv_ char **exposed = NULL;
+	struct ports p = { 0 };
+	char *text = NULL;
+	bool is_up = container_is_up(c->state);
+
+	for (char **v = o->image_ports; is_up && v && *v; v++)
+		if (strv_push(&exposed, *v) < 0)
+			return NULL;
+	for (char **v = o->expose; is_up && v && *v; v++)
+		if (strv_push(&exposed, *v) < 0)
+			return NULL;
+	if (engine_container_ports(c, &p, NULL) >= 0)
+		text = ports_text(&p, exposed);
+	ports_done(&p);
+	return text;
+}
+
 int ps_row(const struct container_record *c, uint64_t now_ns, bool no_trunc, struct json_object **ret, struct err *e)
 {
 	_cleanup_json_ struct json_object *row = json_object_new_object();
@@ -101,11 +121,11 @@ int ps_row(const struct container_record *c, uint64_t now_ns, bool no_trunc, str
 	if (add_text(row, "ID", strndup(c->id, no_trunc ? strlen(c->id) : ID_SHORT)) < 0 ||
 	    add_text(row, "Image", image_text(c, no_trunc)) < 0 || add_text(row, "Command", command_text(o.args, no_trunc)) < 0 ||
 	    add_text(row, "CreatedAt", strdup(created_at(c->created_ns, at))) < 0 ||
-	    add_text(row, "RunningFor", running_for(c, now_ns)) < 0 || add_text(row, "Ports", strdup("")) < 0 ||
+	    add_text(row, "RunningFor", running_for(c, now_ns)) < 0 || add_text(row, "Ports", ports_of(c, &o)) < 0 ||
 	    add_text(row, "State", strdup(container_state_name(c->state))) < 0 ||
 	    add_text(row, "Status", ps_status(c, now_ns)) < 0 || add_text(row, "Size", strdup("0B")) < 0 ||
 	    add_text(row, "Names", strdup(c->name)) < 0 || listing_add_labels(row, &c->labels) < 0 ||
-	    add_text(row, "Mounts", strdup("")) < 0 || add_text(row, "Networks", strdup(o.network ? o.network : "none")) < 0 ||
+	    add_text(row, "Mounts", strdup("")) < 0 || add_text(row, "Networks", strdup("")) < 0 ||
 	    add_text(row, "LocalVolumes", strdup("0")) < 0 || add_text(row, "Isolation", strdup(c->isolation)) < 0 ||
 	    add_text(row, "Pod", strndup(c->pod_id ? c->pod_id : "", no_trunc ? ID_LEN : ID_SHORT)) < 0 ||
 	    add_text(row, "PodName", strdup(c->pod_name ? c->pod_name : "")) < 0)
@@ -115,6 +135,16 @@ int ps_row(const struct container_record *c, uint64_t now_ns, bool no_trunc, str
 		return r;
 	*ret = TAKE_PTR(row);
 	return 0;
+}
+
+int ps_row_networks(char *const *names, struct json_object *row, struct err *e)
+{
+	_cleanup_buf_ struct buf text = { 0 };
+
+	buf_str(&text, "");
+	for (; names && *names; names++)
+		buf_fmt(&text, "%s%s", text.len ? "," : "", *names);
+	return add_text(row, "Networks", buf_take(&text)) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
 }
 
 #define MOUNT_SHORT 15

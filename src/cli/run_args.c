@@ -29,11 +29,14 @@ int run_set_vm(void *args, const char *value, struct err *e)
 	return a->o.isolation ? 0 : err_set(e, ENOMEM, "out of memory");
 }
 
-int run_set_publish(void *args, const char *value, struct err *e)
+int run_set_network(void *args, const char *value, struct err *e)
 {
-	(void)args;
-	(void)value;
-	return err_set(e, EOPNOTSUPP, "ports can't be published yet; --network host shares the host's network with a container");
+	struct run_args *a = args;
+
+	if (a->o.network)
+		return strv_push(&a->o.more_networks, value) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
+	a->o.network = strdup(value);
+	return a->o.network ? 0 : err_set(e, ENOMEM, "out of memory");
 }
 
 int run_set_missing(void *args, const char *value, struct err *e)

@@ -15,7 +15,7 @@ int terminal_check(bool has_tty, bool is_interactive, struct err *e);
 int run_args_finish(struct run_args *a, struct cli *c, struct err *e);
 void run_args_done(struct run_args *a);
 int run_set_vm(void *args, const char *value, struct err *e);
-int run_set_publish(void *args, const char *value, struct err *e);
+int run_set_network(void *args, const char *value, struct err *e);
 int run_set_missing(void *args, const char *value, struct err *e);
 int run_set_volume_driver(void *args, const char *value, struct err *e);
 int run_set_cpus(void *args, const char *value, struct err *e);
@@ -106,8 +106,31 @@ int env_complete(char **v, struct err *e);
 		  "give it a device of the host, by path or by name: vendor.com/class=name" }, /* names and network */                                                                                 \
 		{ "pod", 0, OPT_STRING, RUN_AT(pod), "POD", "a container of this pod (berth pod create)" },                                                                                            \
 		{ "hostname", 'h', OPT_STRING, RUN_AT(hostname), "NAME", "host name; the short id otherwise" },                                                                                        \
-		{ "network", 0, OPT_STRING, RUN_AT(network), "NAME", "none (default) or host" },                                                                                                       \
-		{ "net", 0, OPT_STRING, RUN_AT(network), "NAME", NULL }, /* resources */                                                                                                               \
+		{ "network",      0,                                                                                                                                                                   \
+		  OPT_STRING,     0,                                                                                                                                                                   \
+		  "NETWORK",      "none (default), host, container:NAME, or a network; more than one",                                                                                                 \
+		  run_set_network },                                                                                                                                                                   \
+		{ "net", 0, OPT_STRING, 0, "NETWORK", NULL, run_set_network },                                                                                                                         \
+		{ "publish",                                                                                                                                                                           \
+		  'p',                                                                                                                                                                                 \
+		  OPT_LIST,                                                                                                                                                                            \
+		  RUN_AT(publish),                                                                                                                                                                     \
+		  "[IP:][PORT:]PORT[/PROTOCOL]",                                                                                                                                                       \
+		  "let the host's port be the container's (at 127.0.0.1)" },                                                                                                                           \
+		{ "publish-all",       'P',  OPT_FLAG,                                                                                                                                                 \
+		  RUN_AT(publish_all), NULL, "publish all exposed ports, each at a port that is free" },                                                                                               \
+		{ "expose", 0, OPT_LIST, RUN_AT(expose), "PORT[/PROTOCOL]", "a port that it listens on" },                                                                                             \
+		{ "network-alias", 0, OPT_LIST, RUN_AT(network_aliases), "NAME", "another name on its network" },                                                                                      \
+		{ "net-alias", 0, OPT_LIST, RUN_AT(network_aliases), "NAME", NULL },                                                                                                                   \
+		{ "ip", 0, OPT_STRING, RUN_AT(ip), "ADDRESS", "its IPv4 address" },                                                                                                                    \
+		{ "ip6", 0, OPT_STRING, RUN_AT(ip6), "ADDRESS", "its IPv6 address" },                                                                                                                  \
+		{ "mac-address", 0, OPT_STRING, RUN_AT(mac_address), "ADDRESS", "its MAC address" },                                                                                                   \
+		{ "dns", 0, OPT_LIST, RUN_AT(dns), "ADDRESS", "a name server to ask in place of the host's" },                                                                                         \
+		{ "dns-search", 0, OPT_LIST, RUN_AT(dns_search), "DOMAIN", "a domain in which short names are looked up" },                                                                            \
+		{ "dns-option", 0, OPT_LIST, RUN_AT(dns_options), "OPTION", "an option of resolv.conf(5)" },                                                                                           \
+		{ "dns-opt", 0, OPT_LIST, RUN_AT(dns_options), "OPTION", NULL },                                                                                                                       \
+		{ "add-host", 0, OPT_LIST, RUN_AT(add_hosts), "NAME:ADDRESS", "a line of its /etc/hosts; host-gateway is the host" },                                                                  \
+		{ "link", 0, OPT_LIST, RUN_AT(links), "CONTAINER[:ALIAS]", "know another container by name" }, /* resources */                                                                         \
 		{ "memory", 'm', OPT_BYTES, RUN_AT(memory), "SIZE", "memory limit" },                                                                                                                  \
 		{ "memory-swap", 0, OPT_BYTES_ANY, RUN_AT(memory_swap), "SIZE", "memory and swap together; -1 = unlimited swap" },                                                                     \
 		{ "memory-reservation", 0, OPT_BYTES, RUN_AT(memory_reservation), "SIZE", "soft memory limit" },                                                                                       \
@@ -144,15 +167,6 @@ int env_complete(char **v, struct err *e);
 		{ "userns", 0, OPT_STRING, RUN_AT(userns), "MODE", "host (default)" }, /* virtual machine */                                                                                           \
 		{ "kernel", 0, OPT_STRING, RUN_AT(kernel), "KERNEL", "vm: boot this kernel, a name (kernel ls) or a file" },                                                                           \
 		{ "trace-startup", 0, OPT_FLAG, RUN_AT(trace_startup), NULL, "print how long each step of the start took" }, /* docker's that are not there yet: said as such, not as a misspelling */ \
-		{ "publish", 'p', OPT_STRING, 0, "PORT", NULL, run_set_publish },                                                                                                                      \
-		{ "publish-all", 'P', OPT_FLAG, 0, NULL, NULL, run_set_publish },                                                                                                                      \
-		{ "add-host", 0, OPT_STRING, 0, "HOST", NULL, run_set_missing },                                                                                                                       \
-		{ "dns", 0, OPT_STRING, 0, "ADDRESS", NULL, run_set_missing },                                                                                                                         \
-		{ "expose", 0, OPT_STRING, 0, "PORT", NULL, run_set_missing },                                                                                                                         \
-		{ "ip", 0, OPT_STRING, 0, "ADDRESS", NULL, run_set_missing },                                                                                                                          \
-		{ "link", 0, OPT_STRING, 0, "CONTAINER", NULL, run_set_missing },                                                                                                                      \
-		{ "mac-address", 0, OPT_STRING, 0, "ADDRESS", NULL, run_set_missing },                                                                                                                 \
-		{ "network-alias", 0, OPT_STRING, 0, "NAME", NULL, run_set_missing },                                                                                                                  \
 	{                                                                                                                                                                                              \
 		"runtime", 0, OPT_STRING, 0, "RUNTIME", NULL, run_set_missing                                                                                                                          \
 	}

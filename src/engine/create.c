@@ -19,6 +19,7 @@ static void plan_done(struct plan *p)
 	free(p->dir);
 	free(p->hostname);
 	plan_volumes_done(p);
+	plan_network_done(p);
 	pod_record_done(&p->pod);
 	run_opts_done(&p->pod_o);
 }
@@ -242,6 +243,7 @@ static char *record_options(const struct plan *p)
 	struct run_opts o = *p->o;
 
 	o.args = p->spec.process.args;
+	o.image_ports = p->image.config.config.exposed_ports;
 	if (!o.stop_signal)
 		o.stop_signal = p->image.config.config.stop_signal;
 	return options_print(&o);
@@ -263,6 +265,8 @@ static int put_record(struct plan *p, struct err *e)
 		.pod_id = p->pod.id,
 		.volumes = p->volumes,
 		.n_volumes = p->n_volumes,
+		.endpoints = p->endpoints,
+		.n_endpoints = p->n_endpoints,
 	};
 	int r = c.options_json && (c.name || !p->o->name) ? fill_labels(p, &c.labels, e) : OUT_OF_MEMORY(e);
 

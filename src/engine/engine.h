@@ -7,6 +7,7 @@
 #include "monitor.h"
 #include "networks.h"
 #include "pods.h"
+#include "ports.h"
 #include "secret_store.h"
 #include "volumes.h"
 
@@ -45,11 +46,16 @@ struct run_opts {
 	bool oom_kill_disable;
 	/* what most containers do without */
 	char *pidfile, *domainname, *timezone, *umask;
+	/* networks beyond the first, each as --network has it; what the first is to give */
+	char **more_networks, **network_aliases, *ip, *ip6, *mac_address;
+	char **dns, **dns_search, **dns_options, **add_hosts, **links, **publish, **expose;
+	bool publish_all;
 	char **secrets, **annotations, **unsetenv, **device_cgroup_rules, **blkio_weight_devices, **cgroup_conf;
 	bool no_hosts, unsetenv_all, replaces, is_quiet;
 	int64_t memory_swappiness;
 	unsigned attach; /* which of our streams are the container's; 0 = all */
-	char **args;     /* not an option: what is executed in the end; filled in what a record keeps */
+	/* not options: what is executed in the end, and the image's ports; filled in what a record keeps */
+	char **args, **image_ports;
 };
 void run_opts_init(struct run_opts *o);
 void run_opts_done(struct run_opts *o);
@@ -95,6 +101,13 @@ struct event_query {
 };
 int engine_events(struct engine *en, const struct event_query *q, int (*cb)(const struct event *v, void *arg), void *arg,
 		  struct err *e);
+/* The names of the networks that a container is on, "none" and "host" included; strv_free it. */
+int engine_container_networks(struct engine *en, const struct container_record *c, char ***ret, struct err *e);
+/* Its ports that are published now; ports_done it. */
+int engine_container_ports(const struct container_record *c, struct ports *ret, struct err *e);
+/* For a monitor: what its container is given of networks (monitor_config), and what of its ports is published from now on. */
+int engine_network(struct engine *en, const char *id, struct monitor_network *ret, struct err *e);
+int engine_note_ports(struct engine *en, const char *id, const struct net_hold *h, struct err *e);
 /* An event of a container that records.h does not know of by itself. */
 int engine_note_event(struct engine *en, const char *id, const char *action, const char *extra_json, struct err *e);
 /* Ids of what is to run now that the host has been started (restart policies), oldest first; strv_free it. */

@@ -43,6 +43,8 @@ struct plan {
 	struct volume_use *volumes; /* by name */
 	int *volume_locks;          /* of each (volumes_impl.h), until the record is there */
 	size_t n_volumes;
+	struct endpoint_request *endpoints;
+	size_t n_endpoints;
 	int image_fd; /* the image's files as a mount of their own, read-only; -1: nobody has asked yet */
 	struct spec spec;
 	struct launch launch;
@@ -58,7 +60,9 @@ int plan_devices(struct plan *p, struct err *e);    /* devices.c: --device, --pr
 int plan_cdi(struct plan *p, struct err *e);        /* cdi_plan.c: --gpus, and --device by name */
 int plan_resources(struct plan *p, struct err *e);  /* resources.c: memory, processors, pids, block devices */
 int plan_namespaces(struct plan *p, struct err *e); /* namespaces.c: network, pid, ipc, uts, cgroup; cgroup path */
-int plan_files(struct plan *p, struct err *e);      /* files.c: hostname, /etc/hosts, /etc/hostname, /etc/resolv.conf */
+int plan_network(struct plan *p, struct err *e);    /* network_options.c: of one with networks of its own: its endpoints */
+void plan_network_done(struct plan *p);
+int plan_files(struct plan *p, struct err *e); /* files.c: hostname, /etc/hosts, /etc/hostname, /etc/resolv.conf */
 /* volumes_plan.c: the image's files, mounted the first time; owned by p. -> fd */
 int plan_image_fd(struct plan *p, struct err *e);
 void plan_volumes_undo(struct plan *p); /* after a failure: files of those that would have been this container's own */
@@ -126,7 +130,11 @@ int pod_share_parse(const char *text, bool ret_shared[NS_COUNT], struct err *e);
 int pod_remove_files(struct engine *en, const char *id, struct err *e);
 int pod_must_not_be_paused(struct engine *en, const struct container_record *c, struct err *e);
 
+/* ---- network_change.c: of a container that runs, whose record has that endpoint ---- */
+int container_network_change(struct engine *en, const char *container_id, const char *network_id, bool connect, struct err *e);
+
 /* ---- files.c ---- */
+extern const char files_hosts_head[]; /* how /etc/hosts begins */
 bool hostname_is_valid(const char *s);
 
 /* ---- stop.c ---- */

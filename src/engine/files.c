@@ -58,16 +58,16 @@ static bool is_taken(const struct spec *s, const char *path)
 	return false;
 }
 
-static const char hosts_head[] = "127.0.0.1\tlocalhost\n"
-				 "::1\tlocalhost ip6-localhost ip6-loopback\n"
-				 "fe00::\tip6-localnet\n"
-				 "ff00::\tip6-mcastprefix\n"
-				 "ff02::1\tip6-allnodes\n"
-				 "ff02::2\tip6-allrouters\n";
+const char files_hosts_head[] = "127.0.0.1\tlocalhost\n"
+				"::1\tlocalhost ip6-localhost ip6-loopback\n"
+				"fe00::\tip6-localnet\n"
+				"ff00::\tip6-mcastprefix\n"
+				"ff02::1\tip6-allnodes\n"
+				"ff02::2\tip6-allrouters\n";
 
 static int add_hosts(struct plan *p, bool shares_net, struct err *e)
 {
-	_cleanup_free_ char *own = str_fmt("%s127.0.1.1\t%s\n", hosts_head, p->hostname);
+	_cleanup_free_ char *own = str_fmt("%s127.0.1.1\t%s\n", files_hosts_head, p->hostname);
 
 	if (!own)
 		return OUT_OF_MEMORY(e);
@@ -162,7 +162,8 @@ int plan_files(struct plan *p, struct err *e)
 		r = add_hosts(p, shares_net, e);
 	if (r >= 0 && !is_taken(&p->spec, "/etc/resolv.conf"))
 		r = shares_net ? add_host_copy(&p->launch, "/etc/resolv.conf", "", e)
-			       : add_file(&p->launch, "/etc/resolv.conf", "# --network none: nobody to ask\n", e);
+			       : add_file(&p->launch, "/etc/resolv.conf", "# --network none: nobody to ask\n",
+					  e); /* or what is said at its start */
 	if (r >= 0)
 		r = add_timezone(p, e);
 	/* sethostname(2) is the UTS namespace's: a shared one is left alone. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cdi.h"
+#include "inspect_network.h"
 #include "volumes_impl.h"
 
 #define SHM_DEFAULT     (64 << 20)
@@ -21,6 +22,7 @@ struct facts {
 	const char *root;
 	struct volume_use *volumes;
 	size_t n_volumes;
+	struct network_facts network;
 };
 
 static void facts_done(struct facts *f)
@@ -31,6 +33,7 @@ static void facts_done(struct facts *f)
 	image_done(&f->image);
 	strv_free(f->monitor_log);
 	volume_uses_free(f->volumes, f->n_volumes);
+	network_facts_done(&f->network);
 }
 
 static int gather(struct engine *en, struct facts *f, struct err *e)
@@ -50,6 +53,8 @@ static int gather(struct engine *en, struct facts *f, struct err *e)
 		r = monitor_log_read(en->paths, f->c->id, &f->monitor_log, e);
 	if (r >= 0)
 		r = records_container_volumes(en->records, f->c->id, &f->volumes, &f->n_volumes, e);
+	if (r >= 0)
+		r = network_facts_get(en, f->c, &f->network, e);
 	if (r >= 0) {
 		r = image_find(en->store, f->c->image_id, &f->image, e);
 		if (r == -ENOENT) /* removed by force: the rest is known without it */
@@ -123,7 +128,7 @@ static void add_config(struct doc d, const struct facts *f)
 	doc_bool(s, "AttachStdin", o->is_interactive && !o->is_detached);
 	doc_bool(s, "AttachStdout", !o->is_detached);
 	doc_bool(s, "AttachStderr", !o->is_detached);
-	doc_set(s, "ExposedPorts", ic->config.exposed_ports);
+	network_inspect_exposed(s, o);
 	doc_bool(s, "Tty", f->c->has_tty);
 	doc_bool(s, "OpenStdin", f->launch.open_stdin);
 	doc_bool(s, "StdinOnce", f->launch.stdin_once);
@@ -279,24 +284,17 @@ static void add_host_config(struct doc d, const struct facts *f)
 	if (f->spec.annotations.keys)
 		doc_map(s, "Annotations", &f->spec.annotations);
 	add_log_and_restart(s, f);
-	doc_text(s, "NetworkMode", o->network ? o->network : "none");
-	doc_sub(s, "PortBindings");
+	network_inspect_wishes(s, o);
 	doc_bool(s, "AutoRemove", f->c->auto_remove);
 	doc_text(s, "VolumeDriver", "");
 	doc_list(s, "VolumesFrom", o->volumes_from);
 	doc_list(s, "CapAdd", o->cap_add);
 	doc_list(s, "CapDrop", o->cap_drop);
 	doc_text(s, "CgroupnsMode", o->cgroupns ? o->cgroupns : "private");
-	doc_put(s, "Dns", json_object_new_array());
-	doc_put(s, "DnsOptions", json_object_new_array());
-	doc_put(s, "DnsSearch", json_object_new_array());
-	doc_null(s, "ExtraHosts");
 	doc_list(s, "GroupAdd", o->group_add);
 	add_mode(s, "IpcMode", f, "ipc", o->ipc_mode ? o->ipc_mode : "private");
-	doc_null(s, "Links");
 	add_mode(s, "PidMode", f, "pid", o->pid_mode && streq(o->pid_mode, "host") ? "host" : "");
 	doc_bool(s, "Privileged", o->is_privileged);
-	doc_bool(s, "PublishAllPorts", false);
 	doc_bool(s, "ReadonlyRootfs", f->spec.root_readonly);
 	doc_list(s, "SecurityOpt", o->security_opt);
 	doc_text(s, "UTSMode", o->uts_mode && streq(o->uts_mode, "host") ? "host" : "");
@@ -383,42 +381,6 @@ static void add_mounts(struct doc d, const struct facts *f)
 	doc_put(d, "Mounts", list);
 }
 
-static void add_endpoint(struct doc d, const char *key)
-{
-	struct doc s = doc_sub(d, key);
-	static const char *const texts[] = { "MacAddress", "NetworkID",   "EndpointID",       "Gateway",
-					     "IPAddress",  "IPv6Gateway", "GlobalIPv6Address" };
-
-	doc_null(s, "IPAMConfig");
-	doc_null(s, "Links");
-	doc_null(s, "Aliases");
-	doc_null(s, "DriverOpts");
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-		doc_text(s, texts[i], "");
-	doc_int(s, "IPPrefixLen", 0);
-	doc_int(s, "GlobalIPv6PrefixLen", 0);
-	doc_null(s, "DNSNames");
-}
-
-static void add_network(struct doc d, const struct facts *f)
-{
-	struct doc s = doc_sub(d, "NetworkSettings");
-	static const char *const texts[] = { "Bridge",     "SandboxID",           "SandboxKey", "EndpointID",
-					     "Gateway",    "GlobalIPv6Address",   "IPAddress",  "IPv6Gateway",
-					     "MacAddress", "LinkLocalIPv6Address" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-		doc_text(s, texts[i], "");
-	doc_bool(s, "HairpinMode", false);
-	doc_int(s, "LinkLocalIPv6PrefixLen", 0);
-	doc_int(s, "GlobalIPv6PrefixLen", 0);
-	doc_int(s, "IPPrefixLen", 0);
-	doc_sub(s, "Ports");
-	doc_null(s, "SecondaryIPAddresses");
-	doc_null(s, "SecondaryIPv6Addresses");
-	add_endpoint(doc_sub(s, "Networks"), f->o.network ? f->o.network : "none");
-}
-
 static void add_head(struct doc d, const struct facts *f)
 {
 	char *const *args = f->spec.process.args;
@@ -487,7 +449,7 @@ int engine_inspect_container(struct engine *en, const char *name, struct json_ob
 		add_host_config(d, &f);
 		add_mounts(d, &f);
 		add_config(d, &f);
-		add_network(d, &f);
+		network_inspect(d, &f.o, &f.network);
 		if (failed) {
 			json_object_put(d.o);
 			r = OUT_OF_MEMORY(e);

@@ -1,5 +1,6 @@
 /* namespaces.c: what is shared with the host: network, processes, IPC, host name, cgroup view; and where the cgroup is. */
 #include "engine_impl.h"
+#include "network_wishes.h"
 
 #include <unistd.h>
 
@@ -66,7 +67,7 @@ static int join_container(struct plan *p, const char *option, const char *other,
 		return err_push(e, r, "%s", option);
 	r = check_donor(option, &c, ns, e);
 	if (r >= 0)
-		r = add_join(p, ns == NS_PID ? "pid" : "ipc", &c, e);
+		r = add_join(p, ns == NS_PID ? "pid" : ns == NS_IPC ? "ipc" : "network", &c, e);
 	container_record_done(&c);
 	return r;
 }
@@ -131,22 +132,33 @@ static int set_memory(struct plan *p, struct err *e)
 	return m->type && m->source ? 0 : OUT_OF_MEMORY(e);
 }
 
+/* The pod's: nobody asks for anything else. */
+static int set_pods_network(struct plan *p, struct err *e)
+{
+	if (network_kind_of(&p->pod_o) != NETWORK_HOST)
+		return 0;
+	if (p->is_vm)
+		return choose(p, "--network", "host", NS_NET, e);
+	p->launch.host_network = true;
+	p->spec.ns.wanted[NS_NET] = false;
+	return 0;
+}
+
 static int set_network(struct plan *p, struct err *e)
 {
-	const char *net = p->o->network;
-	int r = plan_is_pods(p, "--network", net, NS_NET, e);
+	const char *mode = network_mode(p->o);
+	int r = plan_is_pods(p, "--network", p->o->network, NS_NET, e);
 
-	if (r < 0)
-		return r;
-	if (r > 0)
-		net = p->pod_o.network;
-	if (!net || !*net || streq(net, "none"))
-		return 0;
-	if (!streq(net, "host"))
-		return err_set(e, EOPNOTSUPP,
-			       "--network: \"%s\" is not there yet; none (loopback only) and host (the host's own) are", net);
+	if (r != 0)
+		return r < 0 ? r : set_pods_network(p, e);
+	switch (network_kind_of(p->o)) {
+	case NETWORK_NONE: return 0;
+	case NETWORK_CONTAINER: return join_container(p, "--network", str_after(mode, "container:"), NS_NET, e);
+	case NETWORK_OWN: return plan_network(p, e);
+	case NETWORK_HOST: break;
+	}
 	if (p->is_vm)
-		return choose(p, "--network", net, NS_NET, e);
+		return choose(p, "--network", mode, NS_NET, e);
 	p->launch.host_network = true;
 	p->spec.ns.wanted[NS_NET] = false;
 	return 0;

@@ -1,6 +1,7 @@
 /* options.c: run_opts as a whole: empty, freed, checked, and as the JSON that a container's record keeps. One table names every
  * member; only what was given is written. */
 #include "engine_impl.h"
+#include "network_wishes.h"
 
 enum kind { STR, BOOL, STRV, I64, F64 };
 static const struct row {
@@ -112,7 +113,21 @@ static const struct row {
 	ROW(BOOL, replaces),
 	ROW(BOOL, is_quiet),
 	ROW(I64, memory_swappiness),
+	ROW(STRV, more_networks),
+	ROW(STRV, network_aliases),
+	ROW(STR, ip),
+	ROW(STR, ip6),
+	ROW(STR, mac_address),
+	ROW(STRV, dns),
+	ROW(STRV, dns_search),
+	ROW(STRV, dns_options),
+	ROW(STRV, add_hosts),
+	ROW(STRV, links),
+	ROW(STRV, publish),
+	ROW(STRV, expose),
+	ROW(BOOL, publish_all),
 	ROW(STRV, args),
+	ROW(STRV, image_ports),
 #undef ROW
 };
 
@@ -350,5 +365,7 @@ int options_check(const struct run_opts *o, struct err *e)
 		r = health_check_options(o, e);
 	if (r >= 0)
 		r = check_labels(o->labels, e);
+	if (r >= 0)
+		r = network_check(o, e);
 	return r < 0 || !o->isolation || !streq(o->isolation, "vm") ? r : options_check_guest(o, e);
 }

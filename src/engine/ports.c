@@ -35,8 +35,10 @@ static int read_span(const char *s, size_t n, struct span *ret)
 {
 	const char *dash = memchr(s, '-', n);
 	size_t first = dash ? (size_t)(dash - s) : n;
-	int r = read_number(s, first, &ret->first);
+	int r;
 
+	*ret = (struct span){ 0 };
+	r = read_number(s, first, &ret->first);
 	ret->last = ret->first;
 	if (r == 0 && dash)
 		r = read_number(dash + 1, n - first - 1, &ret->last);
@@ -191,7 +193,7 @@ int ports_exposed(const char *text, int (*cb)(const char *protocol, uint32_t por
 	if (r == 0 && (read_span(text, slash ? (size_t)(slash - text) : strlen(text), &s) < 0 || s.first == 0))
 		r = err_set(e, EINVAL, "invalid port format for --expose: %s", text);
 	for (uint32_t port = s.first; r == 0 && port <= s.last; port++)
-		r = cb(protocol, port, arg);
+		r = cb ? cb(protocol, port, arg) : 0;
 	return r;
 }
 

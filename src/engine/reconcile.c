@@ -12,6 +12,7 @@
  *
  * A monitor that lives is never overtaken: what it is about to write itself is left to it. */
 #include "engine_impl.h"
+#include "network_plan.h"
 
 #include <signal.h>
 
@@ -31,6 +32,8 @@ int container_sweep(struct engine *en, const struct container_record *c, struct 
 		return r;
 	r = ops->sweep(&h, en->paths, c->id, e);
 	host_done(&h);
+	if (r >= 0)
+		r = network_sweep(en, c, e);
 	if (r >= 0 && c->pod_id)
 		r = pod_sweep(en->paths, c->pod_id, e);
 	return r < 0 ? err_push(e, r, "clean up after container %s", c->name) : 0;

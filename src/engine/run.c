@@ -4,12 +4,14 @@
  * other processor. It does nothing that others could see before it hears that the container is made (monitor_go), and leaves
  * without a trace when that fails. */
 #include "engine_impl.h"
+#include "network_wishes.h"
 
 /* A guess, so that the monitor can begin with it: config.json decides. */
 static bool wants_network(const struct run_opts *o)
 {
-	return !o->pod && (!o->isolation || streq(o->isolation, "container")) &&
-	       (!o->network || !*o->network || streq(o->network, "none"));
+	enum network_kind kind = network_kind_of(o);
+
+	return !o->pod && (!o->isolation || streq(o->isolation, "container")) && (kind == NETWORK_NONE || kind == NETWORK_OWN);
 }
 
 static int make_and_go(struct engine *en, const struct run_opts *o, const char *id, struct exit_status *ret_exit,

@@ -113,6 +113,23 @@ static void note_health(enum container_health health, void *arg)
 		log_error("health", "%s", e.msg);
 }
 
+static int tell_network(struct monitor_network *ret, void *arg, struct err *e)
+{
+	struct books *b = arg;
+	int r = open_books(b, e);
+
+	return r < 0 ? r : engine_network(b->engine, b->id, ret, e);
+}
+
+static void note_ports(const struct net_hold *h, void *arg)
+{
+	struct books *b = arg;
+	struct err e = { 0 };
+
+	if (open_books(b, &e) < 0 || engine_note_ports(b->engine, b->id, h, &e) < 0)
+		log_error("ports", "%s", e.msg);
+}
+
 static int note_not_again(bool is_users, void *arg)
 {
 	struct books *b = arg;
@@ -178,6 +195,8 @@ static int run(const struct args *a, struct err *e)
 					       .on_not_again = note_not_again,
 					       .on_event = note_event,
 					       .on_health = note_health,
+					       .network = tell_network,
+					       .on_ports = note_ports,
 					       .on_idle = close_books,
 					       .name = tell_name,
 					       .arg = &books };

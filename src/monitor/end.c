@@ -104,6 +104,7 @@ static void end(struct monitor *m)
 	pidfile_remove(m);
 	if (m->instance)
 		m->ops->destroy(TAKE_PTR(m->instance));
+	net_leave(m);
 	pod_leave(&m->pod, m);
 	join_leave(&m->join);
 	monitor_mark(m, "wall taken down");

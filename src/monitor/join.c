@@ -9,7 +9,7 @@
 static const struct join_kind {
 	const char *name, *proc;
 	enum spec_ns ns;
-} join_kinds[] = { { "pid", "pid", NS_PID }, { "ipc", "ipc", NS_IPC } };
+} join_kinds[] = { { "pid", "pid", NS_PID }, { "ipc", "ipc", NS_IPC }, { "network", "net", NS_NET } };
 
 static const struct join_kind *find_kind(const char *name)
 {

@@ -10,6 +10,7 @@
  * lives (a restart policy) there is monitor.json alone, as at a start. */
 #pragma once
 
+#include "client.h"
 #include "isolation.h"
 #include "pod_vm.h"
 
@@ -27,6 +28,13 @@ struct life_end {
 	uint64_t ran_ms; /* 0 without has_run */
 	uint64_t waited_ms; /* before this life; 0: it is the first */
 };
+
+/* What a container is given of networks. */
+struct monitor_network {
+	struct net_plan plan;
+	char *hosts, *resolv; /* the text of its /etc/hosts and /etc/resolv.conf */
+};
+void monitor_network_done(struct monitor_network *n);
 
 struct monitor_config {
 	const char *id;
@@ -53,6 +61,10 @@ struct monitor_config {
 	int (*on_exited)(const struct life_end *end, uint64_t *ret_again_ms, void *arg);
 	/* It is not started again after all. is_users: somebody has stopped it while it waited. NULL where on_exited never asks for that. */
 	int (*on_not_again)(bool is_users, void *arg);
+	/* What it is given of networks, asked where launch.json says that it has some: at each start, and again at its end. */
+	int (*network)(struct monitor_network *ret, void *arg, struct err *e);
+	/* Its ports are published. May be NULL. */
+	void (*on_ports)(const struct net_hold *h, void *arg);
 	/* What it is called now, for the journal; the caller frees both. 0 or -errno. May be NULL. */
 	int (*name)(char **ret_name, char **ret_image, void *arg);
 	/* Its health has changed. May be NULL. */

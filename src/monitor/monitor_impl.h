@@ -91,6 +91,14 @@ struct join_hold {
 	int memory_fd;    /* detached mount, or -1 */
 };
 
+/* What it has of networks (net.c). */
+struct net_part {
+	bool is_begun;        /* there is something that a detach takes away */
+	struct net_call call; /* under way */
+	struct net_hold hold;
+	struct net_plan plan; /* of a VM, for as long as it lives */
+};
+
 #define HEALTH_LOGS   5
 #define HEALTH_OUTPUT 4096 /* bytes of each */
 struct health_log {
@@ -124,8 +132,9 @@ struct monitor {
 	char *rundir;
 	int rundirfd, listenfd;
 	int network_fd; /* container_make_network's, 0 = none */
-	int mounts_fd;  /* --rm: the process's mount namespace, see hold_mounts */
-	int lifefd;     /* life_hold's: closed by the end of the process */
+	struct net_part net;
+	int mounts_fd; /* --rm: the process's mount namespace, see hold_mounts */
+	int lifefd;    /* life_hold's: closed by the end of the process */
 	struct loop_src *listen_src;
 	uint64_t stall_ms;
 	struct instance *instance;
@@ -255,6 +264,10 @@ int monitor_secrets_give(struct monitor *m, struct err *e);
 int monitor_secrets_env(const struct monitor *m, char ***env, struct err *e);
 
 /* join.c: puts the paths into m->spec. On failure too join_leave is to follow. */
+/* net.c: begin and wait do nothing for a container without networks; leave also where begin or wait has failed, or never came. */
+int net_begin(struct monitor *m, struct err *e);
+int net_wait(struct monitor *m, struct err *e);
+void net_leave(struct monitor *m);
 int join_others(struct join_hold *h, struct monitor *m, struct err *e);
 void join_leave(struct join_hold *h);
 

@@ -189,6 +189,7 @@ static void monitor_done(struct monitor *m)
 		proc_free(m->procs);
 	if (m->instance)
 		m->ops->destroy(m->instance);
+	net_leave(m);
 	pod_leave(&m->pod, m);
 	join_leave(&m->join);
 	log_file_close(m->log);

@@ -186,6 +186,8 @@ static int meanwhile(void *arg, struct err *e)
 		m->cfg->meanwhile(m->cfg->arg);
 	if (r == 0 && streq0(l->log_driver, "journald"))
 		r = open_journal(m, e);
+	if (r == 0)
+		r = net_wait(m, e);
 	monitor_mark(m, "meanwhile");
 	return r;
 }
@@ -200,6 +202,8 @@ int monitor_start(struct monitor *m, struct err *e)
 		r = join_others(&m->join, m, e);
 	if (r == 0)
 		r = monitor_secrets_give(m, e);
+	if (r == 0)
+		r = net_begin(m, e);
 	const struct instance_config cfg = {
 		.spec = &m->spec,
 		.launch = &m->launch,
@@ -211,6 +215,9 @@ int monitor_start(struct monitor *m, struct err *e)
 		.tty_rows = (uint16_t)MIN(m->spec.process.console_rows, UINT16_MAX),
 		.tty_cols = (uint16_t)MIN(m->spec.process.console_cols, UINT16_MAX),
 		.network_fd = m->network_fd,
+		.network = m->net.plan.n_endpoints ? &m->net.plan : NULL,
+		.taps = m->net.hold.taps,
+		.n_taps = m->net.hold.n_taps,
 		.memory_fd = m->join.memory_fd > 0 ? m->join.memory_fd : m->pod.memory_fd,
 		.meanwhile = meanwhile,
 		.on_started = on_started,

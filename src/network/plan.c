@@ -110,6 +110,24 @@ void net_plan_done(struct net_plan *p)
 	*p = (struct net_plan){ 0 };
 }
 
+void net_plan_cut(struct net_plan *p)
+{
+	struct net_plan rest = {
+		.endpoints = p->endpoints, .n_endpoints = p->n_endpoints, .ports = p->ports, .n_ports = p->n_ports
+	};
+	struct net_endpoint *first = p->n_endpoints ? calloc(1, sizeof(*first)) : NULL;
+
+	p->ports = NULL;
+	p->n_ports = p->n_endpoints = 0;
+	p->endpoints = first;
+	if (first) {
+		*first = rest.endpoints[0];
+		rest.endpoints[0] = (struct net_endpoint){ 0 };
+		p->n_endpoints = 1;
+	}
+	net_plan_done(&rest);
+}
+
 int net_answer_parse(const char *text, size_t len, struct net_answer *ret, struct err *e)
 {
 	struct net_answer a = { 0 };

@@ -78,6 +78,7 @@ struct net_plan {
 int net_plan_parse(const char *text, size_t len, struct net_plan *ret, struct err *e);
 struct json_object *net_plan_json(const struct net_plan *p); /* NULL on ENOMEM */
 void net_plan_done(struct net_plan *p);
+void net_plan_cut(struct net_plan *p); /* frees all but the first endpoint, and the ports */
 
 struct net_answer {
 	int32_t error;          /* errno, 0: done */

@@ -71,6 +71,7 @@ static const struct field launch_fields[] = {
 	SPEC_ROW("vmHugePages", FIELD_BOOL, launch, vm_huge_pages, FIELD_OMIT_EMPTY),
 	SPEC_ROW("vmBackend", FIELD_STRING, launch, vm_backend),
 	SPEC_ROW("hostNetwork", FIELD_BOOL, launch, host_network, FIELD_OMIT_EMPTY),
+	SPEC_ROW("hasNetwork", FIELD_BOOL, launch, has_network, FIELD_OMIT_EMPTY),
 	SPEC_ROW("secretPaths", FIELD_STRV, launch, secret_paths, FIELD_OMIT_EMPTY),
 	SPEC_ROW("secretEnv", FIELD_STRV, launch, secret_env, FIELD_OMIT_EMPTY),
 	SPEC_ARRAY("joins", launch, joins, launch_join, join_fields),

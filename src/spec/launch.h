@@ -25,7 +25,7 @@ struct launch_disk {
 
 /* A namespace of another container's, which must run when this one starts. */
 struct launch_join {
-	char *kind;      /* "pid", "ipc" */
+	char *kind;      /* "pid", "ipc", "network" */
 	char *id, *name; /* the other's; the name for people */
 };
 
@@ -69,6 +69,7 @@ struct launch {
 	bool vm_huge_pages; /* reserved ones of the host's (vm.nr_hugepages) */
 	char *vm_backend;   /* "qemu"; NULL = choose */
 	bool host_network;
+	bool has_network; /* interfaces on networks: the monitor asks which, at each start */
 	/* Where the container has secrets, and the variables that are. What is in them is in secrets.json alone, which the monitor reads at
 	 * each start (secrets.h). */
 	char **secret_paths, **secret_env;

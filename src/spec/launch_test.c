@@ -18,7 +18,7 @@ static struct err E;
 	"{\"path\":\"/p\",\"format\":\"raw\"}],"                                                                                \
 	"\"kernel\":\"/k\",\"initramfs\":\"/"                                                                                   \
 	"r\",\"vmCpus\":2,\"vmMemBytes\":268435456,\"vmBackend\":\"qemu\","                                                     \
-	"\"hostNetwork\":true,\"secretPaths\":[\"/run/secrets/"                                                                 \
+	"\"hostNetwork\":true,\"hasNetwork\":true,\"secretPaths\":[\"/run/secrets/"                                             \
 	"s\"],\"secretEnv\":[\"S\"],\"joins\":[{\"kind\":\"pid\",\"id\":\"x\",\"name\":\"y\"}]}"
 
 TEST(launch_survives_a_round_trip)

@@ -1,0 +1,57 @@
+/* network_change.c: a container that runs comes onto a network, or goes from it. Its record has the endpoint before that, and until after
+ * it. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "engine_impl.h"
+#include "network_plan.h"
+
+static int open_namespace(struct engine *en, const struct container_record *c, int *ret, struct err *e)
+{
+	struct monitor_state m = { 0 };
+	char path[48];
+	int r = monitor_inspect(en->paths, c->id, &m, e);
+
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)m.pid);
+	*ret = m.truth == MONITOR_RUNNING && m.pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	return *ret < 0 ? err_set(e, ESRCH, "container %s has ended at this moment", c->name) : 0;
+}
+
+static int change(struct engine *en, const struct container_record *c, const struct net_plan *plan, bool connect, struct err *e)
+{
+	_cleanup_fd_ int ns = -1;
+	struct net_hold given = { 0 };
+	struct net_call call;
+	int r = open_namespace(en, c, &ns, e);
+
+	if (r >= 0)
+		r = net_call_begin(en->paths, connect ? "attach" : "detach", plan, connect ? ns : -1, &call, e);
+	if (r >= 0)
+		r = net_call_end(&call, &given, e);
+	net_hold_done(&given);
+	return r;
+}
+
+int container_network_change(struct engine *en, const char *container_id, const char *network_id, bool connect, struct err *e)
+{
+	struct container_record c;
+	const struct isolation_ops *ops;
+	struct net_plan plan = { 0 };
+	int r = records_container_get(en->records, container_id, &c, e);
+
+	if (r < 0)
+		return r;
+	r = isolation_find(c.isolation, &ops, e);
+	if (r >= 0 && ops->no_connect)
+		r = err_set(e, EOPNOTSUPP, "container %s: %s", c.name, ops->no_connect);
+	if (r >= 0)
+		r = network_plan_one(en, &c, network_id, &plan, e);
+	if (r >= 0)
+		r = change(en, &c, &plan, connect, e);
+	net_plan_done(&plan);
+	container_record_done(&c);
+	return r;
+}
