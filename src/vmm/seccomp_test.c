@@ -2,6 +2,7 @@
  * the arguments that it names and no others. */
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <sched.h>
 #include <sys/eventfd.h>
@@ -137,6 +138,12 @@ TEST(V11_arguments_are_looked_at)
 		{ VMM_THREAD_VCPU, SYS_ioctl, -1, (long)(1ull << 32 | KVM_RUN), 0, 0, -1 },
 		{ VMM_THREAD_MAIN, SYS_ioctl, -1, KVM_RUN, 0, 0, -1 },
 		{ VMM_THREAD_MAIN, SYS_ioctl, -1, KVM_IRQFD, 0, 0, EBADF },
+		{ VMM_THREAD_MAIN, SYS_ioctl, -1, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN, 0, EBADF },
+		{ VMM_THREAD_MAIN, SYS_ioctl, -1, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_UFO, 0, -1 },
+		{ VMM_THREAD_MAIN, SYS_ioctl, -1, TUNSETIFF, 0, 0, -1 },
+		{ VMM_THREAD_MAIN, SYS_ioctl, -1, TUNSETPERSIST, 1, 0, -1 },
+		{ VMM_THREAD_NET, SYS_ioctl, -1, TUNSETOFFLOAD, TUN_F_CSUM, 0, -1 },
+		{ VMM_THREAD_NET, SYS_readv, -1, 0, 0, 0, EBADF },
 		{ VMM_THREAD_MAIN, SYS_ioctl, -1, KVM_CREATE_DEVICE, 0, 0, -1 },
 		{ VMM_THREAD_FILE, SYS_ioctl, -1, KVM_RUN, 0, 0, -1 },
 		{ VMM_THREAD_NET, SYS_ioctl, -1, KVM_RUN, 0, 0, -1 },
