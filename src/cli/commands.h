@@ -10,7 +10,7 @@ enum {
 	CMD_STOP = 1 << 1,   /* the first operand ends the options: what follows belongs to the container */
 	CMD_HIDDEN = 1 << 2,
 };
-enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_VM, TOPIC_VOLUME, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
+enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_VM, TOPIC_NETWORK, TOPIC_VOLUME, TOPIC_IMAGE, TOPIC_SYSTEM, TOPIC_COUNT };
 
 /* X(function, words, topic, operands, summary, flags). Words are one ("run") or two ("image prune"). */
 #define COMMANDS(X)                                                                                                             \
@@ -29,8 +29,9 @@ enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_VM, TOPIC_VOLUME, TOPIC_IMAGE, TOPIC_SY
 	X(exec, "exec", TOPIC_RUN, "CONTAINER COMMAND [ARG...]", "run one more process in a container", CMD_STORE | CMD_STOP)   \
 	X(attach, "attach", TOPIC_RUN, "[CONTAINER]", "connect this terminal to a container", CMD_STORE)                        \
 	X(wait, "wait", TOPIC_RUN, "[CONTAINER...]", "wait for the end and print exit codes", CMD_STORE)                        \
-	X(events, "events", TOPIC_SYSTEM, "", "follow what happens to containers, images and volumes", CMD_STORE)               \
-	X(inspect, "inspect", TOPIC_RUN, "NAME...", "everything known about containers, images or volumes, as JSON", CMD_STORE) \
+	X(events, "events", TOPIC_SYSTEM, "", "follow what happens to containers, images, volumes and networks", CMD_STORE)     \
+	X(inspect, "inspect", TOPIC_RUN, "NAME...", "everything known about containers, images, volumes or networks, as JSON",  \
+	  CMD_STORE)                                                                                                            \
 	X(pause, "pause", TOPIC_RUN, "[CONTAINER...]", "let all processes of containers stand still", CMD_STORE)                \
 	X(unpause, "unpause", TOPIC_RUN, "[CONTAINER...]", "let paused containers go on", CMD_STORE)                            \
 	X(cp, "cp", TOPIC_RUN, "CONTAINER:PATH PATH|- | PATH|- CONTAINER:PATH", "copy files out of a container, or into it",    \
@@ -75,6 +76,18 @@ enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_VM, TOPIC_VOLUME, TOPIC_IMAGE, TOPIC_SY
 	  CMD_STORE)                                                                                                            \
 	X(volume_rm, "volume rm", TOPIC_VOLUME, "VOLUME...", "remove volumes that no container uses", CMD_STORE)                \
 	X(volume_prune, "volume prune", TOPIC_VOLUME, "", "remove volumes without a name that no container uses", CMD_STORE)    \
+	X(network_create, "network create", TOPIC_NETWORK, "NAME", "make a network that containers talk over", CMD_STORE)       \
+	X(network_ls, "network ls", TOPIC_NETWORK, "", "list networks", CMD_STORE)                                              \
+	X(network_inspect, "network inspect", TOPIC_NETWORK, "NETWORK...", "everything known about networks, as JSON",          \
+	  CMD_STORE)                                                                                                            \
+	X(network_exists, "network exists", TOPIC_NETWORK, "NETWORK", "exit with 0 when there is such a network, else with 1",  \
+	  CMD_STORE)                                                                                                            \
+	X(network_connect, "network connect", TOPIC_NETWORK, "NETWORK CONTAINER", "put a container on one more network",        \
+	  CMD_STORE)                                                                                                            \
+	X(network_disconnect, "network disconnect", TOPIC_NETWORK, "NETWORK CONTAINER", "take a container off a network",       \
+	  CMD_STORE)                                                                                                            \
+	X(network_rm, "network rm", TOPIC_NETWORK, "NETWORK...", "remove networks that no container is on", CMD_STORE)          \
+	X(network_prune, "network prune", TOPIC_NETWORK, "", "remove all networks that no container is on", CMD_STORE)          \
 	X(secret_create, "secret create", TOPIC_SYSTEM, "NAME FILE|-", "keep a secret that containers can be given", CMD_STORE) \
 	X(secret_ls, "secret ls", TOPIC_SYSTEM, "", "list secrets", CMD_STORE)                                                  \
 	X(secret_inspect, "secret inspect", TOPIC_SYSTEM, "SECRET...", "all about secrets but what is secret, as JSON",         \
@@ -106,7 +119,7 @@ enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_VM, TOPIC_VOLUME, TOPIC_IMAGE, TOPIC_SY
 	X(version, "version", TOPIC_SYSTEM, "", "the version of Berth", 0)                                                      \
 	X(system_check, "system check", TOPIC_SYSTEM, "", "find damaged objects and leftovers, and repair them", CMD_STORE)     \
 	X(system_df, "system df", TOPIC_SYSTEM, "", "what images, containers and volumes take of the disk", CMD_STORE)          \
-	X(system_prune, "system prune", TOPIC_SYSTEM, "", "container prune and image prune in one", CMD_STORE)                  \
+	X(system_prune, "system prune", TOPIC_SYSTEM, "", "container prune, network prune and image prune in one", CMD_STORE)   \
 	X(completion, "completion", TOPIC_SYSTEM, "SHELL", "print completion for bash, zsh or fish", 0)                         \
 	X(complete, "__complete", TOPIC_SYSTEM, "WORD...", "say what could stand behind the words", CMD_HIDDEN)                 \
 	X(man, "__man", TOPIC_SYSTEM, "COMMAND TEMPLATE", "print a man page's source", CMD_HIDDEN)
@@ -146,6 +159,8 @@ enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_VM, TOPIC_VOLUME, TOPIC_IMAGE, TOPIC_SY
 	A("pod list", pod_ps)           \
 	A("secret list", secret_ls)     \
 	A("secret remove", secret_rm)   \
+	A("network list", network_ls)   \
+	A("network remove", network_rm) \
 	A("volume list", volume_ls)     \
 	A("volume remove", volume_rm)   \
 	A("image ls", images)           \

@@ -17,6 +17,7 @@ enum {
 	NAMES_SNAPSHOT = 1 << 5,
 	NAMES_KERNEL = 1 << 6,
 	NAMES_SECRET = 1 << 7,
+	NAMES_NETWORK = 1 << 8,
 };
 struct suggest {
 	const char *prefix; /* stands before each: "--isolation=" */

@@ -73,6 +73,23 @@ static void put_volumes(const struct suggest *s, struct records *r, const char *
 	volume_records_free(list, n);
 }
 
+/* Those that are always there have no record, or not yet. */
+static void put_networks(const struct suggest *s, struct records *r)
+{
+	struct network_record *list = NULL;
+	struct err e = { 0 };
+	size_t n = 0;
+
+	if (records_network_list(r, &list, &n, &e) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_free_ char *about = str_fmt("network, %s%s", list[i].driver, list[i].n_endpoints ? ", in use" : "");
+
+		suggest_put(s, list[i].name, about);
+	}
+	network_records_free(list, n);
+}
+
 static void put_pods(const struct suggest *s, struct records *r)
 {
 	struct pod_record *list = NULL;
@@ -150,6 +167,8 @@ void suggest_names(const struct suggest *s, const char *root, unsigned kinds, un
 		put_images(s, r);
 	if (kinds & NAMES_VOLUME)
 		put_volumes(s, r, tail);
+	if (kinds & NAMES_NETWORK)
+		put_networks(s, r);
 	if (kinds & NAMES_POD)
 		put_pods(s, r);
 	if (kinds & NAMES_SNAPSHOT)

@@ -78,6 +78,10 @@ static bool is_image(const struct told *t, const char *wanted)
 }
 
 static bool is_volume(const struct told *t, const char *wanted) { return streq(t->v->type, "volume") && streq(t->v->id, wanted); }
+static bool is_network(const struct told *t, const char *wanted)
+{
+	return streq(t->v->type, "network") && *wanted && (str_after(t->v->id, wanted) || streq0(attr(t, "name"), wanted));
+}
 static bool is_type(const struct told *t, const char *wanted) { return streq(t->v->type, wanted); }
 static bool is_event(const struct told *t, const char *wanted) { return is_action(t->v->action, wanted); }
 
@@ -86,8 +90,8 @@ static const struct key {
 	bool (*matches)(const struct told *t, const char *wanted);
 	bool all;
 } keys[] = {
-	{ "type", is_type },   { "event", is_event },   { "container", is_container },
-	{ "image", is_image }, { "volume", is_volume }, { "label", is_label, .all = true },
+	{ "type", is_type },     { "event", is_event },     { "container", is_container },      { "image", is_image },
+	{ "volume", is_volume }, { "network", is_network }, { "label", is_label, .all = true },
 };
 
 static const struct key *key_of(const char *filter, const char **ret_value)

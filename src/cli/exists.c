@@ -1,9 +1,10 @@
-/* exists.c: `berth container exists`, `image exists`, `volume exists`: an answer without a word, as podman gives it. */
+/* exists.c: `berth container exists`, `image exists`, `volume exists`, `network exists`: an answer without a word, as podman gives it. */
 #include "cli.h"
 
 const struct opt container_exists_options[] = { { NULL } };
 const struct opt image_exists_options[] = { { NULL } };
 const struct opt volume_exists_options[] = { { NULL } };
+const struct opt network_exists_options[] = { { NULL } };
 
 static int answer(int r, struct err *e)
 {
@@ -43,4 +44,12 @@ int cmd_volume_exists(struct cli *c, struct err *e)
 	int r = cli_parse(c, NULL, 1, 1, e);
 
 	return r != 0 ? MIN(r, 0) : answer(engine_volume_inspect(c->engine, c->operands[0], &o, e), e);
+}
+
+int cmd_network_exists(struct cli *c, struct err *e)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+	int r = cli_parse(c, NULL, 1, 1, e);
+
+	return r != 0 ? MIN(r, 0) : answer(engine_network_inspect(c->engine, c->operands[0], &o, e), e);
 }

@@ -5,6 +5,7 @@ static const char *const topics[] = {
 	[TOPIC_RUN] = "Containers and virtual machines",
 	[TOPIC_POD] = "Pods",
 	[TOPIC_VM] = "Virtual machines",
+	[TOPIC_NETWORK] = "Networks",
 	[TOPIC_VOLUME] = "Volumes",
 	[TOPIC_IMAGE] = "Images",
 	[TOPIC_SYSTEM] = "System",

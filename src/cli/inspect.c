@@ -10,7 +10,7 @@ struct inspect_args {
 const struct opt inspect_options[] = {
 	{ "format", 'f', OPT_STRING, offsetof(struct inspect_args, format), "FORMAT",
 	  "json, or a template such as {{.State.Status}}" },
-	{ "type", 't', OPT_STRING, offsetof(struct inspect_args, type), "KIND", "only container, only image or only volume" },
+	{ "type", 't', OPT_STRING, offsetof(struct inspect_args, type), "KIND", "only container, image, volume or network" },
 	{ "size", 's', OPT_FLAG, offsetof(struct inspect_args, size), NULL,
 	  "of containers also SizeRw and SizeRootFs, in bytes" },
 	PICK_LATEST(struct inspect_args, 'l'),
@@ -52,7 +52,7 @@ static int look_up(struct cli *c, const char *name, void *arg, struct json_objec
 	const struct inspect_args *a = arg;
 	const char *type = a->type;
 	bool wants_container = !type || streq(type, "container"), wants_image = !type || streq(type, "image"),
-	     wants_volume = !type || streq(type, "volume");
+	     wants_volume = !type || streq(type, "volume"), wants_network = !type || streq(type, "network");
 	int r = -ENOENT;
 
 	if (wants_container) {
@@ -71,6 +71,10 @@ static int look_up(struct cli *c, const char *name, void *arg, struct json_objec
 		*e = (struct err){ 0 };
 		r = engine_volume_inspect(c->engine, name, ret, e);
 	}
+	if (r == -ENOENT && wants_network) {
+		*e = (struct err){ 0 };
+		r = engine_network_inspect(c->engine, name, ret, e);
+	}
 	return r == -ENOENT && !type ? err_set(e, ENOENT, "no such object: %s", name) : r;
 }
 
@@ -79,8 +83,9 @@ int cmd_inspect(struct cli *c, struct err *e)
 	struct inspect_args a = { 0 };
 	int r = cli_parse(c, &a, 0, CLI_ANY, e);
 
-	if (r == 0 && a.type && !streq(a.type, "container") && !streq(a.type, "image") && !streq(a.type, "volume"))
-		r = err_set(e, EINVAL, "--type: \"%s\" is not known; container, image and volume are", a.type);
+	if (r == 0 && a.type && !streq(a.type, "container") && !streq(a.type, "image") && !streq(a.type, "volume") &&
+	    !streq(a.type, "network"))
+		r = err_set(e, EINVAL, "--type: \"%s\" is not known; container, image, volume and network are", a.type);
 	if (r == 0)
 		r = cli_pick(c, &a.pick, 0, CLI_ANY, e);
 	r = r == 0 ? inspect_all(c, a.format, look_up, &a, e) : MIN(r, 0);

@@ -37,7 +37,7 @@ static bool container_matches(const void *thing, const char *key, const char *va
 	return filter_label(&c->labels, value) == streq(key, "label");
 }
 
-static int check_filters(char *const *filters, struct err *e)
+int prune_check_filters(char *const *filters, struct err *e)
 {
 	static const char *const known[] = { "label", "label!", "until", NULL };
 	const char *v;
@@ -53,7 +53,7 @@ int prune_containers(struct cli *c, char *const *filters, struct err *e)
 {
 	struct container_record *list = NULL;
 	size_t n = 0;
-	int r = check_filters(filters, e);
+	int r = prune_check_filters(filters, e);
 
 	if (r >= 0)
 		r = engine_list(c->engine, true, &list, &n, e);
@@ -103,7 +103,7 @@ int prune_images(struct cli *c, bool all, char *const *filters, struct err *e)
 	struct image_record *images = NULL;
 	struct image_span span = { 0 };
 	size_t n = 0;
-	int r = check_filters(filters, e);
+	int r = prune_check_filters(filters, e);
 
 	if (r >= 0)
 		r = image_filters_read(c, filters, &span, e);

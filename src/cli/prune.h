@@ -1,4 +1,4 @@
-/* prune: removing what nobody uses; shared by container, image, volume and system prune. */
+/* prune: removing what nobody uses; shared by container, image, volume, network and system prune. */
 #pragma once
 
 #include "cli.h"
@@ -16,3 +16,8 @@ int prune_containers(struct cli *c, char *const *filters, struct err *e);
 int prune_images(struct cli *c, bool all, char *const *filters, struct err *e);
 /* Those that no container uses and nobody has named; with all also the named. Names are printed below docker's heading. */
 int prune_volumes(struct cli *c, bool all, char *const *filters, uint64_t *ret_freed, struct err *e);
+/* Those that nobody is on and that are not always there; printed below docker's heading. filters: label, label!, until, which are
+ * checked. */
+int prune_networks(struct cli *c, char *const *filters, struct err *e);
+/* Those three are KEY=VALUE with a time behind until. */
+int prune_check_filters(char *const *filters, struct err *e);

@@ -108,6 +108,8 @@ static int prune_system(struct cli *c, const struct prune_args *a, struct err *e
 	uint64_t freed = 0;
 	int r = prune_containers(c, a->filters, e);
 
+	if (r == 0)
+		r = prune_networks(c, a->filters, e);
 	if (r == 0 && a->volumes)
 		r = prune_volumes(c, false, a->filters, &freed, e);
 	if (r == 0)
@@ -124,7 +126,7 @@ int cmd_system_prune(struct cli *c, struct err *e)
 	for (char **f = a.filters; r == 0 && a.volumes && f && *f; f++)
 		if (str_after(*f, "until="))
 			r = err_set(e, EINVAL, "--filter until is not for volumes; leave --volumes out");
-	what = str_fmt("all containers that do not run, %s%s", images_text(&a),
+	what = str_fmt("all containers that do not run, all networks that no container is on, %s%s", images_text(&a),
 		       a.volumes ? ", all volumes without a name that no container uses" : "");
 	if (r == 0 && !what)
 		r = err_set(e, ENOMEM, "out of memory");

@@ -50,6 +50,8 @@ void network_request_done(struct endpoint_request *q);
 struct engine;
 /* Of the records' networks and of the host's interfaces and routes; *ret is the caller's. */
 int network_taken(struct engine *en, struct net_prefix **ret, size_t *ret_n, struct err *e);
+/* Whether these addresses belong to somebody in particular: a subnet of a network, a route to somewhere. */
+bool network_is_place(const struct net_prefix *p);
 /* One of the pools ($BERTH_ADDRESS_POOLS, or built in), that none of these overlaps. is_default: for the default network. */
 int network_choose_subnet(bool is6, bool is_default, const struct net_prefix *taken, size_t n_taken, struct net_prefix *ret,
 			  struct err *e);

@@ -121,8 +121,8 @@ TEST(what_is_asked_for_amiss_is_refused_with_docker_s_words)
 		{ .mac = "02:42", .want = -EINVAL, .words = "invalid MAC address 02:42" },
 		{ .mac = "02:42:00:00:00:001", .want = -EINVAL, .words = "invalid MAC address" },
 		{ .mac = "+2:42:00:00:00:01", .want = -EINVAL, .words = "invalid MAC address" },
-		{ .mac = "03:42:00:00:00:01", .want = -EINVAL, .words = "a group's" },
-		{ .mac = "00:00:00:00:00:00", .want = -EINVAL, .words = "nobody's" },
+		{ .mac = "03:42:00:00:00:01", .want = -EINVAL, .words = "one station's" },
+		{ .mac = "00:00:00:00:00:00", .want = -EINVAL, .words = "one station's" },
 		{ .alias = "a b", .want = -EINVAL, .words = "alias \"a b\" is no name" },
 	};
 

@@ -183,6 +183,9 @@ static int set_subnets(const struct engine_network_opts *o, const char *driver, 
 		if (r < 0)
 			return r;
 		bool is6 = !address_is4(p.base);
+		if (!network_is_place(&p))
+			return err_set(e, EINVAL,
+				       "invalid subnet %s: it is no network's (all, the host's own, or a group's addresses)", *s);
 		if (p.bits > 126)
 			return err_set(e, EINVAL, "invalid subnet %s: it has no room for anybody; a /%d or wider is needed", *s,
 				       is6 ? 126 : 30);

@@ -2,7 +2,6 @@
  * ranges and what is the network's own; whether somebody else has them only the records' transaction can tell. */
 #include "network_config.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <sys/random.h>
 
@@ -18,20 +17,16 @@ static int make_mac(char ret[18])
 	return 0;
 }
 
-/* "02:42:0A:00:00:02" -> lower case, with colons. */
+/* "02:42:0A:00:00:02" -> lower case. */
 static int read_mac(const char *text, char ret[18], struct err *e)
 {
-	unsigned b[6];
-	int end = 0;
+	static const uint8_t nobody[6];
+	uint8_t b[6];
 
-	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &end) != 6 || text[end] ||
-	    end != 17 || text[strspn(text, "0123456789abcdefABCDEF:")])
-		return err_set(e, EINVAL, "invalid MAC address %s: six bytes are needed, such as 02:42:0a:4d:00:02", text);
-	if ((b[0] & 1) || !(b[0] | b[1] | b[2] | b[3] | b[4] | b[5]))
-		return err_set(e, EINVAL, "invalid MAC address %s: it is %s, and an interface's own is needed", text,
-			       b[0] & 1 ? "a group's" : "nobody's");
-	for (size_t i = 0; i <= (size_t)end; i++)
-		ret[i] = (char)tolower((unsigned char)text[i]);
+	if (str_to_mac(text, b) < 0 || memcmp(b, nobody, sizeof(b)) == 0)
+		return err_set(e, EINVAL,
+			       "invalid MAC address %s: six bytes of one station's are needed, such as 02:42:0a:4d:00:02", text);
+	snprintf(ret, 18, "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4], b[5]);
 	return 0;
 }
 

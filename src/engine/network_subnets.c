@@ -25,8 +25,8 @@ static int add(struct net_prefix **list, size_t *n, const struct net_prefix *p)
 	return 0;
 }
 
-/* Whether that is a place of its own: not the default route, nor what each link has (fe80::/10, ff00::/8, 127.0.0.0/8, ::1). */
-static bool is_place(const struct net_prefix *p)
+/* The default route is none, nor what each link has: fe80::/10, ff00::/8, 127.0.0.0/8, ::1. */
+bool network_is_place(const struct net_prefix *p)
 {
 	const uint8_t *b = p->base;
 
@@ -45,7 +45,7 @@ int network_routes4(const char *text, struct net_prefix **list, size_t *n)
 			continue;
 		memcpy(a + 12, &to, sizeof(to));
 		p = prefix_of(a, 96 + (unsigned)__builtin_popcount(mask));
-		if (is_place(&p) && add(list, n, &p) < 0)
+		if (network_is_place(&p) && add(list, n, &p) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -65,7 +65,7 @@ int network_routes6(const char *text, struct net_prefix **list, size_t *n)
 			a[i] = (uint8_t)strtoul(two, NULL, 16);
 		}
 		p = prefix_of(a, bits);
-		if (is_place(&p) && add(list, n, &p) < 0)
+		if (network_is_place(&p) && add(list, n, &p) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -102,7 +102,7 @@ static int add_interface(const struct ifaddrs *i, struct net_prefix **list, size
 	} else {
 		return 0;
 	}
-	return is_place(&p) ? add(list, n, &p) : 0;
+	return network_is_place(&p) ? add(list, n, &p) : 0;
 }
 
 static int add_interfaces(struct net_prefix **list, size_t *n, struct err *e)

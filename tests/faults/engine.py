@@ -11,6 +11,7 @@ from pathlib import Path
 import engine_files
 import engine_images
 import engine_life
+import engine_networks
 import engine_reads
 import engine_states
 import oci
@@ -48,6 +49,7 @@ class Engine(oci.Oci):
         self.ok("pod", "rm", "first")
         self.ok("volume", "create", "first")
         self.ok("volume", "rm", "first")
+        self.ok("network", "ls")
         self.ok("secret", "create", "first", str(layout.path / "index.json"))
         self.ok("secret", "rm", "first")
         self.make_images()
@@ -93,13 +95,13 @@ class Engine(oci.Oci):
 
     def begin(self):
         self.n += 1
-        self.id, self.pod, self.volume = f"point{self.n}", f"pod{self.n}", f"volume{self.n}"
+        self.id, self.pod, self.volume, self.network = (f"{kind}{self.n}" for kind in ("point", "pod", "volume", "network"))
 
     def clean(self):
         """What a user does after a crash; a container that was not made can't be removed."""
         found = []
         for args in (["ps", "-a"], ["rm", "-f", "-v", self.id], ["pod", "rm", "-f", "-i", self.pod],
-                     ["volume", "rm", "-f", self.volume], ["system", "prune", "-f"], ["system", "check"]):
+                     ["volume", "rm", "-f", self.volume], ["network", "rm", "-f", self.network], ["system", "prune", "-f"], ["system", "check"]):
             done = self.run(*args)
             if done.code != 0 and not (args[0] == "rm" and "no such container" in done.err):
                 found.append(f"{' '.join(args)} fails: {done}")
@@ -141,4 +143,4 @@ class Engine(oci.Oci):
         return json.loads(done.out)[0] if done.code == 0 else {"Id": "none", "State": "none", "NumContainers": 0}
 
 
-COMMANDS = [*engine_life.COMMANDS, *engine_images.COMMANDS, *engine_files.COMMANDS, *engine_states.COMMANDS, *engine_reads.COMMANDS]
+COMMANDS = [*engine_life.COMMANDS, *engine_images.COMMANDS, *engine_files.COMMANDS, *engine_states.COMMANDS, *engine_networks.COMMANDS, *engine_reads.COMMANDS]

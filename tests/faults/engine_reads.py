@@ -10,15 +10,16 @@ class Read(Exec):
     def before(self, o):
         o.ok("run", "-d", "--name", o.id, "--hostname", "here", "-v", f"{o.volume}:/tmp", o.image, "sleep", "1000")
         o.ok("pod", "create", "--name", o.pod)
+        o.ok("network", "create", o.network)
         o.source.write_text("hunter2")
         o.ok("secret", "create", o.id, str(o.source))
 
     def argv(self, o):
-        words = {"ID": o.id, "POD": o.pod, "VOLUME": o.volume, "IMAGE": o.image}
+        words = {"ID": o.id, "POD": o.pod, "VOLUME": o.volume, "NETWORK": o.network, "IMAGE": o.image}
         return o.argv(*[words.get(a, a) for a in self.args])
 
     def check(self, o, done):
-        return o.same(self.name, {"out": o.tidy(done.out.replace(o.pod, "POD").replace(o.volume, "VOLUME"))})
+        return o.same(self.name, {"out": o.tidy(done.out.replace(o.pod, "POD").replace(o.volume, "VOLUME").replace(o.network, "NETWORK"))})
 
     def after(self, o):
         o.source.unlink(missing_ok=True)
@@ -52,6 +53,9 @@ COMMANDS = [
     Read("volume", "ls", "--format", "{{.Name}} {{.Driver}}"),
     Read("volume", "inspect", "--format", "{{.Name}} {{.Driver}}", "VOLUME"),
     Read("volume", "exists", "VOLUME"),
+    Read("network", "ls", "--format", "{{.Name}} {{.Driver}} {{.IPv6}}"),
+    Read("network", "inspect", "--format", "{{.Name}} {{.Driver}} {{len .Containers}}", "NETWORK"),
+    Read("network", "exists", "NETWORK"),
     Read("secret", "ls", "--format", "{{.Name}} {{.Driver}}"),
     Read("secret", "inspect", "--format", "{{.Spec.Name}}", "ID"),
     Read("secret", "exists", "ID"),

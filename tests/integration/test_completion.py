@@ -37,6 +37,7 @@ def shelf(berth, image, tmp_path_factory):
     berth.ok("create", "--name", "shelf-web", image, "true")
     berth.ok("volume", "create", "shelf-data")
     berth.ok("pod", "create", "shelf-pod")
+    berth.ok("network", "create", "shelf-net")
     berth.ok("secret", "create", "shelf-key", "-", input="x")
     env = {"PATH": f"{where}/bin:{os.environ['PATH']}", "BERTH_ROOT": str(berth.root), "BERTH_RUN": str(berth.run_dir),
            "HOME": str(where), "XDG_CONFIG_HOME": str(where), "XDG_DATA_HOME": str(where), "TERM": "xterm", "LANG": "C.UTF-8",
@@ -46,6 +47,7 @@ def shelf(berth, image, tmp_path_factory):
     berth.ok("volume", "rm", "shelf-data")
     berth.ok("secret", "rm", "shelf-key")
     berth.ok("pod", "rm", "shelf-pod")
+    berth.ok("network", "rm", "shelf-net")
 
 
 def rows(berth, where, image):
@@ -58,6 +60,9 @@ def rows(berth, where, image):
         ("berth start shelf-w", "berth start shelf-web "),
         ("berth container start shelf-w", "berth container start shelf-web "),
         ("berth volume rm shelf-d", "berth volume rm shelf-data "),
+        ("berth network rm shelf-n", "berth network rm shelf-net "),
+        ("berth network connect shelf-n", "berth network connect shelf-net "),
+        ("berth network create --driver ip", "berth network create --driver ipvlan "),
         ("berth run -v shelf-d", "berth run -v shelf-data:"),
         ("berth run --pod shelf-p", "berth run --pod shelf-pod "),
         ("berth pod rm -f shelf-p", "berth pod rm -f shelf-pod "),

@@ -1,0 +1,88 @@
+"""Commands of networks under faults: what a network or a container says of itself afterwards is all or nothing."""
+
+import json
+
+from engine_life import RunDetached
+
+
+def network(o):
+    done = o.run("network", "inspect", o.network)
+    return json.loads(done.out)[0] if done.code == 0 else None
+
+
+class NetworkCreate(RunDetached):
+    name = "network-create"
+
+    def argv(self, o):
+        return o.argv("network", "create", "--subnet", "10.211.0.0/24", "--label", "a=b", o.network)
+
+    def check(self, o, done):
+        there = network(o)
+        as_asked = there and there["Labels"] == {"a": "b"} and there["IPAM"]["Config"] == [{"Subnet": "10.211.0.0/24", "Gateway": "10.211.0.1"}]
+        return [] if as_asked and done.out.strip() == there["Id"] else [f"exit 0, but it is {there}"]
+
+
+class NetworkCreateChosen(RunDetached):
+    """With subnets that are chosen."""
+
+    name = "network-create-chosen"
+
+    def argv(self, o):
+        return o.argv("network", "create", "--ipv6", o.network)
+
+    def check(self, o, done):
+        there = network(o)
+        return [] if there and len(there["IPAM"]["Config"]) == 2 else [f"exit 0, but it is {there}"]
+
+
+class NetworkRemove(RunDetached):
+    name = "network-rm"
+
+    def before(self, o):
+        o.ok("network", "create", o.network)
+
+    def argv(self, o):
+        return o.argv("network", "rm", o.network)
+
+    def check(self, o, done):
+        return [f"exit 0, but it is there: {there}"] if (there := network(o)) else []
+
+
+class NetworkPrune(NetworkRemove):
+    name = "network-prune"
+
+    def argv(self, o):
+        return o.argv("network", "prune", "-f")
+
+
+class NetworkConnect(RunDetached):
+    name = "network-connect"
+
+    def before(self, o):
+        o.ok("network", "create", o.network)
+        o.ok("create", "--name", o.id, o.image, "true")
+
+    def argv(self, o):
+        return o.argv("network", "connect", "--alias", "also", o.network, o.id)
+
+    def check(self, o, done):
+        there = network(o)["Containers"]
+        return [] if [c["Name"] for c in there.values()] == [o.id] else [f"exit 0, but it is on it: {there}"]
+
+
+class NetworkDisconnect(NetworkConnect):
+    name = "network-disconnect"
+
+    def before(self, o):
+        super().before(o)
+        o.ok("network", "connect", o.network, o.id)
+
+    def argv(self, o):
+        return o.argv("network", "disconnect", o.network, o.id)
+
+    def check(self, o, done):
+        there = network(o)["Containers"]
+        return [f"exit 0, but it is on it: {there}"] if there else []
+
+
+COMMANDS = [NetworkCreate(), NetworkCreateChosen(), NetworkRemove(), NetworkPrune(), NetworkConnect(), NetworkDisconnect()]
