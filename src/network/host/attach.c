@@ -1,0 +1,211 @@
+/* attach: networks, endpoints, ports; all or nothing. Elements come last, in one transaction: until then nothing is let through. */
+#include <sched.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "impl.h"
+
+/* One that an earlier life of the endpoint has left, or is about to leave with its namespace. */
+static int remove_old(struct nets *n, const char *device, struct err *e)
+{
+	struct link old;
+	int r = link_find(&n->route, device, &old);
+
+	if (r >= 0)
+		r = link_delete(&n->route, old.index);
+	return r < 0 && r != -ENODEV ? err_set(e, -r, "remove the old device %s: %s %s", device, strerror(-r), n->route.why) : 0;
+}
+
+static int add_veth(struct nets *n, const struct net_endpoint *ep, struct err *e)
+{
+	uint8_t mac[6];
+	const bool has_mac = ep->mac && mac_parse(ep->mac, mac) >= 0;
+	const struct veth_plan v = { .name = ep->device,
+				     .inner = ep->name,
+				     .ns = n->inside,
+				     .mac = has_mac ? mac : NULL,
+				     .mtu = ep->network.mtu ? ep->network.mtu : MTU_DEFAULT };
+	int r = link_add_veth(&n->route, &v);
+
+	if (r == -EEXIST) {
+		r = remove_old(n, ep->device, e);
+		if (r < 0)
+			return r;
+		r = link_add_veth(&n->route, &v);
+	}
+	if (r == -EEXIST)
+		return err_set(e, EEXIST, "the namespace has an interface %s already", ep->name);
+	return r < 0 ? err_set(e, -r, "veth %s: %s %s", ep->device, strerror(-r), n->route.why) : 0;
+}
+
+static int add_taps(struct nets *n, const struct net_plan *p, const struct net_endpoint *ep, struct outcome *o, struct err *e)
+{
+	const uint32_t queues = p->queues ? p->queues : 1;
+	int *more = reallocarray(o->taps, o->n_taps + queues, sizeof(*more)), r;
+
+	if (!more)
+		return err_set(e, ENOMEM, "taps: %s", strerror(ENOMEM));
+	o->taps = more;
+	r = tap_open(ep->device, queues, more + o->n_taps, e);
+	if (r == -EBUSY) { /* of a VMM that is still ending */
+		r = remove_old(n, ep->device, e);
+		if (r >= 0)
+			r = tap_open(ep->device, queues, more + o->n_taps, e);
+	}
+	if (r >= 0)
+		o->n_taps += queues;
+	return r;
+}
+
+static int configure_inside(struct talk *t, const struct net_endpoint *ep, struct err *e)
+{
+	struct address a;
+	struct link l;
+	bool has_ipv6 = false;
+	int r = link_find(t, ep->name, &l);
+
+	for (char **text = ep->addresses; text && *text; text++)
+		has_ipv6 |= !!strchr(*text, ':');
+	if (r >= 0 && !has_ipv6)
+		r = link_no_address(t, l.index);
+	if (r >= 0 && has_ipv6) {
+		r = settings_inside(ep->name, e);
+		if (r < 0)
+			return r;
+	}
+	if (r >= 0)
+		r = link_up(t, l.index);
+	for (char **text = ep->addresses; text && *text && r >= 0; text++) {
+		r = address_parse(*text, true, &a);
+		if (r >= 0)
+			r = address_add(t, l.index, &a);
+	}
+	for (unsigned i = 0; i < 2 && r >= 0; i++) {
+		const char *gateway = i ? ep->gateway6 : ep->gateway4;
+
+		if (gateway && (r = address_parse(gateway, false, &a)) >= 0)
+			r = route_add_default(t, l.index, &a);
+	}
+	return r < 0 ? err_set(e, -r, "interface %s: %s %s", ep->name, strerror(-r), t->why) : 0;
+}
+
+/* In the namespace given, and back again. */
+static int configure(struct nets *n, const struct net_plan *p, struct err *e)
+{
+	struct talk inside = { 0 };
+	int r;
+
+	if (setns(n->inside, CLONE_NEWNET) < 0)
+		return err_set(e, errno, "enter the network namespace: %s", strerror(errno));
+	r = talk_open(NETLINK_ROUTE, &inside);
+	if (r < 0)
+		err_set(e, -r, "rtnetlink: %s", strerror(-r));
+	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)
+		r = configure_inside(&inside, &p->endpoints[i], e);
+	talk_close(&inside);
+	if (setns(n->host_ns, CLONE_NEWNET) < 0 && r >= 0)
+		r = err_set(e, errno, "leave the network namespace: %s", strerror(errno));
+	return r;
+}
+
+static int add_endpoint(struct nets *n, const struct net_plan *p, const struct net_endpoint *ep, struct outcome *o, struct err *e)
+{
+	struct link l;
+	unsigned bridge = 0;
+	int r = bridge_up(n, &ep->network, &bridge, e);
+
+	if (r >= 0)
+		r = docker_accept(n, ep->network.device, e);
+	if (r >= 0)
+		r = p->is_vm ? add_taps(n, p, ep, o, e) : add_veth(n, ep, e);
+	if (r < 0)
+		return r;
+	r = link_find(&n->route, ep->device, &l);
+	if (r >= 0)
+		r = link_enslave(&n->route, l.index, bridge, ep->network.may_spoof ? GROUP_FREE : GROUP_HELD,
+				 ep->network.mtu ? ep->network.mtu : MTU_DEFAULT);
+	return r < 0 ? err_set(e, -r, "device %s: %s %s", ep->device, strerror(-r), n->route.why) : 0;
+}
+
+static int add_elements(struct nets *n, const struct net_plan *p, const struct outcome *o, struct err *e)
+{
+	_cleanup_(elements_done) struct elements v = { 0 };
+	const struct net_endpoint *to = ports_endpoint(p);
+	int r = 0;
+
+	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++) {
+		bridge_elements(&p->endpoints[i].network, p->endpoints[i].network.device, &v);
+		r = endpoint_elements(&p->endpoints[i], &v, e);
+	}
+	for (size_t i = 0; to && i < o->ports.n_fds; i++)
+		element_port(&v, to->device, &o->ports.ports[i]);
+	if (r < 0)
+		return r;
+	r = elements_add(&n->filter, &v);
+	return r < 0 ? err_set(e, -r, "nf_tables: %s %s", strerror(-r), n->filter.why) : 0;
+}
+
+static int answer_ports(const struct net_plan *p, struct net_answer *a)
+{
+	a->ports = p->n_ports ? calloc(p->n_ports, sizeof(*a->ports)) : NULL;
+	if (p->n_ports && !a->ports)
+		return -ENOMEM;
+	a->n_ports = p->n_ports;
+	for (size_t i = 0; i < p->n_ports; i++) {
+		const struct net_port *q = &p->ports[i];
+
+		a->ports[i] = (struct net_port){ .protocol = strdup(q->protocol),
+						 .host_ip = q->host_ip ? strdup(q->host_ip) : NULL,
+						 .host_port = q->host_port,
+						 .port = q->port };
+		if (!a->ports[i].protocol || (q->host_ip && !a->ports[i].host_ip))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int attach_all(struct nets *n, const struct net_plan *p, struct outcome *o, struct err *e)
+{
+	const struct net_endpoint *to = ports_endpoint(p);
+	int r = answer_ports(p, &o->answer);
+
+	if (r < 0)
+		return err_set(e, -r, "ports: %s", strerror(-r));
+	if (p->n_ports && to)
+		r = ports_reserve(p, to, o->answer.ports, &o->ports, e);
+	if (r >= 0)
+		r = ruleset_ensure(n, e);
+	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)
+		r = add_endpoint(n, p, &p->endpoints[i], o, e);
+	if (r >= 0 && n->inside >= 0 && !p->is_vm)
+		r = configure(n, p, e);
+	if (r >= 0)
+		r = add_elements(n, p, o, e);
+	if (r >= 0) {
+		o->answer.taps = (uint32_t)o->n_taps;
+		o->answer.sockets = (uint32_t)o->ports.n_fds;
+	}
+	return r;
+}
+
+/* The first error is the one to tell; these only leave something, which the sweep finds. */
+static void undo(struct nets *n, const struct net_plan *p)
+{
+	struct err ignored = { 0 };
+
+	(void)detach_now(n, p, &ignored);
+	for (size_t i = 0; i < p->n_endpoints; i++)
+		(void)bridge_down_unused(n, p->endpoints[i].network.device, &ignored);
+	(void)bridge_down_last(n, &ignored);
+}
+
+int attach(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e)
+{
+	int r = attach_all(n, p, ret, e);
+
+	if (r < 0) {
+		outcome_done(ret);
+		undo(n, p);
+	}
+	return r;
+}

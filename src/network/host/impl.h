@@ -1,0 +1,123 @@
+/* What the files of network/host share; nobody else includes it. Leaf functions return -errno; with a struct err, an error names what
+ * it is about and, where there is one, the remedy. */
+#pragma once
+
+#include <linux/netlink.h>
+#include <net/if.h>
+#include <netinet/in.h>
+
+#include "address.h"
+#include "elements.h"
+#include "host.h"
+#include "plan.h"
+#include "talk.h"
+
+/* Link groups: of endpoints that are held to their addresses, and of those that may send what they like; of bridges that are ours. */
+enum { GROUP_HELD = 0xbe47, GROUP_FREE = 0xbe48, GROUP_BRIDGE = 0xbe49 };
+enum { MTU_DEFAULT = 1500, MTU_MIN = 68, MTU_MIN_IPV6 = 1280, QUEUES_MAX = 64 };
+
+struct nets {
+	struct talk route, filter; /* of the host's namespace */
+	int host_ns;               /* that namespace; the lock is held on it */
+	int inside;                /* the namespace given, or -1 */
+};
+
+/* check.c: every value of the plan that comes to the kernel, a file or a rule. verb: what is asked of an endpoint differs. */
+int check_plan(const struct net_plan *p, const char *verb, bool has_ns, struct err *e);
+
+/* links.c: devices, addresses and routes. */
+struct link {
+	unsigned index, group, master;
+	bool is_up, is_bridge;
+	char name[IFNAMSIZ];
+};
+struct veth_plan {
+	const char *name, *inner; /* the host's side, and the one in the namespace ns */
+	int ns;
+	const uint8_t *mac; /* of the inner one; NULL: the kernel's choice */
+	uint32_t mtu;
+};
+int link_find(struct talk *t, const char *name, struct link *ret);                /* -ENODEV */
+int link_list(struct talk *t, unsigned master, struct link **ret, size_t *ret_n); /* master 0: all */
+int link_add_bridge(struct talk *t, const char *name, uint32_t mtu);
+int link_add_veth(struct talk *t, const struct veth_plan *v);
+/* Into the bridge (0: none), the group, and up; with no IPv6 address of its own. */
+int link_enslave(struct talk *t, unsigned index, unsigned bridge, unsigned group, uint32_t mtu);
+int link_no_address(struct talk *t, unsigned index); /* IPv6: none that the kernel makes up */
+int link_up(struct talk *t, unsigned index);
+int link_delete(struct talk *t, unsigned index); /* gone already: 0 */
+int address_add(struct talk *t, unsigned index, const struct address *a);
+/* 1: the device has it. */
+int address_has(struct talk *t, unsigned index, const struct address *a);
+int route_add_default(struct talk *t, unsigned index, const struct address *gateway);
+/* The first route of the host that overlaps, but for default ones and those by the device `own` (0: none): 1 and its text, or 0. */
+struct route_clash {
+	char route[64];
+	char device[IFNAMSIZ];
+};
+int route_clash(struct talk *t, const struct address *subnet, unsigned own, struct route_clash *ret);
+
+/* tap.c: `queues` descriptors of one device, which lives as long as any of them is open. */
+int tap_open(const char *name, uint32_t queues, int *ret_fds, struct err *e);
+
+/* ruleset.c: the static tables. */
+int ruleset_ensure(struct nets *n, struct err *e);
+int ruleset_remove(struct err *e);                    /* gone already: 0 */
+int ruleset_run(const char *commands, struct err *e); /* of nft's language */
+/* 1: it is there, of this version; 0: not. */
+int ruleset_is_there(struct talk *t);
+
+/* docker.c: Docker's firewall lets our bridges through. */
+int docker_accept(struct nets *n, const char *device, struct err *e);
+int docker_forget(struct nets *n, struct err *e);
+
+/* settings.c: of the kernel, in /proc/sys/net of the namespace that the caller is in. */
+int settings_bridge(const char *device, bool wants_ipv4, bool wants_ipv6, struct err *e);
+int settings_inside(const char *device, struct err *e);
+
+/* bridge.c: networks. */
+int bridge_up(struct nets *n, const struct net_network *net, unsigned *ret_index, struct err *e);
+/* Its elements; without a network all that there may be. */
+void bridge_elements(const struct net_network *net, const char *device, struct elements *v);
+/* Where nobody is on it any more and it is ours. */
+int bridge_down_unused(struct nets *n, const char *device, struct err *e);
+/* Without bridges no tables. */
+int bridge_down_last(struct nets *n, struct err *e);
+
+/* ports.c */
+struct reservation {
+	int *fds;
+	size_t n_fds;
+	struct published *ports; /* one a socket */
+};
+int ports_reserve(const struct net_plan *p, const struct net_endpoint *to, struct net_port *ret_ports, struct reservation *ret,
+		  struct err *e);
+/* The endpoint that ports are published at; NULL: none can be. */
+const struct net_endpoint *ports_endpoint(const struct net_plan *p);
+/* The same for one that is gone: what its elements are. */
+int ports_published(const struct net_plan *p, const struct net_endpoint *to, struct published **ret, size_t *ret_n,
+		    struct err *e);
+bool port_is_protocol(const char *name);
+void reservation_done(struct reservation *r);
+
+/* The verbs. */
+struct outcome {
+	struct net_answer answer;
+	int *taps;
+	size_t n_taps;
+	struct reservation ports;
+	unsigned *gone; /* devices to remove once the answer has been given */
+	size_t n_gone;
+	bool lingers; /* whether networks are to be looked at a moment later */
+};
+int attach(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
+int detach(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
+int detach_now(struct nets *n, const struct net_plan *p, struct err *e); /* devices too, and no moment later */
+int sweep(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
+void outcome_done(struct outcome *o);
+
+/* endpoint.c: what an endpoint's elements are, the same when it comes and when it goes. */
+int endpoint_elements(const struct net_endpoint *ep, struct elements *v, struct err *e);
+
+/* linger.c: begins a process that outlives the caller. */
+int linger_begin(const struct net_plan *p, const struct outcome *o, struct err *e);

@@ -1,0 +1,212 @@
+/* The static tables: `berth` of the families inet (who may reach whom, published ports, the way out) and bridge (frames are held to
+ * their sender's addresses). Containers are elements of their sets. libnftables reads the text; it is opened by the one berth-net that
+ * makes or removes the tables, since loading it takes longer than an attach. */
+#include <netinet/in.h>
+#include <dlfcn.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <nftables/libnftables.h>
+#include <stdio.h>
+
+#include "impl.h"
+
+#define VERSION "1" /* another text is another version */
+
+/* Sets: of bridges those that are ours, without a way out, whose addresses are hidden behind the host's; pairs of a bridge with itself.
+ * Maps: published at one address, at any. Priorities: raw comes before connections are looked up. `fib daddr type local`: what goes
+ * through the host to another's port is not ours. 127.0.0.0/8: only the host's own programs reach what is published there; the kernel
+ * drops it from elsewhere as long as nothing has turned it into a container's address. */
+static const char text_inet[] =
+	"add table inet berth\ndelete table inet berth\n"
+	"table inet berth {\n"
+	" comment \"" VERSION "\"\n"
+	" set bridges { type ifname; }\n"
+	" set internal { type ifname; }\n"
+	" set hidden { type ifname; }\n"
+	" set pairs { type ifname . ifname; }\n"
+	" map at4 { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }\n"
+	" map any4 { type inet_proto . inet_service : ipv4_addr . inet_service; }\n"
+	" map at6 { type inet_proto . ipv6_addr . inet_service : ipv6_addr . inet_service; }\n"
+	" map any6 { type inet_proto . inet_service : ipv6_addr . inet_service; }\n"
+	" chain publish {\n"
+	"  dnat ip to meta l4proto . ip daddr . th dport map @at4\n"
+	"  dnat ip to meta l4proto . th dport map @any4\n"
+	"  dnat ip6 to meta l4proto . ip6 daddr . th dport map @at6\n"
+	"  dnat ip6 to meta l4proto . th dport map @any6\n"
+	" }\n"
+	" chain raw { type filter hook prerouting priority raw; iifname @bridges ip daddr 127.0.0.0/8 drop; }\n"
+	" chain prerouting { type nat hook prerouting priority dstnat; ip daddr 127.0.0.0/8 return; fib daddr type local jump "
+	"publish; }\n"
+	" chain output { type nat hook output priority -100; ip6 daddr ::1 return; fib daddr type local jump publish; }\n"
+	" chain input { type filter hook input priority filter; iifname @internal fib daddr . iif type unicast drop; }\n"
+	" chain forward {\n"
+	"  type filter hook forward priority filter;\n"
+	"  iifname . oifname @pairs accept\n"
+	"  iifname @internal drop\n"
+	"  oifname @internal drop\n"
+	"  oifname @bridges jump in\n"
+	" }\n"
+	" chain in { ct state established,related accept; ct status dnat accept; drop; }\n"
+	" chain postrouting {\n"
+	"  type nat hook postrouting priority srcnat;\n"
+	/* The other side would answer past the host, and from an address that the first has never spoken to. */
+	"  ct status dnat iifname . oifname @pairs masquerade\n"
+	"  iifname @hidden oifname != @bridges masquerade\n"
+	"  oifname @bridges ip saddr 127.0.0.0/8 masquerade\n"
+	" }\n"
+	"}\n";
+
+/* Of endpoints in GROUP_HELD: nothing from a MAC or IP address that is not theirs, in ARP and neighbour discovery neither; none is
+ * a router or a DHCP server; only IPv4, IPv6 and ARP. @th,64,128 is the address that an advertisement is about. */
+static const char text_bridge[] = "add table bridge berth\ndelete table bridge berth\n"
+				  "table bridge berth {\n"
+				  " comment \"" VERSION "\"\n"
+				  " set macs { type ifname . ether_addr; }\n"
+				  " set addr4 { type ifname . ipv4_addr; }\n"
+				  " set addr6 { type ifname . ipv6_addr; }\n"
+				  " set targets { typeof iifname . @th,64,128; }\n"
+				  " chain prerouting {\n"
+				  "  type filter hook prerouting priority -350;\n"
+				  "  meta iifgroup != %u accept\n"
+				  "  iifname . ether saddr != @macs drop\n"
+				  "  ether type arp iifname . arp saddr ether != @macs drop\n"
+				  "  ether type arp arp saddr ip 0.0.0.0 accept\n"
+				  "  ether type arp iifname . arp saddr ip != @addr4 drop\n"
+				  "  ether type arp accept\n"
+				  "  ether type ip iifname . ip saddr != @addr4 drop\n"
+				  "  ether type ip udp sport 67 drop\n"
+				  "  ether type ip accept\n"
+				  "  ether type != ip6 drop\n"
+				  "  icmpv6 type { nd-router-advert, nd-redirect } drop\n"
+				  "  icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets drop\n"
+				  "  udp sport 547 drop\n"
+				  "  ip6 saddr :: accept\n"
+				  "  iifname . ip6 saddr != @addr6 drop\n"
+				  " }\n"
+				  "}\n";
+
+struct library {
+	void *handle;
+	__typeof__(nft_ctx_new) *new;
+	__typeof__(nft_ctx_free) *free;
+	__typeof__(nft_ctx_buffer_error) *buffer_error;
+	__typeof__(nft_ctx_get_error_buffer) *get_error;
+	__typeof__(nft_run_cmd_from_buffer) *run;
+};
+
+static int load(struct library *ret, struct err *e)
+{
+	struct library l = { .handle = dlopen("libnftables.so.1", RTLD_NOW) };
+	const struct {
+		const char *name;
+		void *to;
+	} wanted[] = {
+		{ "nft_ctx_new", &l.new },
+		{ "nft_ctx_free", &l.free },
+		{ "nft_ctx_buffer_error", &l.buffer_error },
+		{ "nft_ctx_get_error_buffer", &l.get_error },
+		{ "nft_run_cmd_from_buffer", &l.run },
+	};
+
+	if (!l.handle)
+		return err_set(e, ELIBACC, "%s: install libnftables (Debian's package libnftables1)", dlerror());
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+		void *found = dlsym(l.handle, wanted[i].name);
+
+		if (!found) {
+			dlclose(l.handle);
+			return err_set(e, ELIBBAD, "libnftables.so.1 has no %s", wanted[i].name);
+		}
+		memcpy(wanted[i].to, &found, sizeof(found));
+	}
+	*ret = l;
+	return 0;
+}
+
+int ruleset_run(const char *commands, struct err *e)
+{
+	struct library l = { 0 };
+	struct nft_ctx *ctx;
+	int r = load(&l, e);
+
+	if (r < 0)
+		return r;
+	ctx = l.new(NFT_CTX_DEFAULT);
+	if (!ctx || l.buffer_error(ctx) != 0)
+		r = err_set(e, ENOMEM, "nf_tables: %s", strerror(ENOMEM));
+	else if (l.run(ctx, commands) != 0)
+		r = err_set(e, EIO, "nf_tables: %.200s", l.get_error(ctx));
+	if (ctx)
+		l.free(ctx);
+	dlclose(l.handle);
+	return r;
+}
+
+static int take_version(const struct nlmsghdr *h, void *arg)
+{
+	static const char wanted[] = "\0\2" VERSION; /* type, length with the NUL, text */
+	const struct nlattr *a;
+	bool *is_ours = arg;
+
+	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(a) == NFTA_TABLE_USERDATA)
+			*is_ours = mnl_attr_get_payload_len(a) == sizeof(wanted) &&
+				   memcmp(mnl_attr_get_payload(a), wanted, sizeof(wanted)) == 0;
+	}
+	return 0;
+}
+
+static int has_table(struct talk *t, uint8_t family)
+{
+	char buf[TALK_ROOM];
+	struct nlmsghdr *h = talk_begin(t, buf, (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE, 0);
+	struct nfgenmsg *g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
+	bool is_ours = false;
+	int r;
+
+	g->nfgen_family = family;
+	g->version = NFNETLINK_V0;
+	mnl_attr_put_strz(h, NFTA_TABLE_NAME, RULESET_TABLE);
+	r = talk_ask(t, h, take_version, &is_ours);
+	return r == -ENOENT ? 0 : r < 0 ? r : is_ours;
+}
+
+int ruleset_is_there(struct talk *t)
+{
+	const int r = has_table(t, NFPROTO_INET);
+
+	return r > 0 ? has_table(t, NFPROTO_BRIDGE) : r;
+}
+
+/* Those of live containers move from tables of another version, or from the one that somebody has left when he took the other away. */
+int ruleset_ensure(struct nets *n, struct err *e)
+{
+	_cleanup_(elements_done) struct elements live = { 0 };
+	_cleanup_free_ char *text = NULL, *all = NULL;
+	int r = ruleset_is_there(&n->filter);
+
+	if (r > 0)
+		return 0;
+	if (r == 0)
+		r = elements_list(&n->filter, &live);
+	if (r < 0)
+		return err_set(e, -r, "nf_tables: %s (is the kernel's module nf_tables loaded?)", strerror(-r));
+	text = str_fmt(text_bridge, GROUP_HELD);
+	all = text ? str_fmt("%s%s", text_inet, text) : NULL;
+	if (!all)
+		return err_set(e, ENOMEM, "nf_tables: %s", strerror(ENOMEM));
+	r = ruleset_run(all, e);
+	if (r < 0)
+		return r;
+	r = elements_add(&n->filter, &live);
+	return r < 0 ? err_set(e, -r, "nf_tables: elements of running containers: %s", strerror(-r)) : 0;
+}
+
+int ruleset_remove(struct err *e)
+{
+	/* Added first, so that their absence is no error. */
+	return ruleset_run("add table inet berth\ndelete table inet berth\nadd table bridge berth\ndelete table bridge berth\n",
+			   e);
+}

@@ -1,0 +1,164 @@
+/* The conversation: one plan, one answer. */
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "serve.h"
+
+enum { FD_PLAN = 3, FD_NS = 4, PLAN_MAX = 4 << 20, FDS_A_MESSAGE = 8 };
+
+/* The lock is on the namespace itself, and so per network stack whatever else they share. */
+int nets_open(struct nets *n, struct err *e)
+{
+	int r;
+
+	n->host_ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (n->host_ns < 0)
+		return err_set(e, errno, "/proc/self/ns/net: %s", strerror(errno));
+	do
+		r = flock(n->host_ns, LOCK_EX) < 0 ? -errno : 0;
+	while (r == -EINTR);
+	if (r < 0)
+		err_set(e, -r, "lock /proc/self/ns/net: %s", strerror(-r));
+	if (r >= 0) {
+		r = talk_open(NETLINK_ROUTE, &n->route);
+		if (r >= 0)
+			r = talk_open(NETLINK_NETFILTER, &n->filter);
+		if (r < 0)
+			err_set(e, -r, "netlink: %s%s", strerror(-r),
+				r == -EPROTONOSUPPORT ? " (is the kernel's module nf_tables loaded?)" : "");
+	}
+	if (r < 0)
+		nets_close(n);
+	return r;
+}
+
+void nets_close(struct nets *n)
+{
+	talk_close(&n->route);
+	talk_close(&n->filter);
+	n->host_ns = fd_close(n->host_ns);
+}
+
+void outcome_done(struct outcome *o)
+{
+	net_answer_done(&o->answer);
+	for (size_t i = 0; i < o->n_taps; i++)
+		fd_close(o->taps[i]);
+	free(o->taps);
+	reservation_done(&o->ports);
+	free(o->gone);
+	*o = (struct outcome){ 0 };
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
+} verbs[] = { { "attach", attach }, { "detach", detach }, { "sweep", sweep } };
+
+static int run(size_t verb, const struct net_plan *p, int inside, struct outcome *o, struct err *e)
+{
+	struct nets n = { .host_ns = -1, .inside = inside };
+	int r = check_plan(p, verbs[verb].name, inside >= 0, e);
+
+	if (r >= 0)
+		r = nets_open(&n, e);
+	if (r >= 0)
+		r = verbs[verb].run(&n, p, o, e);
+	nets_close(&n);
+	return r;
+}
+
+/* Descriptors ride on the text's first bytes, some on each. */
+static int send_answer(struct outcome *o)
+{
+	_cleanup_json_ struct json_object *text = net_answer_json(&o->answer);
+	_cleanup_free_ int *fds = calloc(o->n_taps + o->ports.n_fds + 1, sizeof(*fds));
+	const size_t n_fds = o->n_taps + o->ports.n_fds;
+	const char *p = text ? json_object_to_json_string_ext(text, JSON_C_TO_STRING_PLAIN) : NULL;
+	size_t left = p ? strlen(p) : 0;
+	int r = p && fds ? 0 : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	if (o->n_taps)
+		memcpy(fds, o->taps, o->n_taps * sizeof(*fds));
+	if (o->ports.n_fds)
+		memcpy(fds + o->n_taps, o->ports.fds, o->ports.n_fds * sizeof(*fds));
+	for (size_t sent = 0; sent < n_fds && left > 1 && r >= 0; sent += FDS_A_MESSAGE, p++, left--)
+		r = sock_send_fds(FD_PLAN, p, 1, fds + sent, MIN(n_fds - sent, (size_t)FDS_A_MESSAGE));
+	return r < 0 ? r : sock_send_fds(FD_PLAN, p, left, NULL, 0);
+}
+
+/* Nobody has heard that it is attached: then it is not to be. */
+static void take_back(const struct net_plan *p, struct outcome *o)
+{
+	struct outcome detached = { 0 };
+	struct err ignored = { 0 };
+
+	(void)run(1, p, -1, &detached, &ignored);
+	if (detached.lingers)
+		(void)linger_begin(p, &detached, &ignored);
+	outcome_done(&detached);
+	outcome_done(o);
+}
+
+static int serve(size_t verb, int inside, const struct net_plan *p, struct err *e)
+{
+	struct outcome o = { 0 };
+	int r = run(verb, p, inside, &o, e);
+
+	if (r >= 0 && o.lingers)
+		r = linger_begin(p, &o, e);
+	if (r < 0) {
+		outcome_done(&o);
+		o.answer.error = e->no;
+		o.answer.message = strdup(e->msg);
+	}
+	r = send_answer(&o);
+	if (r < 0 && verb == 0 && !o.answer.error)
+		take_back(p, &o);
+	outcome_done(&o);
+	return r;
+}
+
+static bool is_network_namespace(int fd)
+{
+	const int type = ioctl(fd, NS_GET_NSTYPE);
+
+	return type == CLONE_NEWNET;
+}
+
+int net_serve(const char *verb)
+{
+	struct net_plan p = { 0 };
+	struct err e = { 0 };
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0, which = 0;
+	int r;
+
+	while (which < ARRAY_SIZE(verbs) && !(verb && streq(verb, verbs[which].name)))
+		which++;
+	if (which == ARRAY_SIZE(verbs) || fcntl(FD_PLAN, F_GETFD) < 0)
+		return 2;
+	const int inside = is_network_namespace(FD_NS) ? FD_NS : -1;
+	fd_cloexec(FD_PLAN, true);
+	r = fd_read_all(FD_PLAN, PLAN_MAX, &text, &len);
+	if (r < 0)
+		err_set(&e, -r, "read the network plan: %s", strerror(-r));
+	else
+		r = net_plan_parse(text, len, &p, &e);
+	if (r >= 0) {
+		r = serve(which, inside, &p, &e);
+	} else {
+		struct outcome o = { .answer = { .error = e.no, .message = strdup(e.msg) } };
+		r = send_answer(&o);
+		outcome_done(&o);
+	}
+	net_plan_done(&p);
+	return r < 0 ? 1 : 0;
+}
