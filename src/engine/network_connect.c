@@ -2,38 +2,28 @@
  * kernel's side follows, and where that fails the record is as it was. */
 #include "engine_impl.h"
 #include "network_config.h"
+#include "network_wishes.h"
 #include "networks.h"
-
-enum { LOCK_WAIT_MS = 10000 };
 
 /* Whose network is not its own has none to come to. */
 static int check_container(const struct container_record *c, struct err *e)
 {
+	static const char *const words[] = {
+		[NETWORK_NONE] = "cannot be connected to multiple networks with one of the networks in private (none) mode",
+		[NETWORK_HOST] = "cannot be disconnected from host network or connected to host network",
+		[NETWORK_CONTAINER] = "shares another one's network namespace, and can't be connected to any other network",
+	};
 	struct run_opts o;
-	int r = engine_record_options(c, &o, e);
+	int r = c->pod_id ? 0 : engine_record_options(c, &o, e);
 
+	if (c->pod_id)
+		return err_set(e, EINVAL, "container %s has the network of pod %s, which is set up with the pod", c->name,
+			       c->pod_name ? c->pod_name : c->pod_id);
 	if (r < 0)
 		return r;
-	const char *net = o.network ? o.network : "";
-	if (c->pod_id)
-		r = err_set(e, EINVAL, "container %s has the network of pod %s, which is set up with the pod", c->name,
-			    c->pod_name ? c->pod_name : c->pod_id);
-	else if (streq(net, "host"))
-		r = err_set(e, EINVAL,
-			    "container %s cannot be disconnected from host network or connected to host network: it is made with "
-			    "--network host",
-			    c->name);
-	else if (streq(net, "none"))
-		r = err_set(
-			e, EINVAL,
-			"container %s cannot be connected to multiple networks with one of the networks in private (none) mode",
-			c->name);
-	else if (strchr(net, ':'))
-		r = err_set(
-			e, EINVAL,
-			"container %s sharing network namespace with another container or host cannot be connected to any other "
-			"network",
-			c->name);
+	if (network_kind_of(&o) != NETWORK_OWN)
+		r = err_set(e, EINVAL, "container %s %s: it is made with --network %s", c->name, words[network_kind_of(&o)],
+			    network_mode(&o));
 	run_opts_done(&o);
 	return MIN(r, 0);
 }
@@ -58,19 +48,13 @@ static int find_both(struct engine *en, const char *network, const char *contain
 	if (!id)
 		return OUT_OF_MEMORY(e);
 	if (!container_is_up(c->state)) { /* a running one's monitor may have it */
-		r = container_lock_wait(en, id, LOCK_WAIT_MS, ret_lock, e);
+		r = container_lock_wait(en, id, LOCK_TIMEOUT_MS, ret_lock, e);
 		if (r < 0)
 			return r;
 		container_record_done(c);
 		r = records_container_get(en->records, id, c, e);
 	}
 	return r;
-}
-
-static int change_running(const struct container_record *c, bool connect, struct err *e)
-{
-	return err_set(e, EOPNOTSUPP, "container %s runs: stop the container first, then %s it, and start it again", c->name,
-		       connect ? "connect" : "disconnect");
 }
 
 static int put(struct engine *en, const struct network_record *n, const struct container_record *c,
@@ -87,6 +71,18 @@ static int put(struct engine *en, const struct network_record *n, const struct c
 	return r;
 }
 
+/* Of one that runs: the kernel's side. Where that fails the record goes again. */
+static int attach(struct engine *en, const struct network_record *n, const struct container_record *c, struct err *e)
+{
+	struct err why = { 0 };
+	int r = container_network_change(en, c->id, n->id, true, e);
+
+	if (r < 0 && records_endpoint_delete(en->records, n->id, c->id, &why) < 0)
+		log_warn("network", "container %s: %s; `berth network disconnect %s %s` takes it off", c->name, why.msg, n->name,
+			 c->name);
+	return r;
+}
+
 int engine_network_connect(struct engine *en, const char *network, const char *container, const struct engine_connect_opts *o,
 			   struct err *e)
 {
@@ -97,13 +93,26 @@ int engine_network_connect(struct engine *en, const char *network, const char *c
 
 	if (r >= 0)
 		r = check_container(&c, e);
-	if (r >= 0 && container_is_up(c.state))
-		r = change_running(&c, true, e);
 	if (r >= 0)
 		r = put(en, &n, &c, o, e);
+	if (r >= 0 && container_is_up(c.state))
+		r = attach(en, &n, &c, e);
 	container_record_done(&c);
 	network_record_done(&n);
 	return MIN(r, 0);
+}
+
+/* 1, or an error that says that it is not on it. */
+static int check_connected(struct engine *en, const struct network_record *n, const struct container_record *c, struct err *e)
+{
+	struct endpoint_record *list = NULL;
+	size_t count = 0;
+	int r = records_endpoints(en->records, c->id, n->id, &list, &count, e);
+
+	if (r < 0)
+		return r;
+	endpoint_records_free(list, count);
+	return count ? 1 : err_set(e, ENOENT, "container %s is not connected to network %s", c->name, n->name);
 }
 
 int engine_network_disconnect(struct engine *en, const char *network, const char *container, struct err *e)
@@ -113,12 +122,12 @@ int engine_network_disconnect(struct engine *en, const char *network, const char
 	_cleanup_fd_ int lock = -1;
 	int r = find_both(en, network, container, &n, &c, &lock, e);
 
+	if (r >= 0)
+		r = check_connected(en, &n, &c, e);
 	if (r >= 0 && container_is_up(c.state))
-		r = change_running(&c, false, e);
+		r = container_network_change(en, c.id, n.id, false, e);
 	if (r >= 0)
 		r = records_endpoint_delete(en->records, n.id, c.id, e);
-	if (r == -ENOENT && c.name && n.name)
-		r = err_set(e, ENOENT, "container %s is not connected to network %s", c.name, n.name);
 	container_record_done(&c);
 	network_record_done(&n);
 	return MIN(r, 0);

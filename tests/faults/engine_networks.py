@@ -60,7 +60,7 @@ class NetworkConnect(RunDetached):
 
     def before(self, o):
         o.ok("network", "create", o.network)
-        o.ok("create", "--name", o.id, o.image, "true")
+        o.ok("create", "--name", o.id, "--network", "bridge", o.image, "true")
 
     def argv(self, o):
         return o.argv("network", "connect", "--alias", "also", o.network, o.id)

@@ -39,7 +39,8 @@ def config(berth, name) -> list:
 
 
 def created(box, name, *opts) -> str:
-    """A container of its own network that does not run. -> its id"""
+    """A container that does not run, on the default network where no other is asked for. -> its id"""
+    opts = opts or ("--network", "bridge")
     box.names.append(name)
     return box.berth.ok("create", "--name", name, *opts, box.image, "true")
 
