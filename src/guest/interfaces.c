@@ -213,25 +213,25 @@ static int drop_addresses(int sock, const struct guest_interface *w, const struc
 
 /* ---- what it gets ---- */
 
-/* Of the interface's name: IPv6 only where the network has it; no addresses and routes but the host's plan's; none in doubt. A kernel
- * without IPv6 has no such files. */
+/* As of a container's: addresses of IPv6 where the plan has some, and then no doubt about them and no others by routers. */
 static int set_ipv6(const struct guest_interface *w, struct err *e)
 {
-	const struct {
-		const char *key, *value;
-	} rows[] = { { "disable_ipv6", has_ipv6(w) ? "0" : "1" }, { "accept_ra", "0" }, { "accept_dad", "0" } };
-	int r = 0;
+	static const char *const rows[][3] = { /* without, with */
+					       { "addr_gen_mode", "1", "0" },
+					       { "accept_ra", NULL, "0" },
+					       { "accept_dad", NULL, "0" }
+	};
+	bool is_wanted = has_ipv6(w);
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows) && r >= 0; i++) {
-		_cleanup_free_ char *path = str_fmt("/proc/sys/net/ipv6/conf/%s/%s", w->name, rows[i].key);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *path = str_fmt("/proc/sys/net/ipv6/conf/%s/%s", w->name, rows[i][0]);
+		const char *value = rows[i][is_wanted ? 2 : 1];
+		int r = !path ? -ENOMEM : value ? file_write(AT_FDCWD, path, value) : 0;
 
-		r = path ? file_write(AT_FDCWD, path, rows[i].value) : -ENOMEM;
-		if (r == -ENOENT && !has_ipv6(w))
-			return 0;
-		if (r < 0)
-			err_set(e, -r, "network interface %s: %s: %s", w->name, rows[i].key, strerror(-r));
+		if (r < 0 && !(r == -ENOENT && !is_wanted)) /* a kernel without IPv6 */
+			return err_set(e, -r, "network interface %s: %s: %s", w->name, rows[i][0], strerror(-r));
 	}
-	return r;
+	return 0;
 }
 
 static int set_link(int sock, const struct guest_interface *w, const struct guest_card *c, struct err *e)

@@ -149,8 +149,11 @@ TEST(cards_are_known_by_their_hardware_addresses_and_get_all_that_the_plan_says)
 	is_str(card("eth0"), "02:42:01:02:03:04 mtu 1400 10.1.0.2/16 brd 10.1.255.255 fd00:1::2/64 up");
 	is_str(card("eth1"), "02:42:09:08:07:06 mtu 1500 10.2.0.6/31 up");
 	is_str(default_route(), "10.1.0.1 by eth0");
-	is_str(setting("eth0", "disable_ipv6"), "0\n");
-	is_str(setting("eth1", "disable_ipv6"), "1\n"); /* its network has none */
+	is_str(setting("eth0", "addr_gen_mode"), "0\n");
+	is_str(setting("eth0", "accept_ra"), "0\n");
+	is_str(setting("eth0", "accept_dad"), "0\n");
+	is_str(setting("eth1", "addr_gen_mode"), "1\n"); /* its network has none: no address of the link */
+	is_str(setting("eth1", "disable_ipv6"), "0\n");
 	is_int(cards.n, 2);
 	is_str(cards.card[1].name, "eth1");
 	is_int(cards.card[1].index, (int)if_nametoindex("eth1"));

@@ -193,7 +193,8 @@ static unsigned card_place(size_t n_more, size_t k)
 
 size_t qemu_room_for_cards(size_t n_more) { return n_more > 0 ? 2 + VM_MORE_DISKS_MAX - n_more : 18; }
 
-/* Frames pass through QEMU: what the host's kernel would do for a guest with vhost is not a device's to offer in a jail. */
+/* Frames pass through QEMU: what the host's kernel would do for a guest with vhost is not a device's to offer in a jail. status: the link
+ * is always up, see vmm/virtio/net.c. */
 static int add_card(char ***v, const struct qemu_config *c, size_t k)
 {
 	const struct net_endpoint *ep = &c->network->endpoints[k];
@@ -209,8 +210,8 @@ static int add_card(char ***v, const struct qemu_config *c, size_t k)
 	if (r < 0)
 		return r;
 	return strv_push_option(v, "-device",
-				str_fmt("virtio-net-device,netdev=net%zu,mac=%s,host_mtu=%u%s,bus=virtio-mmio-bus.%u", k, ep->mac,
-					vm_network_mtu(ep), queues > 1 ? ",mq=on" : "", card_place(c->n_more, k)));
+				str_fmt("virtio-net-device,netdev=net%zu,mac=%s,host_mtu=%u,status=off%s,bus=virtio-mmio-bus.%u",
+					k, ep->mac, vm_network_mtu(ep), queues > 1 ? ",mq=on" : "", card_place(c->n_more, k)));
 }
 
 static int add_devices(char ***v, const struct qemu_config *c)

@@ -1,5 +1,6 @@
 """The network card with the distribution's driver, on a tap."""
 
+import re
 import socket
 import threading
 
@@ -68,7 +69,7 @@ say card $(cat /sys/class/net/eth0/address) mtu $(cat /sys/class/net/eth0/mtu) $
 """, MODULES, devices=[tap.plan(mtu=1400)], fds=tap.fds)
     serial = powered_off(end)
     assert "ping 3 packets received" in serial, end
-    assert "card 02:00:5e:10:00:01 mtu 1400 up" in serial, end
+    assert re.search(r"card 02:00:5e:10:00:01 mtu 1400 (up|unknown)\b", serial), end  # never down
 
 
 @pytest.mark.parametrize("offloads, n", [("on", 16 * MB), ("off", 2 * MB)])  # without, a frame is a kick or an interrupt: slow

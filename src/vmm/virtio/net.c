@@ -16,11 +16,13 @@
 #define BIT(f)       (1ull << (f))
 #define OFFLOADS \
 	(BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6) | BIT(VIRTIO_NET_F_GUEST_ECN))
-/* No UFO: Linux has had no hardware or driver for it since 4.14, and cutting UDP anew is the kernel's least trodden path. */
-#define FEATURES                                                                                                       \
-	(OFFLOADS | BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) |               \
-	 BIT(VIRTIO_NET_F_HOST_ECN) | BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS) | BIT(VIRTIO_NET_F_MRG_RXBUF) | \
-	 BIT(VIRTIO_NET_F_CTRL_VQ) | BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS))
+/* No UFO: Linux has had no hardware or driver for it since 4.14, and cutting UDP anew is the kernel's least trodden path. No STATUS:
+ * the link is always up, and a driver that may ask finds it down at first, which a second card's users see for a second
+ * (net/core/link_watch.c). */
+#define FEATURES                                                                                                        \
+	(OFFLOADS | BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) |                \
+	 BIT(VIRTIO_NET_F_HOST_ECN) | BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_NET_F_CTRL_VQ) | \
+	 BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS))
 
 static struct net *net_of(struct virtio_device *d) { return container_of(d, struct net, d); }
 
@@ -360,9 +362,7 @@ static void rate_init(struct net_rate *r, const struct vmm_limit_plan *plan)
 
 static void fill_config(struct net *n, const struct vmm_net_plan *plan)
 {
-	struct virtio_net_config config = { .status = VIRTIO_NET_S_LINK_UP,
-					    .max_virtqueue_pairs = (uint16_t)n->n_pairs,
-					    .mtu = (uint16_t)plan->mtu };
+	struct virtio_net_config config = { .max_virtqueue_pairs = (uint16_t)n->n_pairs, .mtu = (uint16_t)plan->mtu };
 
 	memcpy(config.mac, plan->mac, sizeof(config.mac));
 	memcpy(n->mac, plan->mac, sizeof(n->mac));
