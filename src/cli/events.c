@@ -12,7 +12,7 @@ const struct opt events_options[] = {
 	  "also those from then on: 10m (ago), 2026-01-02T03:04:05Z or seconds since the epoch" },
 	{ "until", 0, OPT_STRING, offsetof(struct events_args, until), "TIME", "end then; without it, go on for ever" },
 	{ "filter", 'f', OPT_LIST, offsetof(struct events_args, filters), "KEY=VALUE",
-	  "type, event, container, image, volume or label" },
+	  "type, event, container, image, volume, network or label" },
 	{ "format", 0, OPT_STRING, offsetof(struct events_args, format), "FORMAT", "json, or a template such as {{.Action}}" },
 	{ NULL },
 };
@@ -112,10 +112,10 @@ static int check_filters(char *const *filters, struct err *e)
 
 	for (; filters && *filters; filters++)
 		if (!key_of(*filters, &value))
-			return err_set(
-				e, EINVAL,
-				"--filter: \"%s\" is not KEY=VALUE with one of type, event, container, image, volume, label",
-				*filters);
+			return err_set(e, EINVAL,
+				       "--filter: \"%s\" is not KEY=VALUE with one of type, event, container, image, volume, "
+				       "network, label",
+				       *filters);
 	return 0;
 }
 

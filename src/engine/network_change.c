@@ -28,7 +28,7 @@ static int change(struct engine *en, const struct container_record *c, const str
 	int r = open_namespace(en, c, &ns, e);
 
 	if (r >= 0)
-		r = net_call_begin(en->paths, connect ? "attach" : "detach", plan, connect ? ns : -1, &call, e);
+		r = net_call_begin(en->paths, connect ? "attach" : "detach", plan, ns, &call, e);
 	if (r >= 0)
 		r = net_call_end(&call, &given, e);
 	net_hold_done(&given);

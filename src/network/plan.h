@@ -2,7 +2,8 @@
  * records, asks of berth-net, which alone touches the kernel's network. Both ends are one build; the form is strict (docs/FORMATS.md).
  *
  *   berth-net VERB    descriptor 3: a stream socket: the plan's text to the end of file, then the answer, then the end
- *                     descriptor 4: with attach, the network namespace to put interfaces in; not for VMs
+ *                     descriptor 4: with attach, the network namespace to put interfaces in; not for VMs. With detach, where it lives
+ *                     on: its interfaces are gone before the answer
  *
  *   attach   makes what is missing of the networks themselves, then the endpoints, ports and names; all or nothing
  *   detach   takes the same away again; what is gone already is no error. Networks that nobody is on any more go a moment later

@@ -159,7 +159,7 @@ def test_filters(cbox):
     ident = b.inspect(name)["Id"]
     assert [a for a, _ in told(b, f"container={ident[:12]}")] == ["create", "attach", "start", "die"]
     assert {attrs["name"] for _, attrs in told(b, f"image={cbox.image}", "event=create")} >= {name, other}
-    b.fails("events", "-f", "colour=red", says=("--filter", "colour=red", "type, event, container, image, volume, label"))
+    b.fails("events", "-f", "colour=red", says=("--filter", "colour=red", "type, event, container, image, volume, network, label"))
     b.fails("events", "--since", "yesterday", says=("--since", "yesterday"))
 
 

@@ -298,3 +298,41 @@ def test_no_address_is_given_twice_however_many_ask_and_are_killed(nbox, network
             berth.ok("network", "connect", net, name)
         assert len({c["IPv4Address"] for c in shown(berth, net)["Containers"].values()}) == len(names)
     assert berth.ok("system", "check") == "all objects are whole"
+
+
+# ---- of containers that run ----
+
+@pytest.fixture
+def without_net(berth, tmp_path):
+    """The environment of a command that finds no berth-net."""
+    for program in berth.program.parent.iterdir():
+        if program.is_file() and program.name != "berth-net":
+            (tmp_path / program.name).symlink_to(program)
+    return {"BERTH_LIBEXECDIR": str(tmp_path)}
+
+
+def interfaces(berth, name) -> dict:
+    out = berth.ok("exec", name, "sh", "-c", "cd /sys/class/net; for i in *; do echo $i $(cat $i/address); done")
+    return dict(line.split() for line in out.splitlines() if not line.startswith("lo "))
+
+
+def test_a_running_container_comes_and_goes_at_once_or_not_at_all(nbox, networks, without_net):
+    berth = nbox.berth
+    for name, subnet in (("shop", "10.210.0.0/24"), ("other", "10.211.0.0/24")):
+        berth.ok("network", "create", "--subnet", subnet, name)
+    name = nbox.start("sleep", "1000", opts=("--network", "shop"))
+    assert list(interfaces(berth, name)) == ["eth0"]
+    berth.fails("network", "connect", "other", name, env=without_net, says="berth-net is missing from")
+    assert shown(berth, "other")["Containers"] == {}
+    berth.ok("network", "connect", "--mac-address", "02:42:0a:d3:00:09", "other", name)
+    assert interfaces(berth, name)["eth1"] == "02:42:0a:d3:00:09"
+    berth.fails("network", "disconnect", "other", name, env=without_net, says="berth-net is missing from")
+    assert len(shown(berth, "other")["Containers"]) == 1 and "eth1" in interfaces(berth, name)
+    berth.ok("network", "disconnect", "other", name)
+    assert list(interfaces(berth, name)) == ["eth0"] and shown(berth, "other")["Containers"] == {}
+    since = f"{time.time():.6f}"
+    berth.ok("stop", "-t", "0", name)
+    berth.rests(name)
+    told = berth.ok("events", "--since", since, "--until", f"{time.time():.6f}", "-f", "type=network", "--format",
+                    "{{.Action}} {{.Actor.Attributes.name}}")
+    assert told == "disconnect shop"
