@@ -152,10 +152,60 @@ static int make_files(struct clone *c, const char *name, struct err *e)
 
 /* ---- making it, and starting it ---- */
 
+/* A copy's ports can't be the original's, which may live: each is published where there is room, at the same address. */
+static int free_ports(struct run_opts *o, struct err *e)
+{
+	struct ports asked = { 0 };
+	_cleanup_strv_ char **freed = NULL;
+	int r = 0;
+
+	for (char **p = o->publish; r >= 0 && p && *p; p++)
+		r = ports_add(&asked, *p, e);
+	for (size_t i = 0; r >= 0 && i < asked.n; i++) {
+		const char *ip = asked.list[i].host_ip ? asked.list[i].host_ip : "0.0.0.0";
+		_cleanup_free_ char *text =
+			str_fmt(strchr(ip, ':') ? "[%s]::%u/%s" : "%s::%u/%s", ip, asked.list[i].port, asked.list[i].protocol);
+
+		if (!text || strv_push(&freed, text) < 0)
+			r = OUT_OF_MEMORY(e);
+	}
+	ports_done(&asked);
+	if (r >= 0 && o->publish) {
+		strv_free(o->publish);
+		o->publish = TAKE_PTR(freed);
+	}
+	return r;
+}
+
+/* What the copy is given of networks, and the options that say so; the caller frees *ret_options. */
+static int place(struct clone *c, const struct container_record *model, char **ret_options, struct err *e)
+{
+	struct run_opts o;
+	int r = options_parse(model->options_json, &o, e);
+
+	if (r < 0)
+		return r;
+	r = plan_network_like(&c->plan, model->id, &o, e);
+	if (r >= 0)
+		r = free_ports(&o, e);
+	if (r >= 0 && !(*ret_options = options_print(&o)))
+		r = OUT_OF_MEMORY(e);
+	run_opts_done(&o);
+	return r;
+}
+
 static int put_record(struct clone *c, const struct container_record *model, const char *name, struct err *e)
 {
 	struct container_record rec = *model;
-	int r;
+	_cleanup_free_ char *options = NULL;
+	int r = place(c, model, &options, e);
+
+	if (r < 0)
+		return r;
+	rec.options_json = options;
+	rec.endpoints = c->plan.endpoints;
+	rec.n_endpoints = c->plan.n_endpoints;
+	rec.ports_json = NULL;
 
 	rec.id = c->plan.id;
 	rec.name = name ? strdup(name) : NULL;
@@ -220,6 +270,7 @@ static int begin_one(struct clones *all, const struct clone_of *of, const char *
 	fd_close(c.dirfd);
 	spec_done(&c.plan.spec);
 	launch_done(&c.plan.launch);
+	plan_network_done(&c.plan);
 	free(c.plan.dir);
 	return r;
 }

@@ -61,6 +61,8 @@ int plan_cdi(struct plan *p, struct err *e);        /* cdi_plan.c: --gpus, and -
 int plan_resources(struct plan *p, struct err *e);  /* resources.c: memory, processors, pids, block devices */
 int plan_namespaces(struct plan *p, struct err *e); /* namespaces.c: network, pid, ipc, uts, cgroup; cgroup path */
 int plan_network(struct plan *p, struct err *e);    /* network_options.c: of one with networks of its own: its endpoints */
+/* Of a copy: places of its own on the networks of the original, or if that is gone on those that it was made for (o). */
+int plan_network_like(struct plan *p, const char *original, const struct run_opts *o, struct err *e);
 void plan_network_done(struct plan *p);
 int plan_files(struct plan *p, struct err *e); /* files.c: hostname, /etc/hosts, /etc/hostname, /etc/resolv.conf */
 /* volumes_plan.c: the image's files, mounted the first time; owned by p. -> fd */

@@ -1,0 +1,203 @@
+"""Containers and VMs on networks, as their user and others on the LAN see them. The host is a network namespace of the test's own."""
+
+import json
+import os
+import re
+import signal
+import socket
+
+import pytest
+
+from harness import Berth, Box, until
+from net_host import Namespace, wire
+
+SERVE = "while :; do echo {word} | nc -l -p {port} >/dev/null; done"  # says a word to whoever connects
+
+
+class HostBerth(Berth):
+    """The same store, on a host of our own."""
+
+    def __init__(self, berth, host):
+        super().__init__(berth.build, berth.root, berth.run_dir)
+        self.host = host
+
+    def popen(self, *args, **kw):
+        return super().popen(*args, preexec_fn=self.host.enter, **kw)
+
+
+class Net:
+    def __init__(self, berth, image):
+        self.host, self.lan = Namespace("host"), Namespace("lan")
+        wire(self.host, "lan0", "192.0.2.1/24", self.lan, "eth0", "192.0.2.2/24")
+        self.berth = HostBerth(berth, self.host)
+        self.container = Box(self.berth, "container", image)
+        self.vm = Box(self.berth, "vm", image)
+        self.networks = []
+        self.before = self.facts()
+
+    def facts(self):
+        """What of this host's network there is to see, but for what the kernel counts on."""
+        return self.host.ruleset(), sorted(self.host.devices()), self.host.ip("route"), self.host.ip("-6", "route")
+
+    def network(self, *options):
+        self.networks.append(f"n-{os.urandom(4).hex()}")
+        self.berth.ok("network", "create", *options, self.networks[-1])
+        return self.networks[-1]
+
+    def box(self, isolation):
+        return self.vm if isolation == "vm" else self.container
+
+    def start(self, isolation, script, *opts):
+        return self.box(isolation).start("sh", "-c", script, opts=opts)
+
+    def address(self, name, network):
+        return self.berth.inspect(name)["NetworkSettings"]["Networks"][network]["IPAddress"]
+
+    def exec(self, name, script):
+        return self.berth.ok("exec", name, "sh", "-c", script)
+
+    def hears(self, namespace, address, port):
+        """What is said first there, or None."""
+        s = namespace.open(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        with s:
+            s.settimeout(1)
+            try:
+                s.connect((address, port))
+                return s.recv(64).decode().strip()
+            except OSError:
+                return None
+
+    def told(self, namespace, address, port):
+        return until(lambda: self.hears(namespace, address, port), f"somebody answers at {address}:{port}", 120)
+
+    def clean(self):
+        self.container.clean()
+        self.vm.clean()
+        for n in self.networks:
+            self.berth("network", "rm", n)
+        self.networks.clear()
+        until(lambda: self.facts() == self.before, f"all is as it was before\n{self.before}\n{self.facts()}", 30)
+
+    def close(self):
+        self.lan.close()
+        self.host.close()
+
+
+@pytest.fixture(scope="module")
+def made(berth, image):
+    n = Net(berth, image)
+    yield n
+    n.close()
+
+
+@pytest.fixture
+def net(made):
+    yield made
+    made.clean()
+
+
+def test_a_published_port(net, isolation):
+    name = net.start(isolation, SERVE.format(word="here", port=80), "--network", "bridge", "-p", "8080:80", "-p", "192.0.2.1:8081:80", "-p", "80")
+    any_port = int(net.berth.inspect(name)["NetworkSettings"]["Ports"]["80/tcp"][2]["HostPort"])
+    assert net.berth.ok("port", name).splitlines() == ["80/tcp -> 127.0.0.1:8080", "80/tcp -> 192.0.2.1:8081", f"80/tcp -> 127.0.0.1:{any_port}"]
+    assert net.berth.ok("port", name, "80").splitlines()[0] == "127.0.0.1:8080"
+    ports = net.berth.ok("ps", "--filter", f"name={name}", "--format", "{{.Ports}}")
+    assert "127.0.0.1:8080->80/tcp" in ports and "192.0.2.1:8081->80/tcp" in ports
+    assert net.told(net.host, "127.0.0.1", 8080) == net.told(net.host, "127.0.0.1", any_port) == net.told(net.lan, "192.0.2.1", 8081) == "here"
+    assert net.hears(net.lan, "192.0.2.1", 8080) is None
+    net.lan.ip("route", "add", net.address(name, "bridge"), "via", "192.0.2.1")
+    assert net.hears(net.lan, net.address(name, "bridge"), 80) is None  # not as published
+    net.lan.ip("route", "del", net.address(name, "bridge"))
+    net.berth.ok("restart", "-t", "0", name)
+    assert net.told(net.host, "127.0.0.1", 8080) == "here"
+    net.berth.ok("stop", "-t", "0", name)
+    assert net.hears(net.host, "127.0.0.1", 8080) is None
+    assert net.berth.ok("port", name) == ""
+
+
+def test_the_peer_is_seen_as_who_it_is(net):
+    name = net.start("container", "httpd -f -vv -p 80 2>/tmp/log", "--network", "bridge", "-p", "0.0.0.0:8080:80")
+    assert until(lambda: net.lan.run("wget", "-q", "-O", "-", "http://192.0.2.1:8080/etc/group", check=False).stdout or True, "asked")
+    assert until(lambda: re.search(r"192\.0\.2\.2", net.exec(name, "cat /tmp/log")), "the peer's own address")
+
+
+def test_what_is_taken_is_told(net):
+    taken = net.host.listen("127.0.0.1", 8090)
+    name = net.container.name()
+    net.berth.fails(*net.container.args("true", opts=("--name", name, "--network", "bridge", "-p", "8090:80")), code=125, says=["8090", "in use"])
+    assert net.berth.inspect(name)["State"]["Status"] == "created"
+    taken.close()
+    first = net.start("container", "sleep 100000", "--network", "bridge", "-p", "8090:80")
+    net.berth.fails("start", name, code=125, says="8090")
+    net.berth.ok("rm", "-f", first)
+    net.berth.ok("start", name)
+    net.berth.fails(*net.container.args("true", opts=("--rm", "--network", "no-such-network")), code=125, says="no-such-network")
+
+
+def test_out_into_the_lan_under_the_hosts_address(net):
+    server = net.lan.listen("192.0.2.2", 7000)
+    name = net.start("container", "sleep 100000", "--network", "bridge")
+    asks = net.berth.popen("exec", name, "nc", "192.0.2.2", "7000")
+    peer, address = server.accept()
+    assert address[0] == "192.0.2.1"
+    peer.close()
+    asks.communicate(timeout=60)
+    server.close()
+    inner = net.network("--internal")
+    kept = net.start("container", "sleep 100000", "--network", inner)
+    assert net.berth("exec", kept, "nc", "-w", "1", "192.0.2.2", "7000").code != 0
+
+
+def test_anothers_network(net):
+    n = net.network()
+    web = net.start("container", SERVE.format(word="inside", port=80), "--network", n)
+    beside = net.start("container", "sleep 100000", "--network", f"container:{web}")
+    assert until(lambda: net.berth("exec", beside, "nc", "127.0.0.1", "80").out, "it answers on the loopback") == "inside\n"
+    assert net.address(web, n) in net.exec(beside, "ip addr")
+    net.berth.fails(*net.container.args("true", opts=("--rm", "--network", f"container:{web}", "-p", "80:80")), says="--publish")
+
+
+def test_a_monitor_that_is_killed_leaves_nothing_after_the_next_command(net):
+    n = net.network()
+    name = net.start("container", "sleep 100000", "--network", n, "-p", "8070:80")
+    os.kill(net.berth.monitor_pid(net.berth.inspect(name)["Id"]), signal.SIGKILL)
+    until(lambda: net.berth.state(name)["Status"] == "exited", "its end is seen")
+    until(lambda: net.facts() == net.before, f"nothing is left\n{net.before}\n{net.facts()}", 30)
+    net.berth.ok("start", name)
+    assert "127.0.0.1:8070" in net.berth.ok("port", name)
+
+
+def test_twenty_at_once_have_addresses_of_their_own(net):
+    n = net.network()
+    names = [net.container.name() for _ in range(20)]
+    started = [net.berth.popen(*net.container.args("sleep", "100000", opts=("-d", "--name", x, "--network", n))) for x in names]
+    for p in started:
+        out, err = p.communicate(timeout=240)
+        assert p.returncode == 0, err
+    addresses = {net.address(x, n) for x in names}
+    assert len(addresses) == 20
+    for x in names:
+        assert net.address(x, n) in net.exec(x, "ip addr show eth0")
+
+
+def test_inspection_is_dockers(net):
+    n = net.network()
+    name = net.start("container", "sleep 100000", "--network", n, "--network-alias", "a", "-p", "127.0.0.1:8060:80", "--expose", "443")
+    shown = net.berth.inspect(name)
+    settings, host = shown["NetworkSettings"], shown["HostConfig"]
+    assert host["NetworkMode"] == n and host["PortBindings"] == {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8060"}]}
+    assert settings["Ports"] == {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8060"}], "443/tcp": None}
+    assert {"80/tcp", "443/tcp"} <= set(shown["Config"]["ExposedPorts"])
+    of = settings["Networks"][n]
+    assert of["Aliases"][0] == "a" and name in of["DNSNames"] and re.fullmatch(r"02:42(:[0-9a-f]{2}){4}", of["MacAddress"])
+    assert of["Gateway"] and of["IPPrefixLen"] == 24
+    listed = json.loads(net.berth.ok("network", "inspect", n))[0]["Containers"]
+    assert [c["Name"] for c in listed.values()] == [name]
+    assert net.berth.ok("ps", "--format", "{{.Networks}}", "--filter", f"network={n}") == n
+    net.berth.ok("stop", "-t", "0", name)
+    assert net.berth.inspect(name)["NetworkSettings"]["Networks"][n]["IPAddress"] == ""
+
+
+def test_published_on_none_is_said(net):
+    r = net.container("true", opts=("-p", "80:80"))
+    assert r.code == 0 and "published ports are discarded with --network none" in r.err
