@@ -183,12 +183,15 @@ static int add_more_disks(char ***v, const struct qemu_config *c)
 	return r;
 }
 
-/* Between the transports of what every guest has and those of disks; where there are many disks, those that their first two leave. */
-static unsigned card_place(size_t n_more, size_t k)
+/* Between the transports of what every guest has and those of disks; where there are many disks, those that their first two leave. Who is
+ * met first, and so is the first in the guest's list, has the highest number. */
+static unsigned card_place(const struct qemu_config *c, size_t k)
 {
-	if (n_more > 0 && k < 2)
-		return 1 + (unsigned)k;
-	return 6 + (unsigned)(n_more > 0 ? k - 2 : k);
+	size_t from_below = c->network->n_endpoints - 1 - k;
+
+	if (c->n_more > 0 && from_below < 2)
+		return 1 + (unsigned)from_below;
+	return 6 + (unsigned)(c->n_more > 0 ? from_below - 2 : from_below);
 }
 
 size_t qemu_room_for_cards(size_t n_more) { return n_more > 0 ? 2 + VM_MORE_DISKS_MAX - n_more : 18; }
@@ -211,7 +214,7 @@ static int add_card(char ***v, const struct qemu_config *c, size_t k)
 		return r;
 	return strv_push_option(v, "-device",
 				str_fmt("virtio-net-device,netdev=net%zu,mac=%s,host_mtu=%u,status=off%s,bus=virtio-mmio-bus.%u",
-					k, ep->mac, vm_network_mtu(ep), queues > 1 ? ",mq=on" : "", card_place(c->n_more, k)));
+					k, ep->mac, vm_network_mtu(ep), queues > 1 ? ",mq=on" : "", card_place(c, k)));
 }
 
 static int add_devices(char ***v, const struct qemu_config *c)

@@ -155,10 +155,10 @@ TEST(cards_are_taps_that_were_handed_over_on_transports_of_their_own)
 	one = line(&c);
 	has_str(one, "-netdev tap,id=net0,fd=30,vhost=off -device "
 		     "virtio-net-device,netdev=net0,mac=02:42:01:02:03:04,host_mtu=1500,status=off,"
-		     "bus=virtio-mmio-bus.6");
+		     "bus=virtio-mmio-bus.7"); /* met first */
 	has_str(one, "-netdev tap,id=net1,fd=31,vhost=off -device "
 		     "virtio-net-device,netdev=net1,mac=02:42:01:02:03:05,host_mtu=1400,status=off,"
-		     "bus=virtio-mmio-bus.7");
+		     "bus=virtio-mmio-bus.6");
 	c.more = more;
 	c.n_more = ARRAY_SIZE(more);
 	c.more_fd = 9;
@@ -166,8 +166,8 @@ TEST(cards_are_taps_that_were_handed_over_on_transports_of_their_own)
 	many = line(&c);
 	has_str(many, "tap,id=net0,fds=30:31,vhost=off");
 	has_str(many, "tap,id=net1,fds=32:33,vhost=off");
-	has_str(many, "host_mtu=1500,status=off,mq=on,bus=virtio-mmio-bus.1");
-	has_str(many, "host_mtu=1400,status=off,mq=on,bus=virtio-mmio-bus.2");
+	has_str(many, "host_mtu=1500,status=off,mq=on,bus=virtio-mmio-bus.2");
+	has_str(many, "host_mtu=1400,status=off,mq=on,bus=virtio-mmio-bus.1");
 }
 
 /* Each transport once, and never number 0, for any number of disks and as many cards as there is room for. */
