@@ -336,3 +336,11 @@ def test_a_running_container_comes_and_goes_at_once_or_not_at_all(nbox, networks
     told = berth.ok("events", "--since", since, "--until", f"{time.time():.6f}", "-f", "type=network", "--format",
                     "{{.Action}} {{.Actor.Attributes.name}}")
     assert told == "disconnect shop"
+
+
+def test_a_network_may_be_made_anew_as_soon_as_it_is_gone(nbox, networks):
+    """What the one before has on the host goes by itself only a moment later."""
+    for _ in range(3):
+        nbox.berth.ok("network", "create", "--subnet", "10.210.0.0/24", "again")
+        assert "10.210.0.2/24" in nbox.sh("ip addr", opts=("--network", "again"))
+        nbox.berth.ok("network", "rm", "again")

@@ -1,5 +1,9 @@
 /* Networks of the driver bridge. A bridge is up once it is whole, so that one that was killed on the way is seen and finished. */
+#include <time.h>
+
 #include "impl.h"
+
+enum { CLASH_NAP_MS = 10, CLASH_NAPS = 50 };
 
 static int parse_subnet(const struct net_subnet *s, struct address *ret_subnet, struct address *ret_gateway, struct err *e)
 {
@@ -12,15 +16,37 @@ static int parse_subnet(const struct net_subnet *s, struct address *ret_subnet, 
 	return 0;
 }
 
+/* A network that has been removed leaves its bridge for a moment (linger.c), and its dead ones their devices on that. 1: the device was
+ * such a bridge, and has gone, or may have soon; 0: it is none. */
+static int is_going(struct nets *n, const char *device, struct err *e)
+{
+	const struct timespec nap = { .tv_nsec = CLASH_NAP_MS * 1000L * 1000 };
+	struct link l;
+	int r = link_find(&n->route, device, &l);
+
+	if (r == -ENODEV)
+		return 1;
+	if (r < 0)
+		return err_set(e, -r, "%s: %s", device, strerror(-r));
+	if (l.group != GROUP_BRIDGE)
+		return 0;
+	r = bridge_down_unused(n, device, e);
+	if (r >= 0 && link_find(&n->route, device, &l) >= 0)
+		nanosleep(&nap, NULL);
+	return r < 0 ? r : 1;
+}
+
 static int check_clash(struct nets *n, const struct net_network *net, unsigned own, const struct net_subnet *s, struct err *e)
 {
 	struct address subnet, gateway;
 	struct route_clash clash;
-	int r = parse_subnet(s, &subnet, &gateway, e);
+	int r = parse_subnet(s, &subnet, &gateway, e), going = 1;
 
 	if (r < 0)
 		return r;
-	r = route_clash(&n->route, &subnet, own, &clash);
+	for (int i = 0; (r = route_clash(&n->route, &subnet, own, &clash)) > 0 && going > 0 && i < CLASH_NAPS; i++)
+		if ((going = is_going(n, clash.device, e)) < 0)
+			return going;
 	if (r < 0)
 		return err_set(e, -r, "the host's routes: %s", strerror(-r));
 	if (r > 0)
