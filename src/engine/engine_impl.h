@@ -132,7 +132,7 @@ int pod_share_parse(const char *text, bool ret_shared[NS_COUNT], struct err *e);
 int pod_remove_files(struct engine *en, const char *id, struct err *e);
 int pod_must_not_be_paused(struct engine *en, const struct container_record *c, struct err *e);
 
-/* ---- network_change.c: of a container that runs, whose record has that endpoint ---- */
+/* ---- network_change.c: of a container that runs, whose record has that endpoint. -ESRCH: it has ended ---- */
 int container_network_change(struct engine *en, const char *container_id, const char *network_id, bool connect, struct err *e);
 
 /* ---- files.c ---- */

@@ -71,11 +71,21 @@ static int put(struct engine *en, const struct network_record *n, const struct c
 	return r;
 }
 
-/* Of one that runs: the kernel's side. Where that fails the record goes again. */
+/* Of one that runs. What has ended meanwhile, or waits to be started again, finds in its record what it is on. */
+static int change_running(struct engine *en, const struct network_record *n, const struct container_record *c, bool connect,
+			  struct err *e)
+{
+	struct err why = { 0 };
+	int r = container_is_up(c->state) ? container_network_change(en, c->id, n->id, connect, &why) : 0;
+
+	return r < 0 && r != -ESRCH ? err_set(e, -r, "%s", why.msg) : 0;
+}
+
+/* Where the kernel's side fails the record goes again. */
 static int attach(struct engine *en, const struct network_record *n, const struct container_record *c, struct err *e)
 {
 	struct err why = { 0 };
-	int r = container_network_change(en, c->id, n->id, true, e);
+	int r = change_running(en, n, c, true, e);
 
 	if (r < 0 && records_endpoint_delete(en->records, n->id, c->id, &why) < 0)
 		log_warn("network", "container %s: %s; `berth network disconnect %s %s` takes it off", c->name, why.msg, n->name,
@@ -95,7 +105,7 @@ int engine_network_connect(struct engine *en, const char *network, const char *c
 		r = check_container(&c, e);
 	if (r >= 0)
 		r = put(en, &n, &c, o, e);
-	if (r >= 0 && container_is_up(c.state))
+	if (r >= 0)
 		r = attach(en, &n, &c, e);
 	container_record_done(&c);
 	network_record_done(&n);
@@ -124,8 +134,8 @@ int engine_network_disconnect(struct engine *en, const char *network, const char
 
 	if (r >= 0)
 		r = check_connected(en, &n, &c, e);
-	if (r >= 0 && container_is_up(c.state))
-		r = container_network_change(en, c.id, n.id, false, e);
+	if (r >= 0)
+		r = change_running(en, &n, &c, false, e);
 	if (r >= 0)
 		r = records_endpoint_delete(en->records, n.id, c.id, e);
 	container_record_done(&c);

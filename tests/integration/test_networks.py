@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from harness import until
+
 ID = re.compile(r"[0-9a-f]{64}")
 PREDEFINED = ["bridge", "host", "none"]
 
@@ -344,3 +346,21 @@ def test_a_network_may_be_made_anew_as_soon_as_it_is_gone(nbox, networks):
         nbox.berth.ok("network", "create", "--subnet", "10.210.0.0/24", "again")
         assert "10.210.0.2/24" in nbox.sh("ip addr", opts=("--network", "again"))
         nbox.berth.ok("network", "rm", "again")
+
+
+def test_one_that_waits_to_be_started_again_is_on_what_it_was_put_on_meanwhile(nbox, networks):
+    berth = nbox.berth
+    for name, subnet in (("shop", "10.210.0.0/24"), ("other", "10.211.0.0/24")):
+        berth.ok("network", "create", "--subnet", subnet, name)
+    name = nbox.start("sh", "-c", "ip addr | grep -o '10[.]21[01][.]0[.]2/' | tr '\\n' ' '; echo; exit 1",
+                      opts=("--network", "shop", "--restart", "always"))
+
+    def waits():
+        return berth.state(name)["Status"] == "restarting" and berth.inspect(name)["RestartCount"] >= 4
+
+    until(waits, "it waits a second or more")
+    berth.ok("network", "connect", "other", name)
+    until(lambda: "10.210.0.2/ 10.211.0.2/" in berth.ok("logs", name), "it is on both")
+    until(waits, "it waits again")
+    berth.ok("network", "disconnect", "shop", name)
+    until(lambda: "\n10.211.0.2/" in berth.ok("logs", name), "it is on the other alone")
