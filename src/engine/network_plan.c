@@ -216,6 +216,15 @@ int network_sweep(struct engine *en, const struct container_record *c, struct er
 	return r < 0 ? err_push(e, r, "network of container %s", c->name) : 0;
 }
 
+int network_sweep_all(struct engine *en, struct err *e)
+{
+	struct net_plan plan = { .version = NET_PLAN_VERSION, .state_dir = str_fmt("%s/networks", en->paths->run) };
+	int r = plan.state_dir ? net_call(en->paths, "sweep", &plan, e) : OUT_OF_MEMORY(e);
+
+	net_plan_done(&plan);
+	return r < 0 ? err_push(e, r, "networks of this host") : 0;
+}
+
 /* ---- what the container reads ---- */
 
 static const char *bare(const char *address, char *to, size_t size)

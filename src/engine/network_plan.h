@@ -13,5 +13,7 @@ int network_plan_one(struct engine *en, const struct container_record *c, const 
 int network_hosts_text(struct engine *en, const struct run_opts *o, const struct net_plan *plan, const char *hostname, char **ret,
 		       struct err *e);
 int network_resolv_text(const struct run_opts *o, const struct net_plan *plan, char **ret, struct err *e);
+/* What nobody has on this host's networks any more: rules of interfaces that are gone, bridges that nobody is on. */
+int network_sweep_all(struct engine *en, struct err *e);
 /* After a crash: what berth-net has made for c goes. */
 int network_sweep(struct engine *en, const struct container_record *c, struct err *e);

@@ -1,6 +1,7 @@
 /* sweep.c: what a crash may have left that no record knows: containers' directories and run state; and what virtual
  * machines boot from that none will again. `system prune` calls it. */
 #include "engine_impl.h"
+#include "network_plan.h"
 
 #include <dirent.h>
 #include <signal.h>
@@ -185,6 +186,8 @@ int engine_sweep(struct engine *en, struct err *e)
 		r = prune_guests(en, e);
 	if (r >= 0)
 		r = sweep_cgroups(e);
+	if (r >= 0)
+		r = network_sweep_all(en, e);
 	store_lock(en->store, STORE_UNLOCKED, NULL);
 	return r < 0 ? r : store_gc(en->store, e);
 }

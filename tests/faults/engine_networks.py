@@ -85,4 +85,37 @@ class NetworkDisconnect(NetworkConnect):
         return [f"exit 0, but it is on it: {there}"] if there else []
 
 
-COMMANDS = [NetworkCreate(), NetworkCreateChosen(), NetworkRemove(), NetworkPrune(), NetworkConnect(), NetworkDisconnect()]
+class RunOnNetwork(RunDetached):
+    """On a network, with a published port: berth-net is one of the processes that faults come to."""
+
+    name, looks = "run-network", "on a network"
+
+    def argv(self, o):
+        return o.argv("run", "-d", "--network", "bridge", "-p", "18080:80", "--name", o.id, o.image, "sleep", "1000")
+
+    def check(self, o, done):
+        found = super().check(o, done)
+        if found or o.inspect()["State"]["Status"] != "running":
+            return found
+        ports = o.run("port", o.id)
+        inside = o.run("exec", o.id, "cat", "/proc/net/dev")
+        if ports.out != "80/tcp -> 127.0.0.1:18080\n" or (inside.code == 0 and "eth0:" not in inside.out):
+            return [f"exit 0, but its ports are {ports}, its interfaces {inside}"]
+        return []
+
+
+class RemoveFromNetwork(RunOnNetwork):
+    name = "rm-network"
+
+    def before(self, o):
+        o.ok("run", "-d", "--network", "bridge", "-p", "18080:80", "--name", o.id, o.image, "sleep", "1000")
+
+    def argv(self, o):
+        return o.argv("rm", "-f", o.id)
+
+    def check(self, o, done):
+        left = o.left_for_now()
+        return [f"exit 0, but there is left: {left}"] if left else []
+
+
+COMMANDS = [RunOnNetwork(), RemoveFromNetwork(), NetworkCreate(), NetworkCreateChosen(), NetworkRemove(), NetworkPrune(), NetworkConnect(), NetworkDisconnect()]

@@ -110,6 +110,7 @@ class Sandbox:
             "file": self.files(),
             "process": set(children()),
             "interface": set(os.listdir("/sys/class/net")) if os.path.ismount("/sys") else set(),
+            "rule": set(subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=False).stdout.splitlines()),
         }
 
 

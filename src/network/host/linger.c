@@ -1,22 +1,56 @@
 /* What has time: a process that outlives the caller by a moment removes devices that nobody has taken along, and networks that nobody has
  * come back to. Removing a bridge takes the kernel some fifty milliseconds, and the next container may well want it again. */
 #include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <poll.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 #include "impl.h"
 #include "serve.h"
 
 enum { LINGER_MS = 2000 };
 
+static bool any_is_there(struct talk *t, const struct net_plan *p)
+{
+	struct link l;
+
+	for (size_t i = 0; i < p->n_endpoints; i++)
+		if (link_find(t, p->endpoints[i].network.device, &l) >= 0)
+			return true;
+	return false;
+}
+
+/* It is over when somebody else has removed the bridges: the kernel tells of links that go. What it could not tell for want of room is
+ * looked for all the same. */
+static void wait_a_moment(const struct net_plan *p)
+{
+	const uint64_t until = clock_mono_us() + LINGER_MS * UINT64_C(1000);
+	struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	const bool hears = s && mnl_socket_bind(s, RTMGRP_LINK, MNL_SOCKET_AUTOPID) >= 0;
+	struct talk t = { 0 };
+	char some[TALK_ROOM];
+	const bool asks = talk_open(NETLINK_ROUTE, &t) >= 0;
+
+	for (uint64_t now; (now = clock_mono_us()) < until && (!asks || any_is_there(&t, p));) {
+		struct pollfd heard = { .fd = hears ? mnl_socket_get_fd(s) : -1, .events = POLLIN };
+
+		if (poll(&heard, 1, (int)((until - now) / 1000) + 1) > 0)
+			(void)mnl_socket_recvfrom(s, some, sizeof(some));
+	}
+	talk_close(&t);
+	if (s)
+		mnl_socket_close(s);
+}
+
 static void finish(const struct net_plan *p, const struct outcome *o)
 {
-	const struct timespec wait = { .tv_sec = LINGER_MS / 1000, .tv_nsec = LINGER_MS % 1000 * 1000000L };
 	struct nets n = { .host_ns = -1, .inside = -1 };
 	struct err e = { 0 };
 
-	nanosleep(&wait, NULL);
+	wait_a_moment(p);
 	if (nets_open(&n, &e) < 0)
 		return; /* nobody hears of it; the next detach or sweep finds the same */
 	for (size_t i = 0; i < o->n_gone; i++)
