@@ -56,6 +56,30 @@ static int put(struct engine *en, const char *id, const char *name, const char *
 	return MIN(r, 0);
 }
 
+/* One bridge is one network's. */
+static int check_device(struct engine *en, const struct network_config *c, struct err *e)
+{
+	struct network_record *all = NULL;
+	size_t n = 0;
+	int r = records_network_list(en->records, &all, &n, e);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		struct network_config other;
+		r = network_config_of(&all[i], &other, e);
+		if (r < 0)
+			break;
+		if (streq0(other.device, c->device))
+			r = err_set(e, EEXIST,
+				    "network %s has the bridge %s already: give another com.docker.network.bridge.name",
+				    all[i].name, c->device);
+		network_config_done(&other);
+	}
+	network_records_free(all, n);
+	return MIN(r, 0);
+}
+
 /* Another process may take the same subnet between the choice and the record: then another one is chosen, where it was a choice. */
 static int make(struct engine *en, const struct engine_network_opts *o, const char *driver, bool is_default,
 		char ret_id[ID_LEN + 1], struct err *e)
@@ -69,6 +93,8 @@ static int make(struct engine *en, const struct engine_network_opts *o, const ch
 	for (int try = 0; try < MAKE_TRIES; try++) {
 		struct network_config c = { 0 };
 		r = network_configure(o, driver, id, &c, e);
+		if (r >= 0)
+			r = check_device(en, &c, e);
 		if (r >= 0)
 			r = network_choose_rest(en, is_default, &c, e);
 		if (r >= 0)
@@ -112,8 +138,8 @@ static int check_driver(const char *driver, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (streq(driver, words[i].driver))
 			return err_set(e, EPERM, "only one instance of \"%s\" network is allowed", driver);
-	if (!streq(driver, "bridge") && !streq(driver, "macvlan") && !streq(driver, "ipvlan"))
-		return err_set(e, ENOENT, "plugin \"%s\" not found: the drivers are bridge, macvlan and ipvlan", driver);
+	if (!streq(driver, "bridge"))
+		return err_set(e, ENOENT, "plugin \"%s\" not found: bridge is the only driver", driver);
 	return 0;
 }
 

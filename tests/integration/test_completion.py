@@ -62,7 +62,7 @@ def rows(berth, where, image):
         ("berth volume rm shelf-d", "berth volume rm shelf-data "),
         ("berth network rm shelf-n", "berth network rm shelf-net "),
         ("berth network connect shelf-n", "berth network connect shelf-net "),
-        ("berth network create --driver ip", "berth network create --driver ipvlan "),
+        ("berth network create --driver br", "berth network create --driver bridge "),
         ("berth run -v shelf-d", "berth run -v shelf-data:"),
         ("berth run --pod shelf-p", "berth run --pod shelf-pod "),
         ("berth pod rm -f shelf-p", "berth pod rm -f shelf-pod "),

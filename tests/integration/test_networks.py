@@ -130,8 +130,7 @@ def test_prunes_take_the_networks_that_nobody_is_on(nbox, networks):
     (("create", "none"), "operation is not permitted on predefined none network"),
     (("create", "-d", "swarm", "x"), "plugin \"swarm\" not found"),
     (("create", "-d", "host", "x"), "only one instance of \"host\" network is allowed"),
-    (("create", "-d", "macvlan", "x"), "-o parent=INTERFACE"),
-    (("create", "-d", "ipvlan", "-o", "parent=eth0", "-o", "ipvlan_mode=l9", "x"), "the modes are l2, l3 and l3s"),
+    (("create", "-d", "macvlan", "-o", "parent=eth0", "x"), "plugin \"macvlan\" not found: bridge is the only driver"),
     (("create", "--subnet", "ten", "x"), "invalid subnet ten"),
     (("create", "--subnet", "10.210.0.9/24", "x"), "it should be 10.210.0.0/24"),
     (("create", "--subnet", "10.210.0.0/31", "x"), "a /30 or wider is needed"),
@@ -173,7 +172,8 @@ def test_names_and_addresses_are_one_networks_alone(berth, networks):
     for subnet in ("10.210.0.128/25", "10.208.0.0/12", "10.210.0.0/24"):
         berth.fails("network", "create", "--subnet", subnet, "x", says=("Pool overlaps with other one on this address space", "shop"))
     berth.fails("network", "create", "--ipv6", "--subnet", "fd00::/16", "x", says="Pool overlaps")
-    berth.ok("network", "create", "--subnet", "10.210.1.0/24", "beside")
+    berth.ok("network", "create", "--subnet", "10.210.1.0/24", "-o", "com.docker.network.bridge.name=br-beside", "beside")
+    berth.fails("network", "create", "-o", "com.docker.network.bridge.name=br-beside", "x", says="network beside has the bridge br-beside already")
 
 
 # ---- subnets that are chosen ----
