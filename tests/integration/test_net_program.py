@@ -416,6 +416,99 @@ def test_docker_lets_our_bridges_through_and_its_chain_is_as_before_at_the_end(w
     assert world.host.ruleset().count('comment "berth berth-*"') == 4
 
 
+# ---- names ----
+
+
+def query(space, server, name, kind=1):
+    """What the resolver says to a question of type A (1), PTR (12) or AAAA (28): (code, [address or name])."""
+    words = b"".join(bytes([len(w)]) + w.encode() for w in name.split(".")) + b"\0"
+    with space.open(socket.AF_INET6 if ":" in server else socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(3)
+        s.connect((server, 53))
+        s.send(struct.pack("!6H", 7, 0x100, 1, 0, 0, 0) + words + struct.pack("!HH", kind, 1))
+        got = s.recv(1000)
+    count, at, found = struct.unpack("!H", got[6:8])[0], 12 + len(words) + 4, []
+    for _ in range(count):
+        at += 2 if got[at] & 0xC0 else got.index(b"\0", at) + 1 - at
+        length = struct.unpack("!H", got[at + 8:at + 10])[0]
+        data = got[at + 10:at + 10 + length]
+        at += 10 + length
+        if kind == 12:
+            text, i = [], 0
+            while data[i]:
+                text.append(data[i + 1:i + 1 + data[i]].decode())
+                i += 1 + data[i]
+            found.append(".".join(text))
+        else:
+            found.append(socket.inet_ntop(socket.AF_INET if kind == 1 else socket.AF_INET6, data))
+    return got[3] & 15, found
+
+
+def resolvers(state):
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            text = Path("/proc", pid, "cmdline").read_bytes().decode()
+        except OSError:
+            continue
+        if "dnsmasq" in text and str(state) in text:
+            found.append(int(pid))
+    return found
+
+
+def named(number, **more):
+    return network(number, [{"subnet": f"10.200.{number}.0/24", "gateway": f"10.200.{number}.1"},
+                            {"subnet": f"fd00:{number}::/64", "gateway": f"fd00:{number}::1"}], hasNames=True, **more)
+
+
+def test_names_are_known_on_their_network_both_ways_and_end_with_it(world):
+    net = named(1, upstreams=["192.0.2.1"])
+    asker, _ = world.attach(endpoint(net, 2, names=["asker"]))
+    web, _ = world.attach(endpoint(net, 3, names=["web", "web.net1", "alias"]))
+    assert until(lambda: query(asker, "10.200.1.1", "web") == (0, ["10.200.1.3"]))
+    assert query(asker, "10.200.1.1", "ALIAS") == (0, ["10.200.1.3"])
+    assert query(asker, "fd00:1::1", "web", 28) == (0, ["fd00:1::3"])
+    assert query(asker, "10.200.1.1", "3.1.200.10.in-addr.arpa", 12) == (0, ["web"])
+    assert query(asker, "10.200.1.1", "nobody")[0] == 3, "no bare name is asked elsewhere"
+    pids = resolvers(world.net.state)
+    assert len(pids) == 1 and os.stat(f"/proc/{pids[0]}").st_uid != 0
+    assert not world.lan.reaches("10.200.1.1", 53)
+    world.detach(web)
+    assert until(lambda: query(asker, "10.200.1.1", "web")[0] == 3), "forgotten"
+    world.detach(asker)
+    assert until(lambda: not resolvers(world.net.state))
+    assert until(lambda: not os.listdir(world.net.state))
+
+
+def test_a_resolver_that_died_is_started_again_and_knows_all(world):
+    net = named(1)
+    first, _ = world.attach(endpoint(net, 2, names=["first"]))
+    os.kill(resolvers(world.net.state)[0], signal.SIGKILL)
+    assert until(lambda: not resolvers(world.net.state))
+    world.attach(endpoint(net, 3, names=["second"]))
+    assert query(first, "10.200.1.1", "first") == (0, ["10.200.1.2"])
+    assert until(lambda: query(first, "10.200.1.1", "second") == (0, ["10.200.1.3"]))
+
+
+def test_names_of_two_networks_are_apart_and_others_are_asked_of_the_upstreams(world):
+    a, _ = world.attach(endpoint(named(1, upstreams=[PEER]), 2, names=["here"]))
+    b, _ = world.attach(endpoint(named(2, isInternal=True, upstreams=[PEER]), 2, names=["there"]))
+    assert until(lambda: query(b, "10.200.2.1", "there") == (0, ["10.200.2.2"]))
+    assert query(a, "10.200.1.1", "there")[0] == 3
+    assert query(b, "10.200.2.1", "example.org")[0] == 5, "an internal one asks nobody"
+    with world.lan.listen(PEER, 53, socket.SOCK_DGRAM) as upstream, a.open(kind=socket.SOCK_DGRAM) as s:
+        s.sendto(struct.pack("!6H", 7, 0x100, 1, 0, 0, 0) + b"\7example\3org\0" + struct.pack("!HH", 1, 1), ("10.200.1.1", 53))
+        asked, _ = upstream.recvfrom(1000)
+        assert b"example" in asked
+
+
+def test_a_taken_port_53_is_told(world):
+    with world.host.listen("0.0.0.0", 53):
+        a = world.net("attach", world.net.plan(endpoint(named(1), 2, names=["x"])), world.space("c"))
+    assert a.error and "resolver" in a.message and "port 53" in a.message, a.json
+    assert world.is_clean() and not os.listdir(world.net.state) and not resolvers(world.net.state)
+
+
 # ---- errors ----
 
 

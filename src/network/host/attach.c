@@ -115,6 +115,8 @@ static int add_endpoint(struct nets *n, const struct net_plan *p, const struct n
 	int r = bridge_up(n, &ep->network, &bridge, e);
 
 	if (r >= 0)
+		r = resolver_up(p->state_dir, &ep->network, e);
+	if (r >= 0)
 		r = docker_accept(n, ep->network.device, e);
 	if (r >= 0)
 		r = p->is_vm ? add_taps(n, p, ep, o, e) : add_veth(n, ep, e);
@@ -181,6 +183,8 @@ static int attach_all(struct nets *n, const struct net_plan *p, struct outcome *
 		r = configure(n, p, e);
 	if (r >= 0)
 		r = add_elements(n, p, o, e);
+	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)
+		r = resolver_names(p->state_dir, &p->endpoints[i], e);
 	if (r >= 0) {
 		o->answer.taps = (uint32_t)o->n_taps;
 		o->answer.sockets = (uint32_t)o->ports.n_fds;
@@ -196,6 +200,7 @@ static void undo(struct nets *n, const struct net_plan *p)
 	(void)detach_now(n, p, &ignored);
 	for (size_t i = 0; i < p->n_endpoints; i++)
 		(void)bridge_down_unused(n, p->endpoints[i].network.device, &ignored);
+	(void)resolver_sweep(n, p->state_dir, &ignored);
 	(void)bridge_down_last(n, &ignored);
 }
 

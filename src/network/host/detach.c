@@ -43,6 +43,8 @@ static int remove_elements(struct nets *n, const struct net_plan *p, struct err 
 
 	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)
 		r = endpoint_elements(&p->endpoints[i], &v, e);
+	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)
+		r = resolver_forget(p->state_dir, &p->endpoints[i], e);
 	if (r < 0)
 		return r;
 	r = elements_delete(&n->filter, &v);

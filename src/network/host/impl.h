@@ -84,6 +84,13 @@ int bridge_down_unused(struct nets *n, const char *device, struct err *e);
 /* Without bridges no tables. */
 int bridge_down_last(struct nets *n, struct err *e);
 
+/* resolver.c: of networks that have names; of others nothing is done. It is there and lives. */
+int resolver_up(const char *state_dir, const struct net_network *net, struct err *e);
+int resolver_names(const char *state_dir, const struct net_endpoint *ep, struct err *e);
+int resolver_forget(const char *state_dir, const struct net_endpoint *ep, struct err *e);
+/* Ends those whose bridge has gone, with their files. */
+int resolver_sweep(struct nets *n, const char *state_dir, struct err *e);
+
 /* ports.c */
 struct reservation {
 	int *fds;

@@ -57,6 +57,7 @@ static void finish(const struct net_plan *p, const struct outcome *o)
 		(void)link_delete(&n.route, o->gone[i]);
 	for (size_t i = 0; i < p->n_endpoints; i++)
 		(void)bridge_down_unused(&n, p->endpoints[i].network.device, &e);
+	(void)resolver_sweep(&n, p->state_dir, &e);
 	(void)bridge_down_last(&n, &e);
 	nets_close(&n);
 }

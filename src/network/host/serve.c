@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "serve.h"
@@ -147,6 +148,7 @@ int net_serve(const char *verb)
 		return 2;
 	const int inside = is_network_namespace(FD_NS) ? FD_NS : -1;
 	fd_cloexec(FD_PLAN, true);
+	umask(022); /* a resolver, which is not root, reads what we write for it */
 	r = fd_read_all(FD_PLAN, PLAN_MAX, &text, &len);
 	if (r < 0)
 		err_set(&e, -r, "read the network plan: %s", strerror(-r));

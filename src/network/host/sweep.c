@@ -19,6 +19,9 @@ static int remove_dead(struct nets *n, const struct net_plan *p, struct err *e)
 		struct link l;
 		int r = is_kept(p, device) ? -ENODEV : link_find(&n->route, device, &l);
 
+		if (!is_kept(p, device) && resolver_forget(p->state_dir, &p->endpoints[i], e) < 0 && !first)
+			first = -e->no;
+
 		if (r >= 0)
 			r = link_delete(&n->route, l.index);
 		if (r < 0 && r != -ENODEV && !first)
@@ -66,5 +69,7 @@ int sweep(struct nets *n, const struct net_plan *p, struct outcome *ret, struct 
 	for (size_t i = 0; i < count && r >= 0; i++)
 		if (all[i].group == GROUP_BRIDGE)
 			r = bridge_down_unused(n, all[i].name, e);
+	if (r >= 0)
+		r = resolver_sweep(n, p->state_dir, e);
 	return r < 0 ? r : bridge_down_last(n, e);
 }
