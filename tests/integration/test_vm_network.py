@@ -148,3 +148,32 @@ def test_networks_of_a_vm_change_while_it_is_stopped_and_not_while_it_runs(host,
     addresses = host.ok("exec", v, "ip", "-o", "-4", "addr")
     assert f"eth0    inet {before['IPAddress']}/24" in addresses
     assert f"eth1    inet {place(host, v, 'back')['IPAddress']}/24" in addresses
+
+
+def is_itself(host, name, other) -> tuple:
+    """Its cards are what the records say, and nobody else's; it is reached, and its port. -> address, hardware address, port"""
+    front, back = place(host, name), place(host, name, "back")
+    cards = re.findall(r"link/ether (\S+) .*?inet (\d\S+)/", host.ok("exec", name, "ip", "addr"), re.S)
+    assert cards == [(at["MacAddress"], at["IPAddress"]) for at in (front, back)]
+    assert greeted(host, other, front["IPAddress"]) and greeted(host, other, front["GlobalIPv6Address"])
+    assert greeted(host, name, place(host, other)["IPAddress"])
+    address, port = host.ok("port", name, "9").rsplit(":", 1)
+    assert host.host.run("sh", "-c", f"echo | busybox nc -w 5 {address} {port}").stdout == "hello\n"
+    return front["IPAddress"], front["MacAddress"], port
+
+
+@pytest.mark.vm
+def test_V13_a_copy_of_a_vm_has_cards_of_its_own_on_the_same_networks(host, vm, container):
+    v = started(vm, "front", "back", opts=("--memory", "64m", "-p", "9"))
+    if host.ok("vm", "inspect", "-f", "{{.VMM}}", v) != "berth-vmm":
+        pytest.skip("no KVM here that is good for whole guests")
+    c, fork, late = started(container, "front"), vm.name(), vm.name()
+    first = is_itself(host, v, c)
+    snapshot = host.ok("snapshot", "create", v)
+    host.ok("fork", "--name", fork, v)
+    second = is_itself(host, fork, c)
+    assert is_itself(host, v, c) == first and not set(first) & set(second)
+    host.ok("rm", "-f", v)
+    host.ok("restore", "--name", late, snapshot)
+    host.ok("snapshot", "rm", snapshot)
+    assert not set(is_itself(host, late, c)) & set(second)
