@@ -11,13 +11,20 @@ static int open_namespace(struct engine *en, const struct container_record *c, i
 {
 	struct monitor_state m = { 0 };
 	char path[48];
-	int r = monitor_inspect(en->paths, c->id, &m, e);
+	int r = monitor_inspect(en->paths, c->id, &m, e), fd;
 
 	if (r < 0)
 		return r;
+	if (m.truth == MONITOR_DIED) /* or can't be looked at: that is no end */
+		return err_set(e, EAGAIN, "container %s: its monitor is not there, or can't be looked at: try again", c->name);
+	if (m.truth != MONITOR_RUNNING || m.pid <= 0)
+		return err_set(e, ESRCH, "container %s has ended at this moment", c->name);
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)m.pid);
-	*ret = m.truth == MONITOR_RUNNING && m.pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	return *ret < 0 ? err_set(e, ESRCH, "container %s has ended at this moment", c->name) : 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, errno == ENOENT ? ESRCH : errno, "container %s: %s: %s", c->name, path, strerror(errno));
+	*ret = fd;
+	return 0;
 }
 
 static int change(struct engine *en, const struct container_record *c, const struct net_plan *plan, bool connect, struct err *e)

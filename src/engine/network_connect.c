@@ -81,13 +81,17 @@ static int change_running(struct engine *en, const struct network_record *n, con
 	return r < 0 && r != -ESRCH ? err_set(e, -r, "%s", why.msg) : 0;
 }
 
-/* Where the kernel's side fails the record goes again. */
+/* Where the kernel's side fails, what there may be of it goes, and then the record. */
 static int attach(struct engine *en, const struct network_record *n, const struct container_record *c, struct err *e)
 {
 	struct err why = { 0 };
 	int r = change_running(en, n, c, true, e);
 
-	if (r < 0 && records_endpoint_delete(en->records, n->id, c->id, &why) < 0)
+	if (r >= 0)
+		return r;
+	if (change_running(en, n, c, false, &why) < 0)
+		log_debug("network", "container %s: %s", c->name, why.msg); /* the first error counts */
+	if (records_endpoint_delete(en->records, n->id, c->id, &why) < 0)
 		log_warn("network", "container %s: %s; `berth network disconnect %s %s` takes it off", c->name, why.msg, n->name,
 			 c->name);
 	return r;

@@ -2,6 +2,8 @@
 
 import json
 
+import oci
+
 from engine_life import RunDetached
 
 
@@ -118,4 +120,42 @@ class RemoveFromNetwork(RunOnNetwork):
         return [f"exit 0, but there is left: {left}"] if left else []
 
 
-COMMANDS = [RunOnNetwork(), RemoveFromNetwork(), NetworkCreate(), NetworkCreateChosen(), NetworkRemove(), NetworkPrune(), NetworkConnect(), NetworkDisconnect()]
+class NetworkConnectRunning(NetworkConnect):
+    """One that runs: its interface is there, or the record is not."""
+
+    name = "network-connect-running"
+
+    def before(self, o):
+        o.ok("network", "create", o.network)
+        o.ok("run", "-d", "--name", o.id, "--network", "bridge", o.image, "sleep", "1000")
+
+    def interfaces(self, o):
+        return sorted(p for p in o.ok("exec", o.id, "cat", "/proc/net/dev").split() if p.startswith("eth"))
+
+    def check(self, o, done):
+        found = self.interfaces(o)
+        return super().check(o, done) + ([] if found == ["eth0:", "eth1:"] else [f"exit 0, but it has {found}"])
+
+    def after(self, o):
+        there = network(o)
+        if there and not there["Containers"] and len(self.interfaces(o)) != 1:
+            raise oci.Unready("it is on no network of that name, and has an interface there")
+
+
+class NetworkDisconnectRunning(NetworkConnectRunning):
+    name = "network-disconnect-running"
+
+    def before(self, o):
+        super().before(o)
+        o.ok("network", "connect", o.network, o.id)
+
+    def argv(self, o):
+        return o.argv("network", "disconnect", o.network, o.id)
+
+    def check(self, o, done):
+        there, found = network(o)["Containers"], self.interfaces(o)
+        return [] if not there and found == ["eth0:"] else [f"exit 0, but it is on it: {there}, {found}"]
+
+
+COMMANDS = [RunOnNetwork(), RemoveFromNetwork(), NetworkCreate(), NetworkCreateChosen(), NetworkRemove(), NetworkPrune(), NetworkConnect(), NetworkDisconnect(), NetworkConnectRunning(),
+            NetworkDisconnectRunning()]
