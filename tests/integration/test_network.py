@@ -96,6 +96,32 @@ def net(made):
     made.clean()
 
 
+def test_two_on_a_network_reach_each_other_by_name_and_nobody_else_does(net):
+    front, back = net.network(), net.network()
+    web = net.start("container", SERVE.format(word="hello", port=80), "--network", front, "--network-alias", "www")
+    other = net.start("container", "sleep 100000", "--network", front, "--cap-add", "NET_RAW")
+    stranger = net.start("container", "sleep 100000", "--network", back)
+    for name in (web, "www", net.berth.inspect(web)["Id"][:12]):
+        assert until(lambda: net.berth("exec", other, "nc", name, "80").out, f"{name} answers") == "hello\n"
+    net.exec(other, f"ping -c 1 {web}")
+    assert net.berth("exec", stranger, "nc", "-w", "1", net.address(web, front), "80").out == ""
+    assert net.berth("exec", stranger, "nslookup", web).code != 0
+
+
+@pytest.mark.vm
+def test_a_container_and_a_vm_reach_each_other_by_name(net):
+    name = net.network()
+    in_vm = net.start("vm", SERVE.format(word="vm", port=80), "--network", name, "--cap-add", "NET_RAW")
+    in_container = net.start("container", SERVE.format(word="container", port=80), "--network", name, "--cap-add", "NET_RAW")
+    assert until(lambda: net.berth("exec", in_container, "nc", in_vm, "80").out, "the VM answers", 240) == "vm\n"
+    assert until(lambda: net.berth("exec", in_vm, "nc", in_container, "80").out, "the container answers", 240) == "container\n"
+    net.exec(in_vm, f"ping -c 1 {in_container}")
+    net.exec(in_container, f"ping -c 1 {in_vm}")
+    own = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}|(?<=inet )[0-9.]+|^\d+|@if\d+|,M-DOWN|qdisc \w+| qlen \d+| link-netnsid \d+| +$", re.M)
+    shapes = {own.sub("", net.exec(n, "ip addr show eth0")) for n in (in_vm, in_container)}
+    assert len(shapes) == 1, shapes
+
+
 def test_a_published_port(net, isolation):
     name = net.start(isolation, SERVE.format(word="here", port=80), "--network", "bridge", "-p", "8080:80", "-p", "192.0.2.1:8081:80", "-p", "80")
     any_port = int(net.berth.inspect(name)["NetworkSettings"]["Ports"]["80/tcp"][2]["HostPort"])
@@ -146,6 +172,40 @@ def test_out_into_the_lan_under_the_hosts_address(net):
     inner = net.network("--internal")
     kept = net.start("container", "sleep 100000", "--network", inner)
     assert net.berth("exec", kept, "nc", "-w", "1", "192.0.2.2", "7000").code != 0
+
+
+def test_addresses_names_and_files_are_as_asked_for(net):
+    n = net.network("--subnet", "10.91.7.0/24", "--ipv6", "--subnet", "fd00:91::/64")
+    web = net.start("container", "sleep 100000", "--network", n, "--ip", "10.91.7.77", "--ip6", "fd00:91::77", "--mac-address", "02:42:0a:5b:07:4d",
+                    "--hostname", "web", "--add-host", "db:10.1.2.3", "--add-host", "up:host-gateway")
+    shown = net.exec(web, "ip addr show eth0; ip route; ip -6 route; cat /etc/hosts; cat /etc/resolv.conf")
+    for word in ("10.91.7.77/24", "fd00:91::77/64", "02:42:0a:5b:07:4d", "default via 10.91.7.1", "default via fd00:91::1", "10.91.7.77\tweb", "10.1.2.3\tdb",
+                 "10.91.7.1\tup", "nameserver 10.91.7.1"):
+        assert word in shown, shown
+    linked = net.start("container", "sleep 100000", "--network", n, "--link", f"{web}:store", "--cap-add", "NET_RAW", "--dns-search", "example.org", "--dns-option", "ndots:3")
+    shown = net.exec(linked, "cat /etc/hosts /etc/resolv.conf; ping -c 1 store; ping -6 -c 1 " + web)
+    for word in (f"10.91.7.77\tstore {web}", "search example.org", "options ndots:3"):
+        assert word in shown, shown
+    net.berth.fails(*net.container.args("true", opts=("--rm", "--network", n, "--ip", "10.91.7.77")), says="in use")
+    net.berth.fails(*net.container.args("true", opts=("--rm", "--network", n, "--ip", "10.92.0.1")), says="10.92.0.1")
+
+
+def test_several_networks_and_changes_while_it_runs(net):
+    a, b = net.network(), net.network()
+    name = net.start("container", "sleep 100000", "--network", a)
+    peer = net.start("container", SERVE.format(word="peer", port=80), "--network", b, "--cap-add", "NET_RAW")
+    net.berth.ok("network", "connect", "--alias", "both", b, name)
+    assert until(lambda: net.berth("exec", name, "nc", net.address(peer, b), "80").out, "the peer answers") == "peer\n"
+    assert set(net.berth.inspect(name)["NetworkSettings"]["Networks"]) == {a, b}
+    net.exec(peer, "ping -c 1 both")
+    net.berth.ok("restart", "-t", "0", name)
+    assert "eth1" in net.exec(name, "ip addr")
+    net.berth.ok("network", "disconnect", b, name)
+    until(lambda: "eth1" not in net.exec(name, "ip addr"), "the interface goes")
+    assert net.berth("exec", name, "nc", "-w", "1", net.address(peer, b), "80").out == ""
+    two = net.start("container", "sleep 100000", "--network", a, "--network", f"name={b},alias=second")
+    assert "eth1" in net.exec(two, "ip addr")
+    net.exec(peer, "ping -c 1 second")
 
 
 def test_anothers_network(net):
