@@ -154,7 +154,13 @@ static int set_network(struct plan *p, struct err *e)
 	switch (network_kind_of(p->o)) {
 	case NETWORK_NONE: return 0;
 	case NETWORK_CONTAINER: return join_container(p, "--network", str_after(mode, "container:"), NS_NET, e);
-	case NETWORK_OWN: return plan_network(p, e);
+	case NETWORK_OWN:
+		if (p->is_vm && p->pod.id)
+			return err_set(e, EINVAL,
+				       "--network %s: pod %s is one virtual machine, whose network cards are there before its "
+				       "containers: run it without --pod",
+				       mode, p->pod.name);
+		return plan_network(p, e);
 	case NETWORK_HOST: break;
 	}
 	if (p->is_vm)

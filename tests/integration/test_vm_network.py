@@ -177,3 +177,16 @@ def test_V13_a_copy_of_a_vm_has_cards_of_its_own_on_the_same_networks(host, vm, 
     host.ok("restore", "--name", late, snapshot)
     host.ok("snapshot", "rm", snapshot)
     assert not set(is_itself(host, late, c)) & set(second)
+
+
+@pytest.mark.vm
+def test_a_container_of_a_virtual_pod_is_on_no_network_of_its_own(host, vm):
+    pod, name = f"{vm.name()}-pod", vm.name()
+    host.ok("pod", "create", "--name", pod, "--isolation", "vm", "--share", "none")
+    try:
+        host.fails("create", "--pod", pod, "--network", "front", vm.image, says=("--network front", pod, "without --pod"))
+        host.ok("create", "--name", name, "--pod", pod, "--network", "none", vm.image, "true")
+        host.fails("network", "connect", "front", name, says=(name, pod))
+    finally:
+        host.ok("pod", "rm", "-f", pod)
+    vm.names.clear()
