@@ -145,6 +145,31 @@ def test_an_interface_is_taken_from_a_namespace_that_lives_on(world):
     world.net.ok("detach", plan, c)
 
 
+@pytest.mark.parametrize("driver, mode", [("macvlan", None), ("macvlan", "private"), ("ipvlan", None), ("ipvlan", "l3s")])
+def test_a_child_of_the_hosts_device_is_on_its_wire(world, driver, mode):
+    net = {**network(1, [{"subnet": "192.168.7.0/24", "gateway": PEER}], driver=driver, **({"mode": mode} if mode else {})), "device": "lan0"}
+    e = endpoint(net, 9)
+    c = world.space("c")
+    answer = world.net("attach", world.net.plan(e), c)
+    if "load its module" in answer.message:
+        assert world.is_clean()
+        pytest.skip(answer.message)
+    assert answer.error == 0, answer.json
+    assert world.is_clean(), "the host has neither bridge nor table"
+    assert c.devices()["eth0"]["linkinfo"]["info_data"]["mode"] == (mode or {"macvlan": "bridge", "ipvlan": "l2"}[driver])
+    assert driver == "ipvlan" or c.devices()["eth0"]["address"] == e["mac"]
+    with world.lan.listen("0.0.0.0", 80) as s:
+        assert meets(s, lambda: c.reaches(PEER, 80)) == "192.168.7.9"
+    world.net.ok("detach", world.net.plan(e), c)
+    assert "eth0" not in c.devices()
+    a = world.net("attach", world.net.plan({**e, "network": {**net, "device": "lan9"}}), c)
+    assert a.error and "no device lan9" in a.message
+    a = world.net("attach", world.net.plan({**e, "network": {**net, "mode": "x"}}), c)
+    assert a.error and "mode \"x\"" in a.message
+    a = world.net("attach", world.net.plan(e, isVm=True))
+    assert a.error and "not for virtual machines" in a.message
+
+
 def test_the_same_endpoint_comes_again_at_once(world):
     e = endpoint(network(1), 2)
     for _ in range(3):
@@ -594,6 +619,32 @@ def test_a_bridge_of_the_hosts_is_used_and_stays(world):
 
 
 # ---- what is killed, lost or flushed ----
+
+
+def lingering(world):
+    """Processes of berth-net in the host's namespace."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink(f"/proc/{pid}/exe").endswith("/berth-net") and os.stat(f"/proc/{pid}/ns/net").st_ino == os.fstat(world.host.fd).st_ino:
+                found.append(int(pid))
+        except OSError:
+            continue
+    return found
+
+
+def test_one_process_waits_for_a_bridge_however_many_leave_it(world):
+    rows = [world.attach(endpoint(network(1), 2 + i)) for i in range(5)]
+    other, _ = world.attach(endpoint(network(2), 2))
+    for c, _ in rows[:4]:
+        world.detach(c)
+    world.detach(other)
+    assert len(lingering(world)) == 2
+    assert until(lambda: not lingering(world))
+    assert "berth-000000001" in world.host.devices() and "berth-000000002" not in world.host.devices()
+    world.detach(rows[4][0])
+    assert len(lingering(world)) == 1
+    assert until(world.is_clean)
 
 
 def test_half_of_the_tables_comes_back_with_what_is_live(world):

@@ -108,10 +108,15 @@ static int configure(struct nets *n, const struct net_plan *p, struct err *e)
 	return r;
 }
 
+static bool is_bridged(const struct net_endpoint *ep) { return streq(ep->network.driver, "bridge"); }
+
 static int add_endpoint(struct nets *n, const struct net_plan *p, const struct net_endpoint *ep, struct outcome *o, struct err *e)
 {
 	struct link l;
 	unsigned bridge = 0;
+
+	if (!is_bridged(ep))
+		return child_add(n, ep, e);
 	int r = bridge_up(n, &ep->network, &bridge, e);
 
 	if (r >= 0)
@@ -136,7 +141,8 @@ static int add_elements(struct nets *n, const struct net_plan *p, const struct o
 	int r = 0;
 
 	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++) {
-		bridge_elements(&p->endpoints[i].network, p->endpoints[i].network.device, &v);
+		if (is_bridged(&p->endpoints[i]))
+			bridge_elements(&p->endpoints[i].network, p->endpoints[i].network.device, &v);
 		r = endpoint_elements(&p->endpoints[i], &v, e);
 	}
 	for (size_t i = 0; to && i < o->ports.n_fds; i++)
@@ -169,13 +175,16 @@ static int answer_ports(const struct net_plan *p, struct net_answer *a)
 static int attach_all(struct nets *n, const struct net_plan *p, struct outcome *o, struct err *e)
 {
 	const struct net_endpoint *to = ports_endpoint(p);
+	bool has_bridge = false;
 	int r = answer_ports(p, &o->answer);
 
 	if (r < 0)
 		return err_set(e, -r, "ports: %s", strerror(-r));
 	if (p->n_ports && to)
 		r = ports_reserve(p, to, o->answer.ports, &o->ports, e);
-	if (r >= 0)
+	for (size_t i = 0; i < p->n_endpoints && !has_bridge; i++)
+		has_bridge = is_bridged(&p->endpoints[i]);
+	if (r >= 0 && has_bridge)
 		r = ruleset_ensure(n, e);
 	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)
 		r = add_endpoint(n, p, &p->endpoints[i], o, e);
@@ -199,7 +208,8 @@ static void undo(struct nets *n, const struct net_plan *p)
 
 	(void)detach_now(n, p, &ignored);
 	for (size_t i = 0; i < p->n_endpoints; i++)
-		(void)bridge_down_unused(n, p->endpoints[i].network.device, &ignored);
+		if (is_bridged(&p->endpoints[i]))
+			(void)bridge_down_unused(n, p->endpoints[i].network.device, &ignored);
 	(void)resolver_sweep(n, p->state_dir, &ignored);
 	(void)bridge_down_last(n, &ignored);
 }

@@ -165,6 +165,28 @@ void bridge_elements(const struct net_network *net, const char *device, struct e
 		element_device(v, SET_HIDDEN, device);
 }
 
+int bridge_has_leaving(struct nets *n, const char *device)
+{
+	_cleanup_(elements_done) struct elements v = { 0 };
+	_cleanup_free_ struct link *ports = NULL;
+	size_t n_ports = 0;
+	struct link l;
+	int r = link_find(&n->route, device, &l);
+
+	if (r >= 0)
+		r = link_list(&n->route, l.index, &ports, &n_ports);
+	if (r >= 0)
+		r = ruleset_is_there(&n->filter);
+	if (r > 0)
+		r = elements_list(&n->filter, &v);
+	if (r < 0)
+		return r == -ENODEV ? 0 : r;
+	for (size_t i = 0; i < n_ports; i++)
+		if (ports[i].group == GROUP_HELD && !elements_has(&v, SET_MACS, ports[i].name))
+			return 1;
+	return 0;
+}
+
 int bridge_down_unused(struct nets *n, const char *device, struct err *e)
 {
 	_cleanup_(elements_done) struct elements v = { 0 };

@@ -55,6 +55,7 @@ static int check_upstreams(char *const *v, struct err *e)
 
 static int check_network(const struct net_network *n, struct err *e)
 {
+	uint32_t mode;
 	int r = 0;
 
 	if (!is_of(n->id, 64, LETTERS))
@@ -64,6 +65,9 @@ static int check_network(const struct net_network *n, struct err *e)
 			       n->name);
 	if (!streq(n->driver, "bridge") && !streq(n->driver, "macvlan") && !streq(n->driver, "ipvlan"))
 		return refuse(e, "driver", n->driver, "bridge, macvlan or ipvlan");
+	if (!streq(n->driver, "bridge") && !child_is_mode(n->driver, n->mode, &mode))
+		return refuse(e, "mode", n->mode,
+			      streq(n->driver, "macvlan") ? "bridge, private, vepa or passthru" : "l2, l3 or l3s");
 	r = check_device("network's device", n->device, e);
 	if (r >= 0 && n->mtu && (n->mtu < MTU_MIN || n->mtu > 65535))
 		r = err_set(e, EINVAL, "network plan: network %s: MTU %u: expected %d to 65535", n->name, n->mtu, MTU_MIN);

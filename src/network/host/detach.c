@@ -56,10 +56,11 @@ int detach_now(struct nets *n, const struct net_plan *p, struct err *e)
 	int first = remove_elements(n, p, e);
 
 	for (size_t i = 0; i < p->n_endpoints; i++) {
+		const bool is_child = !streq(p->endpoints[i].network.driver, "bridge");
 		struct link l;
-		int r = link_find(&n->route, p->endpoints[i].device, &l);
+		int r = is_child ? child_remove(n, &p->endpoints[i]) : link_find(&n->route, p->endpoints[i].device, &l);
 
-		if (r >= 0)
+		if (r >= 0 && !is_child)
 			r = link_delete(&n->route, l.index);
 		if (r < 0 && r != -ENODEV && first >= 0)
 			first = err_set(e, -r, "remove the device %s: %s", p->endpoints[i].device, strerror(-r));
@@ -71,7 +72,9 @@ int detach(struct nets *n, const struct net_plan *p, struct outcome *ret, struct
 {
 	int r;
 
-	ret->lingers = p->n_endpoints > 0;
+	r = linger_claim(p, ret, e);
+	if (r < 0)
+		return r;
 	if (n->inside >= 0) /* it lives on, and is to lose the interface at once */
 		return detach_now(n, p, e);
 	r = remove_elements(n, p, e);
@@ -81,11 +84,11 @@ int detach(struct nets *n, const struct net_plan *p, struct outcome *ret, struct
 	if (p->n_endpoints && !ret->gone)
 		return err_set(e, ENOMEM, "detach: %s", strerror(ENOMEM));
 	for (size_t i = 0; i < p->n_endpoints; i++) {
-		struct link l;
+		/* By number: a device that is made anew meanwhile has the same name. And not by rtnetlink, which waits for namespaces that end. */
+		const unsigned index = if_nametoindex(p->endpoints[i].device);
 
-		/* By number: a device that is made anew meanwhile has the same name. */
-		if (link_find(&n->route, p->endpoints[i].device, &l) >= 0)
-			ret->gone[ret->n_gone++] = l.index;
+		if (index)
+			ret->gone[ret->n_gone++] = index;
 	}
 	return 0;
 }

@@ -98,6 +98,14 @@ void element_port(struct elements *v, const char *owner, const struct published 
 
 bool element_is_port(const struct element *x) { return !sets[x->set].is_of_device; }
 
+bool elements_has(const struct elements *v, enum set_id set, const char *owner)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if (v->items[i].set == set && streq(v->items[i].owner, owner))
+			return true;
+	return false;
+}
+
 int elements_copy(struct elements *to, const struct element *x)
 {
 	struct element *copy = element_new(to, x->set, x->owner);

@@ -47,6 +47,7 @@ void element_port(struct elements *v, const char *owner, const struct published 
 bool element_is_port(const struct element *x);
 int elements_copy(struct elements *to, const struct element *x);
 void elements_done(struct elements *v);
+bool elements_has(const struct elements *v, enum set_id set, const char *owner);
 /* All or nothing. Ports that a dead one has left are replaced. */
 int elements_add(struct talk *t, struct elements *v);
 /* Each that is there; a port only where it is still the owner's. */

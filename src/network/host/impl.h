@@ -57,6 +57,11 @@ struct route_clash {
 };
 int route_clash(struct talk *t, const struct address *subnet, unsigned own, struct route_clash *ret);
 
+/* child.c: macvlan and ipvlan. mode NULL: the driver's default. */
+bool child_is_mode(const char *driver, const char *mode, uint32_t *ret);
+int child_remove(struct nets *n, const struct net_endpoint *ep); /* out of a namespace that lives on; gone already: 0 */
+int child_add(struct nets *n, const struct net_endpoint *ep, struct err *e);
+
 /* tap.c: `queues` descriptors of one device, which lives as long as any of them is open. */
 int tap_open(const char *name, uint32_t queues, int *ret_fds, struct err *e);
 
@@ -81,6 +86,8 @@ int bridge_up(struct nets *n, const struct net_network *net, unsigned *ret_index
 void bridge_elements(const struct net_network *net, const char *device, struct elements *v);
 /* Where nobody is on it any more and it is ours. */
 int bridge_down_unused(struct nets *n, const char *device, struct err *e);
+/* Whether there are ports without elements: detached, and about to go with their namespace. 1, 0 or -errno. */
+int bridge_has_leaving(struct nets *n, const char *device);
 /* Without bridges no tables. */
 int bridge_down_last(struct nets *n, struct err *e);
 
@@ -115,6 +122,8 @@ struct outcome {
 	struct reservation ports;
 	unsigned *gone; /* devices to remove once the answer has been given */
 	size_t n_gone;
+	int *claims; /* of the endpoints' bridges, -1: another's */
+	size_t n_claims;
 	bool lingers; /* whether networks are to be looked at a moment later */
 };
 int attach(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
@@ -127,4 +136,6 @@ void outcome_done(struct outcome *o);
 int endpoint_elements(const struct net_endpoint *ep, struct elements *v, struct err *e);
 
 /* linger.c: begins a process that outlives the caller. */
-int linger_begin(const struct net_plan *p, const struct outcome *o, struct err *e);
+/* In detach's turn: which of the plan's bridges the process is to look at; those that another has are left to that one. */
+int linger_claim(const struct net_plan *p, struct outcome *o, struct err *e);
+int linger_begin(const struct net_plan *p, struct outcome *o, struct err *e);

@@ -3,7 +3,10 @@
 #include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -11,7 +14,7 @@
 #include "impl.h"
 #include "serve.h"
 
-enum { LINGER_MS = 2000 };
+enum { LINGER_MS = 2000, ROUNDS = 15 };
 
 static bool any_is_there(struct talk *t, const struct net_plan *p)
 {
@@ -45,24 +48,94 @@ static void wait_a_moment(const struct net_plan *p)
 		mnl_socket_close(s);
 }
 
-static void finish(const struct net_plan *p, const struct outcome *o)
+/* One process a bridge waits, however many leave it: a name in the network stack is its claim. It is taken and given up in a turn of
+ * berth-net's, so that whoever finds it taken is seen by the one that has it. */
+static int claim(const char *device)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	const int n = snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1, "berth-net/%s", device);
+	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+int linger_claim(const struct net_plan *p, struct outcome *o, struct err *e)
+{
+	o->claims = calloc(p->n_endpoints + 1, sizeof(*o->claims));
+	if (!o->claims)
+		return err_set(e, ENOMEM, "detach: %s", strerror(ENOMEM));
+	for (size_t i = 0; i < p->n_endpoints; i++) {
+		const int fd =
+			streq(p->endpoints[i].network.driver, "bridge") ? claim(p->endpoints[i].network.device) : -EADDRINUSE;
+
+		if (fd < 0 && fd != -EADDRINUSE)
+			return err_set(e, -fd, "detach: %s", strerror(-fd));
+		o->claims[o->n_claims++] = MAX(fd, -1);
+		o->lingers |= fd >= 0;
+	}
+	return 0;
+}
+
+/* Whether what remains to be done waits for ports that are about to go. */
+static bool look(struct nets *n, const struct net_plan *p, const struct outcome *o)
+{
+	struct err e = { 0 };
+	bool is_early = false;
+
+	for (size_t i = 0; i < o->n_gone; i++)
+		(void)link_delete(&n->route, o->gone[i]);
+	for (size_t i = 0; i < o->n_claims; i++) {
+		if (o->claims[i] < 0)
+			continue;
+		(void)bridge_down_unused(n, p->endpoints[i].network.device, &e);
+		is_early |= bridge_has_leaving(n, p->endpoints[i].network.device) > 0;
+	}
+	(void)resolver_sweep(n, p->state_dir, &e);
+	(void)bridge_down_last(n, &e);
+	return is_early;
+}
+
+static void finish(const struct net_plan *p, struct outcome *o)
 {
 	struct nets n = { .host_ns = -1, .inside = -1 };
 	struct err e = { 0 };
 
-	wait_a_moment(p);
-	if (nets_open(&n, &e) < 0)
-		return; /* nobody hears of it; the next detach or sweep finds the same */
-	for (size_t i = 0; i < o->n_gone; i++)
-		(void)link_delete(&n.route, o->gone[i]);
-	for (size_t i = 0; i < p->n_endpoints; i++)
-		(void)bridge_down_unused(&n, p->endpoints[i].network.device, &e);
-	(void)resolver_sweep(&n, p->state_dir, &e);
-	(void)bridge_down_last(&n, &e);
-	nets_close(&n);
+	for (int round = 1; round <= ROUNDS; round++) {
+		wait_a_moment(p);
+		if (nets_open(&n, &e) < 0)
+			return; /* nobody hears of it; the next detach or sweep finds the same */
+		const bool is_early = look(&n, p, o) && round < ROUNDS;
+		for (size_t i = 0; !is_early && i < o->n_claims; i++)
+			o->claims[i] = fd_close(o->claims[i]);
+		nets_close(&n);
+		if (!is_early)
+			return;
+	}
 }
 
-int linger_begin(const struct net_plan *p, const struct outcome *o, struct err *e)
+/* Whoever reads from what we have would wait for us; the claims, made one after the other, are kept. */
+static void close_all_but_claims(const struct outcome *o)
+{
+	unsigned from = 0;
+
+	for (size_t i = 0; i < o->n_claims; i++) {
+		const unsigned fd = (unsigned)o->claims[i];
+
+		if (o->claims[i] < 0)
+			continue;
+		if (fd > from)
+			syscall(SYS_close_range, from, fd - 1, 0);
+		from = fd + 1;
+	}
+	syscall(SYS_close_range, from, ~0U, 0);
+	fd_fill_stdio();
+}
+
+int linger_begin(const struct net_plan *p, struct outcome *o, struct err *e)
 {
 	const pid_t pid = fork();
 
@@ -73,9 +146,7 @@ int linger_begin(const struct net_plan *p, const struct outcome *o, struct err *
 	setsid();
 	if (chdir("/") < 0)
 		_exit(1);
-	/* Whoever reads from what we have would wait for us. */
-	syscall(SYS_close_range, 0, ~0U, 0);
-	fd_fill_stdio();
+	close_all_but_claims(o);
 	finish(p, o);
 	_exit(0);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,6 +54,9 @@ void outcome_done(struct outcome *o)
 	free(o->taps);
 	reservation_done(&o->ports);
 	free(o->gone);
+	for (size_t i = 0; i < o->n_claims; i++)
+		fd_close(o->claims[i]);
+	free(o->claims);
 	*o = (struct outcome){ 0 };
 }
 
@@ -61,16 +65,16 @@ static const struct {
 	int (*run)(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
 } verbs[] = { { "attach", attach }, { "detach", detach }, { "sweep", sweep } };
 
-static int run(size_t verb, const struct net_plan *p, int inside, struct outcome *o, struct err *e)
+/* The turn is over when this returns; n is still to be closed: nf_tables lets whoever has removed something wait for its end then. */
+static int run(size_t verb, const struct net_plan *p, struct nets *n, struct outcome *o, struct err *e)
 {
-	struct nets n = { .host_ns = -1, .inside = inside };
-	int r = check_plan(p, verbs[verb].name, inside >= 0, e);
+	int r = check_plan(p, verbs[verb].name, n->inside >= 0, e);
 
 	if (r >= 0)
-		r = nets_open(&n, e);
+		r = nets_open(n, e);
 	if (r >= 0)
-		r = verbs[verb].run(&n, p, o, e);
-	nets_close(&n);
+		r = verbs[verb].run(n, p, o, e);
+	n->host_ns = fd_close(n->host_ns);
 	return r;
 }
 
@@ -98,10 +102,12 @@ static int send_answer(struct outcome *o)
 /* Nobody has heard that it is attached: then it is not to be. */
 static void take_back(const struct net_plan *p, struct outcome *o)
 {
+	struct nets n = { .host_ns = -1, .inside = -1 };
 	struct outcome detached = { 0 };
 	struct err ignored = { 0 };
 
-	(void)run(1, p, -1, &detached, &ignored);
+	(void)run(1, p, &n, &detached, &ignored);
+	nets_close(&n);
 	if (detached.lingers)
 		(void)linger_begin(p, &detached, &ignored);
 	outcome_done(&detached);
@@ -110,8 +116,9 @@ static void take_back(const struct net_plan *p, struct outcome *o)
 
 static int serve(size_t verb, int inside, const struct net_plan *p, struct err *e)
 {
+	struct nets n = { .host_ns = -1, .inside = inside };
 	struct outcome o = { 0 };
-	int r = run(verb, p, inside, &o, e);
+	int r = run(verb, p, &n, &o, e);
 
 	if (r >= 0 && o.lingers)
 		r = linger_begin(p, &o, e);
@@ -121,8 +128,10 @@ static int serve(size_t verb, int inside, const struct net_plan *p, struct err *
 		o.answer.message = strdup(e->msg);
 	}
 	r = send_answer(&o);
+	shutdown(FD_PLAN, SHUT_RDWR);
 	if (r < 0 && verb == 0 && !o.answer.error)
 		take_back(p, &o);
+	nets_close(&n);
 	outcome_done(&o);
 	return r;
 }
