@@ -108,7 +108,7 @@ int env_complete(char **v, struct err *e);
 		{ "hostname", 'h', OPT_STRING, RUN_AT(hostname), "NAME", "host name; the short id otherwise" },                                                                                        \
 		{ "network",      0,                                                                                                                                                                   \
 		  OPT_STRING,     0,                                                                                                                                                                   \
-		  "NETWORK",      "none (default), host, container:NAME, or a network; more than one",                                                                                                 \
+		  "NETWORK",      "bridge (default), none, host, container:NAME, or a network; several",                                                                                               \
 		  run_set_network },                                                                                                                                                                   \
 		{ "net", 0, OPT_STRING, 0, "NETWORK", NULL, run_set_network },                                                                                                                         \
 		{ "publish",                                                                                                                                                                           \

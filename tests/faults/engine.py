@@ -60,6 +60,7 @@ class Engine(oci.Oci):
         where = self.box.where
         self.source, self.out = where / "source", str(where / "out")
         os.environ["HOME"] = str(where / "home")
+        os.environ["BERTH_NETWORK"] = "none"  # a network has commands of its own (engine_networks.py)
         self.credentials = where / "home/.docker/config.json"
         self.credentials.parent.mkdir(parents=True)
         self.credentials.write_text("{}")

@@ -28,6 +28,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 ISOLATIONS = ("container", "vm")
 
 
+# What is not about networks does without: each has a store of its own, whose default network would have the same addresses.
+os.environ["BERTH_NETWORK"] = "none"
+
+
 def pytest_configure(config):
     if os.geteuid() != 0:
         raise pytest.UsageError("the tests make namespaces, mounts and cgroups: run them as root")
