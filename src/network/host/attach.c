@@ -119,6 +119,8 @@ static int add_endpoint(struct nets *n, const struct net_plan *p, const struct n
 		return child_add(n, ep, e);
 	int r = bridge_up(n, &ep->network, &bridge, e);
 
+	if (r >= 0 && n->made_room)
+		r = resolver_sweep(n, p->state_dir, e);
 	if (r >= 0)
 		r = resolver_up(p->state_dir, &ep->network, e);
 	if (r >= 0)

@@ -33,6 +33,8 @@ static int is_going(struct nets *n, const char *device, struct err *e)
 	r = bridge_down_unused(n, device, e);
 	if (r >= 0 && link_find(&n->route, device, &l) >= 0)
 		nanosleep(&nap, NULL);
+	else if (r >= 0)
+		n->made_room = true;
 	return r < 0 ? r : 1;
 }
 

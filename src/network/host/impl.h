@@ -20,6 +20,7 @@ struct nets {
 	struct talk route, filter; /* of the host's namespace */
 	int host_ns;               /* that namespace; the lock is held on it */
 	int inside;                /* the namespace given, or -1 */
+	bool made_room;            /* a bridge of a network that is gone went before its time; its resolver is there yet */
 };
 
 /* check.c: every value of the plan that comes to the kernel, a file or a rule. verb: what is asked of an endpoint differs. */
