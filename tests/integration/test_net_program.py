@@ -703,6 +703,25 @@ def test_killed_or_failing_at_any_call_it_leaves_nothing_behind(world, tmp_path,
     assert struck > len(rows) * 0.8  # how many messages a socket gives at once is the kernel's
 
 
+RESOLVER_CALLS = ("clone", "wait4", "renameat", "rename", "mkdirat", "memfd_create", "unlinkat", "pidfd_open", "lseek", "renameat2", "linkat")
+
+
+def test_killed_beside_its_resolver_it_leaves_none(world, tmp_path):
+    plan = world.net.plan(endpoint(named(1), 2, names=["x"]))
+    c = world.space("c")
+    rows = [r for r in calls(world, "attach", plan, c, tmp_path) if r[1] in RESOLVER_CALLS]
+    assert {"clone", "wait4"} <= {r[1] for r in rows}
+    for process, name, n in rows:
+        world.net.ok("detach", plan, c)
+        world.net.ok("sweep", world.net.plan())
+        assert world.is_clean() and not resolvers(world.net.state) and not os.listdir(world.net.state), (process, name, n)
+        injector = (str(BUILD / "tests/tools/fault_at"), process, name, n, "kill", str(tmp_path / "hit"))
+        world.net.finish(*world.net.start("attach", plan, c, before=injector)).close()
+    world.net.ok("detach", plan, c)
+    world.net.ok("sweep", world.net.plan())
+    assert world.is_clean() and not resolvers(world.net.state)
+
+
 def test_whoever_ends_before_the_answer_has_nothing(world):
     process, ours = world.net.start("attach", world.net.plan(endpoint(network(1), 2), ports=[tcp(80, 8080)]), world.space("c"))
     ours.close()
