@@ -365,6 +365,10 @@ def test_a_container_goes_out_as_the_host_and_an_internal_one_not_at_all(world):
         assert meets(s, lambda: c.reaches(PEER, 80)) == HOST
         assert meets(s, lambda: plain.reaches(PEER, 80)) == "10.200.3.2"
         assert not inner.reaches(PEER, 80)
+        with world.lan.listen("0.0.0.0", 82, socket.SOCK_DGRAM) as u, inner.open(kind=socket.SOCK_DGRAM) as one, c.open(kind=socket.SOCK_DGRAM) as other:
+            one.sendto(b"what was read", (PEER, 82))
+            other.sendto(b"hello", (PEER, 82))
+            assert u.recv(100) == b"hello"
         assert meets(m, lambda: inner.reaches("10.200.2.3", 80)) == "10.200.2.2"
         assert not c.reaches("10.200.2.3", 80)
         assert meets(h, lambda: inner.reaches("10.200.2.1", 81)) == "10.200.2.2"
