@@ -210,7 +210,7 @@ static const struct {
 	{ NULL, "restart", { "no", "always", "unless-stopped", "on-failure" } },
 	{ NULL, "pull", { "missing", "always", "never" } },
 	{ NULL, "log-driver", { "json-file", "none", "journald" } },
-	{ "network create", "driver", { "bridge" } },
+	{ "network create", "driver", { "bridge", "macvlan", "ipvlan" } },
 	{ "volume create", "driver", { "local" } },
 	{ NULL, "network", { "none", "host" } },
 	{ NULL, "net", { "none", "host" } },

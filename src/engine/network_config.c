@@ -157,7 +157,7 @@ static int plan_fill(const struct network_record *n, const struct network_config
 	ret->is_internal = c->is_internal;
 	ret->no_masquerade = is_off(c, "com.docker.network.bridge.enable_ip_masquerade");
 	ret->may_spoof = is_off(c, "berth.spoof-check");
-	ret->has_names = !streq(n->name, NETWORK_DEFAULT);
+	ret->has_names = streq(n->driver, "bridge") && !streq(n->name, NETWORK_DEFAULT);
 	return 0;
 }
 

@@ -44,15 +44,33 @@ static int check_device(const char *key, const char *value, struct err *e)
 				 key, value, DEVICE_MAX - 1);
 }
 
+static int check_macvlan(const char *key, const char *value, struct err *e)
+{
+	return streq(value, "bridge") || streq(value, "private") || streq(value, "vepa") || streq(value, "passthru")
+		       ? 0
+		       : err_set(e, EINVAL, "network option %s=%s: the modes are bridge, private, vepa and passthru", key, value);
+}
+
+static int check_ipvlan(const char *key, const char *value, struct err *e)
+{
+	return streq(value, "l2") || streq(value, "l3") || streq(value, "l3s")
+		       ? 0
+		       : err_set(e, EINVAL, "network option %s=%s: the modes are l2, l3 and l3s", key, value);
+}
+
 static const struct {
-	const char *name;
+	const char *name, *driver; /* NULL: any */
 	int (*check)(const char *key, const char *value, struct err *e);
 } known[] = {
-	{ "com.docker.network.driver.mtu", check_mtu },
-	{ "com.docker.network.bridge.name", check_device },
-	{ "com.docker.network.bridge.enable_ip_masquerade", check_bool },
-	{ "com.docker.network.bridge.enable_icc", check_true },
-	{ "berth.spoof-check", check_bool },
+	{ "com.docker.network.driver.mtu", NULL, check_mtu },
+	{ "com.docker.network.bridge.name", "bridge", check_device },
+	{ "com.docker.network.bridge.enable_ip_masquerade", "bridge", check_bool },
+	{ "com.docker.network.bridge.enable_icc", "bridge", check_true },
+	{ "berth.spoof-check", "bridge", check_bool },
+	{ "parent", "macvlan", check_device },
+	{ "macvlan_mode", "macvlan", check_macvlan },
+	{ "parent", "ipvlan", check_device },
+	{ "ipvlan_mode", "ipvlan", check_ipvlan },
 };
 
 static int check_option(const char *driver, const char *key, const char *value, struct err *e)
@@ -60,6 +78,8 @@ static int check_option(const char *driver, const char *key, const char *value, 
 	_cleanup_buf_ struct buf list = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		if (known[i].driver && !streq(known[i].driver, driver))
+			continue;
 		if (streq(known[i].name, key))
 			return known[i].check(key, value, e);
 		buf_fmt(&list, "%s%s", list.len ? ", " : "", known[i].name);
@@ -79,6 +99,7 @@ static int set_options(const struct engine_network_opts *o, const char *driver, 
 		       struct err *e)
 {
 	_cleanup_free_ char *device = str_fmt("berth-%.9s", id);
+	bool has_bridge = streq(driver, "bridge");
 	const char *given;
 	int r = labels_add(o->options, &c->options, e);
 
@@ -91,8 +112,14 @@ static int set_options(const struct engine_network_opts *o, const char *driver, 
 	given = map_get(&c->options, "com.docker.network.driver.mtu");
 	if (given && o->has_ipv6 && strtoul(given, NULL, 10) < MTU_MIN6)
 		return err_set(e, EINVAL, "com.docker.network.driver.mtu=%s: IPv6 needs %d or more", given, MTU_MIN6);
+	if (!has_bridge && !map_get(&c->options, "parent"))
+		return err_set(e, EINVAL, "%s needs the host's interface that it goes over: -o parent=INTERFACE", driver);
 	given = map_get(&c->options, "com.docker.network.bridge.name");
-	return text_copy(given ? given : device, &c->device, e);
+	r = has_bridge ? text_copy(given ? given : device, &c->device, e)
+		       : text_copy(map_get(&c->options, "parent"), &c->parent, e);
+	if (r >= 0 && !has_bridge)
+		r = text_copy(map_get(&c->options, streq(driver, "macvlan") ? "macvlan_mode" : "ipvlan_mode"), &c->mode, e);
+	return r;
 }
 
 /* ---- subnets ---- */

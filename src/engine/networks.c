@@ -70,7 +70,7 @@ static int check_device(struct engine *en, const struct network_config *c, struc
 		r = network_config_of(&all[i], &other, e);
 		if (r < 0)
 			break;
-		if (streq0(other.device, c->device))
+		if (c->device && streq0(other.device, c->device))
 			r = err_set(e, EEXIST,
 				    "network %s has the bridge %s already: give another com.docker.network.bridge.name",
 				    all[i].name, c->device);
@@ -138,8 +138,8 @@ static int check_driver(const char *driver, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (streq(driver, words[i].driver))
 			return err_set(e, EPERM, "only one instance of \"%s\" network is allowed", driver);
-	if (!streq(driver, "bridge"))
-		return err_set(e, ENOENT, "plugin \"%s\" not found: bridge is the only driver", driver);
+	if (!streq(driver, "bridge") && !streq(driver, "macvlan") && !streq(driver, "ipvlan"))
+		return err_set(e, ENOENT, "plugin \"%s\" not found: the drivers are bridge, macvlan and ipvlan", driver);
 	return 0;
 }
 

@@ -5,6 +5,7 @@ import json
 import random
 import re
 import signal
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -130,7 +131,10 @@ def test_prunes_take_the_networks_that_nobody_is_on(nbox, networks):
     (("create", "none"), "operation is not permitted on predefined none network"),
     (("create", "-d", "swarm", "x"), "plugin \"swarm\" not found"),
     (("create", "-d", "host", "x"), "only one instance of \"host\" network is allowed"),
-    (("create", "-d", "macvlan", "-o", "parent=eth0", "x"), "plugin \"macvlan\" not found: bridge is the only driver"),
+    (("create", "-d", "macvlan", "x"), "-o parent=INTERFACE"),
+    (("create", "-d", "macvlan", "-o", "parent=eth0", "-o", "macvlan_mode=l2", "x"), "the modes are bridge, private, vepa and passthru"),
+    (("create", "-d", "macvlan", "-o", "parent=eth0", "-o", "ipvlan_mode=l2", "x"), "is unknown to the driver macvlan"),
+    (("create", "-d", "ipvlan", "-o", "parent=eth0", "-o", "ipvlan_mode=l9", "x"), "the modes are l2, l3 and l3s"),
     (("create", "--subnet", "ten", "x"), "invalid subnet ten"),
     (("create", "--subnet", "10.210.0.9/24", "x"), "it should be 10.210.0.0/24"),
     (("create", "--subnet", "10.210.0.0/31", "x"), "a /30 or wider is needed"),
@@ -364,3 +368,22 @@ def test_one_that_waits_to_be_started_again_is_on_what_it_was_put_on_meanwhile(n
     until(waits, "it waits again")
     berth.ok("network", "disconnect", "shop", name)
     until(lambda: "\n10.211.0.2/" in berth.ok("logs", name), "it is on the other alone")
+
+
+@pytest.mark.parametrize("driver, mode", [("macvlan", "macvlan_mode=private"), ("ipvlan", "ipvlan_mode=l3")])
+def test_a_network_of_a_host_s_interface(nbox, networks, driver, mode):
+    berth = nbox.berth
+    subprocess.run(["ip", "link", "add", "lan-of-tests", "type", "veth", "peer", "name", "lan-of-others"], check=True)
+    try:
+        berth.ok("network", "create", "-d", driver, "-o", "parent=lan-of-tests", "-o", mode, "--subnet", "10.210.0.0/24", "lan")
+        assert berth.ok("network", "ls", "-f", f"driver={driver}", "--format", "{{.Name}}") == "lan"
+        assert shown(berth, "lan")["Options"] == {"parent": "lan-of-tests", **dict([mode.split("=")])}
+        berth.ok("network", "create", "-d", driver, "-o", "parent=lan-of-tests", "--subnet", "10.211.0.0/24", "beside")
+        child = ["ip", "link", "add", "link", "lan-of-tests", "name", "lan-child", "type", driver]
+        if subprocess.run(child, stderr=subprocess.DEVNULL).returncode == 0:
+            subprocess.run(["ip", "link", "del", "lan-child"], check=True)
+            assert "10.210.0.2/24" in nbox.sh("ip addr show eth0", opts=("--network", "lan"))
+        else:
+            assert f"no {driver}" in nbox("true", opts=("--network", "lan")).err
+    finally:
+        subprocess.run(["ip", "link", "del", "lan-of-tests"], check=True)
