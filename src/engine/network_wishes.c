@@ -160,7 +160,7 @@ int network_host_line(const char *text, const char *gateway, char **ret, struct 
 
 	if (!name || !bare)
 		return OUT_OF_MEMORY(e);
-	if (!is_host_name(name))
+	if (!*sep || !is_host_name(name))
 		return err_set(e, EINVAL, "--add-host: bad format for add-host: \"%s\": NAME:ADDRESS is", text);
 	if (streq(bare, "host-gateway") && !gateway)
 		return err_set(e, EINVAL, "--add-host %s: host-gateway needs a network that has a gateway", text);
