@@ -102,8 +102,9 @@ def versions() -> str:
 class Bench:
     """The temporary directory, the image, and the peers that were asked for."""
 
-    def __init__(self, build: Path):
-        self.build = build.resolve()
+    def __init__(self, build: Path, network="none"):
+        """network: "none", or "bridge", each engine's default one."""
+        self.build, self.network = build.resolve(), network
         # Letters and digits only: podman reads a path as an image name, and refuses some of mkdtemp's.
         self.dir = Path(tempfile.gettempdir()) / f"berth-bench-{os.urandom(6).hex()}"
         self.dir.mkdir(mode=0o700)
@@ -178,7 +179,7 @@ class Bench:
     def berth(self):
         program = self.berth_program()
         tool(program, "load", "-q", "-i", self.layout, env=self.berth_env())
-        return {"argv": [program, "run", "--rm", "--network", "none", "bench", "true"], "env": self.berth_env(), "base": [program],
+        return {"argv": [program, "run", "--rm", "--network", self.network, "bench", "true"], "env": self.berth_env(), "base": [program],
                 "image": "bench"}
 
     def _bundle(self, name: str) -> Path:
@@ -206,7 +207,7 @@ class Bench:
                 "--cgroup-manager=cgroupfs", "--events-backend=file", "--runtime", need("runc")]
         tool(*base, "pull", "-q", f"oci:{self.layout}:bench", env=env)
         image = tool(*base, "images", "-q", env=env).split()[0]
-        argv = base + ["run", "--rm", "--network", "none", image, "true"]
+        argv = base + ["run", "--rm", "--network", self.network, image, "true"]
         tool(*argv, env=env)
         return {"argv": argv, "env": env, "base": base, "image": image}
 
@@ -218,7 +219,7 @@ class Bench:
         log = open(d / "log", "w")
         daemon = subprocess.Popen(
             ["dockerd", "--data-root", d / "root", "--exec-root", self.run / "docker", "-H", env["DOCKER_HOST"], "--pidfile", d / "pid",
-             "--bridge", "none", "--iptables=false"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=ENV)
+             *(["--bridge", "none", "--iptables=false"] if self.network == "none" else [])], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=ENV)
 
         def stop():
             daemon.send_signal(signal.SIGTERM)
@@ -240,7 +241,7 @@ class Bench:
             raise Unavailable("dockerd did not answer within 15 s")
         tool("skopeo", "copy", "-q", f"oci:{self.layout}:bench", f"docker-archive:{d}/image.tar:bench:latest")
         tool(docker, "load", "-q", "-i", d / "image.tar", env=env)
-        argv = [docker, "run", "--rm", "--network", "none", "bench:latest", "true"]
+        argv = [docker, "run", "--rm", "--network", self.network, "bench:latest", "true"]
         tool(*argv, env=env)
         return {"argv": argv, "env": env, "base": [docker], "image": "bench:latest"}
 
