@@ -1,4 +1,5 @@
 /* networks.c: networks by themselves: made, listed, removed. See networks.h. */
+#include "network_plan.h"
 #include "networks.h"
 
 #include "engine_impl.h"
@@ -236,6 +237,16 @@ static int look_at_users(struct engine *en, const char *id)
 	return gone;
 }
 
+/* Its bridge and its resolver may still wait for somebody to come back: they have the addresses that another may now be made with. That
+ * the network is gone is true all the same. */
+static void take_down(struct engine *en)
+{
+	struct err e = { 0 };
+
+	if (network_sweep_all(en, &e) < 0)
+		log_warn("network", "%s", e.msg);
+}
+
 int engine_network_remove(struct engine *en, const char *name, struct err *e)
 {
 	struct network_record n = { 0 };
@@ -250,5 +261,7 @@ int engine_network_remove(struct engine *en, const char *name, struct err *e)
 	if (r == -EBUSY && look_at_users(en, n.id))
 		r = records_network_delete(en->records, n.id, e);
 	network_record_done(&n);
+	if (r >= 0)
+		take_down(en);
 	return r == -EBUSY ? err_push(e, r, "error while removing network") : r;
 }

@@ -143,6 +143,17 @@ static bool is_network_namespace(int fd)
 	return type == CLONE_NEWNET;
 }
 
+/* Closing the conversation with nf_tables waits for an RCU grace period where rules were taken away (nft_rcv_nl_event, Linux 5.13):
+ * nobody who takes a container down waits for that, so that the process which does it is not the one that was started. */
+static void step_aside(void)
+{
+	const pid_t pid = fork();
+
+	if (pid > 0)
+		_exit(0);
+	/* Without a child the caller waits. */
+}
+
 int net_serve(const char *verb)
 {
 	struct net_plan p = { 0 };
@@ -155,6 +166,8 @@ int net_serve(const char *verb)
 		which++;
 	if (which == ARRAY_SIZE(verbs) || fcntl(FD_PLAN, F_GETFD) < 0)
 		return 2;
+	if (which != 0)
+		step_aside();
 	const int inside = is_network_namespace(FD_NS) ? FD_NS : -1;
 	fd_cloexec(FD_PLAN, true);
 	umask(022); /* a resolver, which is not root, reads what we write for it */
