@@ -647,7 +647,7 @@ def test_one_process_waits_for_a_bridge_however_many_leave_it(world):
     assert until(lambda: not lingering(world))
     assert "berth-000000001" in world.host.devices() and "berth-000000002" not in world.host.devices()
     world.detach(rows[4][0])
-    assert len(lingering(world)) == 1
+    assert until(lambda: len(lingering(world)) == 1, 1)
     assert until(world.is_clean)
 
 
