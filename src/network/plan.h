@@ -7,7 +7,8 @@
  *
  *   attach   makes what is missing of the networks themselves, then the endpoints, ports and names; all or nothing
  *   detach   takes the same away again; what is gone already is no error. Networks that nobody is on any more go a moment later
- *   sweep    takes away what dead ones have left on this host: a plan with no endpoints; `keep` lists the endpoints that live
+ *   sweep    takes away what dead ones have left on this host: the plan's endpoints, but for the devices in `keep`, and rules, bridges and
+ *            resolvers that nobody has any more
  *
  * The answer to each is a struct net_answer; to attach with descriptors (SCM_RIGHTS, in one or more messages before the text's end):
  * first the taps, in the order of the endpoints, `queues` each; then a socket for each port, bound, which reserves it while it is open. */
