@@ -147,6 +147,17 @@ def test_the_peer_is_seen_as_who_it_is(net):
     assert until(lambda: re.search(r"192\.0\.2\.2", net.exec(name, "cat /tmp/log")), "the peer's own address")
 
 
+def test_of_a_range_the_first_that_is_free_is_published(net):
+    taken = net.host.listen("127.0.0.1", 8100)
+    names = [net.start("container", SERVE.format(word=f"nr{i}", port=80), "--network", "bridge", "-p", "8100-8102:80") for i in range(2)]
+    assert [net.berth.ok("port", n, "80") for n in names] == ["127.0.0.1:8101", "127.0.0.1:8102"]
+    assert [net.told(net.host, "127.0.0.1", p) for p in (8101, 8102)] == ["nr0", "nr1"]
+    net.berth.fails(*net.container.args("true", opts=("--rm", "--network", "bridge", "-p", "8100-8102:80")), code=125, says=["8100-8102", "in use"])
+    net.berth.ok("rm", "-f", names[0])
+    taken.close()
+    assert net.hears(net.host, "127.0.0.1", 8101) is None
+
+
 def test_what_is_taken_is_told(net):
     taken = net.host.listen("127.0.0.1", 8090)
     name = net.container.name()

@@ -151,7 +151,7 @@ static int check_port(const struct net_port *q, bool is_attach, struct err *e)
 
 	if (!port_is_protocol(q->protocol))
 		return refuse(e, "protocol", q->protocol, "tcp, udp or sctp");
-	if (q->port < 1 || q->port > 65535 || q->host_port > 65535)
+	if (q->port < 1 || q->port > 65535 || q->host_port > 65535 || q->host_port_last > 65535)
 		return err_set(e, EINVAL, "network plan: port %u at %u: expected 1 to 65535", q->port, q->host_port);
 	if (q->host_ip)
 		r = check_address("address of a port", q->host_ip, false, &a, e);

@@ -24,7 +24,7 @@ static int ports_elements(struct nets *n, const struct net_plan *p, const struct
 	int r;
 
 	for (size_t i = 0; i < p->n_ports; i++)
-		is_known = is_known && p->ports[i].host_port;
+		is_known = is_known && p->ports[i].host_port && !p->ports[i].host_port_last;
 	if (!is_known) {
 		r = owned_ports(n, to, v);
 		return r < 0 ? err_set(e, -r, "nf_tables: %s", strerror(-r)) : 0;

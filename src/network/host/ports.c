@@ -155,25 +155,29 @@ static int reserve(const struct published *p, uint16_t *port)
 
 static int refuse(const struct net_port *port, const struct published *p, int r, struct err *e)
 {
-	char text[ADDRESS_TEXT] = "every address";
+	char text[ADDRESS_TEXT] = "every address", number[16];
 	const char *name = port->protocol;
 
 	if (p->host.family)
 		address_text(&p->host, text);
+	if (port->host_port_last)
+		snprintf(number, sizeof(number), "%u-%u", port->host_port, port->host_port_last);
+	else
+		snprintf(number, sizeof(number), "%u", port->host_port);
 	if (r == -EADDRINUSE)
 		return err_set(e, EADDRINUSE,
-			       "port %u/%s of %s: address already in use: another container or a program of this host has it (ss "
+			       "port %s/%s of %s: address already in use: another container or a program of this host has it (ss "
 			       "-lpn shows "
 			       "which); end it or publish at another port",
-			       port->host_port, name, text);
+			       number, name, text);
 	if (r == -EADDRNOTAVAIL)
 		return err_set(e, EADDRNOTAVAIL,
-			       "port %u/%s of %s: this host has not that address (ip address shows which it has)",
-			       port->host_port, name, text);
+			       "port %s/%s of %s: this host has not that address (ip address shows which it has)", number, name,
+			       text);
 	if (r == -EPROTONOSUPPORT || r == -ESOCKTNOSUPPORT)
-		return err_set(e, EPROTONOSUPPORT, "port %u/%s: this host's kernel has no %s (load its module)", port->host_port,
-			       name, name);
-	return err_set(e, -r, "port %u/%s of %s: %s", port->host_port, name, text, strerror(-r));
+		return err_set(e, EPROTONOSUPPORT, "port %s/%s: this host's kernel has no %s (load its module)", number, name,
+			       name);
+	return err_set(e, -r, "port %s/%s of %s: %s", number, name, text, strerror(-r));
 }
 
 static int keep(struct reservation *v, int fd, const struct published *p, uint16_t port)
@@ -198,7 +202,15 @@ static int keep(struct reservation *v, int fd, const struct published *p, uint16
 	return 0;
 }
 
-/* All families of one port at the same number; a free one is looked for anew where the second family has it already. */
+/* How many numbers are tried: those of the range, or what the kernel finds free, anew where the second family has it already. */
+static int tries_of(const struct net_port *port)
+{
+	if (!port->host_port)
+		return TRIES;
+	return port->host_port_last > port->host_port ? (int)(port->host_port_last - port->host_port) + 1 : 1;
+}
+
+/* All families of one port at the same number. */
 static int reserve_one(const struct net_port *port, const struct net_endpoint *to, struct net_port *answer, struct reservation *v,
 		       struct err *e)
 {
@@ -209,8 +221,8 @@ static int reserve_one(const struct net_port *port, const struct net_endpoint *t
 
 	if (n < 0)
 		return n;
-	for (int try = 0; try < (port->host_port ? 1 : TRIES) && r == -EADDRINUSE; try++) {
-		number = (uint16_t)port->host_port;
+	for (int try = 0; try < tries_of(port) && r == -EADDRINUSE; try++) {
+		number = (uint16_t)(port->host_port ? port->host_port + (uint32_t) try : 0);
 		for (got = 0, r = 0; got < n && r >= 0; got += r >= 0)
 			fds[got] = r = reserve(&two[got], &number);
 		for (int i = 0; r < 0 && i < got; i++)
