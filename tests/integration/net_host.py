@@ -5,12 +5,14 @@ import array
 import ctypes
 import json
 import os
+import re
 import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 CLONE_NEWNET, PR_SET_PDEATHSIG = 0x40000000, 1
 libc = ctypes.CDLL(None, use_errno=True)
@@ -163,6 +165,8 @@ class Net:
 
     def __init__(self, program, host, state):
         self.program, self.host, self.state = str(program), host, str(state)
+        build = Path(program).parents[2] / "build_id.h"
+        self.env = {**os.environ, "BERTH_BUILD_ID": re.search('"([^"]*)"', build.read_text()).group(1)}
 
     def start(self, verb, plan, ns=None, before=()):
         """-> (process, our end). The plan is sent; the answer is not read."""
@@ -180,7 +184,7 @@ class Net:
                 os.close(fd)
 
         try:
-            process = subprocess.Popen([*before, self.program, verb], preexec_fn=become, close_fds=False, stdin=subprocess.DEVNULL)
+            process = subprocess.Popen([*before, self.program, verb], preexec_fn=become, close_fds=False, stdin=subprocess.DEVNULL, env=self.env)
         finally:
             theirs.close()
             for fd in held:

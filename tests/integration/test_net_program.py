@@ -609,6 +609,12 @@ def test_other_errors_say_what_to_do(world):
     assert done.returncode == 2
 
 
+def test_a_berth_of_another_build_is_told(world):
+    world.net.env["BERTH_BUILD_ID"] = "another"
+    a = world.net("attach", world.net.plan(endpoint(network(1), 2)), world.space("c"))
+    assert a.error and "is of build" in a.message and world.is_clean()
+
+
 def test_a_bridge_of_the_hosts_is_used_and_stays(world):
     world.host.ip("link", "add", "own0", "type", "bridge")
     world.before = world.state()

@@ -171,10 +171,10 @@ int net_serve(const char *verb)
 	const int inside = is_network_namespace(FD_NS) ? FD_NS : -1;
 	fd_cloexec(FD_PLAN, true);
 	umask(022); /* a resolver, which is not root, reads what we write for it */
-	r = fd_read_all(FD_PLAN, PLAN_MAX, &text, &len);
-	if (r < 0)
+	r = build_id_check(&e);
+	if (r >= 0 && (r = fd_read_all(FD_PLAN, PLAN_MAX, &text, &len)) < 0)
 		err_set(&e, -r, "read the network plan: %s", strerror(-r));
-	else
+	if (r >= 0)
 		r = net_plan_parse(text, len, &p, &e);
 	if (r >= 0) {
 		r = serve(which, inside, &p, &e);
