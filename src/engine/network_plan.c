@@ -203,7 +203,7 @@ int network_plan_one(struct engine *en, const struct container_record *c, const 
 	return 0;
 }
 
-int network_sweep(struct engine *en, const struct container_record *c, struct err *e)
+static int call(struct engine *en, const struct container_record *c, const char *verb, struct err *e)
 {
 	struct net_plan plan;
 	int r = network_plan_make(en, c, &plan, e);
@@ -211,10 +211,14 @@ int network_sweep(struct engine *en, const struct container_record *c, struct er
 	if (r < 0)
 		return r;
 	if (plan.n_endpoints)
-		r = net_call(en->paths, "detach", &plan, e);
+		r = net_call(en->paths, verb, &plan, e);
 	net_plan_done(&plan);
 	return r < 0 ? err_push(e, r, "network of container %s", c->name) : 0;
 }
+
+int network_sweep(struct engine *en, const struct container_record *c, struct err *e) { return call(en, c, "detach", e); }
+
+int network_rename(struct engine *en, const struct container_record *c, struct err *e) { return call(en, c, "names", e); }
 
 int network_sweep_all(struct engine *en, struct err *e)
 {

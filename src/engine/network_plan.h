@@ -15,5 +15,7 @@ int network_hosts_text(struct engine *en, const struct run_opts *o, const struct
 int network_resolv_text(const struct run_opts *o, const struct net_plan *plan, char **ret, struct err *e);
 /* What nobody has on this host's networks any more: rules of interfaces that are gone, bridges that nobody is on. */
 int network_sweep_all(struct engine *en, struct err *e);
+/* Those of its endpoints that are up are known by the names that its record has now. */
+int network_rename(struct engine *en, const struct container_record *c, struct err *e);
 /* After a crash: what berth-net has made for c goes. */
 int network_sweep(struct engine *en, const struct container_record *c, struct err *e);

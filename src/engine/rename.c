@@ -1,5 +1,22 @@
-/* rename.c: `rename`: another name for a container, whatever state it is in. The name is the record's alone. */
+/* rename.c: `rename`: another name for a container, whatever state it is in. The name is the record's; networks know it by that. */
 #include "engine_impl.h"
+#include "network_plan.h"
+
+/* It has the name already: that others can't look it up yet is told, and changes nothing. */
+static void tell_networks(struct engine *en, const char *id)
+{
+	struct container_record c;
+	struct err e = { 0 };
+	int r = records_container_get(en->records, id, &c, &e);
+
+	if (r >= 0) {
+		if (c.state == CS_RUNNING || c.state == CS_PAUSED)
+			r = network_rename(en, &c, &e);
+		container_record_done(&c);
+	}
+	if (r < 0 && r != -ENOENT)
+		log_warn("rename", "%s", e.msg);
+}
 
 int engine_rename(struct engine *en, const char *name, const char *new_name, struct err *e)
 {
@@ -18,5 +35,8 @@ int engine_rename(struct engine *en, const char *name, const char *new_name, str
 		return r;
 	if (streq(c.name, new_name))
 		return err_set(e, EINVAL, "container %s has that name already", c.name);
-	return records_container_rename(en->records, c.id, c.name, new_name, e);
+	r = records_container_rename(en->records, c.id, c.name, new_name, e);
+	if (r >= 0)
+		tell_networks(en, c.id);
+	return r;
 }

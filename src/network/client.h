@@ -16,7 +16,7 @@ struct net_hold {
 };
 void net_hold_done(struct net_hold *h);
 
-/* verb: "attach", "detach", "sweep". netns_fd: where attach puts interfaces; -1. */
+/* verb: "attach", "detach", "names", "sweep". netns_fd: where attach puts interfaces; -1. */
 int net_call_begin(const struct paths *p, const char *verb, const struct net_plan *plan, int netns_fd, struct net_call *ret,
 		   struct err *e);
 /* Waits for the answer; the call is over in any case. ret may be NULL where nothing is given. */

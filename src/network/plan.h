@@ -7,6 +7,7 @@
  *
  *   attach   makes what is missing of the networks themselves, then the endpoints, ports and names; all or nothing
  *   detach   takes the same away again; what is gone already is no error. Networks that nobody is on any more go a moment later
+ *   names    endpoints that are there are known by other names from now on
  *   sweep    takes away what dead ones have left on this host: the plan's endpoints, but for the devices in `keep`, and rules, bridges and
  *            resolvers that nobody has any more
  *

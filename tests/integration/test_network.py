@@ -201,6 +201,16 @@ def test_addresses_names_and_files_are_as_asked_for(net):
     net.berth.fails(*net.container.args("true", opts=("--rm", "--network", n, "--ip", "10.92.0.1")), says="10.92.0.1")
 
 
+def test_another_name_is_known_at_once(net):
+    n = net.network()
+    web = net.start("container", "sleep 100000", "--network", n)
+    peer = net.start("container", "sleep 100000", "--network", n)
+    other = net.container.name()
+    net.berth.ok("rename", web, other)
+    assert net.address(other, n) in until(lambda: net.berth("exec", peer, "nslookup", other).out, "the new name resolves")
+    assert net.berth("exec", peer, "nslookup", web).code != 0
+
+
 def test_several_networks_and_changes_while_it_runs(net):
     a, b = net.network(), net.network()
     name = net.start("container", "sleep 100000", "--network", a)

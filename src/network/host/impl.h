@@ -131,6 +131,7 @@ int attach(struct nets *n, const struct net_plan *p, struct outcome *ret, struct
 int detach(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
 int detach_now(struct nets *n, const struct net_plan *p, struct err *e); /* devices too, and no moment later */
 int sweep(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
+int names(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
 void outcome_done(struct outcome *o);
 
 /* endpoint.c: what an endpoint's elements are, the same when it comes and when it goes. */
