@@ -174,10 +174,11 @@ TEST(cards_are_taps_that_were_handed_over_on_transports_of_their_own)
 TEST(no_two_devices_share_a_transport)
 {
 	static struct net_endpoint cards[VM_NETWORKS_MAX];
+	static char mac[] = "02:42:01:02:03:04";
 	static const struct vm_disk more[VM_MORE_DISKS_MAX] = { { .path = "/d" } };
 
 	for (size_t i = 0; i < VM_NETWORKS_MAX; i++)
-		cards[i].mac = (char[]){ "02:42:01:02:03:04" };
+		cards[i].mac = mac;
 	for (size_t n_more = 0; n_more <= VM_MORE_DISKS_MAX; n_more++) {
 		struct net_plan p = { .endpoints = cards, .n_endpoints = MIN(VM_NETWORKS_MAX, qemu_room_for_cards(n_more)) };
 		struct qemu_config c = config();
