@@ -119,10 +119,12 @@ class Namespace:
         s.settimeout(10)
         return s
 
-    def reaches(self, address, port, timeout=0.6, source=None):
+    patience = 0.6  # seconds that `reaches` waits where nobody is to answer
+
+    def reaches(self, address, port, timeout=None, source=None):
         """Whether a connection comes about: None, or what was sent to us first (a line)."""
         s = self.open(socket.AF_INET6 if ":" in address else socket.AF_INET)
-        s.settimeout(timeout)
+        s.settimeout(timeout or Namespace.patience)
         with s:
             try:
                 if source:

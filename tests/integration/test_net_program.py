@@ -74,9 +74,12 @@ def world(tmp_path):
 
 
 def meets(listener, connect):
-    """The peer's address that the listener sees; None: nobody came."""
-    if not connect():
-        return None
+    """The peer's address that the listener sees. Somebody has to come, however long that takes here."""
+    usual, Namespace.patience = Namespace.patience, 20
+    try:
+        assert connect(), "nobody comes"
+    finally:
+        Namespace.patience = usual
     connection, peer = listener.accept()
     connection.close()
     return peer[0]
