@@ -141,7 +141,7 @@ TEST(only_sysctls_of_namespaces_other_than_the_hosts_are_allowed)
 					     "",
 					     "fs.mqueue." };
 	struct spec spec = { 0 };
-	struct container_args args = { .spec = &spec };
+	struct container_args args = { .spec = &spec }, others = { .spec = &spec };
 	struct setup s = { .args = &args, .spec = &spec };
 
 	spec.ns.wanted[NS_IPC] = true;
@@ -164,7 +164,7 @@ TEST(only_sysctls_of_namespaces_other_than_the_hosts_are_allowed)
 	spec.ns.wanted[NS_NET] = false;
 	ok(sysctl_is_allowed(&s, "net.ipv4.ip_forward"));
 	ok(!sysctl_is_allowed(&s, "kernel.shmmax"));
-	args.owns_network = false;
+	s.args = &others;
 	ok(!sysctl_is_allowed(&s, "net.ipv4.ip_forward"));
 }
 

@@ -81,7 +81,7 @@ TEST(wrong_wishes_are_told)
 
 		run_opts_init(&o);
 		o.network = strdup("front");
-		*(char ***)((char *)&o + cases[i].at) = words(cases[i].value, NULL);
+		*(char ***)(void *)((char *)&o + cases[i].at) = words(cases[i].value, NULL);
 		is_int(network_check(&o, &E), -EINVAL);
 		has_str(E.msg, cases[i].says);
 		run_opts_done(&o);

@@ -33,11 +33,10 @@ TEST(an_identity_is_whole_or_refused)
 		"{\"time_ns\":5,\"entropy\":\"AAAA\",\"machine_id\":\"0123456789abcdef0123456789abcdef\","
 		"\"boot_id\":\"01234567-89ab-4def-8123-456789abcdef\","
 		"\"interfaces\":[{\"name\":\"eth0\",\"mac\":\"02:42:01:02:03:04\",\"addresses\":[\"10.1.0.2/16\"]}]}";
-	static const char *const bad[] = {
-		"{}", "[]", "{\"time_ns\":5}", "{\"time_ns\":5,\"entropy\":\"\",\"machine_id\":\"0\",\"boot_id\":\"1\"}",
-		"{\"time_ns\":5,\"entropy\":\"\",\"machine_id\":\"0123456789abcdef0123456789abcdef\","
-		"\"boot_id\":\"01234567-89ab-4def-8123-456789abcdef\",\"interfaces\":[{\"name\":\"eth0\"}]}"
-	};
+	static const char no_mac[] = "{\"time_ns\":5,\"entropy\":\"\",\"machine_id\":\"0123456789abcdef0123456789abcdef\","
+				     "\"boot_id\":\"01234567-89ab-4def-8123-456789abcdef\",\"interfaces\":[{\"name\":\"eth0\"}]}";
+	static const char *const bad[] = { "{}", "[]", "{\"time_ns\":5}",
+					   "{\"time_ns\":5,\"entropy\":\"\",\"machine_id\":\"0\",\"boot_id\":\"1\"}", no_mac };
 	struct guest_identity id;
 	struct err e = { 0 };
 

@@ -178,14 +178,13 @@ static int look_up(struct records *r, const char *container_id, struct endpoint_
 		" e.network_id=?1) FROM (SELECT ?2 AS id) i LEFT JOIN networks n ON n.id=?1 LEFT JOIN containers c ON c.id=i.id"
 		" LEFT JOIN pods d ON d.id=i.id",
 		"tt", p->network_id, container_id);
-	char **const names[] = { &p->network_name, &p->container_name };
+	char **const columns[] = { &p->network_name, &p->container_name };
 
 	if (k < 0 || (k = db_step(r, s, "look a network up", e)) < 0)
 		return k;
-	for (int i = 0; i < (int)ARRAY_SIZE(names); i++) {
-		free(*names[i]);
-		*names[i] = NULL;
-		if (db_text(s, i, names[i]) < 0)
+	for (int i = 0; i < (int)ARRAY_SIZE(columns); i++) {
+		free_ptr(columns[i]);
+		if (db_text(s, i, columns[i]) < 0)
 			return err_set(e, ENOMEM, "records: out of memory");
 	}
 	if (!p->network_name)

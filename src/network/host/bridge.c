@@ -157,13 +157,14 @@ int bridge_down_last(struct nets *n, struct err *e)
 
 void bridge_elements(const struct net_network *net, const char *device, struct elements *v)
 {
-	const bool is_all = !net;
+	const bool may_be_internal = !net || net->is_internal;
+	const bool may_be_hidden = !net || (!net->is_internal && !net->no_masquerade);
 
 	element_device(v, SET_BRIDGES, device);
 	element_pair(v, SET_PAIRS, device, device);
-	if (is_all || net->is_internal)
+	if (may_be_internal)
 		element_device(v, SET_INTERNAL, device);
-	if (is_all || (!net->is_internal && !net->no_masquerade))
+	if (may_be_hidden)
 		element_device(v, SET_HIDDEN, device);
 }
 

@@ -84,7 +84,7 @@ int child_add(struct nets *n, const struct net_endpoint *ep, struct err *e)
 int child_remove(struct nets *n, const struct net_endpoint *ep)
 {
 	struct talk inside = { 0 };
-	struct link l;
+	struct link l = { 0 };
 	int r;
 
 	if (n->inside < 0)

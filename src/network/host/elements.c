@@ -275,7 +275,7 @@ static void put_mark(struct talk *t, void *to, uint16_t type)
 /* One transaction: first these out, then those in. */
 static int commit(struct talk *t, const struct element *out, size_t n_out, const struct element *in, size_t n_in)
 {
-	_cleanup_free_ char *buf = n_out + n_in ? calloc(n_out + n_in + 2, PER_MESSAGE) : NULL;
+	_cleanup_free_ char *buf = (n_out + n_in) ? calloc(n_out + n_in + 2, PER_MESSAGE) : NULL;
 	struct nlmsghdr *h = NULL;
 	char *end = buf;
 	unsigned first;
