@@ -109,10 +109,12 @@ static int check_still_idle(struct engine *en, const struct container_record *c,
 	return MIN(r, 0);
 }
 
+#define CHILD_ENDS_MS 3000 /* a killed command's child lives on for a moment */
+
 int container_lock_idle(struct engine *en, const struct container_record *c, int *ret_lock, struct err *e)
 {
 	_cleanup_fd_ int lock = -1;
-	int r = container_lock_wait(en, c->id, LOCK_TIMEOUT_MS, &lock, e); /* a killed command's child lives on for a moment */
+	int r = container_lock_wait(en, c->id, CHILD_ENDS_MS, &lock, e);
 
 	if (r >= 0)
 		r = check_still_idle(en, c, e);

@@ -289,8 +289,8 @@ def test_a_paused_container_can_be_copied_from(berth, cbox, tmp_path):
     assert "web" in (tmp_path / "group").read_text()
 
 
-def test_whoever_has_the_container_for_a_moment_is_waited_for(berth, cbox):
-    """A command that was killed may have left a child that still ends."""
+def test_whoever_has_the_container_for_a_moment_is_waited_for(berth, cbox, tmp_path):
+    """A command that was killed may have left a child that still ends. One that goes on is told."""
     name = cbox.name()
     ident = berth.ok(*cbox.args("true", verb="create", opts=("--name", name))).strip()
     other = os.open(berth.root / "containers" / ident, os.O_RDONLY | os.O_DIRECTORY)
@@ -300,6 +300,11 @@ def test_whoever_has_the_container_for_a_moment_is_waited_for(berth, cbox):
     assert copy.poll() is None
     os.close(other)
     assert copy.wait(60) == 0
+    other = os.open(berth.root / "containers" / ident, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    for words in (("cp", f"{name}:/etc/group", "-"), ("export", "-o", tmp_path / "tar", name)):
+        berth.fails(*words, says="copied by another command")
+    os.close(other)
 
 
 def test_a_directory_is_not_copied_into_itself_through_a_volume(berth, cbox, tmp_path):
