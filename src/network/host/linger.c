@@ -3,10 +3,8 @@
 #include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
-#include <stdio.h>
-#include <sys/socket.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -48,19 +46,22 @@ static void wait_a_moment(const struct net_plan *p)
 		mnl_socket_close(s);
 }
 
-/* One process a bridge waits, however many leave it: a name in the network stack is its claim. It is taken and given up in a turn of
- * berth-net's, so that whoever finds it taken is seen by the one that has it. */
+/* One process a bridge waits, however many leave it: a lock on what the kernel shows of the bridge in this network stack is its claim, which
+ * nobody without our rights can take, and which goes with the bridge (a name, as of an abstract socket, could be taken by any container
+ * with the host's network). It is taken and given up in a turn of berth-net's, so that whoever finds it taken is seen by the one that has
+ * it. Of a bridge that is gone already there is nothing to wait for. */
 static int claim(const char *device)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	const int n = snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1, "berth-net/%s", device);
-	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	_cleanup_free_ char *path = str_fmt("/proc/sys/net/ipv4/conf/%s", device);
+	_cleanup_fd_ int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) < 0)
-		return -errno;
-	return TAKE_FD(fd);
+	if (!path)
+		return -ENOMEM;
+	if (fd < 0 && errno == ENOENT)
+		fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	else if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
+	return fd < 0 ? -errno : TAKE_FD(fd);
 }
 
 int linger_claim(const struct net_plan *p, struct outcome *o, struct err *e)
