@@ -65,7 +65,6 @@ static const struct {
 	{ "container restore",
 	  "`berth restore` brings a saved virtual machine back; of containers `berth-runtime restore` does" },
 	{ "container clone", "`berth fork` makes running copies of a virtual machine; `berth commit` an image of a container" },
-	{ "network reload", "a container's networks are set up when it starts: `berth restart` does that again" },
 	{ "network update", "`berth network rm` and `berth network create` make one with other options" },
 	{ "untag", "`berth rmi NAME` takes a name from an image" },
 	{ "image untag", "`berth rmi NAME` takes a name from an image" },

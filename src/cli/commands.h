@@ -86,6 +86,8 @@ enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_VM, TOPIC_NETWORK, TOPIC_VOLUME, TOPIC_
 	  CMD_STORE)                                                                                                            \
 	X(network_disconnect, "network disconnect", TOPIC_NETWORK, "NETWORK CONTAINER", "take a container off a network",       \
 	  CMD_STORE)                                                                                                            \
+	X(network_reload, "network reload", TOPIC_NETWORK, "[CONTAINER...]",                                                    \
+	  "give running containers anew what somebody has flushed of their networks", CMD_STORE)                                \
 	X(network_rm, "network rm", TOPIC_NETWORK, "NETWORK...", "remove networks that no container is on", CMD_STORE)          \
 	X(network_prune, "network prune", TOPIC_NETWORK, "", "remove all networks that no container is on", CMD_STORE)          \
 	X(secret_create, "secret create", TOPIC_SYSTEM, "NAME FILE|-", "keep a secret that containers can be given", CMD_STORE) \

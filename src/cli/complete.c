@@ -197,7 +197,7 @@ static const struct {
 	{ "stats", STARTED },      { "port", STARTED },
 	{ "pause", UP },           { "unpause", 1u << CS_PAUSED },
 	{ "snapshot create", UP }, { "fork", UP },
-	{ "vm inspect", STARTED },
+	{ "vm inspect", STARTED }, { "network reload", 1u << CS_RUNNING | 1u << CS_PAUSED },
 };
 
 /* Values of which there are few. verb NULL: of any. */

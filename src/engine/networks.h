@@ -32,3 +32,6 @@ struct engine_connect_opts {
 int engine_network_connect(struct engine *en, const char *network, const char *container, const struct engine_connect_opts *o,
 			   struct err *e);
 int engine_network_disconnect(struct engine *en, const char *network, const char *container, struct err *e);
+/* What somebody has flushed or changed of the networks of one that runs comes again: tables, addresses' walls, published ports, resolvers.
+ * *ret_id: caller frees. -ESRCH: it does not run; -ENONET: it has none of its own. */
+int engine_network_reload(struct engine *en, const char *container, char **ret_id, struct err *e);

@@ -8,6 +8,8 @@
  *   attach   makes what is missing of the networks themselves, then the endpoints, ports and names; all or nothing
  *   detach   takes the same away again; what is gone already is no error. Networks that nobody is on any more go a moment later
  *   names    endpoints that are there are known by other names from now on
+ *   reload   what somebody has flushed or changed of endpoints that are there comes again: tables, elements, settings, resolvers. Devices
+ *            and the ports' sockets stay: ports are those of attach's answer, and one that nobody reserves is left out
  *   sweep    takes away what dead ones have left on this host: the plan's endpoints, but for the devices in `keep`, and rules, bridges and
  *            resolvers that nobody has any more
  *

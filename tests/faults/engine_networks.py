@@ -3,6 +3,7 @@
 import json
 
 import oci
+import sandbox
 
 from engine_life import RunDetached
 
@@ -157,5 +158,27 @@ class NetworkDisconnectRunning(NetworkConnectRunning):
         return [] if not there and found == ["eth0:"] else [f"exit 0, but it is on it: {there}, {found}"]
 
 
+class NetworkReload(RunOnNetwork):
+    """After the tables were flushed: said to be done, it is as it was."""
+
+    name = "network-reload"
+
+    def before(self, o):
+        o.ok("run", "-d", "--network", "bridge", "-p", "18080:80", "--name", o.id, o.image, "sleep", "1000")
+        self.was = self.ruleset()
+        sandbox.run(["/usr/sbin/nft", "flush", "ruleset"])
+
+    @staticmethod
+    def ruleset():
+        return sorted(sandbox.run(["/usr/sbin/nft", "list", "ruleset"]).out.replace(",", " ").split())
+
+    def argv(self, o):
+        return o.argv("network", "reload", o.id)
+
+    def check(self, o, done):
+        now = self.ruleset()
+        return [] if now == self.was else [f"exit 0, but the tables are {now}, and were {self.was}"]
+
+
 COMMANDS = [RunOnNetwork(), RemoveFromNetwork(), NetworkCreate(), NetworkCreateChosen(), NetworkRemove(), NetworkPrune(), NetworkConnect(), NetworkDisconnect(), NetworkConnectRunning(),
-            NetworkDisconnectRunning()]
+            NetworkDisconnectRunning(), NetworkReload()]

@@ -168,7 +168,7 @@ def test_every_verb_offers_its_options_and_what_its_operands_name(berth, shelf, 
         for kind, name in names.items():
             if usage.startswith((kind, f"[{kind}...")) and not usage.startswith("CONTAINER:"):
                 if kind == "CONTAINER" and name not in words(berth, *verb, ""):  # only of those that run
-                    assert verb[-1] in ("stop", "kill", "exec", "attach", "top", "stats", "port", "pause", "unpause"), verb
+                    assert verb[-1] in ("stop", "kill", "exec", "attach", "top", "stats", "port", "pause", "unpause", "reload"), verb
                 elif kind != "CONTAINER":
                     assert name in words(berth, *verb, name), (verb, usage)
     assert n > 80

@@ -282,3 +282,58 @@ def test_inspection_is_dockers(net):
 def test_published_on_none_is_said(net):
     r = net.container("true", opts=("-p", "80:80"))
     assert r.code == 0 and "published ports are discarded with --network none" in r.err
+
+
+# ---- after somebody has flushed the tables ----
+
+def test_reload_brings_back_what_was_flushed_without_a_restart(net, isolation):
+    n, apart = net.network(), net.network()
+    web = net.start(isolation, SERVE.format(word="here", port=80), "--network", n, "-p", "0.0.0.0:8080:80", "-p", "0.0.0.0::81")
+    stranger = net.start("container", "sleep 100000", "--network", apart)
+    alone = net.start("container", "sleep 100000", "--network", "none")
+    assert net.told(net.lan, "192.0.2.1", 8080) == "here"
+    pids, ports = [net.berth.inspect(x)["State"]["Pid"] for x in (web, stranger)], net.berth.ok("port", web)
+    before = sorted(net.host.ruleset().split())
+    net.host.run("nft", "flush", "ruleset")
+    assert net.hears(net.lan, "192.0.2.1", 8080) is None
+    ids = [net.berth.inspect(x)["Id"] for x in (web, stranger)]
+    assert net.berth.ok("network", "reload", web) == ids[0]
+    assert sorted(net.berth.ok("network", "reload", "--all").split()) == sorted(ids)
+    assert sorted(net.host.ruleset().split()) == before
+    assert [net.berth.inspect(x)["State"]["Pid"] for x in (web, stranger)] == pids and net.berth.ok("port", web) == ports
+    assert net.told(net.lan, "192.0.2.1", 8080) == "here"
+    server = net.lan.listen("192.0.2.2", 7000)
+    asks = net.berth.popen("exec", web, "nc", "192.0.2.2", "7000")
+    peer, address = server.accept()
+    assert address[0] == "192.0.2.1"
+    peer.close()
+    asks.communicate(timeout=60)
+    server.close()
+    assert net.berth("exec", stranger, "nc", "-w", "1", net.address(web, n), "80").out == ""
+    net.berth.fails("network", "reload", alone, says="has no network of its own")
+    net.berth.fails("network", "reload", "no-such-container", says="no-such-container")
+    net.berth.fails("network", "reload", says="operand is missing")
+    net.berth.ok("stop", "-t", "0", web)
+    net.berth.fails("network", "reload", web, says="is not running")
+
+
+def test_reload_of_one_that_is_paused(net):
+    web = net.start("container", SERVE.format(word="here", port=80), "--network", "bridge", "-p", "8080:80")
+    net.berth.ok("pause", web)
+    net.host.run("nft", "flush", "ruleset")
+    net.berth.ok("network", "reload", "--latest")
+    net.berth.ok("unpause", web)
+    assert net.told(net.host, "127.0.0.1", 8080) == "here"
+
+
+def test_reload_beside_ends_leaves_nothing_of_the_dead(net):
+    n = net.network()
+    names = [net.start("container", "sleep 100000", "--network", n, "-p", "80", *(["--rm"] if i % 2 else [])) for i in range(6)]
+    kept = net.start("container", "sleep 100000", "--network", n)
+    running = [net.berth.popen("network", "reload", "--all") for _ in range(4)]
+    ends = [net.berth.popen("rm", "-f", x) for x in names]
+    for p in [*running, *ends]:
+        out, err = p.communicate(timeout=240)
+        assert p.returncode == 0, err
+    assert set(re.findall(r"bv[0-9a-f]{12}", net.host.ruleset())) <= set(net.host.devices()), "no rule is a dead one's"
+    assert len(set(re.findall(r"bv[0-9a-f]{12}", net.host.ruleset()))) == 1, f"{kept} is there yet"

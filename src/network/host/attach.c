@@ -108,51 +108,22 @@ static int configure(struct nets *n, const struct net_plan *p, struct err *e)
 	return r;
 }
 
-static bool is_bridged(const struct net_endpoint *ep) { return streq(ep->network.driver, "bridge"); }
-
 static int add_endpoint(struct nets *n, const struct net_plan *p, const struct net_endpoint *ep, struct outcome *o, struct err *e)
 {
 	struct link l;
 	unsigned bridge = 0;
 
-	if (!is_bridged(ep))
+	if (!endpoint_is_bridged(ep))
 		return child_add(n, ep, e);
-	int r = bridge_up(n, &ep->network, &bridge, e);
+	int r = network_up(n, p->state_dir, &ep->network, &bridge, e);
 
-	if (r >= 0 && n->made_room)
-		r = resolver_sweep(n, p->state_dir, e);
-	if (r >= 0)
-		r = resolver_up(p->state_dir, &ep->network, e);
-	if (r >= 0)
-		r = docker_accept(n, ep->network.device, e);
 	if (r >= 0)
 		r = p->is_vm ? add_taps(n, p, ep, o, e) : add_veth(n, ep, e);
 	if (r < 0)
 		return r;
 	r = link_find(&n->route, ep->device, &l);
-	if (r >= 0)
-		r = link_enslave(&n->route, l.index, bridge, ep->network.may_spoof ? GROUP_FREE : GROUP_HELD,
-				 ep->network.mtu ? ep->network.mtu : MTU_DEFAULT);
-	return r < 0 ? err_set(e, -r, "device %s: %s %s", ep->device, strerror(-r), n->route.why) : 0;
-}
-
-static int add_elements(struct nets *n, const struct net_plan *p, const struct outcome *o, struct err *e)
-{
-	_cleanup_(elements_done) struct elements v = { 0 };
-	const struct net_endpoint *to = ports_endpoint(p);
-	int r = 0;
-
-	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++) {
-		if (is_bridged(&p->endpoints[i]))
-			bridge_elements(&p->endpoints[i].network, p->endpoints[i].network.device, &v);
-		r = endpoint_elements(&p->endpoints[i], &v, e);
-	}
-	for (size_t i = 0; to && i < o->ports.n_fds; i++)
-		element_port(&v, to->device, &o->ports.ports[i]);
-	if (r < 0)
-		return r;
-	r = elements_add(&n->filter, &v);
-	return r < 0 ? err_set(e, -r, "nf_tables: %s %s", strerror(-r), n->filter.why) : 0;
+	return r < 0 ? err_set(e, -r, "device %s: %s %s", ep->device, strerror(-r), n->route.why)
+		     : endpoint_enslave(n, ep, l.index, bridge, e);
 }
 
 static int answer_ports(const struct net_plan *p, struct net_answer *a)
@@ -185,7 +156,7 @@ static int attach_all(struct nets *n, const struct net_plan *p, struct outcome *
 	if (p->n_ports && to)
 		r = ports_reserve(p, to, o->answer.ports, &o->ports, e);
 	for (size_t i = 0; i < p->n_endpoints && !has_bridge; i++)
-		has_bridge = is_bridged(&p->endpoints[i]);
+		has_bridge = endpoint_is_bridged(&p->endpoints[i]);
 	if (r >= 0 && has_bridge)
 		r = ruleset_ensure(n, e);
 	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)
@@ -193,7 +164,7 @@ static int attach_all(struct nets *n, const struct net_plan *p, struct outcome *
 	if (r >= 0 && n->inside >= 0 && !p->is_vm)
 		r = configure(n, p, e);
 	if (r >= 0)
-		r = add_elements(n, p, o, e);
+		r = endpoints_let_through(n, p, o->ports.ports, o->ports.n_fds, e);
 	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)
 		r = resolver_names(p->state_dir, &p->endpoints[i], e);
 	if (r >= 0) {
@@ -210,7 +181,7 @@ static void undo(struct nets *n, const struct net_plan *p)
 
 	(void)detach_now(n, p, &ignored);
 	for (size_t i = 0; i < p->n_endpoints; i++)
-		if (is_bridged(&p->endpoints[i]))
+		if (endpoint_is_bridged(&p->endpoints[i]))
 			(void)bridge_down_unused(n, p->endpoints[i].network.device, &ignored);
 	(void)resolver_sweep(n, p->state_dir, &ignored);
 	(void)bridge_down_last(n, &ignored);

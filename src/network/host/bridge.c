@@ -87,6 +87,11 @@ static bool has_family(const struct net_network *net, char mark)
 	return false;
 }
 
+int bridge_settings(const struct net_network *net, struct err *e)
+{
+	return settings_bridge(net->device, has_family(net, '.'), has_family(net, ':'), e);
+}
+
 static int finish(struct nets *n, const struct net_network *net, const struct link *l, struct err *e)
 {
 	const bool is_ours = l->group == GROUP_BRIDGE;
@@ -95,7 +100,7 @@ static int finish(struct nets *n, const struct net_network *net, const struct li
 	for (size_t i = 0; i < net->n_subnets && r >= 0 && is_ours; i++)
 		r = check_clash(n, net, l->index, &net->subnets[i], e);
 	if (r >= 0)
-		r = settings_bridge(net->device, has_family(net, '.'), has_family(net, ':'), e);
+		r = bridge_settings(net, e);
 	for (size_t i = 0; i < net->n_subnets && r >= 0; i++)
 		r = add_gateway(n, l->index, &net->subnets[i], is_ours, e);
 	if (r >= 0) {
@@ -130,6 +135,17 @@ int bridge_up(struct nets *n, const struct net_network *net, unsigned *ret_index
 	if (r >= 0)
 		*ret_index = l.index;
 	return r;
+}
+
+int network_up(struct nets *n, const char *state_dir, const struct net_network *net, unsigned *ret_index, struct err *e)
+{
+	int r = bridge_up(n, net, ret_index, e);
+
+	if (r >= 0 && n->made_room)
+		r = resolver_sweep(n, state_dir, e);
+	if (r >= 0)
+		r = resolver_up(state_dir, net, e);
+	return r < 0 ? r : docker_accept(n, net->device, e);
 }
 
 static int any_bridge(struct nets *n)

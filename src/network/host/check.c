@@ -143,7 +143,7 @@ static int check_endpoint(const struct net_plan *p, const struct net_endpoint *e
 	return r < 0 ? r : check_gateway(ep->gateway6, AF_INET6, e);
 }
 
-static int check_port(const struct net_port *q, bool is_attach, struct err *e)
+static int check_port(const struct net_port *q, bool is_attach, bool is_known, struct err *e)
 {
 	static const struct address loopback6 = { .family = AF_INET6, .bytes = { [15] = 1 }, .prefix = 128 };
 	struct address a;
@@ -151,7 +151,7 @@ static int check_port(const struct net_port *q, bool is_attach, struct err *e)
 
 	if (!port_is_protocol(q->protocol))
 		return refuse(e, "protocol", q->protocol, "tcp, udp or sctp");
-	if (q->port < 1 || q->port > 65535 || q->host_port > 65535 || q->host_port_last > 65535)
+	if (q->port < 1 || q->port > 65535 || q->host_port > 65535 || q->host_port_last > 65535 || (is_known && !q->host_port))
 		return err_set(e, EINVAL, "network plan: port %u at %u: expected 1 to 65535", q->port, q->host_port);
 	if (q->host_ip)
 		r = check_address("address of a port", q->host_ip, false, &a, e);
@@ -176,7 +176,7 @@ int check_plan(const struct net_plan *p, const char *verb, bool has_ns, struct e
 	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)
 		r = check_endpoint(p, &p->endpoints[i], e);
 	for (size_t i = 0; i < p->n_ports && r >= 0; i++)
-		r = check_port(&p->ports[i], is_attach, e);
+		r = check_port(&p->ports[i], is_attach, streq(verb, "reload"), e);
 	for (char **k = p->keep; k && *k && r >= 0; k++)
 		r = check_device("device to keep", *k, e);
 	if (r >= 0 && is_attach && p->n_ports && !ports_endpoint(p))

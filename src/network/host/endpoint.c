@@ -1,4 +1,4 @@
-/* What an endpoint is in the tables' sets: the same when it comes and when it goes. */
+/* What an endpoint is on its bridge and in the tables' sets: the same when it comes, when it comes again and when it goes. */
 #include "impl.h"
 
 static void put_sender(struct elements *v, const char *device, const struct address *a)
@@ -32,4 +32,33 @@ int endpoint_elements(const struct net_endpoint *ep, struct elements *v, struct 
 		put_sender(v, ep->device, &own);
 	}
 	return 0;
+}
+
+bool endpoint_is_bridged(const struct net_endpoint *ep) { return streq(ep->network.driver, "bridge"); }
+
+int endpoint_enslave(struct nets *n, const struct net_endpoint *ep, unsigned index, unsigned bridge, struct err *e)
+{
+	int r = link_enslave(&n->route, index, bridge, ep->network.may_spoof ? GROUP_FREE : GROUP_HELD,
+			     ep->network.mtu ? ep->network.mtu : MTU_DEFAULT);
+
+	return r < 0 ? err_set(e, -r, "device %s: %s %s", ep->device, strerror(-r), n->route.why) : 0;
+}
+
+int endpoints_let_through(struct nets *n, const struct net_plan *p, const struct published *ports, size_t n_ports, struct err *e)
+{
+	_cleanup_(elements_done) struct elements v = { 0 };
+	const struct net_endpoint *to = ports_endpoint(p);
+	int r = 0;
+
+	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++) {
+		if (endpoint_is_bridged(&p->endpoints[i]))
+			bridge_elements(&p->endpoints[i].network, p->endpoints[i].network.device, &v);
+		r = endpoint_elements(&p->endpoints[i], &v, e);
+	}
+	for (size_t i = 0; to && i < n_ports; i++)
+		element_port(&v, to->device, &ports[i]);
+	if (r < 0)
+		return r;
+	r = elements_add(&n->filter, &v);
+	return r < 0 ? err_set(e, -r, "nf_tables: %s %s", strerror(-r), n->filter.why) : 0;
 }

@@ -83,6 +83,10 @@ int settings_inside(const char *device, struct err *e);
 
 /* bridge.c: networks. */
 int bridge_up(struct nets *n, const struct net_network *net, unsigned *ret_index, struct err *e);
+/* The kernel's settings for it, as others may have changed them since. */
+int bridge_settings(const struct net_network *net, struct err *e);
+/* The same with its resolver, and with what Docker's firewall has to let through. */
+int network_up(struct nets *n, const char *state_dir, const struct net_network *net, unsigned *ret_index, struct err *e);
 /* Its elements; without a network all that there may be. */
 void bridge_elements(const struct net_network *net, const char *device, struct elements *v);
 /* Where nobody is on it any more and it is ours. */
@@ -113,6 +117,8 @@ const struct net_endpoint *ports_endpoint(const struct net_plan *p);
 int ports_published(const struct net_plan *p, const struct net_endpoint *to, struct published **ret, size_t *ret_n,
 		    struct err *e);
 bool port_is_protocol(const char *name);
+/* Whether somebody has it, as its container's monitor does. 1, 0 or -errno. */
+int port_is_reserved(const struct published *p);
 void reservation_done(struct reservation *r);
 
 /* The verbs. */
@@ -132,9 +138,14 @@ int detach(struct nets *n, const struct net_plan *p, struct outcome *ret, struct
 int detach_now(struct nets *n, const struct net_plan *p, struct err *e); /* devices too, and no moment later */
 int sweep(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
 int names(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
+int reload(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
 void outcome_done(struct outcome *o);
 
-/* endpoint.c: what an endpoint's elements are, the same when it comes and when it goes. */
+/* endpoint.c: an endpoint on its bridge, and what its elements are. */
+bool endpoint_is_bridged(const struct net_endpoint *ep);
+int endpoint_enslave(struct nets *n, const struct net_endpoint *ep, unsigned index, unsigned bridge, struct err *e);
+/* All of the plan's elements in one transaction: until then nothing is let through. */
+int endpoints_let_through(struct nets *n, const struct net_plan *p, const struct published *ports, size_t n_ports, struct err *e);
 int endpoint_elements(const struct net_endpoint *ep, struct elements *v, struct err *e);
 
 /* linger.c: begins a process that outlives the caller. */

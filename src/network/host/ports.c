@@ -153,6 +153,21 @@ static int reserve(const struct published *p, uint16_t *port)
 	return TAKE_FD(fd);
 }
 
+int port_is_reserved(const struct published *p)
+{
+	struct published one = *p;
+	uint16_t number = p->host_port;
+	int r;
+
+	one.protocol = 0;
+	while (protocols[one.protocol].protocol != p->protocol)
+		one.protocol++;
+	r = reserve(&one, &number);
+	if (r >= 0)
+		fd_close(r);
+	return r >= 0 ? 0 : r == -EADDRINUSE || r == -EADDRNOTAVAIL ? 1 : r;
+}
+
 static int refuse(const struct net_port *port, const struct published *p, int r, struct err *e)
 {
 	char text[ADDRESS_TEXT] = "every address", number[16];

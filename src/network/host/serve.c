@@ -63,7 +63,7 @@ void outcome_done(struct outcome *o)
 static const struct {
 	const char *name;
 	int (*run)(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
-} verbs[] = { { "attach", attach }, { "detach", detach }, { "sweep", sweep }, { "names", names } };
+} verbs[] = { { "attach", attach }, { "detach", detach }, { "sweep", sweep }, { "names", names }, { "reload", reload } };
 
 /* The turn is over when this returns; n is still to be closed: nf_tables lets whoever has removed something wait for its end then. */
 static int run(size_t verb, const struct net_plan *p, struct nets *n, struct outcome *o, struct err *e)
