@@ -8,6 +8,7 @@ import os
 import selectors
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import traceback
@@ -109,9 +110,18 @@ class Sandbox:
             "mount": set(Path("/proc/self/mountinfo").read_text().splitlines()),
             "file": self.files(),
             "process": set(children()),
-            "interface": set(os.listdir("/sys/class/net")) if os.path.ismount("/sys") else set(),
-            "rule": set(subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=False).stdout.splitlines()),
+            "interface": {name for _, name in socket.if_nameindex()},
+            "address": addresses(),
+            "rule": set(subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout.splitlines()),
         }
+
+
+def addresses() -> set:
+    """Of this network namespace: where it is itself, and where it knows a way to."""
+    def rows(name):
+        return [line.split() for line in Path("/proc/self/net", name).read_text().splitlines()]
+    four = {" ".join(row) for row in rows("fib_trie") if row[0] == "|--"} | {" ".join([row[0], *row[1:3], row[7]]) for row in rows("route")}
+    return four | {f"{row[0]} {row[5]}" for row in rows("if_inet6")} | {f"{row[0]}/{row[1]} {row[9]}" for row in rows("ipv6_route")}
 
 
 def command_line(pid) -> str:
