@@ -23,7 +23,10 @@ void container_record_done(struct container_record *c)
 	"id, name, image_id, image_ref, isolation, created_ns, started_ns, finished_ns, state, exit_code, oom_killed, " \
 	"auto_remove,"                                                                                                  \
 	" has_tty, error, options_json, labels_json, pod_id"
-#define CONTAINER_LIFE ", restart_count, is_stopped, health, ports_json" /* what it is not made with */
+/* What it is not made with. Ports that are published are the pod's where the network is. */
+#define CONTAINER_LIFE                         \
+	", restart_count, is_stopped, health," \
+	" coalesce(ports_json, (SELECT p.ports_json FROM pods p WHERE p.id=containers.pod_id))"
 
 int labels_print(const struct string_map *m, char **ret)
 {
@@ -147,7 +150,7 @@ int records_container_put(struct records *r, const struct container_record *c, s
 	if (k == 0)
 		k = volume_uses_put(r, c, e);
 	if (k == 0)
-		k = endpoints_put(r, c, e);
+		k = endpoints_put(r, c->id, c->endpoints, c->n_endpoints, e);
 	if (k == 0)
 		k = container_event(r, c->id, "create", NULL, e);
 	if (k == 0)

@@ -246,12 +246,12 @@ static int put_row(struct records *r, const char *container_id, struct endpoint_
 	return k;
 }
 
-int endpoints_put(struct records *r, const struct container_record *c, struct err *e)
+int endpoints_put(struct records *r, const char *container_id, struct endpoint_request *list, size_t n, struct err *e)
 {
 	int k = 0;
 
-	for (size_t i = 0; i < c->n_endpoints && k == 0; i++)
-		k = put_row(r, c->id, &c->endpoints[i], e);
+	for (size_t i = 0; i < n && k == 0; i++)
+		k = put_row(r, container_id, &list[i], e);
 	return k;
 }
 

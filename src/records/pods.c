@@ -9,11 +9,13 @@ void pod_record_done(struct pod_record *p)
 	free(p->name);
 	free(p->isolation);
 	free(p->options_json);
+	free(p->ports_json);
 	map_done(&p->labels);
 	*p = (struct pod_record){ 0 };
 }
 
 #define POD_COLUMNS "id, name, isolation, created_ns, options_json, labels_json"
+#define POD_READ    POD_COLUMNS ", ports_json"
 
 static int pod_from_row(sqlite3_stmt *s, struct pod_record *ret, struct err *e)
 {
@@ -26,6 +28,8 @@ static int pod_from_row(sqlite3_stmt *s, struct pod_record *ret, struct err *e)
 		k = db_text(s, 2, &p.isolation);
 	if (k == 0)
 		k = db_text(s, 4, &p.options_json);
+	if (k == 0)
+		k = db_text(s, 6, &p.ports_json);
 	k = k < 0 ? err_set(e, ENOMEM, "records: out of memory") : db_labels(s, 5, &p.labels, e);
 	if (k < 0) {
 		pod_record_done(&p);
@@ -72,6 +76,8 @@ int records_pod_put(struct records *r, const struct pod_record *p, struct err *e
 			k = name_taken(r, p, e);
 	}
 	if (k == 0)
+		k = endpoints_put(r, p->id, p->endpoints, p->n_endpoints, e);
+	if (k == 0)
 		return db_commit(r, e);
 	db_rollback(r);
 	return k;
@@ -85,7 +91,7 @@ static int by_prefix(struct records *r, const char *prefix, struct pod_record *r
 
 	if (!high)
 		return err_set(e, ENOMEM, "records: out of memory");
-	int k = db_query(r, &s, e, "SELECT " POD_COLUMNS " FROM pods WHERE id >= ?1 AND id < ?2 LIMIT 2", "tt", prefix, high);
+	int k = db_query(r, &s, e, "SELECT " POD_READ " FROM pods WHERE id >= ?1 AND id < ?2 LIMIT 2", "tt", prefix, high);
 	if (k < 0 || (k = db_step(r, s, "look a pod up", e)) < 0)
 		return k;
 	if (k == 0)
@@ -104,8 +110,7 @@ static int by_prefix(struct records *r, const char *prefix, struct pod_record *r
 int records_pod_get(struct records *r, const char *name, struct pod_record *ret, struct err *e)
 {
 	_cleanup_stmt_ sqlite3_stmt *s = NULL;
-	int k = db_query(r, &s, e, "SELECT " POD_COLUMNS " FROM pods WHERE id=?1 OR name=?1 ORDER BY id=?1 DESC LIMIT 1", "t",
-			 name);
+	int k = db_query(r, &s, e, "SELECT " POD_READ " FROM pods WHERE id=?1 OR name=?1 ORDER BY id=?1 DESC LIMIT 1", "t", name);
 
 	if (k < 0 || (k = db_step(r, s, "look a pod up", e)) < 0)
 		return k;
@@ -113,6 +118,11 @@ int records_pod_get(struct records *r, const char *name, struct pod_record *ret,
 		return pod_from_row(s, ret, e);
 	k = *name && name[strspn(name, "0123456789abcdef")] == '\0' ? by_prefix(r, name, ret, e) : -ENOENT;
 	return k == -ENOENT ? err_set(e, ENOENT, "no such pod: %s", name) : k;
+}
+
+int records_pod_ports(struct records *r, const char *id, const char *ports_json, struct err *e)
+{
+	return db_run(r, "record a pod's ports", e, "UPDATE pods SET ports_json=?2 WHERE id=?1", "tt", id, ports_json);
 }
 
 static int read_pod_row(sqlite3_stmt *s, void *ret, struct err *e) { return pod_from_row(s, ret, e); }
@@ -123,7 +133,7 @@ int records_pod_list(struct records *r, struct pod_record **ret, size_t *ret_n, 
 {
 	_cleanup_stmt_ sqlite3_stmt *s = NULL;
 	void *list = NULL;
-	int k = db_query(r, &s, e, "SELECT " POD_COLUMNS " FROM pods ORDER BY created_ns DESC, id", "");
+	int k = db_query(r, &s, e, "SELECT " POD_READ " FROM pods ORDER BY created_ns DESC, id", "");
 
 	if (k >= 0)
 		k = db_list(r, s, "list pods", &pod_row, &list, ret_n, e);

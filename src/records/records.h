@@ -72,7 +72,8 @@ struct container_record {
 	size_t n_volumes;
 	struct endpoint_request *endpoints; /* the same, and filled in: records_endpoints tells them */
 	size_t n_endpoints;
-	char *ports_json; /* as published while it runs: engine/ports.c owns its form; NULL: none. Put by records_container_ports */
+	char *ports_json; /* as published while it runs: engine/ports.c owns its form; NULL: none. Put by records_container_ports;
+			   or what is published of its pod */
 };
 void container_record_done(struct container_record *c);
 /* Inserts; -EEXIST when the name is taken: "the name X is in use by container ID: remove or rename it, ...". -ENOENT when
@@ -124,10 +125,15 @@ struct pod_record {
 	uint64_t created_ns;
 	char *options_json; /* as a container's */
 	struct string_map labels;
+	struct endpoint_request *endpoints; /* borrowed, only put, and filled in: as a container's */
+	size_t n_endpoints;
+	char *ports_json; /* as published while it runs, by records_pod_ports; NULL: none */
 };
 void pod_record_done(struct pod_record *p);
-/* Inserts; -EEXIST when a pod or a container has the name. */
+/* Inserts, with its endpoints; -EEXIST when a pod or a container has the name. */
 int records_pod_put(struct records *r, const struct pod_record *p, struct err *e);
+/* What of its ports is published now. 0 also when gone. */
+int records_pod_ports(struct records *r, const char *id, const char *ports_json, struct err *e);
 /* By name, id or unique id prefix. */
 int records_pod_get(struct records *r, const char *name, struct pod_record *ret, struct err *e);
 int records_pod_list(struct records *r, struct pod_record **ret, size_t *ret_n, struct err *e); /* newest first */

@@ -77,7 +77,7 @@ int volume_uses_delete(struct records *r, const char *container_id, struct err *
 #define ADDRESS_HEX 33 /* a column's text of an address, and its end */
 
 /* endpoints.c, inside of a container's or pod's transaction. */
-int endpoints_put(struct records *r, const struct container_record *c, struct err *e);
+int endpoints_put(struct records *r, const char *container_id, struct endpoint_request *list, size_t n, struct err *e);
 int endpoints_delete(struct records *r, const char *container_id, struct err *e);
 /* The events of a container's networks: "connect" as it starts, "disconnect" as it ends. */
 int endpoints_event(struct records *r, const char *container_id, const char *action, struct err *e);

@@ -56,6 +56,8 @@ static const char *const steps[] = {
 	"  options_json TEXT, ordinal INTEGER NOT NULL, address4 TEXT, address6 TEXT, UNIQUE(network_id, address4),"
 	"  UNIQUE(network_id, address6), UNIQUE(container_id, network_id));"
 	"ALTER TABLE containers ADD COLUMN ports_json TEXT;",
+	/* 7 -> 8: what of a pod's ports is published */
+	"ALTER TABLE pods ADD COLUMN ports_json TEXT;",
 };
 #define LOG_BYTES      (192 << 10) /* of WAL_PAGES (db.c), and of one transaction more */
 #define SCHEMA_VERSION ((int)ARRAY_SIZE(steps))

@@ -2,8 +2,10 @@
 #include "records_fixture.h"
 
 #define WITHOUT_VOLUMES "DROP TABLE volumes; DROP TABLE volume_users;" /* as versions below 5 have it */
-/* Takes back what version 7 has added, and 6. */
+/* Takes back what version 8 has added, 7, and 6. */
+#define BEFORE_8 "ALTER TABLE pods DROP COLUMN ports_json;"
 #define BEFORE_7                                                                \
+	BEFORE_8                                                                \
 	"DROP TABLE networks; DROP TABLE network_ranges; DROP TABLE endpoints;" \
 	"ALTER TABLE containers DROP COLUMN ports_json;"
 #define BEFORE_6                                                                                       \
@@ -122,6 +124,23 @@ TEST(a_database_of_version_6_is_taken_over_with_what_it_holds)
 	container_record_done(&c);
 	is_int(put_network(r, "ab1", "net", 0, &e), 0);
 	is_int(put_endpoint(r, "e1", "c1", "ab1", 0, NULL, &e), 0);
+	records_close(r);
+}
+
+TEST(a_database_of_version_7_is_taken_over_with_what_it_holds)
+{
+	struct records *r = fresh();
+	struct pod_record p = { 0 };
+	struct err e = { 0 };
+
+	is_int(put_pod(r, "abc1", "web", &e), 0);
+	is_int(sqlite3_exec(r->db, BEFORE_8 "PRAGMA user_version=7", NULL, NULL, NULL), SQLITE_OK);
+	records_close(r);
+	r = opened();
+	is_int(records_pod_get(r, "web", &p, &e), 0);
+	ok(!p.ports_json);
+	pod_record_done(&p);
+	is_int(records_pod_ports(r, "abc1", "[]", &e), 0);
 	records_close(r);
 }
 
