@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "filter.h"
 #include "output.h"
+#include "ps_row.h"
 #include "run_args.h"
 
 #include <stdio.h>
@@ -22,6 +23,33 @@ static int set_cpus(void *args, const char *value, struct err *e)
 	return 0;
 }
 
+static int add_network(struct run_opts *o, const char *value, struct err *e)
+{
+	int r = 0;
+
+	if (o->network)
+		r = strv_push(&o->more_networks, value);
+	else
+		o->network = strdup(value);
+	return r < 0 || !o->network ? err_set(e, ENOMEM, "out of memory") : 0;
+}
+
+/* Several, also as podman has them: "front,back". A comma behind a '=' is one network's own. */
+static int set_network(void *args, const char *value, struct err *e)
+{
+	struct pod_create_args *a = args;
+	_cleanup_strv_ char **names = strchr(value, '=') ? NULL : strv_split(value, ',');
+	int r = 0;
+
+	if (strchr(value, '='))
+		return add_network(&a->o, value, e);
+	if (!names)
+		return err_set(e, ENOMEM, "out of memory");
+	for (char **n = names; *n && r == 0; n++)
+		r = add_network(&a->o, *n, e);
+	return r;
+}
+
 #define AT(member) offsetof(struct pod_create_args, o.member)
 const struct opt pod_create_options[] = {
 	{ "name", 'n', OPT_STRING, AT(name), "NAME", "name it; a generated name otherwise" },
@@ -29,8 +57,18 @@ const struct opt pod_create_options[] = {
 	  "of all its containers: container (default) or vm, one machine for all" },
 	{ "share", 0, OPT_STRING, AT(share), "KINDS", "what its containers share: net,ipc,uts (default), or none" },
 	{ "hostname", 0, OPT_STRING, AT(hostname), "NAME", "host name; the pod's name otherwise" },
-	{ "network", 0, OPT_STRING, AT(network), "NAME", "none (default) or host" },
-	{ "net", 0, OPT_STRING, AT(network), "NAME", NULL },
+	{ "network", 0, OPT_STRING, 0, "NETWORK", "bridge (default), none, host, or a network; several", set_network },
+	{ "net", 0, OPT_STRING, 0, "NETWORK", NULL, set_network },
+	{ "publish", 'p', OPT_LIST, AT(publish), "[IP:][PORT:]PORT", "publish a port of its containers on the host" },
+	{ "network-alias", 0, OPT_LIST, AT(network_aliases), "NAME", "another name on its network" },
+	{ "ip", 0, OPT_STRING, AT(ip), "ADDRESS", "its IPv4 address" },
+	{ "ip6", 0, OPT_STRING, AT(ip6), "ADDRESS", "its IPv6 address" },
+	{ "mac-address", 0, OPT_STRING, AT(mac_address), "ADDRESS", "its MAC address" },
+	{ "dns", 0, OPT_LIST, AT(dns), "ADDRESS", "a name server to ask in place of the host's" },
+	{ "dns-search", 0, OPT_LIST, AT(dns_search), "DOMAIN", "a domain in which short names are looked up" },
+	{ "dns-option", 0, OPT_LIST, AT(dns_options), "OPTION", "an option of resolv.conf(5)" },
+	{ "dns-opt", 0, OPT_LIST, AT(dns_options), "OPTION", NULL },
+	{ "add-host", 0, OPT_LIST, AT(add_hosts), "NAME:ADDRESS", "a line of their /etc/hosts; host-gateway is the host" },
 	{ "label", 'l', OPT_LIST, AT(labels), "NAME=VALUE", "attach a label" },
 	{ "shm-size", 0, OPT_BYTES, AT(shm_size), "SIZE", "of the shared /dev/shm (default 64m)" },
 	{ "memory", 'm', OPT_BYTES, AT(memory), "SIZE", "memory limit of all together" },
@@ -62,6 +100,19 @@ static int replace(struct cli *c, const struct pod_create_args *a, struct err *e
 	return r;
 }
 
+/* Without --network as with `run`, where its containers share a network; what --share says wrongly, the engine tells. */
+static int finish_network(struct run_opts *o, struct err *e)
+{
+	_cleanup_strv_ char **shared = strv_split(o->share ? o->share : "net", ',');
+	bool shares = false;
+
+	if (!shared)
+		return err_set(e, ENOMEM, "out of memory");
+	for (char **s = shared; *s; s++)
+		shares |= streq(*s, "net");
+	return shares && !streq0(o->isolation, "vm") ? run_default_network(o, e) : 0;
+}
+
 int cmd_pod_create(struct cli *c, struct err *e)
 {
 	struct pod_create_args a = { 0 };
@@ -76,6 +127,8 @@ int cmd_pod_create(struct cli *c, struct err *e)
 		r = err_set(e, ENOMEM, "out of memory");
 	if (r == 0)
 		r = run_print_note(a.o.isolation, e);
+	if (r == 0)
+		r = finish_network(&a.o, e);
 	if (r == 0)
 		r = replace(c, &a, e);
 	if (r == 0)
@@ -121,10 +174,8 @@ static const struct column columns_with_names[] = {
 	{ NULL },
 };
 static const struct column others[] = {
-	{ "CREATED AT", "Created" },
-	{ "LABELS", "Labels" },
-	{ "NAMES", "ContainerNames" },
-	{ NULL },
+	{ "CREATED AT", "Created" }, { "LABELS", "Labels" }, { "NAMES", "ContainerNames" },
+	{ "NETWORKS", "Networks" },  { "PORTS", "Ports" },   { NULL },
 };
 
 static bool matches(const void *thing, const char *key, const char *v)
@@ -161,11 +212,29 @@ static int add_containers(struct json_object *row, const struct engine_pod *p)
 	return json_add(row, "ContainerNames", json_object_new_string(names.data ? names.data : ""));
 }
 
-static int add_row(struct json_object *rows, const struct engine_pod *p, uint64_t now, bool no_trunc, struct err *e)
+static int add_networks(struct engine *en, const struct engine_pod *p, struct json_object *row, struct err *e)
+{
+	_cleanup_strv_ char **names = NULL;
+	_cleanup_free_ char *text = NULL;
+	struct ports ports = { 0 };
+	int r = engine_pod_networks(en, p, &names, &ports, e);
+
+	if (r < 0)
+		return r;
+	text = ports_text(&ports, NULL);
+	ports_done(&ports);
+	if (!text || json_add(row, "Ports", json_object_new_string(text)) < 0)
+		return err_set(e, ENOMEM, "out of memory");
+	return ps_row_networks(names, row, e);
+}
+
+static int add_row(struct json_object *rows, struct engine *en, const struct engine_pod *p, uint64_t now, bool no_trunc,
+		   struct err *e)
 {
 	struct json_object *row = json_object_new_object();
 	_cleanup_free_ char *id = strndup(p->record.id, no_trunc ? ID_LEN : 12), *ago = NULL;
 	char text[32], created[RFC3339_LEN];
+	int r = 0;
 
 	ago = str_fmt("%s ago", clock_ago(now > p->record.created_ns ? (now - p->record.created_ns) / 1000000000 : 0, text));
 	if (!row || !id || !ago || json_add(row, "Id", json_object_new_string(id)) < 0 ||
@@ -175,12 +244,15 @@ static int add_row(struct json_object *rows, const struct engine_pod *p, uint64_
 	    json_add(row, "RunningFor", json_object_new_string(ago)) < 0 ||
 	    json_add(row, "Isolation", json_object_new_string(p->record.isolation)) < 0 ||
 	    json_add(row, "NumberOfContainers", json_object_new_int64((int64_t)p->n)) < 0 ||
-	    json_add(row, "Labels", labels_json(&p->record.labels)) < 0 || add_containers(row, p) < 0 ||
-	    json_object_array_add(rows, row) < 0) {
+	    json_add(row, "Labels", labels_json(&p->record.labels)) < 0 || add_containers(row, p) < 0)
+		r = err_set(e, ENOMEM, "out of memory");
+	if (r >= 0)
+		r = add_networks(en, p, row, e);
+	if (r >= 0 && json_object_array_add(rows, row) < 0)
+		r = err_set(e, ENOMEM, "out of memory");
+	if (r < 0)
 		json_object_put(row);
-		return err_set(e, ENOMEM, "out of memory");
-	}
-	return 0;
+	return r;
 }
 
 int cmd_pod_ps(struct cli *c, struct err *e)
@@ -200,7 +272,7 @@ int cmd_pod_ps(struct cli *c, struct err *e)
 	for (size_t i = 0; r == 0 && i < n && !(a.latest && printed); i++) {
 		if (!filters_pass(a.filters, matches, &list[i]))
 			continue;
-		r = add_row(rows, &list[i], clock_real_ns(), a.no_trunc, e);
+		r = add_row(rows, c->engine, &list[i], clock_real_ns(), a.no_trunc, e);
 		printed++;
 	}
 	if (r == 0)

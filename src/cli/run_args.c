@@ -199,15 +199,14 @@ static int finish_pidfile(struct run_args *a, struct err *e)
 	return 0;
 }
 
-/* The network of who names none: the default one, or what the site says; in a pod it is the pod's to say. */
-static int finish_network(struct run_args *a, struct err *e)
+int run_default_network(struct run_opts *o, struct err *e)
 {
 	const char *site = getenv("BERTH_NETWORK");
 
-	if (a->o.network || (a->o.pod && *a->o.pod))
+	if (o->network || (o->pod && *o->pod))
 		return 0;
-	a->o.network = strdup(site && *site ? site : "bridge");
-	return a->o.network ? 0 : err_set(e, ENOMEM, "out of memory");
+	o->network = strdup(site && *site ? site : "bridge");
+	return o->network ? 0 : err_set(e, ENOMEM, "out of memory");
 }
 
 int run_args_finish(struct run_args *a, struct cli *c, struct err *e)
@@ -224,7 +223,7 @@ int run_args_finish(struct run_args *a, struct cli *c, struct err *e)
 	if (r >= 0)
 		r = finish_pidfile(a, e);
 	if (r >= 0)
-		r = finish_network(a, e);
+		r = run_default_network(&a->o, e);
 
 	if (r >= 0 && a->env_files)
 		r = env_files_prepend(a->env_files, &a->o.env, e);

@@ -16,6 +16,8 @@ int run_args_finish(struct run_args *a, struct cli *c, struct err *e);
 void run_args_done(struct run_args *a);
 int run_set_vm(void *args, const char *value, struct err *e);
 int run_set_network(void *args, const char *value, struct err *e);
+/* The network of who names none: the default one, or what the site says; in a pod it is the pod's to say. */
+int run_default_network(struct run_opts *o, struct err *e);
 int run_set_missing(void *args, const char *value, struct err *e);
 int run_set_volume_driver(void *args, const char *value, struct err *e);
 int run_set_cpus(void *args, const char *value, struct err *e);

@@ -284,7 +284,7 @@ static void add_host_config(struct doc d, const struct facts *f)
 	if (f->spec.annotations.keys)
 		doc_map(s, "Annotations", &f->spec.annotations);
 	add_log_and_restart(s, f);
-	network_inspect_wishes(s, o);
+	network_inspect_wishes(s, f->network.is_pods ? &f->network.pod_o : o);
 	doc_bool(s, "AutoRemove", f->c->auto_remove);
 	doc_text(s, "VolumeDriver", "");
 	doc_list(s, "VolumesFrom", o->volumes_from);

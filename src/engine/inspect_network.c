@@ -132,8 +132,9 @@ static const struct net_endpoint *first_of(const struct network_facts *f)
 	return f->plan.n_endpoints ? &f->plan.endpoints[0] : NULL;
 }
 
-void network_inspect(struct doc d, const struct run_opts *o, const struct network_facts *f)
+void network_inspect(struct doc d, const struct run_opts *own, const struct network_facts *f)
 {
+	const struct run_opts *o = f->is_pods ? &f->pod_o : own;
 	struct doc s = doc_sub(d, "NetworkSettings"), networks;
 	static const char *const texts[] = { "Bridge", "SandboxID", "SandboxKey", "EndpointID", "LinkLocalIPv6Address" };
 	const struct net_endpoint *first = first_of(f);
@@ -153,7 +154,7 @@ void network_inspect(struct doc d, const struct run_opts *o, const struct networ
 	doc_null(s, "SecondaryIPv6Addresses");
 	struct doc ports = doc_sub(s, "Ports");
 	if (f->is_up)
-		add_ports(ports, &f->ports, o);
+		add_ports(ports, &f->ports, own);
 	networks = doc_sub(s, "Networks");
 	for (size_t i = 0; i < f->plan.n_endpoints; i++)
 		add_endpoint(networks, f->plan.endpoints[i].network.name, &f->plan.endpoints[i], f->is_up);
@@ -223,13 +224,18 @@ void network_facts_done(struct network_facts *f)
 {
 	net_plan_done(&f->plan);
 	ports_done(&f->ports);
+	if (f->is_pods)
+		run_opts_done(&f->pod_o);
 }
 
 int network_facts_get(struct engine *en, const struct container_record *c, struct network_facts *ret, struct err *e)
 {
 	struct network_facts f = { .is_up = c->state == CS_RUNNING || c->state == CS_PAUSED };
-	int r = network_plan_make(en, c, &f.plan, e);
+	int r = pod_network_of(en, c, &f.plan, &f.pod_o, e);
 
+	f.is_pods = r > 0;
+	if (r == 0)
+		r = network_plan_make(en, c, &f.plan, e);
 	if (r >= 0)
 		r = net_ports_parse(c->ports_json, &f.ports.list, &f.ports.n, e);
 	if (r < 0) {
@@ -252,7 +258,9 @@ int engine_container_networks(struct engine *en, const struct container_record *
 
 	if (r < 0)
 		return r;
-	r = records_endpoints(en->records, c->id, NULL, &list, &n, e);
+	r = pod_network_is(en, c, e);
+	if (r >= 0)
+		r = records_endpoints(en->records, r > 0 ? c->pod_id : c->id, NULL, &list, &n, e);
 	for (size_t i = 0; r >= 0 && i < n; i++)
 		if (strv_push(&names, list[i].network_name) < 0)
 			r = OUT_OF_MEMORY(e);

@@ -8,6 +8,8 @@ struct network_facts {
 	struct net_plan plan; /* as it would be started now */
 	struct ports ports;   /* published at present */
 	bool is_up;
+	bool is_pods; /* all of this: with these options */
+	struct run_opts pod_o;
 };
 int network_facts_get(struct engine *en, const struct container_record *c, struct network_facts *ret, struct err *e);
 void network_facts_done(struct network_facts *f);

@@ -1,5 +1,8 @@
 /* inspect_pod.c: one pod in podman's JSON shape (pod inspect), as far as it has what that speaks of: there is no infra container. */
 #include "docker_json.h"
+#include "inspect_network.h"
+#include "network_plan.h"
+#include "network_wishes.h"
 
 static void add_members(struct doc d, const struct engine_pod *p)
 {
@@ -42,6 +45,29 @@ static int add_plan(struct doc d, const struct spec *s)
 	return 0;
 }
 
+/* What was asked for as podman has it, of the container that it has for such things; and what there is as docker has it of a container. */
+static int add_networks(struct engine *en, struct doc d, const struct engine_pod *p, struct err *e)
+{
+	struct network_facts f = { .is_up = pod_is_up(p) };
+	_cleanup_strv_ char **names = NULL;
+	int r = pod_network_plan(en, &p->record, p->o, &f.plan, e);
+
+	if (r >= 0)
+		r = engine_pod_networks(en, p, &names, &f.ports, e);
+	if (r >= 0) {
+		struct doc s = doc_sub(d, "InfraConfig");
+		doc_list(s, "Networks", names);
+		doc_bool(s, "HostNetwork", network_kind_of(p->o) == NETWORK_HOST);
+		doc_text(s, "StaticIP", p->o->ip);
+		doc_text(s, "StaticMAC", p->o->mac_address);
+		network_inspect_wishes(s, p->o);
+		doc_text(d, "NetworkMode", network_mode(p->o));
+		network_inspect(d, p->o, &f);
+	}
+	network_facts_done(&f);
+	return r;
+}
+
 int engine_pod_inspect(struct engine *en, const char *name, struct json_object **ret, struct err *e)
 {
 	_cleanup_(spec_done) struct spec s;
@@ -60,14 +86,15 @@ int engine_pod_inspect(struct engine *en, const char *name, struct json_object *
 		doc_time(d, "Created", p.record.created_ns);
 		doc_text(d, "State", p.state);
 		doc_text(d, "Isolation", p.record.isolation);
-		doc_text(d, "NetworkMode", p.o->network ? p.o->network : "none");
 		r = add_plan(d, &s);
+		if (r >= 0)
+			r = add_networks(en, d, &p, e);
 		doc_map(d, "Labels", &p.record.labels);
 		doc_int(d, "NumContainers", (int64_t)p.n);
 		add_members(d, &p);
 		if (failed || r < 0) {
 			json_object_put(d.o);
-			r = OUT_OF_MEMORY(e);
+			r = failed || r == -ENOMEM ? OUT_OF_MEMORY(e) : r;
 		} else {
 			*ret = d.o;
 		}

@@ -132,9 +132,44 @@ static int set_memory(struct plan *p, struct err *e)
 	return m->type && m->source ? 0 : OUT_OF_MEMORY(e);
 }
 
+/* What is the pod's to say, and was asked for a container of it. */
+static int check_pods(const struct plan *p, struct err *e)
+{
+	const struct run_opts *o = p->o;
+	const struct {
+		const char *option;
+		bool is_given;
+	} options[] = {
+		{ "--publish", strv_len(o->publish) || o->publish_all },
+		{ "--network-alias", strv_len(o->network_aliases) },
+		{ "--ip", o->ip && *o->ip },
+		{ "--ip6", o->ip6 && *o->ip6 },
+		{ "--mac-address", o->mac_address && *o->mac_address },
+		{ "--link", strv_len(o->links) },
+		{ "--dns", strv_len(o->dns) },
+		{ "--dns-search", strv_len(o->dns_search) },
+		{ "--dns-option", strv_len(o->dns_options) },
+		{ "--add-host", strv_len(o->add_hosts) },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (options[i].is_given)
+			return err_set(
+				e, EINVAL,
+				"%s: not with --pod: the network is pod %s's, for all of its containers; give it to `berth pod "
+				"create`",
+				options[i].option, p->pod.name);
+	return 0;
+}
+
 /* The pod's: nobody asks for anything else. */
 static int set_pods_network(struct plan *p, struct err *e)
 {
+	int r = check_pods(p, e);
+
+	if (r < 0)
+		return r;
+	p->launch.has_pod_network = network_kind_of(&p->pod_o) == NETWORK_OWN;
 	if (network_kind_of(&p->pod_o) != NETWORK_HOST)
 		return 0;
 	if (p->is_vm)
@@ -151,6 +186,8 @@ static int set_network(struct plan *p, struct err *e)
 
 	if (r != 0)
 		return r < 0 ? r : set_pods_network(p, e);
+	if (p->o->pod && !p->o->network && (r = network_check_useless(p->o, e)) < 0)
+		return r;
 	switch (network_kind_of(p->o)) {
 	case NETWORK_NONE: return 0;
 	case NETWORK_CONTAINER: return join_container(p, "--network", str_after(mode, "container:"), NS_NET, e);

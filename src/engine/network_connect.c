@@ -2,11 +2,24 @@
  * kernel's side follows, and where that fails the record is as it was. */
 #include "engine_impl.h"
 #include "network_config.h"
+#include "network_plan.h"
 #include "network_wishes.h"
 #include "networks.h"
 
+static int check_pods(struct engine *en, const struct container_record *c, struct err *e)
+{
+	int r = pod_network_is(en, c, e);
+
+	return r <= 0 ? r
+		      : err_set(e, EINVAL,
+				"container %s has the network of pod %s, which is chosen with `berth pod create --network` for "
+				"all of "
+				"its containers and stays",
+				c->name, c->pod_name ? c->pod_name : c->pod_id);
+}
+
 /* Whose network is not its own has none to come to. */
-static int check_container(const struct container_record *c, struct err *e)
+static int check_container(struct engine *en, const struct container_record *c, struct err *e)
 {
 	static const char *const words[] = {
 		[NETWORK_NONE] = "cannot be connected to multiple networks with one of the networks in private (none) mode",
@@ -14,11 +27,11 @@ static int check_container(const struct container_record *c, struct err *e)
 		[NETWORK_CONTAINER] = "shares another one's network namespace, and can't be connected to any other network",
 	};
 	struct run_opts o;
-	int r = c->pod_id ? 0 : engine_record_options(c, &o, e);
+	int r = check_pods(en, c, e);
 
-	if (c->pod_id)
-		return err_set(e, EINVAL, "container %s has the network of pod %s, which is set up with the pod", c->name,
-			       c->pod_name ? c->pod_name : c->pod_id);
+	if (r < 0)
+		return r;
+	r = engine_record_options(c, &o, e);
 	if (r < 0)
 		return r;
 	if (network_kind_of(&o) != NETWORK_OWN)
@@ -106,7 +119,7 @@ int engine_network_connect(struct engine *en, const char *network, const char *c
 	int r = find_both(en, network, container, &n, &c, &lock, e);
 
 	if (r >= 0)
-		r = check_container(&c, e);
+		r = check_container(en, &c, e);
 	if (r >= 0)
 		r = put(en, &n, &c, o, e);
 	if (r >= 0)
@@ -136,6 +149,8 @@ int engine_network_disconnect(struct engine *en, const char *network, const char
 	_cleanup_fd_ int lock = -1;
 	int r = find_both(en, network, container, &n, &c, &lock, e);
 
+	if (r >= 0)
+		r = check_pods(en, &c, e);
 	if (r >= 0)
 		r = check_connected(en, &n, &c, e);
 	if (r >= 0)

@@ -37,25 +37,28 @@ static int add_address(const uint8_t a[16], const struct net_network *n, char **
 	return strv_push(list, whole) < 0 ? OUT_OF_MEMORY(e) : 0;
 }
 
-static int add_names(const struct container_record *c, const struct endpoint_record *p, char ***names, struct err *e)
+static int add_names(const struct network_owner *w, const struct endpoint_record *p, char ***names, struct err *e)
 {
 	struct endpoint_options o = { 0 };
 	char id[13];
 	int r = endpoint_options_of(p, &o, e);
 
-	snprintf(id, sizeof(id), "%.12s", c->id);
-	if (r >= 0 && strv_push(names, c->name) < 0)
+	snprintf(id, sizeof(id), "%.12s", w->id);
+	if (r >= 0 && strv_push(names, w->name) < 0)
 		r = OUT_OF_MEMORY(e);
 	for (char **a = o.aliases; r >= 0 && a && *a; a++)
 		if (strv_push(names, *a) < 0)
 			r = OUT_OF_MEMORY(e);
 	if (r >= 0 && strv_push(names, id) < 0)
 		r = OUT_OF_MEMORY(e);
+	for (char *const *m = w->members; r >= 0 && m && *m; m++)
+		if (strv_push(names, *m) < 0)
+			r = OUT_OF_MEMORY(e);
 	endpoint_options_done(&o);
 	return r;
 }
 
-static int fill_endpoint(struct engine *en, const struct container_record *c, const struct endpoint_record *p,
+static int fill_endpoint(struct engine *en, const struct network_owner *w, const struct endpoint_record *p,
 			 struct net_endpoint *ret, struct err *e)
 {
 	struct network_record n;
@@ -77,7 +80,7 @@ static int fill_endpoint(struct engine *en, const struct container_record *c, co
 		r = add_address(p->address4, &ret->network, &ret->addresses, e);
 	if (r >= 0 && p->has_address6)
 		r = add_address(p->address6, &ret->network, &ret->addresses, e);
-	return r < 0 ? r : add_names(c, p, &ret->names, e);
+	return r < 0 ? r : add_names(w, p, &ret->names, e);
 }
 
 /* The way out is by the first network that has one, for each family. */
@@ -138,46 +141,54 @@ static int read_ports(const struct run_opts *o, struct ports *ret, struct err *e
 
 /* ---- the plan ---- */
 
-static int begin(struct engine *en, const struct container_record *c, size_t n, struct net_plan *p, struct err *e)
+static int begin(struct engine *en, const struct network_owner *w, size_t n, struct net_plan *p, struct err *e)
 {
 	*p = (struct net_plan){ .version = NET_PLAN_VERSION,
-				.id = strdup(c->id),
+				.id = strdup(w->id),
 				.state_dir = str_fmt("%s/networks", en->paths->run),
-				.is_vm = streq0(c->isolation, "vm"),
+				.is_vm = streq0(w->isolation, "vm"),
 				.endpoints = calloc(n + 1, sizeof(*p->endpoints)) };
 	return p->id && p->state_dir && p->endpoints ? 0 : OUT_OF_MEMORY(e);
 }
 
-int network_plan_make(struct engine *en, const struct container_record *c, struct net_plan *ret, struct err *e)
+int network_plan_of_owner(struct engine *en, const struct network_owner *w, struct net_plan *ret, struct err *e)
 {
 	struct endpoint_record *list = NULL;
 	struct net_plan plan = { 0 };
 	struct ports ports = { 0 };
-	struct run_opts o;
 	size_t n = 0;
-	int r = engine_record_options(c, &o, e);
+	int r = records_endpoints(en->records, w->id, NULL, &list, &n, e);
 
-	if (r < 0)
-		return r;
-	r = records_endpoints(en->records, c->id, NULL, &list, &n, e);
 	if (r >= 0)
-		r = begin(en, c, n, &plan, e);
+		r = begin(en, w, n, &plan, e);
 	for (; r >= 0 && plan.n_endpoints < n; plan.n_endpoints += r >= 0)
-		r = fill_endpoint(en, c, &list[plan.n_endpoints], &plan.endpoints[plan.n_endpoints], e);
+		r = fill_endpoint(en, w, &list[plan.n_endpoints], &plan.endpoints[plan.n_endpoints], e);
 	if (r >= 0)
 		r = choose_gateways(&plan, e);
 	if (r >= 0)
-		r = read_ports(&o, &ports, e);
+		r = read_ports(w->o, &ports, e);
 	plan.ports = ports.list;
 	plan.n_ports = ports.n;
 	endpoint_records_free(list, n);
-	run_opts_done(&o);
 	if (r < 0) {
 		net_plan_done(&plan);
 		return r;
 	}
 	*ret = plan;
 	return 0;
+}
+
+int network_plan_make(struct engine *en, const struct container_record *c, struct net_plan *ret, struct err *e)
+{
+	struct run_opts o;
+	int r = engine_record_options(c, &o, e);
+
+	if (r < 0)
+		return r;
+	const struct network_owner w = { c->id, c->name, c->isolation, &o, NULL };
+	r = network_plan_of_owner(en, &w, ret, e);
+	run_opts_done(&o);
+	return r;
 }
 
 int network_plan_one(struct engine *en, const struct container_record *c, const char *network_id, struct net_plan *ret,
@@ -218,7 +229,19 @@ static int call(struct engine *en, const struct container_record *c, const char 
 
 int network_sweep(struct engine *en, const struct container_record *c, struct err *e) { return call(en, c, "detach", e); }
 
-int network_rename(struct engine *en, const struct container_record *c, struct err *e) { return call(en, c, "names", e); }
+int network_rename(struct engine *en, const struct container_record *c, struct err *e)
+{
+	struct net_plan plan;
+	struct run_opts o;
+	int r = pod_network_of(en, c, &plan, &o, e);
+
+	if (r <= 0)
+		return r < 0 ? r : call(en, c, "names", e);
+	r = net_call(en->paths, "names", &plan, e);
+	net_plan_done(&plan);
+	run_opts_done(&o);
+	return r < 0 ? err_push(e, r, "network of the pod of container %s", c->name) : 0;
+}
 
 int network_sweep_all(struct engine *en, struct err *e)
 {

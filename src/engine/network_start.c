@@ -15,16 +15,35 @@ static int own_hostname(struct engine *en, const char *id, char **ret, struct er
 	return *ret ? 0 : OUT_OF_MEMORY(e);
 }
 
+/* Of a container whose host name is its pod's: that; else as above. */
+static int hostname_of(struct engine *en, const struct container_record *c, const struct run_opts *pod, char **ret, struct err *e)
+{
+	_cleanup_(spec_done) struct spec s;
+	bool shared[NS_COUNT] = { false };
+	int r = pod ? pod_share_parse(pod->share, shared, e) : 0;
+
+	if (r < 0 || !shared[NS_UTS])
+		return r < 0 ? r : own_hostname(en, c->id, ret, e);
+	spec_init(&s);
+	r = pod_read_plan(en->paths, c->pod_id, &s, e);
+	if (r >= 0 && !(*ret = strdup(s.hostname ? s.hostname : c->pod_name)))
+		r = OUT_OF_MEMORY(e);
+	return r;
+}
+
 static int fill(struct engine *en, const struct container_record *c, struct monitor_network *n, struct err *e)
 {
 	_cleanup_free_ char *hostname = NULL;
 	struct run_opts o;
-	int r = engine_record_options(c, &o, e);
+	int r = pod_network_of(en, c, &n->plan, &o, e);
+	bool is_pods = r > 0;
 
+	if (r == 0)
+		r = engine_record_options(c, &o, e);
 	if (r < 0)
 		return r;
-	r = own_hostname(en, c->id, &hostname, e);
-	if (r >= 0)
+	r = hostname_of(en, c, is_pods ? &o : NULL, &hostname, e);
+	if (r >= 0 && !is_pods)
 		r = network_plan_make(en, c, &n->plan, e);
 	if (r >= 0)
 		r = network_hosts_text(en, &o, &n->plan, hostname, &n->hosts, e);
@@ -57,5 +76,14 @@ int engine_note_ports(struct engine *en, const char *id, const struct net_hold *
 	_cleanup_json_ struct json_object *o = net_ports_json(h->ports, h->n_ports);
 	const char *text = o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : NULL;
 
-	return text ? records_container_ports(en->records, id, text, e) : OUT_OF_MEMORY(e);
+	struct container_record c;
+	int r = text ? records_container_get(en->records, id, &c, e) : OUT_OF_MEMORY(e);
+
+	if (r < 0)
+		return r;
+	r = pod_network_is(en, &c, e);
+	if (r >= 0)
+		r = r > 0 ? records_pod_ports(en->records, c.pod_id, text, e) : records_container_ports(en->records, id, text, e);
+	container_record_done(&c);
+	return r;
 }

@@ -215,7 +215,7 @@ static int check_ports(const struct run_opts *o, struct err *e)
 }
 
 /* Of what has no network of its own. */
-static int check_useless(const struct run_opts *o, struct err *e)
+int network_check_useless(const struct run_opts *o, struct err *e)
 {
 	enum network_kind kind = network_kind_of(o);
 	const char *mode = network_mode(o);
@@ -250,8 +250,8 @@ int network_check(const struct run_opts *o, struct err *e)
 
 	if (r >= 0)
 		r = check_ports(o, e);
-	if (r >= 0)
-		r = check_useless(o, e);
+	if (r >= 0 && (!o->pod || o->network)) /* in a pod it is not known yet whose network it has */
+		r = network_check_useless(o, e);
 	if (r >= 0 && network_kind_of(o) == NETWORK_OWN)
 		r = network_wishes_of(o, &w, e);
 	network_wishes_done(&w);

@@ -23,5 +23,7 @@ void network_wishes_done(struct network_wishes *w);
 /* Options that need a network of its own, given without one; ports, names and addresses that are none. */
 int network_check(const struct run_opts *o, struct err *e);
 
+int network_check_useless(const struct run_opts *o, struct err *e); /* only the first; the rest is in network_check */
+
 /* --add-host: "NAME:ADDRESS" or "NAME=ADDRESS"; host-gateway stands for `gateway`. *ret: "ADDRESS\tNAME\n", the caller's. */
 int network_host_line(const char *text, const char *gateway, char **ret, struct err *e);

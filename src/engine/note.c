@@ -1,4 +1,5 @@
 /* note.c: the bookkeeping that a monitor does for its container: it began, it ended, it is as if it had never been. */
+#include "network_plan.h"
 #include "volumes_impl.h"
 
 int engine_forget(struct engine *en, const char *id, struct err *e)
@@ -65,7 +66,11 @@ static int write_end(struct engine *en, const struct container_record *c, const 
 		r = volumes_remove_own(en, c->id, e); /* first: should it fail, the files tell the next command how it ended */
 		if (r >= 0)
 			r = remove_files_later(en, c->id, e);
-		return r < 0 ? r : records_container_delete_ended(en->records, c->id, &to, e);
+		if (r >= 0)
+			r = records_container_delete_ended(en->records, c->id, &to, e);
+		if (r >= 0 && c->pod_id)
+			pod_network_forget(en, c->pod_id);
+		return r;
 	}
 	r = restart_of(c, &policy, e);
 	if (r >= 0)

@@ -1,6 +1,7 @@
 /* options.c: run_opts as a whole: empty, freed, checked, and as the JSON that a container's record keeps. One table names every
  * member; only what was given is written. */
 #include "engine_impl.h"
+#include "network_plan.h"
 #include "network_wishes.h"
 
 enum kind { STR, BOOL, STRV, I64, F64 };
@@ -314,7 +315,9 @@ int options_check_pod(const struct run_opts *o, struct err *e)
 {
 	int r = check_name(o->name, e);
 
-	return r < 0 ? r : check_labels(o->labels, e);
+	if (r >= 0)
+		r = check_labels(o->labels, e);
+	return r < 0 ? r : pod_network_check(o, e);
 }
 
 int options_check_guest(const struct run_opts *o, struct err *e)

@@ -1,5 +1,6 @@
 /* pod_verbs.c: what is done to all containers of a pod. */
 #include "engine_impl.h"
+#include "network_plan.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -202,7 +203,7 @@ static int remove_all(struct engine *en, const struct engine_pod *p, bool force,
 int pod_remove_files(struct engine *en, const char *id, struct err *e)
 {
 	_cleanup_free_ char *rel = str_fmt("pods/%s", id);
-	int r = rel ? pod_sweep(en->paths, id, e) : OUT_OF_MEMORY(e);
+	int r = rel ? pod_sweep(en->paths, id, NULL, e) : OUT_OF_MEMORY(e);
 
 	if (r >= 0 && (r = rm_rf(store_rootfd(en->store), rel)) < 0)
 		err_set(e, -r, "remove %s/%s: %s", en->paths->root, rel, strerror(-r));
@@ -220,6 +221,8 @@ int engine_pod_remove(struct engine *en, const char *name, bool force, struct er
 	r = remove_all(en, &p, force, e);
 	if (r >= 0)
 		r = wait_for_holder(en, &p, e);
+	if (r >= 0)
+		r = pod_sweep_networks(en, p.record.id, e); /* while the record says what there may be */
 	if (r >= 0)
 		r = records_pod_delete(en->records, p.record.id, e);
 	if (r >= 0)

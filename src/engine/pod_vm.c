@@ -1,5 +1,6 @@
 /* pod_vm.c: what a pod of virtual machine's containers needs beyond a pod: how large its machine is, and which disks and volumes are in it. */
 #include "engine_impl.h"
+#include "network_wishes.h"
 
 int pod_vm_check(const struct run_opts *o, struct err *e)
 {
@@ -7,7 +8,8 @@ int pod_vm_check(const struct run_opts *o, struct err *e)
 		const char *option;
 		bool is_given;
 	} not_yet[] = { { "--pids-limit", o->pids_limit != SPEC_UNSET },
-			{ "--network host", o->network && streq(o->network, "host") } };
+			{ "--network host", network_kind_of(o) == NETWORK_HOST },
+			{ "--network with a network's name", network_kind_of(o) == NETWORK_OWN } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(not_yet); i++)
 		if (not_yet[i].is_given)

@@ -1,5 +1,7 @@
 /* pods.c: a pod's making (options -> plan on disk -> record) and finding it with its containers. */
 #include "engine_impl.h"
+#include "network_plan.h"
+#include "network_wishes.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -74,12 +76,8 @@ static int fill_plan(const struct run_opts *o, const char *id, struct spec *s, s
 		return OUT_OF_MEMORY(e);
 	for (size_t i = 0; i < NS_COUNT; i++)
 		s->ns.wanted[i] = shared[i];
-	if (o->network && streq(o->network, "host"))
+	if (network_kind_of(o) == NETWORK_HOST)
 		s->ns.wanted[NS_NET] = false;
-	else if (o->network && *o->network && !streq(o->network, "none"))
-		return err_set(e, EOPNOTSUPP,
-			       "--network: \"%s\" is not there yet; none (loopback only) and host (the host's own) are",
-			       o->network);
 	parent += strspn(parent, "/");
 	if (!*parent || strstr(parent, "..") || str_ends(parent, ".slice"))
 		return err_set(e, EINVAL, "--cgroup-parent: \"%s\" is not a path such as /berth/web", o->cgroup_parent);
@@ -178,7 +176,10 @@ static int create(struct engine *en, const struct run_opts *o, const char *id, s
 	if (r >= 0 && ((r = dir_sync(store_rootfd(en->store), rel)) < 0 || (r = dir_sync(store_rootfd(en->store), "pods")) < 0))
 		err_set(e, -r, "write the pod's files to the disk: %s", strerror(-r));
 	if (r >= 0)
+		r = pod_network_request(en, o, &p, e);
+	if (r >= 0)
 		r = put_record(en, &p, p.name, e);
+	pod_network_request_done(&p);
 	if (r < 0 && rel)
 		rm_rf(store_rootfd(en->store), rel); /* r says what went wrong first */
 	return r;
@@ -252,7 +253,7 @@ static int sweep_killed_holder(struct engine *en, const struct engine_pod *p, st
 	if (!streq0(p->record.isolation, "vm") || !streq(p->state, "Exited"))
 		return 0;
 	r = monitor_inspect(en->paths, p->record.id, &m, e);
-	return r < 0 || m.truth != MONITOR_DIED ? MIN(r, 0) : pod_sweep(en->paths, p->record.id, e);
+	return r < 0 || m.truth != MONITOR_DIED ? MIN(r, 0) : pod_sweep_networks(en, p->record.id, e);
 }
 
 /* Takes r, and out of all its own; what is taken is zero afterwards. */

@@ -2,6 +2,7 @@
  * a plan on disk (monitor.h has its run state); how it fares is how its containers fare. Public with engine.h. */
 #pragma once
 
+#include "ports.h"
 #include "records.h"
 
 struct engine;
@@ -17,7 +18,7 @@ struct engine_pod {
 };
 void engine_pod_done(struct engine_pod *p);
 void engine_pod_list_free(struct engine_pod *list, size_t n);
-/* Of o: name (NULL = a generated one), isolation, hostname, share, network, labels, cgroup_parent, shm_size, and the resources. */
+/* Of o: name (NULL = a generated one), isolation, hostname, share, the networks and what belongs to them, labels, cgroup_parent, shm_size, and the resources. */
 int engine_pod_create(struct engine *en, const struct run_opts *o, char **ret_id, struct err *e);
 /* For berth-monitor --pod: the disks of a virtual pod's containers, oldest first. */
 struct pod_vm_member;
@@ -27,6 +28,8 @@ void engine_pod_disks_free(struct pod_vm_member *list, size_t n);
 int engine_pod_get(struct engine *en, const char *name, struct engine_pod *ret, struct err *e);
 int engine_pod_list(struct engine *en, struct engine_pod **ret, size_t *ret_n, struct err *e); /* newest first */
 int engine_pod_inspect(struct engine *en, const char *name, struct json_object **ret, struct err *e);
+/* The names of its networks, none and host included, and its ports that are published now; strv_free and ports_done them. */
+int engine_pod_networks(struct engine *en, const struct engine_pod *p, char ***ret, struct ports *ret_ports, struct err *e);
 /* Of all its containers; what is so already is left alone. All are tried; the first failure is reported. */
 int engine_pod_start(struct engine *en, const char *name, struct err *e);
 int engine_pod_stop(struct engine *en, const char *name, int64_t timeout_s /* SPEC_UNSET */, struct err *e);

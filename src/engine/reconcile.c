@@ -35,7 +35,7 @@ int container_sweep(struct engine *en, const struct container_record *c, struct 
 	if (r >= 0)
 		r = network_sweep(en, c, e);
 	if (r >= 0 && c->pod_id)
-		r = pod_sweep(en->paths, c->pod_id, e);
+		r = pod_sweep_networks(en, c->pod_id, e);
 	return r < 0 ? err_push(e, r, "clean up after container %s", c->name) : 0;
 }
 

@@ -1,6 +1,7 @@
 /* remove.c: `rm`. Idempotent (F05): the record goes last, and a removal that was interrupted is finished by the next one.
  * With -f nothing of the container is left alive on return, its monitor included. */
 #include "engine_impl.h"
+#include "network_plan.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -139,7 +140,10 @@ static int remove_ended(struct engine *en, const struct container_record *c, boo
 		return 0; /* --rm: its monitor was faster */
 	if (r < 0)
 		return r;
-	return remove_rest(en, c->id, volumes || c->auto_remove, NULL, e);
+	r = remove_rest(en, c->id, volumes || c->auto_remove, NULL, e);
+	if (r >= 0 && c->pod_id)
+		pod_network_forget(en, c->pod_id);
+	return r;
 }
 
 /* Kills it and reads its record anew. 1: it is gone with that (--rm). */

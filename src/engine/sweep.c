@@ -126,7 +126,7 @@ static int sweep_pods(struct engine *en, const struct leftovers *l, struct err *
 		if (r < 0)
 			return r;
 	}
-	return l ? 0 : pod_sweep_all(en->paths, e);
+	return l ? 0 : pod_sweep_all_networks(en, e);
 }
 
 /* The parent of all containers' cgroups, where it has none any more; the next start makes it again. */

@@ -87,7 +87,10 @@ int monitor_log_read(const struct paths *p, const char *id, char ***ret_lines, s
 /* ---- pods: what their containers share at run time ----
  * ROOT/pods/ID/config.json is the plan (an OCI document: host name, namespaces, memory, cgroup path and its limits). Made by the first
  * container's monitor, held by the monitors of all that run, by descriptors; the last one takes it down.
- *   RUN/pods/ID/CONTAINER   {"pid","start_time","boot_id","fds"}: written once by that container's monitor; it holds these */
+ *   RUN/pods/ID/CONTAINER   {"pid","start_time","boot_id","net","ipc","uts","memory","sockets"}: written once by that container's
+ *                           monitor; the last five are its descriptors
+ * Of a pod on networks, the first one has berth-net make what there is in the kernel, and the last one has it taken away; that no port
+ * is another's meanwhile is held by all (sockets). */
 /* A process of its own that holds the pod's virtual machine (isolation/pod_vm.h): returns once monitors can connect to it. On failure it
  * has told why on stderr; -EBUSY: there is one already. */
 struct pod_holder_config {
@@ -97,10 +100,15 @@ struct pod_holder_config {
 	size_t n_members;
 };
 int pod_holder_start(const struct pod_holder_config *c, struct err *e);
-/* After a crash: forgets monitors that are dead, and with the last one removes the pod's cgroup. */
-int pod_sweep(const struct paths *p, const char *pod_id, struct err *e);
+/* What there is to be done when nobody holds a pod any more: called under its lock, so that none begins meanwhile. */
+struct pod_last {
+	int (*fn)(const char *pod_id, void *arg, struct err *e);
+	void *arg;
+};
+/* After a crash: forgets monitors that are dead; with the last one goes the pod's cgroup, and last (NULL: nothing) is done. */
+int pod_sweep(const struct paths *p, const char *pod_id, const struct pod_last *last, struct err *e);
 /* All of RUN/pods. */
-int pod_sweep_all(const struct paths *p, struct err *e);
+int pod_sweep_all(const struct paths *p, const struct pod_last *last, struct err *e);
 /* All processes of the pod at once; one whose containers don't run has nothing to freeze (-ESRCH). */
 int pod_freeze(const struct paths *p, const char *pod_id, bool frozen, struct err *e);
 bool pod_is_frozen(const struct paths *p, const char *pod_id);

@@ -81,7 +81,8 @@ struct pod_hold {
 	bool is_held;
 	int memory_fd; /* detached mount, <= 0 = none */
 	struct shared_ns ns;
-	char *cgroup; /* the pod's */
+	char *cgroup;        /* the pod's */
+	struct net_hold net; /* of its published ports: the sockets */
 };
 
 /* What it holds of other containers (join.c). */
@@ -216,11 +217,16 @@ void monitor_leave(struct monitor *m, const struct exit_status *st); /* no more 
 /* starter.c */
 void starter_gone(struct monitor *m);
 
+/* pod_net.c: the pod's networks, under its lock */
+/* first: makes them; else this container's names are told. Its files say what there is. */
+int pod_net_enter(struct pod_hold *p, struct monitor *m, bool first, struct err *e);
+int pod_net_last(const char *pod_id, void *monitor, struct err *e); /* struct pod_last's */
+
 /* pod.c */
 /* For a container of a pod: finds or makes what the pod's containers share, holds it, and has m->spec join it. Nothing for others. */
 int pod_join(struct pod_hold *p, struct monitor *m, struct err *e);
 /* Its container has ended, and its wall is down: lets go of it all. Safe to call twice. */
-void pod_leave(struct pod_hold *p, const struct monitor *m);
+void pod_leave(struct pod_hold *p, struct monitor *m);
 
 /* end.c */
 void monitor_main_done(struct monitor *m);
@@ -266,6 +272,7 @@ int monitor_secrets_env(const struct monitor *m, char ***env, struct err *e);
 /* join.c: puts the paths into m->spec. On failure too join_leave is to follow. */
 /* net.c: begin and wait do nothing for a container without networks; leave also where begin or wait has failed, or never came. */
 int net_begin(struct monitor *m, struct err *e);
+void net_put_files(struct monitor *m, struct monitor_network *n); /* takes the texts that n has */
 int net_wait(struct monitor *m, struct err *e);
 void net_leave(struct monitor *m);
 int join_others(struct join_hold *h, struct monitor *m, struct err *e);

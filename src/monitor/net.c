@@ -27,6 +27,12 @@ static void put_text(struct launch *l, const char *path, char **text)
 	}
 }
 
+void net_put_files(struct monitor *m, struct monitor_network *n)
+{
+	put_text(&m->launch, "/etc/hosts", &n->hosts);
+	put_text(&m->launch, "/etc/resolv.conf", &n->resolv);
+}
+
 static int make_namespace(struct monitor *m, struct err *e)
 {
 	return m->network_fd > 0 ? 0 : container_make_network(&m->network_fd, e);
@@ -43,8 +49,7 @@ int net_begin(struct monitor *m, struct err *e)
 	if (r == 0 && !n.plan.is_vm)
 		r = make_namespace(m, e);
 	if (r == 0) {
-		put_text(&m->launch, "/etc/hosts", &n.hosts);
-		put_text(&m->launch, "/etc/resolv.conf", &n.resolv);
+		net_put_files(m, &n);
 		m->net.is_begun = true;
 		r = net_call_begin(m->cfg->paths, "attach", &n.plan, n.plan.is_vm ? -1 : m->network_fd, &m->net.call, e);
 	}

@@ -46,17 +46,29 @@ static int set_paths(struct pod_hold *p, struct monitor *m, struct err *e)
 static int hold(struct pod_hold *p, struct monitor *m, const struct spec *plan, struct err *e)
 {
 	_cleanup_fd_ int dirfd = -1;
+	bool is_first;
 	int r = pod_run_open(m->cfg->paths, m->launch.pod, true, &dirfd, e);
 
 	if (r < 0)
 		return r;
 	p->is_held = true;
-	r = pod_run_find(dirfd, &p->ns, e);
-	if (r == 0)
+	r = pod_run_find(dirfd, &p->ns, &p->net, e);
+	is_first = r == 0;
+	if (is_first)
 		r = make(p, m, plan, e);
 	else if (r > 0)
 		r = must_not_be_frozen(p, m, e);
-	return r < 0 ? r : pod_run_add(dirfd, m->cfg->id, &p->ns, e);
+	if (r >= 0)
+		r = pod_net_enter(p, m, is_first, e);
+	return r < 0 ? r : pod_run_add(dirfd, m->cfg->id, &p->ns, &p->net, e);
+}
+
+/* What it shares is in the guest. */
+static int join_machine(struct pod_hold *p, struct monitor *m, struct err *e)
+{
+	if (pod_is_frozen(m->cfg->paths, m->launch.pod))
+		return err_set(e, EBUSY, "pod %.12s: its pod is paused: unpause it first", m->launch.pod);
+	return pod_net_enter(p, m, false, e);
 }
 
 int pod_join(struct pod_hold *p, struct monitor *m, struct err *e)
@@ -66,10 +78,8 @@ int pod_join(struct pod_hold *p, struct monitor *m, struct err *e)
 
 	if (!m->launch.pod)
 		return 0;
-	if (streq0(m->launch.isolation, "vm")) /* what it shares is in the guest */
-		return pod_is_frozen(m->cfg->paths, m->launch.pod)
-			       ? err_set(e, EBUSY, "pod %.12s: its pod is paused: unpause it first", m->launch.pod)
-			       : 0;
+	if (streq0(m->launch.isolation, "vm"))
+		return join_machine(p, m, e);
 	p->ns = SHARED_NS_NONE;
 	spec_init(&plan);
 	r = pod_read_plan(m->cfg->paths, m->launch.pod, &plan, e);
@@ -86,24 +96,28 @@ int pod_join(struct pod_hold *p, struct monitor *m, struct err *e)
 	return r < 0 ? err_push(e, r, "pod %.12s", m->launch.pod) : 0;
 }
 
-void pod_leave(struct pod_hold *p, const struct monitor *m)
+void pod_leave(struct pod_hold *p, struct monitor *m)
 {
+	const struct pod_last networks = { pod_net_last, m }, *last = m->launch.has_pod_network ? &networks : NULL;
 	_cleanup_fd_ int dirfd = -1;
 	struct err e = { 0 };
 	int r = 0;
 
 	if (p->is_held) {
+		const struct pod_place place = { m->cfg->paths, m->launch.pod, &m->host, p->cgroup, last };
+		/* The lock first: who has it may be looking for what this process holds. */
+		r = pod_run_open(m->cfg->paths, m->launch.pod, false, &dirfd, &e);
 		shared_ns_close(&p->ns);
+		net_hold_done(&p->net);
 		if (p->memory_fd > 0)
 			fd_close(p->memory_fd);
-		r = pod_run_open(m->cfg->paths, m->launch.pod, false, &dirfd, &e);
 		if (r == 0)
-			r = pod_run_drop(m->cfg->paths, m->launch.pod, dirfd, m->cfg->id, &m->host, p->cgroup, &e);
+			r = pod_run_drop(&place, dirfd, m->cfg->id, &e);
 		if (r < 0 && r != -ENOENT)
 			log_error("pod", "%s", e.msg);
 	}
 	/* A holder that was killed has left its cgroup and its run directory. */
-	if (m->launch.pod && streq0(m->launch.isolation, "vm") && pod_sweep(m->cfg->paths, m->launch.pod, &e) < 0)
+	if (m->launch.pod && streq0(m->launch.isolation, "vm") && pod_sweep(m->cfg->paths, m->launch.pod, last, &e) < 0)
 		log_error("pod", "%s", e.msg);
 	free(p->cgroup);
 	*p = (struct pod_hold){ 0 };

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -69,15 +70,21 @@ static struct shared_ns held(void)
 
 static void add(struct fixture *f, int dirfd, const char *id, const struct shared_ns *ns)
 {
-	if (pod_run_add(dirfd, id, ns, &f->e) < 0)
+	if (pod_run_add(dirfd, id, ns, NULL, &f->e) < 0)
 		TAP_FAIL("%s", f->e.msg);
+}
+
+static struct pod_place place_of(const struct fixture *f)
+{
+	return (struct pod_place){ .paths = &f->paths, .pod_id = POD, .host = &f->host, .cgroup = f->cgroup };
 }
 
 static void drop(struct fixture *f, const char *id)
 {
+	const struct pod_place place = place_of(f);
 	_cleanup_fd_ int fd = opened(f);
 
-	if (pod_run_drop(&f->paths, POD, fd, id, &f->host, f->cgroup, &f->e) < 0)
+	if (pod_run_drop(&place, fd, id, &f->e) < 0)
 		TAP_FAIL("%s", f->e.msg);
 }
 
@@ -108,9 +115,9 @@ TEST(the_first_finds_nobody_and_the_next_what_the_first_holds)
 
 	setup(&f);
 	fd = opened(&f);
-	is_int(pod_run_find(fd, &found, &f.e), 0);
+	is_int(pod_run_find(fd, &found, NULL, &f.e), 0);
 	add(&f, fd, FIRST, &ns);
-	is_int(pod_run_find(fd, &found, &f.e), 1);
+	is_int(pod_run_find(fd, &found, NULL, &f.e), 1);
 	ok(are_the_same(found.fd[NS_NET], ns.fd[NS_NET]) && are_the_same(found.fd[NS_UTS], ns.fd[NS_UTS]));
 	is_int(found.fd[NS_IPC], -1);
 	is_int(found.fd[NS_MOUNT], -1);
@@ -169,7 +176,7 @@ TEST(one_that_is_dead_holds_nothing_and_its_file_is_removed)
 	add_and_die(&f, FIRST);
 	ok(is_there(&f, "/" FIRST)); /* and its lock is gone with it */
 	fd = opened(&f);
-	is_int(pod_run_find(fd, &found, &f.e), 0);
+	is_int(pod_run_find(fd, &found, NULL, &f.e), 0);
 	ok(!is_there(&f, "/" FIRST));
 	close(fd);
 	add_and_die(&f, FIRST);
@@ -202,7 +209,7 @@ TEST(another_process_of_the_same_number_is_not_asked)
 			"{\"pid\":%d,\"start_time\":%llu,\"boot_id\":\"%s\",\"net\":0,\"ipc\":-1,\"uts\":-1,\"memory\":-1}",
 			(int)getpid(), (unsigned long long)start + (kind == 0), kind == 1 ? "another" : boot);
 		write_file(&f, fd, FIRST, text);
-		is_int(pod_run_find(fd, &found, &f.e), 0);
+		is_int(pod_run_find(fd, &found, NULL, &f.e), 0);
 		ok(!is_there(&f, "/" FIRST));
 		free(text);
 	}
@@ -219,7 +226,7 @@ TEST(a_file_that_was_being_written_is_nobodys)
 	setup(&f);
 	fd = opened(&f);
 	write_file(&f, fd, ".half", "{\"pid\":");
-	is_int(pod_run_find(fd, &found, &f.e), 0);
+	is_int(pod_run_find(fd, &found, NULL, &f.e), 0);
 	ok(!is_there(&f, "/.half"));
 	close(fd);
 	teardown(&f);
@@ -237,7 +244,7 @@ TEST(a_damaged_file_is_an_error_and_stays)
 	for (size_t i = 0; i < ARRAY_SIZE(damaged); i++) {
 		f.e = (struct err){ 0 };
 		write_file(&f, fd, FIRST, damaged[i]);
-		ok(pod_run_find(fd, &found, &f.e) < 0);
+		ok(pod_run_find(fd, &found, NULL, &f.e) < 0);
 		has_str(f.e.msg, "run state of a pod's container");
 		ok(is_there(&f, "/" FIRST));
 		is_int(found.fd[0], 99);
@@ -258,12 +265,12 @@ TEST(a_number_that_is_no_namespaces_is_refused)
 	ns.fd[NS_IPC] = fd;
 	add(&f, fd, FIRST, &ns);
 	before = count_fds();
-	is_int(pod_run_find(fd, &found, &f.e), -EINVAL);
+	is_int(pod_run_find(fd, &found, NULL, &f.e), -EINVAL);
 	has_str(f.e.msg, "namespace of the pod");
 	is_int(count_fds(), before);
 	ns.fd[NS_IPC] = 9999;
 	add(&f, fd, FIRST, &ns);
-	is_int(pod_run_find(fd, &found, &f.e), -ENOENT);
+	is_int(pod_run_find(fd, &found, NULL, &f.e), -ENOENT);
 	has_str(f.e.msg, "/fd/9999");
 	is_int(count_fds(), before);
 	ns.fd[NS_IPC] = -1;
@@ -279,7 +286,7 @@ static _noreturn_ void member(struct fixture *f, int number, int said, int go)
 {
 	char id[16], byte;
 	struct shared_ns ns;
-	int fd = opened(f), r = pod_run_find(fd, &ns, &f->e);
+	int fd = opened(f), r = pod_run_find(fd, &ns, NULL, &f->e);
 
 	if (r == 0)
 		ns = held();
@@ -343,7 +350,8 @@ TEST(a_directory_that_went_while_its_lock_was_waited_for_is_made_again)
 		_exit(is_there(&f, "/" SECOND) ? 0 : 1);
 	}
 	usleep(50000); /* until it waits; where it does not yet, the test is the easier one */
-	is_int(pod_run_drop(&f.paths, POD, fd, FIRST, &f.host, f.cgroup, &f.e), 0);
+	const struct pod_place place = place_of(&f);
+	is_int(pod_run_drop(&place, fd, FIRST, &f.e), 0);
 	close(fd);
 	ok(waitpid(pid, &status, 0) == pid);
 	is_int(status, 0);
@@ -359,15 +367,93 @@ TEST(sweeping_removes_what_killed_monitors_have_left_and_lets_others_be)
 
 	setup(&f);
 	add_and_die(&f, FIRST);
-	is_int(pod_sweep_all(&f.paths, &f.e), 0);
+	is_int(pod_sweep_all(&f.paths, NULL, &f.e), 0);
 	ok(!is_there(&f, ""));
 	add_and_die(&f, FIRST);
 	fd = opened(&f);
 	add(&f, fd, SECOND, &ns);
 	close(fd);
-	is_int(pod_sweep_all(&f.paths, &f.e), 0);
+	is_int(pod_sweep_all(&f.paths, NULL, &f.e), 0);
 	ok(!is_there(&f, "/" FIRST) && is_there(&f, "/" SECOND));
 	drop(&f, SECOND);
+	ok(!is_there(&f, ""));
+	shared_ns_close(&ns);
+	teardown(&f);
+}
+
+/* What reserves a published port is held by each of them. */
+TEST(the_next_holds_the_sockets_too)
+{
+	struct shared_ns ns = held(), found;
+	int socks[] = { socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) };
+	const struct net_hold hold = { .sockets = socks, .n_sockets = 2 };
+	struct net_hold taken = { 0 };
+	struct fixture f;
+	int fd, before;
+
+	setup(&f);
+	fd = opened(&f);
+	is_int(pod_run_add(fd, FIRST, &ns, &hold, &f.e), 0);
+	before = count_fds();
+	is_int(pod_run_find(fd, &found, &taken, &f.e), 1);
+	is_int((int)taken.n_sockets, 2);
+	for (size_t i = 0; i < taken.n_sockets; i++) {
+		ok(taken.sockets[i] != socks[i] && are_the_same(taken.sockets[i], socks[i]));
+		is_int(fcntl(taken.sockets[i], F_GETFD), FD_CLOEXEC);
+	}
+	net_hold_done(&taken);
+	shared_ns_close(&found);
+	is_int(count_fds(), before);
+	close(socks[1]); /* a lie of the file's */
+	socks[1] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	is_int(pod_run_find(fd, &found, &taken, &f.e), -EINVAL);
+	has_str(f.e.msg, "published ports of the pod");
+	close(socks[0]);
+	close(socks[1]);
+	is_int(count_fds(), before - 2);
+	shared_ns_close(&ns);
+	close(fd);
+	teardown(&f);
+}
+
+struct told {
+	int n, result;
+};
+
+static int tell(const char *pod_id, void *arg, struct err *e)
+{
+	struct told *t = arg;
+
+	is_str(pod_id, POD);
+	t->n++;
+	return t->result < 0 ? err_set(e, -t->result, "no") : 0;
+}
+
+TEST(only_the_last_one_is_told_so_and_where_that_fails_the_next_look_tells_again)
+{
+	struct shared_ns ns = held();
+	struct fixture f;
+	struct told t = { 0 };
+	const struct pod_last last = { tell, &t };
+	struct pod_place place;
+	int fd;
+
+	setup(&f);
+	place = place_of(&f);
+	place.last = &last;
+	fd = opened(&f);
+	add(&f, fd, FIRST, &ns);
+	add(&f, fd, SECOND, &ns);
+	is_int(pod_run_drop(&place, fd, FIRST, &f.e), 0);
+	is_int(t.n, 0);
+	t.result = -EIO;
+	is_int(pod_run_drop(&place, fd, SECOND, &f.e), -EIO);
+	is_int(t.n, 1);
+	ok(is_there(&f, ""));
+	close(fd);
+	t.result = 0;
+	is_int(pod_sweep_all(&f.paths, &last, &f.e), 0);
+	is_int(t.n, 2);
 	ok(!is_there(&f, ""));
 	shared_ns_close(&ns);
 	teardown(&f);
@@ -378,7 +464,7 @@ TEST(where_no_pod_has_run_there_is_nothing_to_sweep)
 	struct fixture f;
 
 	setup(&f);
-	is_int(pod_sweep_all(&f.paths, &f.e), 0);
+	is_int(pod_sweep_all(&f.paths, NULL, &f.e), 0);
 	ok(!pod_is_frozen(&f.paths, POD));
 	is_int(pod_freeze(&f.paths, POD, true, &f.e), -ENOENT);
 	teardown(&f);

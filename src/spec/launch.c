@@ -76,6 +76,7 @@ static const struct field launch_fields[] = {
 	SPEC_ROW("secretEnv", FIELD_STRV, launch, secret_env, FIELD_OMIT_EMPTY),
 	SPEC_ARRAY("joins", launch, joins, launch_join, join_fields),
 	SPEC_ROW("pod", FIELD_STRING, launch, pod),
+	SPEC_ROW("hasPodNetwork", FIELD_BOOL, launch, has_pod_network, FIELD_OMIT_EMPTY),
 	{ NULL, .flags = FIELD_STRICT },
 };
 

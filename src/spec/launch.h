@@ -75,7 +75,8 @@ struct launch {
 	char **secret_paths, **secret_env;
 	struct launch_join *joins;
 	size_t n_joins;
-	char *pod; /* id of the pod whose namespaces and cgroup it shares: ROOT/pods/ID has them; NULL = none */
+	char *pod;            /* id of the pod whose namespaces and cgroup it shares: ROOT/pods/ID has them; NULL = none */
+	bool has_pod_network; /* its network is the pod's, which is on networks: the monitor asks which, at each start */
 };
 int launch_parse(const char *text, size_t len, struct launch *ret, struct err *e); /* version checked: newer is refused */
 struct json_object *launch_json(const struct launch *l);

@@ -215,7 +215,7 @@ def test_wrong_pods_are_refused_and_leave_nothing(pods):
     for opts, word in ((("--name", "a b"), "a name begins with"), (("--name", p.name), f"the name {p.name} is in use by pod"),
                        (("--share", "net,x"), '"x" is not known'), (("--share", "pid"), "can't be shared yet"),
                        (("--isolation", "x"), "unknown isolation"), (("--memory", "1k"), "too little"),
-                       (("--cgroup-parent", "../x"), "is not a path"), (("--network", "bridge"), "not there yet"),
+                       (("--cgroup-parent", "../x"), "is not a path"), (("--network", "nowhere"), "network nowhere not found"),
                        (("--hostname", "-x"), "is not a host name"),
                        (("--hostname", "x", "--share", "net"), "don't share a host name"), (("--label", "dev.berth.x=1"), "Berth's own")):
         b.fails("pod", "create", *opts, says=word)
