@@ -142,8 +142,8 @@ class Bench:
                 subprocess.run(["umount", "-l", where])
         shutil.rmtree(self.dir, ignore_errors=True)
 
-    def make_image(self):
-        """Two layers: static busybox, and one file. Same bytes for all."""
+    def make_image(self, programs=()):
+        """Two layers: static busybox with these programs, and one file. Same bytes for all."""
         busybox = need("busybox")
         tool("umoci", "init", "--layout", self.layout)
         tool("umoci", "new", "--image", f"{self.layout}:bench")
@@ -157,6 +157,8 @@ class Bench:
                 shutil.copy(busybox, root / "bin/busybox")
                 for applet in ("sh", "true", "cat", "echo", "sleep", "uname"):
                     (root / "bin" / applet).symlink_to("busybox")
+                for program in programs:
+                    shutil.copy(program, root / "bin")
                 (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
                 (root / "etc/group").write_text("root:x:0:\n")
             else:
