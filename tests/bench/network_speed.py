@@ -8,7 +8,7 @@ byte with its answer, one connection at a time; all take turns, a round each.
   vm-ACCEL         a VM to the host, ACCEL as BERTH_VM_ACCEL has it: berth-vmm, qemu, tcg
 
 All in a network namespace of its own. Prints Markdown for docs/PERFORMANCE.md: medians, in brackets the least and the most. Needs root
-and what peers.py needs. In the lab: tests/lab/run -n -I -t 3000 -- tests/bench/network_speed.py --kernels DIRECTORY
+and what peers.py needs. In the lab: tests/lab/run -n -c 1 -t 3000 -- tests/bench/network_speed.py --kernels DIRECTORY
 --only veth,berth,berth-host,vm-berth-vmm,vm-qemu"""
 
 import argparse
@@ -17,6 +17,7 @@ import re
 import shutil
 import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -136,6 +137,7 @@ def main():
         all_ways = ways(bench, only)
         found = {name: {job[0]: [] for job in JOBS} for name in all_ways}
         for i in range(args.rounds + 1):
+            print(f"# round {i} of {args.rounds}", file=sys.stderr, flush=True)
             for job in JOBS:
                 for name, way in all_ways.items():
                     value = way.measure(job, args.seconds)

@@ -147,7 +147,11 @@ class Answer:
     def __init__(self, data, fds, status):
         self.status = status
         self.fds = fds
-        self.json = json.loads(data) if data else {}
+        try:
+            self.json = json.loads(data)
+        except json.JSONDecodeError:  # none, or half of one: it was killed
+            assert status != 0, data
+            self.json = {}
         self.error = self.json.get("error", -1)
         self.message = self.json.get("message", "")
         taps = self.json.get("taps", 0)

@@ -59,32 +59,32 @@ static int add_taps(struct nets *n, const struct net_plan *p, const struct net_e
 
 static int configure_inside(struct talk *t, const struct net_endpoint *ep, struct err *e)
 {
+	const unsigned index = if_nametoindex(ep->name); /* rtnetlink would wait for the kernel's lock */
 	struct address a;
-	struct link l;
 	bool has_ipv6 = false;
-	int r = link_find(t, ep->name, &l);
+	int r = index ? 0 : -errno;
 
 	for (char **text = ep->addresses; text && *text; text++)
 		has_ipv6 |= !!strchr(*text, ':');
 	if (r >= 0 && !has_ipv6)
-		r = link_no_address(t, l.index);
+		r = link_no_address(t, index);
 	if (r >= 0 && has_ipv6) {
 		r = settings_inside(ep->name, e);
 		if (r < 0)
 			return r;
 	}
 	if (r >= 0)
-		r = link_up(t, l.index);
+		r = link_up(t, index);
 	for (char **text = ep->addresses; text && *text && r >= 0; text++) {
 		r = address_parse(*text, true, &a);
 		if (r >= 0)
-			r = address_add(t, l.index, &a);
+			r = address_add(t, index, &a);
 	}
 	for (unsigned i = 0; i < 2 && r >= 0; i++) {
 		const char *gateway = i ? ep->gateway6 : ep->gateway4;
 
 		if (gateway && (r = address_parse(gateway, false, &a)) >= 0)
-			r = route_add_default(t, l.index, &a);
+			r = route_add_default(t, index, &a);
 	}
 	return r < 0 ? err_set(e, -r, "interface %s: %s %s", ep->name, strerror(-r), t->why) : 0;
 }
@@ -110,8 +110,7 @@ static int configure(struct nets *n, const struct net_plan *p, struct err *e)
 
 static int add_endpoint(struct nets *n, const struct net_plan *p, const struct net_endpoint *ep, struct outcome *o, struct err *e)
 {
-	struct link l;
-	unsigned bridge = 0;
+	unsigned bridge = 0, index;
 
 	if (!endpoint_is_bridged(ep))
 		return child_add(n, ep, e);
@@ -121,9 +120,9 @@ static int add_endpoint(struct nets *n, const struct net_plan *p, const struct n
 		r = p->is_vm ? add_taps(n, p, ep, o, e) : add_veth(n, ep, e);
 	if (r < 0)
 		return r;
-	r = link_find(&n->route, ep->device, &l);
-	return r < 0 ? err_set(e, -r, "device %s: %s %s", ep->device, strerror(-r), n->route.why)
-		     : endpoint_enslave(n, ep, l.index, bridge, e);
+	index = if_nametoindex(ep->device);
+	return !index ? err_set(e, errno, "device %s: %s", ep->device, strerror(errno))
+		      : endpoint_enslave(n, ep, index, bridge, e);
 }
 
 static int answer_ports(const struct net_plan *p, struct net_answer *a)

@@ -172,6 +172,13 @@ int link_add_bridge(struct talk *t, const char *name, uint32_t mtu)
 	return talk_ask(t, h, NULL, NULL);
 }
 
+/* Without these it has one for each processor, of which the kernel takes all but one away again, waiting for RCU with its lock held. */
+static void put_one_queue(struct nlmsghdr *h)
+{
+	mnl_attr_put_u32(h, IFLA_NUM_TX_QUEUES, 1);
+	mnl_attr_put_u32(h, IFLA_NUM_RX_QUEUES, 1);
+}
+
 int link_add_veth(struct talk *t, const struct veth_plan *v)
 {
 	char buf[TALK_ROOM];
@@ -181,12 +188,14 @@ int link_add_veth(struct talk *t, const struct veth_plan *v)
 	put_link(h, 0, false);
 	mnl_attr_put_strz(h, IFLA_IFNAME, v->name);
 	mnl_attr_put_u32(h, IFLA_MTU, v->mtu);
+	put_one_queue(h);
 	data = begin_kind(h, &info, "veth");
 	peer = mnl_attr_nest_start(h, VETH_INFO_PEER);
 	put_link(h, 0, false); /* lies in the attribute, where its header would be */
 	mnl_attr_put_strz(h, IFLA_IFNAME, v->inner);
 	mnl_attr_put_u32(h, IFLA_MTU, v->mtu);
 	mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)v->ns);
+	put_one_queue(h);
 	if (v->mac)
 		mnl_attr_put(h, IFLA_ADDRESS, 6, v->mac);
 	mnl_attr_nest_end(h, peer);
