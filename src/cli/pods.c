@@ -110,7 +110,7 @@ static int finish_network(struct run_opts *o, struct err *e)
 		return err_set(e, ENOMEM, "out of memory");
 	for (char **s = shared; *s; s++)
 		shares |= streq(*s, "net");
-	return shares && !streq0(o->isolation, "vm") ? run_default_network(o, e) : 0;
+	return shares ? run_default_network(o, e) : 0;
 }
 
 int cmd_pod_create(struct cli *c, struct err *e)

@@ -71,10 +71,24 @@ int engine_network(struct engine *en, const char *id, struct monitor_network *re
 	return 0;
 }
 
+static const char *ports_json(const struct net_hold *h, struct json_object **ret)
+{
+	*ret = net_ports_json(h->ports, h->n_ports);
+	return *ret ? json_object_to_json_string_ext(*ret, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : NULL;
+}
+
+int engine_pod_note_ports(struct engine *en, const char *pod_id, const struct net_hold *h, struct err *e)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+	const char *text = ports_json(h, &o);
+
+	return text ? records_pod_ports(en->records, pod_id, text, e) : OUT_OF_MEMORY(e);
+}
+
 int engine_note_ports(struct engine *en, const char *id, const struct net_hold *h, struct err *e)
 {
-	_cleanup_json_ struct json_object *o = net_ports_json(h->ports, h->n_ports);
-	const char *text = o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : NULL;
+	_cleanup_json_ struct json_object *o = NULL;
+	const char *text = ports_json(h, &o);
 
 	struct container_record c;
 	int r = text ? records_container_get(en->records, id, &c, e) : OUT_OF_MEMORY(e);

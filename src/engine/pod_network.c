@@ -131,6 +131,16 @@ int pod_network_is(struct engine *en, const struct container_record *c, struct e
 	return r;
 }
 
+int engine_pod_network(struct engine *en, const char *pod_id, struct net_plan *ret, struct err *e)
+{
+	struct run_opts o;
+	int r = plan_by_id(en, pod_id, ret, &o, e);
+
+	if (r > 0)
+		run_opts_done(&o);
+	return r;
+}
+
 int pod_network_of(struct engine *en, const struct container_record *c, struct net_plan *ret, struct run_opts *ret_o,
 		   struct err *e)
 {

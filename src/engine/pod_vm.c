@@ -8,8 +8,7 @@ int pod_vm_check(const struct run_opts *o, struct err *e)
 		const char *option;
 		bool is_given;
 	} not_yet[] = { { "--pids-limit", o->pids_limit != SPEC_UNSET },
-			{ "--network host", network_kind_of(o) == NETWORK_HOST },
-			{ "--network with a network's name", network_kind_of(o) == NETWORK_OWN } };
+			{ "--network host", network_kind_of(o) == NETWORK_HOST } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(not_yet); i++)
 		if (not_yet[i].is_given)

@@ -24,6 +24,10 @@ int engine_pod_create(struct engine *en, const struct run_opts *o, char **ret_id
 struct pod_vm_member;
 int engine_pod_disks(struct engine *en, const char *id, struct pod_vm_member **ret, size_t *ret_n, struct err *e);
 void engine_pod_disks_free(struct pod_vm_member *list, size_t n);
+/* For the same: what the pod is given of networks, 1 and *ret, or 0; and what of its ports is published from now on. */
+int engine_pod_network(struct engine *en, const char *pod_id, struct net_plan *ret, struct err *e);
+struct net_hold;
+int engine_pod_note_ports(struct engine *en, const char *pod_id, const struct net_hold *h, struct err *e);
 /* By name, id or unique id prefix; -ENOENT: "no such pod: X". */
 int engine_pod_get(struct engine *en, const char *name, struct engine_pod *ret, struct err *e);
 int engine_pod_list(struct engine *en, struct engine_pod **ret, size_t *ret_n, struct err *e); /* newest first */

@@ -218,12 +218,29 @@ static int run(const struct args *a, struct err *e)
 	return r;
 }
 
+/* In the holder's process, which is a fork of ours: with a database of its own. */
+static void note_pod_ports(const struct net_hold *h, const struct pod_holder_config *c)
+{
+	struct engine *engine = NULL;
+	struct err e = { 0 };
+	int r = engine_open(c->paths, &engine, &e);
+
+	if (r >= 0)
+		r = engine_pod_note_ports(engine, c->id, h, &e);
+	if (engine)
+		engine_close(engine);
+	if (r < 0)
+		log_error("ports", "%s", e.msg);
+}
+
 /* Holds a pod's virtual machine, in a process of its own. */
 static int run_pod(const struct args *a, struct err *e)
 {
 	struct paths paths = { 0 };
 	struct engine *engine = NULL;
 	struct pod_vm_member *members = NULL;
+	struct net_plan network = { 0 };
+	bool has_network = false;
 	size_t n = 0;
 	int r = build_id_check(e);
 
@@ -233,13 +250,21 @@ static int run_pod(const struct args *a, struct err *e)
 		r = engine_open(&paths, &engine, e);
 	if (r >= 0)
 		r = engine_pod_disks(engine, a->pod, &members, &n, e);
+	if (r >= 0)
+		has_network = (r = engine_pod_network(engine, a->pod, &network, e)) > 0;
 	if (engine)
 		engine_close(engine);
 	if (r >= 0) {
-		const struct pod_holder_config c = { .id = a->pod, .paths = &paths, .members = members, .n_members = n };
+		const struct pod_holder_config c = { .id = a->pod,
+						     .paths = &paths,
+						     .members = members,
+						     .n_members = n,
+						     .network = has_network ? &network : NULL,
+						     .on_ports = note_pod_ports };
 		r = pod_holder_start(&c, e);
 	}
 	engine_pod_disks_free(members, n);
+	net_plan_done(&network);
 	paths_done(&paths);
 	return r;
 }

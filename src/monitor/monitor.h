@@ -98,6 +98,9 @@ struct pod_holder_config {
 	const struct paths *paths;
 	const struct pod_vm_member *members;
 	size_t n_members;
+	const struct net_plan *network; /* of its cards and ports; NULL: none */
+	/* Its ports are published; in the holder's process. */
+	void (*on_ports)(const struct net_hold *h, const struct pod_holder_config *c);
 };
 int pod_holder_start(const struct pod_holder_config *c, struct err *e);
 /* What there is to be done when nobody holds a pod any more: called under its lock, so that none begins meanwhile. */

@@ -35,12 +35,37 @@ static int claim(const struct paths *p, const char *id, int *ret_rundirfd, struc
 	return r;
 }
 
+/* ---- its networks: made before the machine, which is given the taps, and taken away after it ---- */
+
+static int attach(const struct pod_holder_config *c, struct net_hold *ret, struct err *e)
+{
+	struct net_call call = { 0 };
+	int r = c->network ? net_call_begin(c->paths, "attach", c->network, -1, &call, e) : 0;
+
+	if (r == 0 && c->network)
+		r = net_call_end(&call, ret, e);
+	if (r == 0 && ret->n_ports)
+		c->on_ports(ret, c);
+	return r;
+}
+
+/* Also of what an attach that has failed may have left. */
+static void detach(const struct pod_holder_config *c, struct net_hold *held)
+{
+	struct err e = { 0 };
+
+	net_hold_done(held);
+	if (c->network && net_call(c->paths, "detach", c->network, &e) < 0)
+		log_error("network", "pod %.12s: %s", c->id, e.msg);
+}
+
 static int serve(const struct pod_holder_config *c, int ready_fd, struct err *e)
 {
 	_cleanup_free_ char *rundir = str_fmt("%s/containers/%s", c->paths->run, c->id);
 	_cleanup_(launch_done) struct launch launch = { 0 };
 	_cleanup_(spec_done) struct spec plan;
 	_cleanup_fd_ int rundirfd = -1;
+	struct net_hold held = { 0 };
 	int r;
 
 	spec_init(&plan);
@@ -51,16 +76,22 @@ static int serve(const struct pod_holder_config *c, int ready_fd, struct err *e)
 		r = claim(c->paths, c->id, &rundirfd, e);
 	if (r < 0)
 		return r;
+	r = attach(c, &held, e);
 	const struct pod_vm_config vm = { .id = c->id,
 					  .paths = c->paths,
 					  .plan = &plan,
 					  .launch = &launch,
+					  .network = c->network,
+					  .taps = held.taps,
+					  .n_taps = held.n_taps,
 					  .members = c->members,
 					  .n_members = c->n_members,
 					  .rundirfd = rundirfd,
 					  .rundir = rundir,
 					  .ready_fd = ready_fd };
-	r = pod_vm_run(&vm, e);
+	if (r >= 0)
+		r = pod_vm_run(&vm, e);
+	detach(c, &held);
 	int k = state_release(c->paths, c->id, r < 0 ? NULL : e);
 	return r < 0 ? r : k;
 }

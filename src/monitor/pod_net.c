@@ -42,6 +42,10 @@ int pod_net_enter(struct pod_hold *p, struct monitor *m, bool first, struct err 
 			r = make(p, m, &n.plan, e);
 		else
 			tell_names(m, &n.plan);
+		if (n.plan.is_vm) { /* what the guest is told of its cards */
+			m->net.plan = n.plan;
+			n.plan = (struct net_plan){ 0 };
+		}
 	}
 	monitor_network_done(&n);
 	monitor_mark(m, "network of the pod");

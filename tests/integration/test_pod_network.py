@@ -265,3 +265,36 @@ def test_two_that_start_at_once_and_one_that_comes_as_the_last_leaves(net, pod):
         assert net.exec(a, "ip -o -4 addr show eth0 | awk '{print $4}'") == f"{p.address()}/16" and is_taken(net, 8080)
         net.berth.ok("stop", "-t", "0", a)
         assert not is_taken(net, 8080)
+
+
+@pytest.mark.vm
+def test_a_pod_of_vms_is_on_networks_as_one_of_containers_is(net, pod):
+    name = net.network()
+    vm = pod("--network", name, "-p", "8080:80", isolation="vm")
+    web, idle = vm.create(SERVE.format(word="vm", port=80)), vm.create()
+    net.berth.ok("pod", "start", vm.name)
+    plain = pod("--network", name, "-p", "8081:80")
+    c = plain.start(SERVE.format(word="plain", port=80))
+    assert net.told(net.host, "127.0.0.1", 8080) == "vm" and net.berth.ok("port", idle) == "80/tcp -> 127.0.0.1:8080"
+    shown = net.exec(idle, "ip -o -4 addr show eth0; cat /etc/hosts")
+    assert f"{vm.address(name)}/24" in shown and f"{vm.address(name)}\t{vm.name}" in shown
+    for word in (vm.name, web, idle):
+        assert until(lambda: net.berth("exec", c, "nc", word, "80").out, f"{word} answers", 120) == "vm\n"
+    for word in (plain.name, c):
+        assert until(lambda: net.berth("exec", idle, "nc", word, "80").out, f"{word} answers", 120) == "plain\n"
+    assert net.exec(idle, "nc 127.0.0.1 80") == "vm"
+    # One monitor that is killed takes its container with it, and nothing of the pod's.
+    kill(monitor(net.berth, idle))
+    until(lambda: net.berth.inspect(idle)["State"]["Status"] == "exited", "its end is seen")
+    assert net.told(net.host, "127.0.0.1", 8080) == "vm" and is_taken(net, 8080)
+    holder = json.loads((net.berth.run_dir / "containers" / vm.id / "monitor.json").read_text())["pid"]
+    kill(holder)
+    until(lambda: net.berth.inspect(web)["State"]["Status"] == "exited", "the end of all is seen", 60)
+    until(lambda: not is_taken(net, 8080), "the port is free")
+    net.berth.ok("pod", "rm", "-f", plain.name)
+    until(lambda: net.facts() == net.before, "nothing is left of either", 30)
+    first = json.loads(net.berth.ok("network", "inspect", name))[0]["Containers"][vm.id]["IPv4Address"]
+    net.berth.ok("pod", "start", vm.name)
+    assert net.told(net.host, "127.0.0.1", 8080) == "vm" and f"{vm.address(name)}/24" == first
+    net.berth.ok("pod", "stop", "-t", "0", vm.name)
+    assert not is_taken(net, 8080)

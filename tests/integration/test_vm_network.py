@@ -186,7 +186,7 @@ def test_a_container_of_a_virtual_pod_is_on_no_network_of_its_own(host, vm):
     try:
         host.fails("create", "--pod", pod, "--network", "front", vm.image, says=("--network front", pod, "without --pod"))
         host.ok("create", "--name", name, "--pod", pod, "--network", "none", vm.image, "true")
-        host.fails("network", "connect", "front", name, says=(name, pod))
+        host.fails("network", "connect", "front", name, says=(name, "--network none"))
     finally:
         host.ok("pod", "rm", "-f", pod)
     vm.names.clear()
