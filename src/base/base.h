@@ -16,6 +16,7 @@
 #include "log.h"
 #include "loop.h"
 #include "mount_ns.h"
+#include "overlay.h"
 #include "path.h"
 #include "patience.h"
 #include "spawn.h"

@@ -45,7 +45,18 @@ struct host {
 
 /* Light: a few statfs where the cgroups are in their usual places, else a reading of /proc/self/mountinfo: fit for the fast path. */
 int host_probe_cgroup(struct host *h, struct err *e);
-/* The same from mountinfo in any case: what the other must agree with. */
+/* The same, but of a user namespace's cgroups only those that it may use: CGROUP_NONE where nothing is delegated to the user. The mount point of
+ * v2 is the delegated cgroup then, as if there were nothing above it. */
+int host_probe_cgroup_ours(struct host *h, struct err *e);
+/* What the line above does to what host_probe has found. */
+int host_narrow_cgroup(struct host *h, struct err *e);
+/* What to say to somebody who has none. */
+#define NOT_DELEGATED                                                                                     \
+	"none is delegated to this user in this session (systemd: Delegate=yes of user@UID.service, and " \
+	"`systemd-run --user --scope berth ...` from a session outside of it)"
+/* Of .cgroup_v2, into .cgroup_v2_ctrls; -errno. */
+int host_read_controllers(struct host *h);
+/* The same as the first from mountinfo in any case: what the other must agree with. */
 int host_probe_cgroup_mounts(struct host *h, struct err *e);
 /* Everything else. */
 int host_probe(struct host *h, struct err *e);

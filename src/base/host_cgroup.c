@@ -120,7 +120,7 @@ static int read_mounts(struct host *h, char *text)
 	return 0;
 }
 
-static int read_v2_ctrls(struct host *h)
+int host_read_controllers(struct host *h)
 {
 	_cleanup_free_ char *path = str_fmt("%s/cgroup.controllers", h->cgroup_v2), *text = NULL;
 
@@ -243,7 +243,7 @@ static int probe_cgroup(struct host *h, bool by_mounts, struct err *e)
 
 	if (r < 0)
 		return r;
-	if (h->cgroup_v2 && (r = read_v2_ctrls(h)) < 0)
+	if (h->cgroup_v2 && (r = host_read_controllers(h)) < 0)
 		return err_set(e, -r, "%s/cgroup.controllers: %s", h->cgroup_v2, strerror(-r));
 	h->cgroup = layout_of(h);
 	h->has_swap_accounting = probe_swap_accounting(h);

@@ -74,6 +74,8 @@ int snapshot_finish(int fsfd, const struct snapshot *s, int *ret_mountfd, struct
 	}
 	if (r == 0 && s->upper && s->is_volatile && fsconfig(fsfd, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0)
 		r = snapshot_error(fsfd, errno, "volatile", e);
+	if (r == 0 && overlay_has_user_xattrs() && fsconfig(fsfd, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) < 0)
+		r = snapshot_error(fsfd, errno, "userxattr", e);
 	/* Layers come from strangers: a redirect xattr in one must never be followed (the unpacker strips them, too). */
 	if (r == 0 && fsconfig(fsfd, FSCONFIG_SET_STRING, "redirect_dir", "nofollow", 0) < 0)
 		r = snapshot_error(fsfd, errno, "redirect_dir=nofollow", e);

@@ -46,7 +46,7 @@ static int by_mount(const struct snapshot *s, const char *lower, int *ret_mountf
 	_cleanup_fd_ int upper = -1, work = -1;
 	unsigned long flags = MS_NODEV;
 
-	buf_fmt(&data, "redirect_dir=nofollow,lowerdir=%s", lower);
+	buf_fmt(&data, "redirect_dir=nofollow%s,lowerdir=%s", overlay_has_user_xattrs() ? ",userxattr" : "", lower);
 	if (s->upper) {
 		if ((upper = open(s->upper, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 			return err_set(e, errno, "open %s: %s", s->upper, strerror(errno));

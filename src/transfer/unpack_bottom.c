@@ -17,7 +17,7 @@ static int drop_one(struct file_line *l, void *arg)
 	if (l->type == 'o') {
 		if ((at = root_open(diff, l->path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0)) < 0)
 			return at == -ENOENT || at == -ENOTDIR ? 0 : at; /* a later entry took its place */
-		r = fremovexattr(at, "trusted.overlay.opaque") < 0 ? -errno : 0;
+		r = fremovexattr(at, overlay_opaque()) < 0 ? -errno : 0;
 		return r == -ENODATA ? 0 : r;
 	}
 	if ((at = root_open_parent(diff, l->path, &name)) < 0)

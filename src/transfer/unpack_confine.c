@@ -174,6 +174,7 @@ int unpack_confine_common(pid_t parent, struct err *e)
 {
 	int r;
 
+	overlay_has_user_xattrs(); /* known from now on */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		return err_set(e, ESRCH, "the parent is gone");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)

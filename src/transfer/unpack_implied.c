@@ -9,15 +9,14 @@
 
 #include "unpack_private.h"
 
-#define MARK   "trusted.berth.implied"
-#define OPAQUE "trusted.overlay.opaque"
+static const char *mark(void) { return overlay_has_user_xattrs() ? "user.berth.implied" : "trusted.berth.implied"; }
 
-int implied_mark(int dirfd) { return fsetxattr(dirfd, MARK, "y", 1, 0) < 0 ? -errno : 0; }
+int implied_mark(int dirfd) { return fsetxattr(dirfd, mark(), "y", 1, 0) < 0 ? -errno : 0; }
 
 /* 1: it was marked, 0: it was not. */
 int implied_unmark(int dirfd)
 {
-	if (fremovexattr(dirfd, MARK) == 0)
+	if (fremovexattr(dirfd, mark()) == 0)
 		return 1;
 	return errno == ENODATA ? 0 : -errno;
 }
@@ -60,7 +59,7 @@ static int look_in(int layer, const char *path, enum look *ret, int *ret_fd)
 			return -errno;
 		fd_close(at);
 		at = next;
-		is_opaque = is_opaque || fgetxattr(at, OPAQUE, NULL, 0) >= 0;
+		is_opaque = is_opaque || fgetxattr(at, overlay_opaque(), NULL, 0) >= 0;
 	}
 	*ret = LOOK_HERE;
 	*ret_fd = TAKE_FD(at);
@@ -81,7 +80,7 @@ static int copy_xattrs(int from, int to)
 		return -errno;
 	for (const char *name = names; name < names + size; name += strlen(name) + 1) {
 		_cleanup_free_ char *value = NULL;
-		if (str_after(name, "trusted.overlay."))
+		if (str_after(name, "trusted.overlay.") || str_after(name, "user.overlay."))
 			continue;
 		if ((n = fgetxattr(from, name, NULL, 0)) < 0 || !(value = malloc((size_t)n + 1)) ||
 		    (n = fgetxattr(from, name, value, (size_t)n)) < 0 || fsetxattr(to, name, value, (size_t)n, 0) < 0)

@@ -18,6 +18,17 @@ static int failed(const struct node *n, const char *what, struct err *e)
 	return err_set(e, no, "%s \"%.200s\": %s", what, n->path, strerror(no));
 }
 
+/* chown(2) says EINVAL to ids that the user namespace does not map. */
+static int no_owner(const struct node *n, struct err *e)
+{
+	if (errno != EINVAL)
+		return failed(n, "set the owner of", e);
+	return err_set(e, EINVAL,
+		       "\"%.200s\" belongs to %u:%u, who has no id here: have more ids granted to this user in /etc/subuid and "
+		       "/etc/subgid",
+		       n->path, (unsigned)n->uid, (unsigned)n->gid);
+}
+
 /* Removes what stands in the way. The parent's slot of the cache goes with it: *parentfd becomes a private copy. */
 static int make_room(struct tree *t, const struct node *n, int *parentfd, struct err *e)
 {
@@ -79,7 +90,7 @@ int node_directory(struct tree *t, const struct node *n, struct err *e)
 	if (t->implied && implied_unmark(fd) < 0)
 		return failed(n, "unpack", e);
 	if (fchown(fd, n->uid, n->gid) < 0)
-		return failed(n, "set the owner of", e);
+		return no_owner(n, e);
 	if (fchmod(fd, n->mode) < 0)
 		return failed(n, "set the mode of", e);
 	if ((r = node_xattrs(t, &at, fd, e)) < 0)
@@ -163,7 +174,7 @@ int node_file(struct tree *t, const struct node *n, struct archive *a, struct er
 	if ((r = write_data(n, a, fd, &h, e)) < 0)
 		return r;
 	if (!is_plain && fchown(fd, n->uid, n->gid) < 0)
-		return failed(n, "set the owner of", e);
+		return no_owner(n, e);
 	if (!is_plain && fchmod(fd, n->mode) < 0)
 		return failed(n, "set the mode of", e);
 	if ((r = node_xattrs(t, n, fd, e)) < 0)
@@ -184,7 +195,7 @@ static int finish_unopened(struct tree *t, const struct node *n, int parentfd, s
 
 	at.parent = &dir;
 	if (fchownat(parentfd, n->name, n->uid, n->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return failed(n, "set the owner of", e);
+		return no_owner(n, e);
 	if ((r = node_xattrs(t, &at, -1, e)) < 0)
 		return r;
 	return utimensat(parentfd, n->name, ts, AT_SYMLINK_NOFOLLOW) < 0 ? failed(n, "set the time of", e) : 0;
@@ -236,17 +247,27 @@ int node_hardlink(struct tree *t, const struct node *n, struct err *e)
 	return list(t, n, 'h', 0, NULL, e);
 }
 
+/* In a user namespace nobody makes devices: an image's are left out there. Its containers could not have opened them either. */
+static int not_made(const struct node *n, mode_t mode, struct err *e)
+{
+	if (errno != EPERM || S_ISFIFO(mode) || !overlay_has_user_xattrs())
+		return failed(n, "make device or FIFO", e);
+	log_debug("unpack", "\"%.200s\" is a device: left out", n->path);
+	return 0;
+}
+
+/* 1: made; 0: left out. */
 static int make_special(struct tree *t, const struct node *n, mode_t mode, dev_t dev, int *own, struct err *e)
 {
 	int r;
 
 	if (mknodat(n->parent->fd, n->name, mode, dev) == 0)
-		return 0;
+		return 1;
 	if (errno != EEXIST)
-		return failed(n, "make device or FIFO", e);
+		return not_made(n, mode, e);
 	if ((r = make_room(t, n, own, e)) < 0)
 		return r;
-	return mknodat(*own, n->name, mode, dev) < 0 ? failed(n, "make device or FIFO", e) : 0;
+	return mknodat(*own, n->name, mode, dev) < 0 ? not_made(n, mode, e) : 1;
 }
 
 int node_special(struct tree *t, const struct node *n, mode_t type, struct err *e)
@@ -255,7 +276,7 @@ int node_special(struct tree *t, const struct node *n, mode_t type, struct err *
 	dev_t dev = S_ISFIFO(type) ? 0 : n->rdev;
 	int dir = n->parent->fd, r = make_special(t, n, type | n->mode, dev, &own, e);
 
-	if (r < 0 || (r = finish_unopened(t, n, own >= 0 ? own : dir, e)) < 0)
+	if (r <= 0 || (r = finish_unopened(t, n, own >= 0 ? own : dir, e)) < 0)
 		return r;
 	return list(t, n, S_ISFIFO(type) ? 'p' : S_ISCHR(type) ? 'c' : 'b', dev, NULL, e);
 }

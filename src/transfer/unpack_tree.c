@@ -52,7 +52,7 @@ bool tree_is_whiteout(int parentfd, const char *name)
 
 int tree_set_opaque(int dirfd, const char *path, struct err *e)
 {
-	if (fsetxattr(dirfd, "trusted.overlay.opaque", "y", 1, 0) < 0)
+	if (fsetxattr(dirfd, overlay_opaque(), "y", 1, 0) < 0)
 		return err_set(e, errno, "mark directory \"%.200s\" as opaque: %s", path, strerror(errno));
 	return 0;
 }

@@ -14,6 +14,7 @@ static const struct {
 	{ "trusted.overlay.", false, false },
 	{ "user.overlay.", false, false },
 	{ "trusted.berth.", false, false },
+	{ "user.berth.", false, false },
 	{ "security.capability", true, true },
 	{ "system.posix_acl_access", true, false },
 	{ "system.posix_acl_default", true, false },
