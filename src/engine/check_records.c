@@ -137,7 +137,7 @@ static int check_containers(struct engine_check *c, struct err *e)
 	struct container_record *list = NULL;
 	struct host h = { 0 };
 	size_t n = 0;
-	int r = host_probe_cgroup(&h, e);
+	int r = host_probe_cgroup_ours(&h, e);
 
 	if (r >= 0)
 		r = engine_list(c->en, true, &list, &n, e);

@@ -176,7 +176,7 @@ static int keep(struct keeper *k, const struct paths *paths, struct err *e)
 	r = loop_new(&k->loop);
 	if (r < 0)
 		return err_set(e, -r, "event loop: %s", strerror(-r));
-	if ((r = host_probe_cgroup(&k->host, e)) >= 0)
+	if ((r = host_probe_cgroup_ours(&k->host, e)) >= 0)
 		r = boot(k, paths, fd, dir, e);
 	if (k->instance)
 		k->ops->destroy(k->instance);
@@ -348,7 +348,7 @@ int guest_idle_sweep(struct engine *en, const char *id, struct err *e)
 		return OUT_OF_MEMORY(e);
 	if (access(dir, F_OK) < 0)
 		return 0;
-	r = host_probe_cgroup(&h, e);
+	r = host_probe_cgroup_ours(&h, e);
 	if (r >= 0)
 		r = isolation_vm.sweep(&h, en->paths, id, e);
 	host_done(&h);

@@ -99,6 +99,8 @@ int engine_info(struct engine *en, struct json_object **ret, struct err *e)
 	bool failed = false;
 	int r = host_probe(&h, e);
 
+	if (r >= 0)
+		r = host_narrow_cgroup(&h, e);
 	if (r < 0)
 		return r;
 	struct doc d = doc_new(&failed);

@@ -27,7 +27,7 @@ int container_sweep(struct engine *en, const struct container_record *c, struct 
 	int r = isolation_find(c->isolation, &ops, e);
 
 	if (r >= 0)
-		r = host_probe_cgroup(&h, e);
+		r = host_probe_cgroup_ours(&h, e);
 	if (r < 0)
 		return r;
 	r = ops->sweep(&h, en->paths, c->id, e);

@@ -248,6 +248,22 @@ int resources_fill(const struct run_opts *o, struct spec_resources *r, struct er
 	return 0;
 }
 
+/* Where a user has no cgroup, what was not asked for is left out, and what was is refused. */
+static int settle_cgroup(struct plan *p, struct err *e)
+{
+	struct host h = { 0 };
+	int r = in_user_namespace() ? host_probe_cgroup_ours(&h, e) : 1;
+
+	if (r != 0)
+		return MIN(r, 0);
+	if (h.cgroup == CGROUP_NONE && p->o->pids_limit == SPEC_UNSET)
+		p->spec.resources.pids_limit = SPEC_UNSET;
+	if (h.cgroup == CGROUP_NONE && cgroup_asks_limits(&p->spec.resources))
+		r = err_set(e, EPERM, "limits (--memory, --cpus, --pids-limit ...) need a cgroup: " NOT_DELEGATED);
+	host_done(&h);
+	return r;
+}
+
 int plan_resources(struct plan *p, struct err *e)
 {
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
@@ -255,5 +271,7 @@ int plan_resources(struct plan *p, struct err *e)
 	if (online > 0 && p->o->cpus > (double)online)
 		return err_set(e, EINVAL, "--cpus: %g is more than this host has: %ld", p->o->cpus, online);
 	int r = resources_fill(p->o, &p->spec.resources, e);
-	return r < 0 ? r : plan_pod_resources(p, e);
+	if (r >= 0)
+		r = plan_pod_resources(p, e);
+	return r < 0 ? r : settle_cgroup(p, e);
 }

@@ -61,7 +61,7 @@ int leftover(const struct leftovers *l, int dirfd, const char *dir, const char *
 static int sweep_container(struct engine *en, const char *id, struct err *e)
 {
 	struct host h = { 0 };
-	int r = host_probe_cgroup(&h, e);
+	int r = host_probe_cgroup_ours(&h, e);
 
 	for (size_t i = 0; r >= 0 && isolations[i]; i++)
 		r = isolations[i]->sweep(&h, en->paths, id, e);
@@ -133,7 +133,7 @@ static int sweep_pods(struct engine *en, const struct leftovers *l, struct err *
 static int sweep_cgroups(struct err *e)
 {
 	struct host h = { 0 };
-	int r = host_probe_cgroup(&h, e);
+	int r = host_probe_cgroup_ours(&h, e);
 
 	if (r >= 0)
 		cgroup_remove_empty(&h, "/berth");

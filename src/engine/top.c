@@ -4,8 +4,11 @@
 #include "guest.h"
 #include "ps_table.h"
 
+#include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define OUTPUT_MAX (16u << 20)
@@ -14,6 +17,53 @@ struct pids {
 	pid_t *v;
 	size_t n;
 };
+
+static bool is_same_namespace(const char *pid, const struct stat *ns)
+{
+	_cleanup_free_ char *path = str_fmt("/proc/%s/ns/pid", pid);
+	struct stat st;
+
+	return path && stat(path, &st) == 0 && st.st_ino == ns->st_ino && st.st_dev == ns->st_dev;
+}
+
+/* Those of the first process's pid namespace, where there are no cgroups to ask. */
+static int find_pids_in_namespace(struct engine *en, const struct container_record *c, struct pids *ret, struct err *e)
+{
+	struct monitor_state m = { 0 };
+	struct stat first, own;
+	char path[40];
+	DIR *dir;
+	int r = monitor_inspect(en->paths, c->id, &m, e);
+
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)m.pid);
+	if (stat(path, &first) < 0 || stat("/proc/self/ns/pid", &own) < 0)
+		return err_set(e, errno, "the processes of container %s: %s", c->name, strerror(errno));
+	if (first.st_ino == own.st_ino)
+		return err_set(
+			e, ENOTSUP,
+			"container %s shares the host's processes, and which are its own only a cgroup tells: " NOT_DELEGATED,
+			c->name);
+	dir = opendir("/proc");
+	for (struct dirent *d; dir && (d = readdir(dir));) {
+		pid_t *more;
+
+		if (d->d_name[0] < '1' || d->d_name[0] > '9' || !is_same_namespace(d->d_name, &first))
+			continue;
+		more = reallocarray(ret->v, ret->n + 1, sizeof(*more));
+		if (!more) {
+			closedir(dir);
+			return OUT_OF_MEMORY(e);
+		}
+		ret->v = more;
+		ret->v[ret->n++] = (pid_t)atoi(d->d_name);
+	}
+	if (!dir)
+		return err_set(e, errno, "/proc: %s", strerror(errno));
+	closedir(dir);
+	return 0;
+}
 
 static int find_pids(struct engine *en, const struct container_record *c, struct pids *ret, struct err *e)
 {
@@ -30,7 +80,9 @@ static int find_pids(struct engine *en, const struct container_record *c, struct
 	path = spec.cgroups_path && *spec.cgroups_path ? strdup(spec.cgroups_path) : str_fmt("/berth/%s", c->id);
 	if (!path)
 		return OUT_OF_MEMORY(e);
-	r = host_probe_cgroup(&host, e);
+	r = host_probe_cgroup_ours(&host, e);
+	if (r >= 0 && host.cgroup == CGROUP_NONE) /* then it has a pid namespace of its own, or is alone */
+		return find_pids_in_namespace(en, c, ret, e);
 	if (r >= 0)
 		r = cgroup_open(&host, path, &cg, e);
 	if (r >= 0) {

@@ -44,7 +44,7 @@ static int available(const struct host *h, char **ret_note _unused_, struct err 
 {
 	if (geteuid() != 0 || !(h->caps_bounding & 1ull << CAP_SYS_ADMIN))
 		return err_set(e, EPERM, "containers need root with CAP_SYS_ADMIN: run berth as root");
-	if (h->cgroup == CGROUP_NONE)
+	if (h->cgroup == CGROUP_NONE && !in_user_namespace())
 		return err_set(e, ENOTSUP, "containers need cgroups and none are mounted: mount -t cgroup2 none /sys/fs/cgroup");
 	return 0;
 }
@@ -124,10 +124,20 @@ static int mount_root(void *arg, int *ret_rootfd, struct err *e)
 	return snapshot_mount(&s, ret_rootfd, e);
 }
 
+/* A limit is never silently left out. */
+static int check_cgroup(const struct instance *i, struct err *e)
+{
+	if (i->cfg.host->cgroup == CGROUP_NONE && cgroup_asks_limits(&i->cfg.spec->resources))
+		return err_set(e, EPERM, "container %.12s has limits, which need a cgroup: " NOT_DELEGATED, i->cfg.launch->id);
+	return 0;
+}
+
 static int create(struct instance *i, const char *init_path, const struct task_io *io, struct err *e)
 {
 	const struct launch *l = i->cfg.launch;
 
+	if (check_cgroup(i, e) < 0)
+		return -EPERM;
 	i->bundle = str_fmt("%s/containers/%s", i->cfg.paths->root, l->id);
 	if (!i->bundle)
 		return err_set(e, ENOMEM, "out of memory");
@@ -140,6 +150,7 @@ static int create(struct instance *i, const char *init_path, const struct task_i
 		.make_root = l->layers && l->layers[0] ? mount_root : NULL,
 		.make_root_arg = i,
 		.seccomp = &i->seccomp,
+		.no_cgroup = i->cfg.host->cgroup == CGROUP_NONE,
 		.files = l->files,
 		.n_files = l->n_files,
 		.init_path = init_path,
@@ -304,11 +315,20 @@ static int exec(struct instance *i, const struct spec_process *p, struct task *t
 
 /* ---- to running processes ---- */
 
+static int need_cgroup(struct instance *i, const char *what, struct err *e)
+{
+	return container_cgroup(i->container) ? 0
+					      : err_set(e, ENOTSUP, "container %.12s can't %s: it has no cgroup: " NOT_DELEGATED,
+							i->cfg.launch->id, what);
+}
+
 static int pause_(struct instance *i, bool paused, struct err *e)
 {
 	if (!i->container || i->has_ended)
 		return err_set(e, ESRCH, "container %.12s is not running", i->cfg.launch->id);
-	int r = cgroup_freeze(container_cgroup(i->container), paused, e);
+	int r = need_cgroup(i, "be paused", e);
+	if (r == 0)
+		r = cgroup_freeze(container_cgroup(i->container), paused, e);
 	if (r == 0)
 		i->is_paused = paused;
 	return r;
@@ -360,7 +380,9 @@ static int stats(struct instance *i, void (*cb)(struct instance *i, struct json_
 
 	if (!i->container || i->has_ended)
 		return err_set(e, ESRCH, "container %.12s is not running", i->cfg.launch->id);
-	int r = cgroup_stats(container_cgroup(i->container), &st, e);
+	int r = need_cgroup(i, "be measured", e);
+	if (r == 0)
+		r = cgroup_stats(container_cgroup(i->container), &st, e);
 	if (r < 0)
 		return r;
 	_cleanup_json_ struct json_object *o = cgroup_stats_json(&st);
@@ -379,7 +401,9 @@ static int update(struct instance *i, const struct spec_resources *r,
 	if (!i->container || i->has_ended)
 		return err_set(e, ESRCH, "container %.12s is not running", i->cfg.launch->id);
 	cg = container_cgroup(i->container);
-	k = cgroup_grow(i->cfg.host, cg, r, e);
+	k = need_cgroup(i, "be given limits", e);
+	if (k >= 0)
+		k = cgroup_grow(i->cfg.host, cg, r, e);
 	if (k >= 0)
 		k = cgroup_update(cg, r, e);
 	if (k >= 0)

@@ -488,7 +488,7 @@ int pod_vm_run(const struct pod_vm_config *c, struct err *e)
 	if (r < 0)
 		err_set(e, -r, "set up signals: %s", strerror(-r));
 	if (r >= 0)
-		r = host_probe_cgroup(&h.host, e);
+		r = host_probe_cgroup_ours(&h.host, e);
 	if (r >= 0)
 		r = take_seats(&h, e);
 	if (r >= 0)

@@ -356,7 +356,7 @@ int pod_sweep(const struct paths *p, const char *pod_id, const struct pod_last *
 
 	if (r < 0)
 		return r;
-	r = host_probe_cgroup(&h, e);
+	r = host_probe_cgroup_ours(&h, e);
 	if (r >= 0)
 		r = sweep_holder(&place, e);
 	if (r >= 0)
@@ -393,7 +393,7 @@ int pod_freeze(const struct paths *p, const char *pod_id, bool frozen, struct er
 	_cleanup_free_ char *path = cgroup_of(p, pod_id);
 	struct host h = { 0 };
 	struct cgroup *cg = NULL;
-	int r = path ? host_probe_cgroup(&h, e) : err_set(e, ENOMEM, "out of memory");
+	int r = path ? host_probe_cgroup_ours(&h, e) : err_set(e, ENOMEM, "out of memory");
 
 	if (r >= 0)
 		r = cgroup_open(&h, path, &cg, e);
@@ -409,7 +409,8 @@ bool pod_is_frozen(const struct paths *p, const char *pod_id)
 	_cleanup_free_ char *path = cgroup_of(p, pod_id);
 	struct host h = { 0 };
 	struct cgroup *cg = NULL;
-	bool frozen = path && host_probe_cgroup(&h, NULL) >= 0 && cgroup_open(&h, path, &cg, NULL) >= 0 && cgroup_is_frozen(cg);
+	bool frozen =
+		path && host_probe_cgroup_ours(&h, NULL) >= 0 && cgroup_open(&h, path, &cg, NULL) >= 0 && cgroup_is_frozen(cg);
 
 	cgroup_free(cg);
 	host_done(&h);

@@ -125,7 +125,7 @@ static int prepare(struct monitor *m, struct err *e)
 	m->main->is_main = true;
 	r = set_signals(m, e);
 	if (r == 0)
-		r = host_probe_cgroup(&m->host, e);
+		r = host_probe_cgroup_ours(&m->host, e);
 	if (r == 0)
 		r = state_claim(m->cfg->paths, m->cfg->id, &m->rundirfd, e);
 	if (r < 0)
