@@ -13,6 +13,31 @@
 #define DEFAULT_ROOT "/var/lib/berth"
 #define DEFAULT_RUN  "/run/berth"
 
+/* A user's, as the XDG Base Directory Specification has them; NULL on ENOMEM. */
+static char *users_root(void)
+{
+	const char *data = secure_getenv("XDG_DATA_HOME"), *home = secure_getenv("HOME");
+
+	if (data && *data == '/')
+		return str_fmt("%s/berth", data);
+	return str_fmt("%s/.local/share/berth", home && *home == '/' ? home : "/nonexistent");
+}
+
+static char *users_run(void)
+{
+	const char *dir = secure_getenv("XDG_RUNTIME_DIR");
+	unsigned uid = geteuid();
+	struct stat st;
+	char login[40];
+
+	if (dir && *dir == '/')
+		return str_fmt("%s/berth", dir);
+	snprintf(login, sizeof(login), "/run/user/%u", uid);
+	if (lstat(login, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == uid)
+		return str_fmt("%s/berth", login);
+	return str_fmt("/tmp/berth-%u", uid);
+}
+
 /* Makes the folder, or checks that the one there is ours alone to write. */
 static int claim_dir(const char *path, struct err *e)
 {
@@ -32,12 +57,13 @@ static int claim_dir(const char *path, struct err *e)
 }
 
 /* Chosen from the option, the environment, the default; absolute, so that a later chdir changes nothing. */
-static int choose_dir(const char *option, const char *env, const char *fallback, char **ret, struct err *e)
+static int choose_dir(const char *option, const char *env, const char *roots, char *(*users)(void), char **ret, struct err *e)
 {
 	const char *path = option ? option : secure_getenv(env);
+	_cleanup_free_ char *own = (!path || !*path) && geteuid() != 0 ? users() : NULL;
 
 	if (!path || !*path)
-		path = fallback;
+		path = own ? own : roots;
 	_cleanup_free_ char *cwd = path[0] == '/' ? NULL : get_current_dir_name();
 	char *whole = path[0] == '/' ? strdup(path) : cwd ? str_fmt("%s/%s", cwd, path) : NULL;
 	if (!whole)
@@ -75,10 +101,10 @@ char *paths_libexec(void)
 int paths_name(struct paths *p, const char *root, const char *run, struct err *e)
 {
 	struct paths found = { 0 };
-	int r = choose_dir(root, "BERTH_ROOT", DEFAULT_ROOT, &found.root, e);
+	int r = choose_dir(root, "BERTH_ROOT", DEFAULT_ROOT, users_root, &found.root, e);
 
 	if (r == 0)
-		r = choose_dir(run, "BERTH_RUN", DEFAULT_RUN, &found.run, e);
+		r = choose_dir(run, "BERTH_RUN", DEFAULT_RUN, users_run, &found.run, e);
 	if (r == 0) {
 		found.libexec = paths_libexec();
 		if (!found.libexec)

@@ -5,8 +5,8 @@
 #include "util.h"
 
 struct paths {
-	char *root;    /* store and records: --root, $BERTH_ROOT, /var/lib/berth; 0700 */
-	char *run;     /* run state: --run, $BERTH_RUN, /run/berth; 0700 */
+	char *root; /* store and records: --root, $BERTH_ROOT, /var/lib/berth, a user's $XDG_DATA_HOME/berth or ~/.local/share/berth; 0700 */
+	char *run; /* run state: --run, $BERTH_RUN, /run/berth, a user's $XDG_RUNTIME_DIR/berth, /run/user/UID/berth or /tmp/berth-UID; 0700 */
 	char *libexec; /* sibling programs: $BERTH_LIBEXECDIR (not when AT_SECURE), the folder of this executable when
 	                * berth-monitor is there, else LIBEXECDIR */
 };

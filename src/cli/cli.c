@@ -1,5 +1,6 @@
 /* cli.c: from argv to a verb and from its result to an exit status. Global options stand before the verb. */
 #include "cli.h"
+#include "rootless.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -11,8 +12,9 @@ struct global_args {
 
 const struct opt global_options[] = {
 	{ "root", 0, OPT_STRING, offsetof(struct global_args, root), "DIR",
-	  "images and containers (default /var/lib/berth, $BERTH_ROOT)" },
-	{ "run", 0, OPT_STRING, offsetof(struct global_args, run), "DIR", "state of what runs (default /run/berth, $BERTH_RUN)" },
+	  "images and containers (default /var/lib/berth, a user's ~/.local/share/berth; $BERTH_ROOT)" },
+	{ "run", 0, OPT_STRING, offsetof(struct global_args, run), "DIR",
+	  "state of what runs (default /run/berth, a user's $XDG_RUNTIME_DIR/berth; $BERTH_RUN)" },
 	{ "log-level", 'l', OPT_STRING, offsetof(struct global_args, log_level), "LEVEL", "debug, info, warn or error" },
 	{ "debug", 'D', OPT_FLAG, offsetof(struct global_args, is_debug), NULL, "the same as --log-level debug" },
 	{ "version", 'v', OPT_FLAG, offsetof(struct global_args, wants_version), NULL, "print the version" },
@@ -73,6 +75,8 @@ int cli_parse(struct cli *c, void *args, int min, int max, struct err *e)
 	if (!(c->command->flags & (CMD_STORE | CMD_ENGINE)))
 		return 0;
 	r = paths_init(&c->paths, c->root, c->run, e);
+	if (r >= 0)
+		r = rootless_enter(&c->paths, e);
 	if (r < 0)
 		return r;
 	return c->command->flags & CMD_STORE ? engine_open(&c->paths, &c->engine, e) : engine_new(&c->paths, &c->engine, e);

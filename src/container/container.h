@@ -176,7 +176,7 @@ int container_make_network(int *ret_fd, struct err *e);
 struct net_ahead {
 	struct placement placement;
 	pthread_t thread;
-	int fd;
+	int fd, no; /* no: why there is none */
 	bool is_begun;
 };
 void container_network_begin(struct net_ahead *a, const struct spec *s);

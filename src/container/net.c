@@ -31,6 +31,8 @@ int container_make_network(int *ret_fd, struct err *e)
 
 	if (own < 0)
 		return err_set(e, errno, "/proc/thread-self/ns/net: %s", strerror(errno));
+	if (in_user_namespace()) /* the own one may be the host's, to which nobody returns from here */
+		return net_by_thread(ret_fd, e);
 	if (unshare(CLONE_NEWNET) < 0)
 		return err_set(e, errno, "new network namespace: %s", strerror(errno));
 	r = net_loopback_up(e);

@@ -16,6 +16,7 @@ static void *make(void *arg)
 	/* Only this thread's namespace changes, and ends with it where nothing else holds it. */
 	if (unshare(CLONE_NEWNET) == 0 && net_loopback_up(&e) == 0)
 		a->fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	a->no = a->fd < 0 ? errno : 0;
 	return NULL;
 }
 
@@ -82,6 +83,19 @@ int container_network_take(struct net_ahead *a)
 		return -1;
 	a->is_begun = false;
 	return pthread_join(a->thread, NULL) == 0 ? TAKE_FD(a->fd) : -1;
+}
+
+int net_by_thread(int *ret_fd, struct err *e)
+{
+	struct net_ahead a;
+	int fd;
+
+	begin(&a);
+	fd = container_network_take(&a);
+	if (fd < 0)
+		return err_set(e, a.no ? a.no : EAGAIN, "new network namespace: %s", strerror(a.no ? a.no : EAGAIN));
+	*ret_fd = fd;
+	return 0;
 }
 
 /* After the clone: a copy of this thread alone, which the other one does not hinder, for neither holds a lock. */

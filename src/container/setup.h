@@ -191,6 +191,7 @@ int ns_join(struct setup *s, struct err *e);              /* child: the others *
 int ns_cgroup(struct setup *s, struct err *e);            /* child, once in its cgroups: the cgroup namespace */
 static inline bool net_ahead_is_begun(const struct net_ahead *a) { return a && a->is_begun; }
 int net_ahead_pass(struct setup *s, struct err *e); /* parent */
+int net_by_thread(int *ret_fd, struct err *e);      /* a new one, its loopback up; the caller stays where it is */
 int ns_net(struct setup *s, struct err *e);         /* child: the network namespace */
 
 /* ---- userns.c ---- */

@@ -2,20 +2,22 @@
  *   berth-monitor --root ROOT --run RUN --client-fd 3 [--new-network] ID
  * in a session of its own, with nothing but the first client's socket; ends when its container has ended. */
 #include "engine.h"
+#include "rootless.h"
 
 #include <stdio.h>
 
 struct args {
-	const char *root, *run, *id, *pod;
+	const char *root, *run, *id, *pod, *rootless;
 	int client_fd, all_fd;
 	bool new_network;
 };
 
 static int usage(struct err *e)
 {
-	return err_set(e, EINVAL,
-		       "usage: berth-monitor --root DIR --run DIR [--client-fd N [--all-fd N]] [--new-network] ID, or --pod ID; "
-		       "berth starts it, people don't");
+	return err_set(
+		e, EINVAL,
+		"usage: berth-monitor --root DIR --run DIR [--client-fd N [--all-fd N]] [--new-network] ID, or --pod ID; or "
+		"--rootless RUN; berth starts it, people don't");
 }
 
 static int parse_fd(const char *option, const char *text, int *ret, struct err *e)
@@ -47,6 +49,8 @@ static int parse_args(int argc, char **argv, struct args *ret, struct err *e)
 				return r;
 		} else if (streq(argv[i], "--pod") && has_value) {
 			a.pod = argv[++i];
+		} else if (streq(argv[i], "--rootless") && has_value) {
+			a.rootless = argv[++i];
 		} else if (streq(argv[i], "--new-network")) {
 			a.new_network = true;
 		} else if (argv[i][0] != '-' && !a.id) {
@@ -54,6 +58,10 @@ static int parse_args(int argc, char **argv, struct args *ret, struct err *e)
 		} else {
 			return usage(e);
 		}
+	}
+	if (a.rootless && argc == 3) {
+		*ret = a;
+		return 0;
 	}
 	if (!a.root || !a.run || !a.id == !a.pod || (a.all_fd && a.client_fd < 0) || !name_is_valid(a.id ? a.id : a.pod))
 		return usage(e);
@@ -206,6 +214,8 @@ static int run(const struct args *a, struct err *e)
 	r = build_id_check(e);
 	if (r >= 0)
 		r = paths_init(&paths, a->root, a->run, e);
+	if (r >= 0)
+		r = rootless_keep(paths.run, e);
 	_cleanup_free_ char *log = r >= 0 ? monitor_log_path(&paths, a->id) : NULL;
 	log_keep(log, MONITOR_LOG_MAX);
 	if (r >= 0)
@@ -233,6 +243,13 @@ static void note_pod_ports(const struct net_hold *h, const struct pod_holder_con
 		log_error("ports", "%s", e.msg);
 }
 
+static int hold_rootless(const char *run, struct err *e)
+{
+	int r = build_id_check(e);
+
+	return r < 0 ? r : rootless_hold(run, e);
+}
+
 /* Holds a pod's virtual machine, in a process of its own. */
 static int run_pod(const struct args *a, struct err *e)
 {
@@ -246,6 +263,8 @@ static int run_pod(const struct args *a, struct err *e)
 
 	if (r >= 0)
 		r = paths_init(&paths, a->root, a->run, e);
+	if (r >= 0)
+		r = rootless_keep(paths.run, e);
 	if (r >= 0)
 		r = engine_open(&paths, &engine, e);
 	if (r >= 0)
@@ -277,7 +296,11 @@ int main(int argc, char **argv)
 
 	log_setup("berth-monitor", LOG_WARN_, false);
 	r = parse_args(argc, argv, &args, &e);
-	if (r >= 0 && args.pod) {
+	if (r >= 0 && args.rootless) {
+		r = hold_rootless(args.rootless, &e);
+		if (r >= 0)
+			return 0;
+	} else if (r >= 0 && args.pod) {
 		r = run_pod(&args, &e);
 		if (r < 0 && e.no)
 			log_error("pod", "%s", e.msg);

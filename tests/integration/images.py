@@ -124,6 +124,13 @@ def base_layout() -> Path:
     return layout
 
 
+def copy_readable(layout: Path, to: Path):
+    """A copy that any user may read."""
+    shutil.copytree(layout, to)
+    for path in (to, *to.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
 class Layout:
     """An OCI image layout written blob by blob. A layer is a list of (tarfile.TarInfo, bytes or None)."""
 
