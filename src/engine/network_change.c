@@ -55,7 +55,7 @@ int container_network_change(struct engine *en, const char *container_id, const 
 	if (r >= 0 && ops->no_connect)
 		r = err_set(e, EOPNOTSUPP, "container %s: %s", c.name, ops->no_connect);
 	if (r >= 0)
-		r = network_plan_one(en, &c, network_id, &plan, e);
+		r = network_plan_one(en, &c, network_id, !connect, &plan, e);
 	if (r >= 0)
 		r = change(en, &c, &plan, connect, e);
 	net_plan_done(&plan);

@@ -107,6 +107,87 @@ static int choose_gateways(struct net_plan *p, struct err *e)
 	return 0;
 }
 
+/* ---- a resolver of its own ---- */
+
+static bool is_bridge(const struct net_endpoint *x) { return streq(x->network.driver, "bridge"); }
+
+static bool has_names(const struct net_plan *p)
+{
+	for (size_t i = 0; i < p->n_endpoints; i++)
+		if (p->endpoints[i].network.has_names)
+			return true;
+	return false;
+}
+
+bool network_is_loopback(const char *address) { return str_after(address, "127.") || streq(address, "::1"); }
+
+static int own_upstreams(const struct run_opts *o, char ***ret, struct err *e)
+{
+	for (char **d = o->dns; d && *d; d++)
+		if (!network_is_loopback(*d) && strv_push(ret, *d) < 0)
+			return OUT_OF_MEMORY(e);
+	return 0;
+}
+
+/* Where it is on several networks that know names, or asks others than they do. */
+static void decide_own(struct net_resolver *own)
+{
+	size_t named = 0;
+
+	for (size_t i = 0; i < own->n_endpoints; i++)
+		named += own->endpoints[i].network.has_names;
+	own->is_wanted = named > 1 || (named == 1 && own->upstreams);
+}
+
+static void resolver_free(struct net_resolver *own)
+{
+	struct net_plan holds = { .resolver = own };
+
+	net_plan_done(&holds);
+}
+
+/* The next one, unless its network is of another driver. */
+static int add_own(struct engine *en, const struct network_owner *w, const struct endpoint_record *p, struct net_resolver *own,
+		   struct err *e)
+{
+	struct net_endpoint *one = calloc(1, sizeof(*one));
+	struct net_plan holds = { .endpoints = one, .n_endpoints = 1 };
+	int r = one ? fill_endpoint(en, w, p, one, e) : OUT_OF_MEMORY(e);
+
+	if (r >= 0 && is_bridge(one)) {
+		own->endpoints[own->n_endpoints++] = *one;
+		*one = (struct net_endpoint){ 0 };
+	}
+	if (one)
+		net_plan_done(&holds);
+	return r;
+}
+
+/* With all its endpoints, but for the one that leaves. */
+static int make_own(struct engine *en, const struct network_owner *w, const struct endpoint_record *list, size_t n,
+		    const char *leaves, struct net_resolver **ret, struct err *e)
+{
+	struct net_resolver *own = calloc(1, sizeof(*own));
+	int r = 0;
+
+	if (own)
+		own->endpoints = calloc(n + 1, sizeof(*own->endpoints));
+	if (!own || !own->endpoints)
+		r = OUT_OF_MEMORY(e);
+	for (size_t i = 0; i < n && r >= 0; i++)
+		if (!leaves || !streq(list[i].network_id, leaves))
+			r = add_own(en, w, &list[i], own, e);
+	if (r >= 0)
+		r = own_upstreams(w->o, &own->upstreams, e);
+	if (r < 0) {
+		resolver_free(own);
+		return r;
+	}
+	decide_own(own);
+	*ret = own;
+	return 0;
+}
+
 /* ---- ports ---- */
 
 struct exposed {
@@ -151,7 +232,9 @@ static int begin(struct engine *en, const struct network_owner *w, size_t n, str
 	return p->id && p->state_dir && p->endpoints ? 0 : OUT_OF_MEMORY(e);
 }
 
-int network_plan_of_owner(struct engine *en, const struct network_owner *w, struct net_plan *ret, struct err *e)
+/* leaves: a network's id, of which the endpoint goes (changes: or comes) while the container runs; NULL: none. */
+static int make(struct engine *en, const struct network_owner *w, const char *leaves, bool changes, struct net_plan *ret,
+		struct err *e)
 {
 	struct endpoint_record *list = NULL;
 	struct net_plan plan = { 0 };
@@ -167,6 +250,12 @@ int network_plan_of_owner(struct engine *en, const struct network_owner *w, stru
 		r = choose_gateways(&plan, e);
 	if (r >= 0)
 		r = read_ports(w->o, &ports, e);
+	if (r >= 0 && (changes || has_names(&plan)))
+		r = make_own(en, w, list, n, leaves, &plan.resolver, e);
+	if (r >= 0 && !changes && plan.resolver && !plan.resolver->is_wanted) {
+		resolver_free(plan.resolver);
+		plan.resolver = NULL;
+	}
 	plan.ports = ports.list;
 	plan.n_ports = ports.n;
 	endpoint_records_free(list, n);
@@ -178,7 +267,13 @@ int network_plan_of_owner(struct engine *en, const struct network_owner *w, stru
 	return 0;
 }
 
-int network_plan_make(struct engine *en, const struct container_record *c, struct net_plan *ret, struct err *e)
+int network_plan_of_owner(struct engine *en, const struct network_owner *w, struct net_plan *ret, struct err *e)
+{
+	return make(en, w, NULL, false, ret, e);
+}
+
+static int make_of(struct engine *en, const struct container_record *c, const char *leaves, bool changes, struct net_plan *ret,
+		   struct err *e)
 {
 	struct run_opts o;
 	int r = engine_record_options(c, &o, e);
@@ -186,16 +281,21 @@ int network_plan_make(struct engine *en, const struct container_record *c, struc
 	if (r < 0)
 		return r;
 	const struct network_owner w = { c->id, c->name, c->isolation, &o, NULL };
-	r = network_plan_of_owner(en, &w, ret, e);
+	r = make(en, &w, leaves, changes, ret, e);
 	run_opts_done(&o);
 	return r;
 }
 
-int network_plan_one(struct engine *en, const struct container_record *c, const char *network_id, struct net_plan *ret,
-		     struct err *e)
+int network_plan_make(struct engine *en, const struct container_record *c, struct net_plan *ret, struct err *e)
+{
+	return make_of(en, c, NULL, false, ret, e);
+}
+
+int network_plan_one(struct engine *en, const struct container_record *c, const char *network_id, bool leaves,
+		     struct net_plan *ret, struct err *e)
 {
 	struct net_plan plan;
-	int r = network_plan_make(en, c, &plan, e);
+	int r = make_of(en, c, leaves ? network_id : NULL, true, &plan, e);
 	size_t i = 0;
 
 	if (r < 0)
@@ -250,227 +350,4 @@ int network_sweep_all(struct engine *en, struct err *e)
 
 	net_plan_done(&plan);
 	return r < 0 ? err_push(e, r, "networks of this host") : 0;
-}
-
-/* ---- what the container reads ---- */
-
-static const char *bare(const char *address, char *to, size_t size)
-{
-	snprintf(to, size, "%.*s", (int)strcspn(address, "/"), address);
-	return to;
-}
-
-/* "CONTAINER[:ALIAS]" of docker's --link: names for an address that stays its own as long as it is there. */
-static int add_link(struct engine *en, const char *text, const struct net_plan *plan, struct buf *b, struct err *e)
-{
-	const char *colon = strchr(text, ':');
-	_cleanup_free_ char *name = strndup(text, colon ? (size_t)(colon - text) : strlen(text));
-	struct endpoint_record *list = NULL;
-	struct container_record c;
-	bool is_there = false;
-	size_t n = 0;
-	int r = name ? engine_get(en, name, &c, e) : OUT_OF_MEMORY(e);
-
-	if (r < 0)
-		return err_push(e, r, "--link %s", text);
-	r = records_endpoints(en->records, c.id, NULL, &list, &n, e);
-	for (size_t i = 0; r >= 0 && i < n; i++)
-		for (size_t k = 0; k < plan->n_endpoints; k++) {
-			char address[ADDRESS_TEXT];
-
-			if (!streq(list[i].network_id, plan->endpoints[k].network.id) || !list[i].has_address4)
-				continue;
-			address_print(list[i].address4, address);
-			buf_fmt(b, "%s\t%s %s %.12s\n", address, colon ? colon + 1 : c.name, c.name, c.id);
-			is_there = true;
-		}
-	if (r >= 0 && !is_there)
-		r = err_set(e, EINVAL, "--link %s: cannot link to %s, which is on none of this container's networks", text,
-			    c.name);
-	endpoint_records_free(list, n);
-	container_record_done(&c);
-	return r;
-}
-
-static const char *any_gateway(const struct net_plan *p)
-{
-	for (size_t i = 0; i < p->n_endpoints; i++) {
-		if (p->endpoints[i].gateway4)
-			return p->endpoints[i].gateway4;
-		if (p->endpoints[i].gateway6)
-			return p->endpoints[i].gateway6;
-	}
-	return NULL;
-}
-
-int network_hosts_text(struct engine *en, const struct run_opts *o, const struct net_plan *plan, const char *hostname, char **ret,
-		       struct err *e)
-{
-	_cleanup_buf_ struct buf b = { 0 };
-	int r = 0;
-
-	buf_str(&b, files_hosts_head);
-	for (char **h = o->add_hosts; r >= 0 && h && *h; h++) {
-		_cleanup_free_ char *line = NULL;
-		r = network_host_line(*h, any_gateway(plan), &line, e);
-		buf_str(&b, line ? line : "");
-	}
-	for (char **l = o->links; r >= 0 && l && *l; l++)
-		r = add_link(en, *l, plan, &b, e);
-	for (size_t i = 0; r >= 0 && i < plan->n_endpoints; i++)
-		for (char **a = plan->endpoints[i].addresses; a && *a; a++) {
-			char address[ADDRESS_TEXT];
-			buf_fmt(&b, "%s\t%s\n", bare(*a, address, sizeof(address)), hostname);
-		}
-	if (r < 0)
-		return r;
-	*ret = buf_take(&b);
-	return *ret ? 0 : OUT_OF_MEMORY(e);
-}
-
-/* ---- resolv.conf(5) ---- */
-
-#define RESOLV_MAX (64u << 10)
-
-/* A resolver on the host's loopback is none of the container's. */
-static bool is_loopback(const char *address) { return str_after(address, "127.") || streq(address, "::1"); }
-
-struct resolv {
-	char **servers, **search, **options;
-};
-
-static void resolv_done(struct resolv *r)
-{
-	strv_free(r->servers);
-	strv_free(r->search);
-	strv_free(r->options);
-}
-
-static int add_words(char *rest, char ***to)
-{
-	char *save = NULL;
-
-	for (char *w = strtok_r(rest, " \t", &save); w; w = strtok_r(NULL, " \t", &save))
-		if (strv_push(to, w) < 0)
-			return -ENOMEM;
-	return 0;
-}
-
-static int read_line(char *line, struct resolv *ret)
-{
-	char *save = NULL, *key = strtok_r(line, " \t", &save), *rest = save ? save : line;
-
-	if (!key || *key == '#' || *key == ';')
-		return 0;
-	if (streq(key, "nameserver")) {
-		char *address = strtok_r(NULL, " \t", &save);
-		return address && !is_loopback(address) && !strchr(address, '%') && strv_push(&ret->servers, address) < 0
-			       ? -ENOMEM
-			       : 0;
-	}
-	if (streq(key, "search") || streq(key, "domain")) {
-		strv_free(ret->search);
-		ret->search = NULL;
-		return add_words(rest, &ret->search);
-	}
-	return streq(key, "options") ? add_words(rest, &ret->options) : 0;
-}
-
-static int read_hosts_own(const char *path, struct resolv *ret, struct err *e)
-{
-	_cleanup_free_ char *text = NULL;
-	_cleanup_strv_ char **lines = NULL;
-	size_t len = 0;
-	int r = file_read(AT_FDCWD, path, RESOLV_MAX, &text, &len);
-
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0)
-		return err_set(e, -r, "%s of the host: %s", path, strerror(-r));
-	lines = strv_split(text, '\n');
-	if (!lines)
-		return OUT_OF_MEMORY(e);
-	for (char **l = lines; *l; l++)
-		if (read_line(*l, ret) < 0)
-			return OUT_OF_MEMORY(e);
-	return 0;
-}
-
-/* systemd-resolved's stub listens on the loopback; whom it asks is in a file of its own. */
-static int read_host(struct resolv *ret, struct err *e)
-{
-	int r = read_hosts_own("/etc/resolv.conf", ret, e);
-
-	if (r >= 0 && !ret->servers) {
-		resolv_done(ret);
-		*ret = (struct resolv){ 0 };
-		r = read_hosts_own("/run/systemd/resolve/resolv.conf", ret, e);
-	}
-	return r;
-}
-
-static int replace(char *const *given, char ***to, struct err *e)
-{
-	char **copy = NULL;
-
-	if (!given || !*given)
-		return 0;
-	copy = strv_copy(given);
-	if (!copy)
-		return OUT_OF_MEMORY(e);
-	strv_free(*to);
-	*to = copy;
-	return 0;
-}
-
-/* Networks that know names are asked first of all; they ask the others. */
-static int use_resolvers(const struct net_plan *plan, struct resolv *r, struct err *e)
-{
-	_cleanup_strv_ char **own = NULL;
-
-	for (size_t i = 0; i < plan->n_endpoints; i++) {
-		const struct net_network *n = &plan->endpoints[i].network;
-
-		for (size_t k = 0; n->has_names && k < n->n_subnets; k++)
-			if (n->subnets[k].gateway && strv_push(&own, n->subnets[k].gateway) < 0)
-				return OUT_OF_MEMORY(e);
-	}
-	return replace(own, &r->servers, e);
-}
-
-static void put_words(struct buf *b, const char *key, char *const *words)
-{
-	if (!words || !*words || streq(*words, "."))
-		return;
-	buf_str(b, key);
-	for (; *words; words++)
-		buf_fmt(b, " %s", *words);
-	buf_str(b, "\n");
-}
-
-int network_resolv_text(const struct run_opts *o, const struct net_plan *plan, char **ret, struct err *e)
-{
-	struct resolv v = { 0 };
-	struct buf b = { 0 };
-	int r = read_host(&v, e);
-
-	if (r >= 0)
-		r = use_resolvers(plan, &v, e);
-	if (r >= 0)
-		r = replace(o->dns, &v.servers, e);
-	if (r >= 0)
-		r = replace(o->dns_search, &v.search, e);
-	if (r >= 0)
-		r = replace(o->dns_options, &v.options, e);
-	if (r >= 0) {
-		buf_str(&b, v.servers ? "" : "# the host asks nobody that could be asked from here; --dns names whom to ask\n");
-		for (char **s = v.servers; s && *s; s++)
-			buf_fmt(&b, "nameserver %s\n", *s);
-		put_words(&b, "search", v.search);
-		put_words(&b, "options", v.options);
-		*ret = buf_take(&b);
-		r = *ret ? 0 : OUT_OF_MEMORY(e);
-	}
-	resolv_done(&v);
-	return r;
 }

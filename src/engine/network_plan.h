@@ -13,10 +13,13 @@ struct network_owner {
 int network_plan_of_owner(struct engine *en, const struct network_owner *w, struct net_plan *ret, struct err *e);
 /* ret: plan_done it. -ENOENT: the container is gone. */
 int network_plan_make(struct engine *en, const struct container_record *c, struct net_plan *ret, struct err *e);
-/* The same of its endpoint on one network alone, without ports. -ENOENT: it is not on that. */
-int network_plan_one(struct engine *en, const struct container_record *c, const char *network_id, struct net_plan *ret,
-		     struct err *e);
-/* The whole files; the caller frees. hostname: the container's. */
+/* The same of its endpoint on one network alone, without ports: it comes, or it leaves, and what resolver the container is then to have.
+ * -ENOENT: it is not on that. */
+int network_plan_one(struct engine *en, const struct container_record *c, const char *network_id, bool leaves,
+		     struct net_plan *ret, struct err *e);
+/* Of an address: a resolver that has it on the host is none of the container's. */
+bool network_is_loopback(const char *address);
+/* network_files.c: the whole files; the caller frees. hostname: the container's. */
 int network_hosts_text(struct engine *en, const struct run_opts *o, const struct net_plan *plan, const char *hostname, char **ret,
 		       struct err *e);
 int network_resolv_text(const struct run_opts *o, const struct net_plan *plan, char **ret, struct err *e);

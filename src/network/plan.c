@@ -48,6 +48,12 @@ static const struct field endpoint_rows[] = {
 	{ "network", FIELD_OBJECT, offsetof(struct net_endpoint, network), FIELD_REQUIRED, network_rows },
 	STRICT,
 };
+static const struct field resolver_rows[] = {
+	ROW("isWanted", FIELD_BOOL, net_resolver, is_wanted, FIELD_OMIT_EMPTY),
+	LIST("endpoints", net_resolver, endpoints, net_endpoint, endpoint_rows),
+	ROW("upstreams", FIELD_STRV, net_resolver, upstreams, FIELD_OMIT_EMPTY),
+	STRICT,
+};
 static const struct field port_rows[] = {
 	ROW("protocol", FIELD_STRING, net_port, protocol, FIELD_REQUIRED),
 	ROW("hostIp", FIELD_STRING, net_port, host_ip),
@@ -64,6 +70,8 @@ static const struct field plan_rows[] = {
 	ROW("queues", FIELD_U32, net_plan, queues, FIELD_OMIT_EMPTY),
 	LIST("endpoints", net_plan, endpoints, net_endpoint, endpoint_rows),
 	LIST("ports", net_plan, ports, net_port, port_rows),
+	{ "resolver", FIELD_OBJECT_PTR, offsetof(struct net_plan, resolver), FIELD_OMIT_EMPTY, resolver_rows,
+	  sizeof(struct net_resolver) },
 	ROW("keep", FIELD_STRV, net_plan, keep, FIELD_OMIT_EMPTY),
 	STRICT,
 };

@@ -55,6 +55,14 @@ struct net_endpoint {
 	struct net_network network;
 };
 
+/* A resolver of the container's own, in place of its networks': it knows the names of all of them. */
+struct net_resolver {
+	bool is_wanted;                 /* else one that there is goes, and the networks' are asked again */
+	struct net_endpoint *endpoints; /* of the driver bridge: all that the container has once the verb is done */
+	size_t n_endpoints;
+	char **upstreams; /* whom it asks; NULL: as the host does */
+};
+
 /* A published port. */
 struct net_port {
 	char *protocol;          /* "tcp", "udp", "sctp" */
@@ -78,7 +86,8 @@ struct net_plan {
 	size_t n_endpoints;
 	struct net_port *ports;
 	size_t n_ports;
-	char **keep; /* of sweep: devices (net_endpoint.device) of all that live */
+	struct net_resolver *resolver; /* NULL: that of each network, and so it stays */
+	char **keep;                   /* of sweep: devices (net_endpoint.device) of all that live */
 };
 int net_plan_parse(const char *text, size_t len, struct net_plan *ret, struct err *e);
 struct json_object *net_plan_json(const struct net_plan *p); /* NULL on ENOMEM */

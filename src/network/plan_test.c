@@ -14,7 +14,10 @@ static struct err E;
 	"\"mtu\":1400,\"isInternal\":true,\"noMasquerade\":true,\"maySpoof\":true,\"hasNames\":true,"                      \
 	"\"upstreams\":[\"9.9.9.9\"]}}],"                                                                                  \
 	"\"ports\":[{\"protocol\":\"tcp\",\"hostIp\":\"127.0.0.1\",\"hostPort\":8080,\"port\":80},"                        \
-	"{\"protocol\":\"udp\",\"port\":53}],\"keep\":[\"bve2\"]}"
+	"{\"protocol\":\"udp\",\"port\":53}],"                                                                             \
+	"\"resolver\":{\"isWanted\":true,\"endpoints\":[{\"id\":\"e1\",\"device\":\"bve1\",\"name\":\"eth0\","             \
+	"\"network\":{\"id\":\"n1\",\"name\":\"front\",\"driver\":\"bridge\"}}],"                                          \
+	"\"upstreams\":[\"9.9.9.9\"]},\"keep\":[\"bve2\"]}"
 
 TEST(a_plan_survives_a_round_trip)
 {
@@ -26,6 +29,8 @@ TEST(a_plan_survives_a_round_trip)
 	is_str(p.endpoints[0].network.subnets[1].subnet, "fd00::/64");
 	ok(!p.endpoints[0].network.subnets[1].gateway);
 	is_int(p.ports[1].host_port, 0);
+	ok(p.resolver && p.resolver->is_wanted && p.resolver->n_endpoints == 1);
+	is_str(p.resolver->upstreams[0], "9.9.9.9");
 	o = net_plan_json(&p);
 	is_str(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE), FULL);
 	net_plan_done(&p);

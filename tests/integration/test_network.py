@@ -211,6 +211,44 @@ def test_another_name_is_known_at_once(net):
     assert net.berth("exec", peer, "nslookup", web).code != 0
 
 
+def test_a_container_on_two_networks_knows_the_names_of_both_as_they_change(net):
+    a, b = net.network("--ipv6"), net.network()
+    left = net.start("container", "sleep 100000", "--network", a)
+    right = net.start("container", "sleep 100000", "--network", b)
+    both = net.start("container", "sleep 100000", "--network", a, "--network", b)
+    one = net.start("container", "sleep 100000", "--network", a)
+
+    def knows(name, what, at):
+        return at in net.berth("exec", name, "nslookup", what).out
+
+    for name, network in ((left, a), (right, b)):
+        until(lambda: knows(both, name, net.address(name, network)), f"{name} is known")
+    assert not knows(one, right, net.address(right, b))
+    net.berth.ok("network", "connect", b, one)
+    until(lambda: knows(one, right, net.address(right, b)), "the other network's names come with it")
+    other = net.container.name()
+    net.berth.ok("rename", right, other)
+    until(lambda: knows(one, other, net.address(other, b)) and knows(both, other, net.address(other, b)), "the new name is known")
+    net.berth.ok("network", "disconnect", b, one)
+    until(lambda: knows(one, left, net.address(left, a)) and not knows(one, other, net.address(other, b)), "they go with it")
+
+
+def test_names_of_the_network_and_a_server_of_its_own(net):
+    n = net.network()
+    web = net.start("container", "sleep 100000", "--network", n)
+    name = net.start("container", "sleep 100000", "--network", n, "--dns", "192.0.2.2")
+    until(lambda: net.address(web, n) in net.berth("exec", name, "nslookup", web).out, "the network's names are known")
+    with net.lan.listen("192.0.2.2", 53, socket.SOCK_DGRAM) as server:
+        asking = net.berth.popen("exec", name, "nslookup", "example.org")
+        assert b"example" in server.recv(1000)
+        asking.kill()
+        asking.communicate()
+    assert "nameserver 192.0.2.2" in net.exec(net.start("container", "sleep 100000", "--network", "bridge", "--dns", "192.0.2.2"), "cat /etc/resolv.conf")
+    dead = net.berth.inspect(name)["Id"]
+    net.berth.ok("rm", "-f", name)
+    assert not os.path.exists(f"{net.berth.run_dir}/networks/c-{dead}")
+
+
 def test_several_networks_and_changes_while_it_runs(net):
     a, b = net.network(), net.network()
     name = net.start("container", "sleep 100000", "--network", a)

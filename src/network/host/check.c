@@ -143,6 +143,23 @@ static int check_endpoint(const struct net_plan *p, const struct net_endpoint *e
 	return r < 0 ? r : check_gateway(ep->gateway6, AF_INET6, e);
 }
 
+static int check_resolver(const struct net_plan *p, struct err *e)
+{
+	const struct net_resolver *own = p->resolver;
+	int r = 0;
+
+	if (!own)
+		return 0;
+	if (!is_of(p->id, 64, LETTERS))
+		return refuse(e, "id", p->id, "at most 64 letters and digits, where there is a resolver of its own");
+	for (size_t i = 0; i < own->n_endpoints && r >= 0; i++) {
+		r = check_endpoint(p, &own->endpoints[i], e);
+		if (r >= 0 && !streq(own->endpoints[i].network.driver, "bridge"))
+			r = refuse(e, "network of a resolver", own->endpoints[i].network.driver, "one of the driver bridge");
+	}
+	return r < 0 ? r : check_upstreams(own->upstreams, e);
+}
+
 static int check_port(const struct net_port *q, bool is_attach, bool is_known, struct err *e)
 {
 	static const struct address loopback6 = { .family = AF_INET6, .bytes = { [15] = 1 }, .prefix = 128 };
@@ -175,6 +192,8 @@ int check_plan(const struct net_plan *p, const char *verb, bool has_ns, struct e
 		return err_set(e, EBADF, "network plan: descriptor 4 is no network namespace");
 	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)
 		r = check_endpoint(p, &p->endpoints[i], e);
+	if (r >= 0)
+		r = check_resolver(p, e);
 	for (size_t i = 0; i < p->n_ports && r >= 0; i++)
 		r = check_port(&p->ports[i], is_attach, streq(verb, "reload"), e);
 	for (char **k = p->keep; k && *k && r >= 0; k++)

@@ -47,8 +47,13 @@ static int remove_elements(struct nets *n, const struct net_plan *p, struct err 
 		r = resolver_forget(p->state_dir, &p->endpoints[i], e);
 	if (r < 0)
 		return r;
-	r = elements_delete(&n->filter, &v);
-	return r < 0 && r != -ENOENT ? err_set(e, -r, "nf_tables: %s %s", strerror(-r), n->filter.why) : 0;
+	if (p->resolver)
+		r = own_owned(n, p->endpoints, p->n_endpoints, &v);
+	if (r >= 0)
+		r = elements_delete(&n->filter, &v);
+	if (r < 0 && r != -ENOENT)
+		return err_set(e, -r, "nf_tables: %s %s", strerror(-r), n->filter.why);
+	return own_leave(n, p, e);
 }
 
 int detach_now(struct nets *n, const struct net_plan *p, struct err *e)

@@ -13,12 +13,22 @@ static const struct {
 	uint8_t family;
 	bool is_of_device; /* the key begins with the device that it belongs to; else that is a comment */
 } sets[] = {
-	[SET_BRIDGES] = { "bridges", NFPROTO_INET, true }, [SET_INTERNAL] = { "internal", NFPROTO_INET, true },
-	[SET_HIDDEN] = { "hidden", NFPROTO_INET, true },   [SET_PAIRS] = { "pairs", NFPROTO_INET, true },
-	[SET_AT4] = { "at4", NFPROTO_INET, false },        [SET_ANY4] = { "any4", NFPROTO_INET, false },
-	[SET_AT6] = { "at6", NFPROTO_INET, false },        [SET_ANY6] = { "any6", NFPROTO_INET, false },
-	[SET_MACS] = { "macs", NFPROTO_BRIDGE, true },     [SET_ADDR4] = { "addr4", NFPROTO_BRIDGE, true },
-	[SET_ADDR6] = { "addr6", NFPROTO_BRIDGE, true },   [SET_TARGETS] = { "targets", NFPROTO_BRIDGE, true },
+	[SET_BRIDGES] = { "bridges", NFPROTO_INET, true },
+	[SET_INTERNAL] = { "internal", NFPROTO_INET, true },
+	[SET_HIDDEN] = { "hidden", NFPROTO_INET, true },
+	[SET_PAIRS] = { "pairs", NFPROTO_INET, true },
+	[SET_AT4] = { "at4", NFPROTO_INET, false },
+	[SET_ANY4] = { "any4", NFPROTO_INET, false },
+	[SET_AT6] = { "at6", NFPROTO_INET, false },
+	[SET_ANY6] = { "any6", NFPROTO_INET, false },
+	[SET_MACS] = { "macs", NFPROTO_BRIDGE, true },
+	[SET_ADDR4] = { "addr4", NFPROTO_BRIDGE, true },
+	[SET_ADDR6] = { "addr6", NFPROTO_BRIDGE, true },
+	[SET_TARGETS] = { "targets", NFPROTO_BRIDGE, true },
+	[SET_RESOLVE4] = { "resolve4", NFPROTO_INET, false },
+	[SET_RESOLVE6] = { "resolve6", NFPROTO_INET, false },
+	[SET_RESOLVERS4] = { "resolvers4", NFPROTO_INET, false },
+	[SET_RESOLVERS6] = { "resolvers6", NFPROTO_INET, false },
 };
 _Static_assert(ARRAY_SIZE(sets) == SET_COUNT, "a row for each set");
 
@@ -96,7 +106,38 @@ void element_port(struct elements *v, const char *owner, const struct published 
 	put_field(x->data, sizeof(x->data), &x->data_len, &port, sizeof(port));
 }
 
-bool element_is_port(const struct element *x) { return !sets[x->set].is_of_device; }
+bool element_is_port(const struct element *x) { return x->set >= SET_AT4 && x->set <= SET_ANY6; }
+
+static void put_end(uint8_t *to, size_t room, uint32_t *len, const struct address *a, uint16_t port)
+{
+	const uint16_t in_order = htons(port);
+
+	put_field(to, room, len, a->bytes, address_len(a));
+	put_field(to, room, len, &in_order, sizeof(in_order));
+}
+
+void element_resolver(struct elements *v, const char *owner, const struct address *gateway, uint16_t port)
+{
+	struct element *x = element_new(v, gateway->family == AF_INET ? SET_RESOLVERS4 : SET_RESOLVERS6, owner);
+
+	if (x)
+		put_end(x->key, sizeof(x->key), &x->key_len, gateway, port);
+}
+
+void element_resolve(struct elements *v, const char *owner, const char *bridge, const struct address *from,
+		     const struct address *gateway, uint16_t port)
+{
+	struct element *x = element_new(v, gateway->family == AF_INET ? SET_RESOLVE4 : SET_RESOLVE6, owner);
+
+	if (!x)
+		return;
+	put_key_device(x, bridge);
+	put_key(x, from->bytes, address_len(from));
+	put_key(x, gateway->bytes, address_len(gateway));
+	put_end(x->data, sizeof(x->data), &x->data_len, gateway, port);
+}
+
+bool element_is_own(const struct element *x) { return x->set >= SET_RESOLVE4 && x->set <= SET_RESOLVERS6; }
 
 bool elements_has(const struct elements *v, enum set_id set, const char *owner)
 {
@@ -315,7 +356,7 @@ int elements_add(struct talk *t, struct elements *v)
 	for (size_t i = 0; i < v->n; i++) {
 		struct element is;
 
-		if (!element_is_port(&v->items[i]) || get_element(t, &v->items[i], &is) < 0)
+		if (sets[v->items[i].set].is_of_device || get_element(t, &v->items[i], &is) < 0)
 			continue;
 		if (elements_copy(&old, &is) < 0)
 			return -ENOMEM;
@@ -327,7 +368,7 @@ static bool is_owners(struct talk *t, const struct element *x)
 {
 	struct element is;
 
-	return !element_is_port(x) || (get_element(t, x, &is) == 0 && streq(is.owner, x->owner));
+	return sets[x->set].is_of_device || (get_element(t, x, &is) == 0 && streq(is.owner, x->owner));
 }
 
 int elements_delete(struct talk *t, const struct elements *v)

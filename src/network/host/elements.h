@@ -21,6 +21,10 @@ enum set_id {
 	SET_ADDR4,
 	SET_ADDR6,
 	SET_TARGETS,
+	SET_RESOLVE4,
+	SET_RESOLVE6,
+	SET_RESOLVERS4,
+	SET_RESOLVERS6,
 	SET_COUNT
 };
 struct element {
@@ -45,6 +49,11 @@ struct published {
 };
 void element_port(struct elements *v, const char *owner, const struct published *p);
 bool element_is_port(const struct element *x);
+/* Of a container's own resolver: where it listens; and that who asks the gateway from there asks it. */
+void element_resolver(struct elements *v, const char *owner, const struct address *gateway, uint16_t port);
+void element_resolve(struct elements *v, const char *owner, const char *bridge, const struct address *from,
+		     const struct address *gateway, uint16_t port);
+bool element_is_own(const struct element *x); /* of those two */
 int elements_copy(struct elements *to, const struct element *x);
 void elements_done(struct elements *v);
 bool elements_has(const struct elements *v, enum set_id set, const char *owner);

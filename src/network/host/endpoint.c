@@ -57,6 +57,8 @@ int endpoints_let_through(struct nets *n, const struct net_plan *p, const struct
 	}
 	for (size_t i = 0; to && i < n_ports; i++)
 		element_port(&v, to->device, &ports[i]);
+	if (r >= 0 && p->resolver)
+		r = own_change(n, p, &v, e);
 	if (r < 0)
 		return r;
 	r = elements_add(&n->filter, &v);

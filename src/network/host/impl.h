@@ -103,6 +103,14 @@ int resolver_forget(const char *state_dir, const struct net_endpoint *ep, struct
 /* Ends those whose bridge has gone, with their files. */
 int resolver_sweep(struct nets *n, const char *state_dir, struct err *e);
 
+/* own.c: a container's own resolver: the plan's, which is there. */
+/* As it is wanted now: begun, or begun anew, and its elements added to v; or ended, and nobody turned to it any more. */
+int own_change(struct nets *n, const struct net_plan *p, struct elements *v, struct err *e);
+/* The plan's endpoints have left: it goes with the last, and goes on with those that remain, as far as it is wanted. */
+int own_leave(struct nets *n, const struct net_plan *p, struct err *e);
+/* Adds to v its elements that belong to these endpoints. */
+int own_owned(struct nets *n, const struct net_endpoint *list, size_t count, struct elements *v);
+
 /* ports.c */
 struct reservation {
 	int *fds;

@@ -2,93 +2,26 @@
  * gone. What it knows is files: state_dir/NETWORK/hosts/DEVICE, one an endpoint, which it watches. Beside them: pid, written by it, and
  * bridge, the device whose end is its own. All of it is written by berth-net in its turn. */
 #include <dirent.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "dnsmasq.h"
 #include "impl.h"
 
-/* Where it sees its files: the directory itself is behind others that only root may enter. In a mount namespace of its own. */
-#define HOSTS_SEEN   "/mnt"
-#define HOSTS_OPTION "--hostsdir=/mnt"
-enum { END_MS = 2000, TEXT_MAX = 65536 };
+#define HOSTS_OPTION "--hostsdir=" DNSMASQ_SEES
+enum { DEVICES_MAX = 64 * (IFNAMSIZ + 1) };
 
 static bool has_resolver(const struct net_network *net) { return net->has_names && streq(net->driver, "bridge"); }
 
-static int open_dir(const char *state_dir, const char *network, bool make, char **ret_path)
+static int options(const struct net_network *net, char ***ret)
 {
-	_cleanup_free_ char *path = str_fmt("%s/%s", state_dir, network), *hosts = path ? str_fmt("%s/hosts", path) : NULL;
-	int r = hosts ? 0 : -ENOMEM, fd;
-
-	if (r >= 0 && make)
-		r = mkdir_p(AT_FDCWD, hosts, 0755);
-	if (r < 0)
-		return r;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return -errno;
-	if (ret_path)
-		*ret_path = TAKE_PTR(path);
-	return fd;
-}
-
-/* Whether the process has been started with this file for its pid: then it is the one. */
-static bool is_resolver(pid_t pid, const char *dir)
-{
-	_cleanup_free_ char *cmdline = NULL, *wanted = str_fmt("--pid-file=%s/pid", dir);
-	char path[64];
-	size_t len = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
-	if (!wanted || file_read(AT_FDCWD, path, TEXT_MAX, &cmdline, &len) < 0)
-		return false;
-	for (const char *p = cmdline; p < cmdline + len; p += strlen(p) + 1)
-		if (streq(p, wanted))
-			return true;
-	return false;
-}
-
-/* Its pidfd; -ESRCH: there is none. */
-static int find_resolver(int dirfd, const char *dir)
-{
-	_cleanup_free_ char *text = NULL;
-	_cleanup_fd_ int pidfd = -1;
-	uint64_t pid = 0;
-
-	if (file_read(dirfd, "pid", 32, &text, NULL) < 0)
-		return -ESRCH;
-	text[strcspn(text, "\n")] = '\0';
-	if (str_to_u64(text, &pid) < 0 || pid == 0 || pid > INT32_MAX)
-		return -ESRCH;
-	pidfd = pidfd_open_((pid_t)pid);
-	/* Asked only now: who has the pid keeps it while the pidfd is not readable. */
-	if (pidfd < 0 || !is_resolver((pid_t)pid, dir) || poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, 0) != 0)
-		return -ESRCH;
-	return TAKE_FD(pidfd);
-}
-
-static int arguments(const struct net_network *net, const char *dir, const char *program, char ***ret)
-{
-	static const char *const always[] = {
-		"--conf-file=/dev/null", "--no-hosts",      HOSTS_OPTION,    "--bind-interfaces",
-		"--except-interface=lo", "--domain-needed", "--user=nobody", "--resolv-file=/etc/resolv.conf",
-		"--cache-size=1000"
-	};
+	static const char *const always[] = { "--conf-file=/dev/null", HOSTS_OPTION, "--resolv-file=/etc/resolv.conf",
+					      "--cache-size=1000" };
 	char **v = NULL;
-	int r = strv_push(&v, program);
+	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(always) && r >= 0; i++)
 		r = strv_push(&v, always[i]);
-	if (r >= 0)
-		r = strv_push_take(&v, str_fmt("--pid-file=%s/pid", dir));
 	for (size_t i = 0; i < net->n_subnets && r >= 0; i++)
 		if (net->subnets[i].gateway)
 			r = strv_push_take(&v, str_fmt("--listen-address=%s", net->subnets[i].gateway));
@@ -103,53 +36,29 @@ static int arguments(const struct net_network *net, const char *dir, const char 
 	return r;
 }
 
-_noreturn_ static void become(char **argv, const char *hosts, int words)
+static int open_dir(const char *state_dir, const char *network, char **ret_path)
 {
-	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C", NULL };
+	_cleanup_free_ char *hosts = str_fmt("%s/%s/hosts", state_dir, network);
+	int r = hosts ? mkdir_p(AT_FDCWD, hosts, 0755) : -ENOMEM;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL); /* until it is in the background; then its pid is known */
-	setsid();
-	dup2(words, STDERR_FILENO);
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
-	    mount(hosts, HOSTS_SEEN, NULL, MS_BIND, NULL) < 0) {
-		dprintf(STDERR_FILENO, "its files at %s: %s", HOSTS_SEEN, strerror(errno));
-		_exit(1);
-	}
-	syscall(SYS_close_range, 3, ~0U, 0);
-	execve(argv[0], argv, (char *const *)(uintptr_t)env);
-	dprintf(STDERR_FILENO, "%s", strerror(errno));
-	_exit(1);
+	return r < 0 ? r : dnsmasq_dir(state_dir, network, true, ret_path);
 }
 
-/* It goes to the background by itself once it listens. */
 static int start(const struct net_network *net, const char *dir, struct err *e)
 {
-	_cleanup_free_ char *program = spawn_find("dnsmasq"), *hosts = str_fmt("%s/hosts", dir), *said = NULL;
-	_cleanup_fd_ int words = memfd_create("words", MFD_CLOEXEC);
-	_cleanup_strv_ char **argv = NULL;
-	int status = 0, r;
-	pid_t pid;
+	_cleanup_free_ char *hosts = str_fmt("%s/hosts", dir), *whose = str_fmt("the network %s", net->name);
+	_cleanup_strv_ char **v = NULL;
+	int r;
 
-	if (!program)
-		return err_set(e, ENOENT, "names on the network %s need dnsmasq: install it (Debian's package dnsmasq-base)",
-			       net->name);
-	if (!hosts || words < 0 || arguments(net, dir, program, &argv) < 0)
+	if (!hosts || !whose || options(net, &v) < 0)
 		return err_set(e, ENOMEM, "the resolver: %s", strerror(ENOMEM));
-	pid = fork();
-	if (pid == 0)
-		become(argv, hosts, words);
-	r = pid < 0 ? -errno : spawn_wait(pid, &status);
-	if (r < 0)
-		return err_set(e, -r, "start %s: %s", program, strerror(-r));
-	if (status == 0)
-		return 0;
-	if (lseek(words, 0, SEEK_SET) < 0 || fd_read_all(words, 4096, &said, NULL) < 0 || !said)
-		return err_set(e, EIO, "%s ended with status %d", program, status_to_exit(status));
-	said[strcspn(said + strspn(said, "\n"), "\n") + strspn(said, "\n")] = '\0';
-	return err_set(e, EIO,
-		       "the resolver of the network %s: %.200s (where a program of this host has port 53 of every address, let "
-		       "it leave %s out)",
-		       net->name, said + strspn(said, "\n"), net->device);
+	r = dnsmasq_start(dir, hosts, v, whose, e);
+	if (r == -EIO) {
+		const struct err why = *e;
+		err_set(e, EIO, "%.350s (where a program of this host has port 53 of every address, let it leave %s out)",
+			why.msg, net->device);
+	}
+	return r;
 }
 
 int resolver_up(const char *state_dir, const struct net_network *net, struct err *e)
@@ -160,17 +69,17 @@ int resolver_up(const char *state_dir, const struct net_network *net, struct err
 
 	if (!has_resolver(net))
 		return 0;
-	dirfd = open_dir(state_dir, net->id, true, &dir);
+	dirfd = open_dir(state_dir, net->id, &dir);
 	r = dirfd < 0 ? dirfd : file_replace(dirfd, "bridge", net->device, strlen(net->device), 0644, false);
 	if (r < 0)
 		return err_set(e, -r, "%s/%s: %s", state_dir, net->id, strerror(-r));
-	pidfd = find_resolver(dirfd, dir);
+	pidfd = dnsmasq_find(dirfd, dir);
 	return pidfd >= 0 ? 0 : start(net, dir, e);
 }
 
 static int write_names(const char *state_dir, const struct net_endpoint *ep)
 {
-	_cleanup_fd_ int dirfd = open_dir(state_dir, ep->network.id, false, NULL);
+	_cleanup_fd_ int dirfd = dnsmasq_dir(state_dir, ep->network.id, false, NULL);
 	_cleanup_free_ char *to = str_fmt("hosts/%s", ep->device);
 	_cleanup_buf_ struct buf text = { 0 };
 	int r;
@@ -210,51 +119,36 @@ int resolver_forget(const char *state_dir, const struct net_endpoint *ep, struct
 
 	if (!has_resolver(&ep->network))
 		return 0;
-	dirfd = open_dir(state_dir, ep->network.id, false, NULL);
+	dirfd = dnsmasq_dir(state_dir, ep->network.id, false, NULL);
 	r = dirfd < 0 ? dirfd : !to ? -ENOMEM : unlinkat(dirfd, to, 0) < 0 ? -errno : 0;
 	return r < 0 && r != -ENOENT ? err_set(e, -r, "names in %s/%s: %s", state_dir, ep->network.id, strerror(-r)) : 0;
 }
 
-/* One that has not come to write its pid, because we were killed beside it. */
-static int search_resolver(const char *dir)
+/* Whether any of the devices that it lives for is there. */
+static bool has_device(struct nets *n, int dirfd)
 {
-	DIR *d = opendir("/proc");
-	struct dirent *entry;
-	uint64_t pid;
-	int fd = -ESRCH;
+	_cleanup_free_ char *text = NULL;
+	_cleanup_strv_ char **devices = NULL;
+	struct link l;
 
-	while (d && fd < 0 && dir_next(d, &entry) > 0)
-		if (str_to_u64(entry->d_name, &pid) >= 0 && pid <= INT32_MAX && is_resolver((pid_t)pid, dir))
-			fd = pidfd_open_((pid_t)pid);
-	if (d)
-		closedir(d);
-	return fd;
-}
-
-/* Ends it, and waits: what it had open is gone then. */
-static void end(int dirfd, const char *dir)
-{
-	_cleanup_fd_ int pidfd = find_resolver(dirfd, dir);
-
-	if (pidfd < 0)
-		pidfd = search_resolver(dir);
-	if (pidfd < 0 || pidfd_kill(pidfd, SIGTERM) < 0)
-		return;
-	if (poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, END_MS) == 0 && pidfd_kill(pidfd, SIGKILL) >= 0)
-		(void)poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, END_MS);
+	if (file_read(dirfd, "bridge", DEVICES_MAX, &text, NULL) < 0 || !(devices = strv_split(text, '\n')))
+		return false;
+	for (char **d = devices; *d; d++)
+		if (**d && link_find(&n->route, *d, &l) >= 0)
+			return true;
+	return false;
 }
 
 static int sweep_one(struct nets *n, const char *state_dir, int statefd, const char *name)
 {
-	_cleanup_free_ char *dir = NULL, *device = NULL;
-	_cleanup_fd_ int dirfd = open_dir(state_dir, name, false, &dir);
-	struct link l;
+	_cleanup_free_ char *dir = NULL;
+	_cleanup_fd_ int dirfd = dnsmasq_dir(state_dir, name, false, &dir);
 
 	if (dirfd < 0)
 		return dirfd == -ENOTDIR ? 0 : dirfd;
-	if (file_read(dirfd, "bridge", IFNAMSIZ, &device, NULL) >= 0 && link_find(&n->route, device, &l) >= 0)
+	if (has_device(n, dirfd))
 		return 0;
-	end(dirfd, dir);
+	dnsmasq_end(dirfd, dir);
 	return rm_rf(statefd, name);
 }
 

@@ -11,10 +11,11 @@
 
 #include "impl.h"
 
-#define VERSION "1" /* another text is another version */
+#define VERSION "2" /* another text is another version */
 
 /* Sets: of bridges those that are ours, without a way out, whose addresses are hidden behind the host's; pairs of a bridge with itself.
- * Maps: published at one address, at any. Priorities: raw comes before connections are looked up. `fib daddr type local`: what goes
+ * Maps: published at one address, at any; who asks which gateway for names is turned to which resolver of a container's own, and nobody else
+ * comes to that. Priorities: raw comes before connections are looked up. `fib daddr type local`: what goes
  * through the host to another's port is not ours. 127.0.0.0/8: only the host's own programs reach what is published there; the kernel
  * drops it from elsewhere as long as nothing has turned it into a container's address. */
 static const char text_inet[] =
@@ -29,6 +30,18 @@ static const char text_inet[] =
 	" map any4 { type inet_proto . inet_service : ipv4_addr . inet_service; }\n"
 	" map at6 { type inet_proto . ipv6_addr . inet_service : ipv6_addr . inet_service; }\n"
 	" map any6 { type inet_proto . inet_service : ipv6_addr . inet_service; }\n"
+	" map resolve4 { type ifname . ipv4_addr . ipv4_addr : ipv4_addr . inet_service; }\n"
+	" map resolve6 { type ifname . ipv6_addr . ipv6_addr : ipv6_addr . inet_service; }\n"
+	" set resolvers4 { type ipv4_addr . inet_service; }\n"
+	" set resolvers6 { type ipv6_addr . inet_service; }\n"
+	" chain resolve {\n"
+	"  meta l4proto { tcp, udp } dnat ip to iifname . ip saddr . ip daddr map @resolve4\n"
+	"  meta l4proto { tcp, udp } dnat ip6 to iifname . ip6 saddr . ip6 daddr map @resolve6\n"
+	" }\n"
+	" chain resolvers {\n"
+	"  meta l4proto { tcp, udp } ip daddr . th dport @resolvers4 ct status & dnat == 0 drop\n"
+	"  meta l4proto { tcp, udp } ip6 daddr . th dport @resolvers6 ct status & dnat == 0 drop\n"
+	" }\n"
 	" chain publish {\n"
 	"  dnat ip to meta l4proto . ip daddr . th dport map @at4\n"
 	"  dnat ip to meta l4proto . th dport map @any4\n"
@@ -36,10 +49,15 @@ static const char text_inet[] =
 	"  dnat ip6 to meta l4proto . th dport map @any6\n"
 	" }\n"
 	" chain raw { type filter hook prerouting priority raw; iifname @bridges ip daddr 127.0.0.0/8 drop; }\n"
-	" chain prerouting { type nat hook prerouting priority dstnat; ip daddr 127.0.0.0/8 return; fib daddr type local jump "
+	" chain prerouting { type nat hook prerouting priority dstnat; meta l4proto { tcp, udp } th dport 53 jump resolve; "
+	" ip daddr 127.0.0.0/8 return; fib daddr type local jump "
 	"publish; }\n"
 	" chain output { type nat hook output priority -100; ip6 daddr ::1 return; fib daddr type local jump publish; }\n"
-	" chain input { type filter hook input priority filter; iifname @internal fib daddr . iif type unicast drop; }\n"
+	" chain input {\n"
+	"  type filter hook input priority filter;\n"
+	"  iifname @internal fib daddr . iif type unicast drop\n"
+	"  jump resolvers\n"
+	" }\n"
 	" chain forward {\n"
 	"  type filter hook forward priority filter;\n"
 	"  iifname . oifname @pairs accept\n"
