@@ -1,7 +1,11 @@
 /* seal: against a container that overwrites the runtime (CVE-2019-5736). Its entry point may be "#!/proc/self/exe", so that this
  * very program is executed inside, where root could then open /proc/PID/exe for writing. So whatever makes processes in
  * containers runs from a read-only detached clone of its file's mount, on which nothing can be opened for writing; without
- * the right to mount, from a sealed copy in memory. See seal.h. */
+ * the right to mount, from a sealed copy in memory. See seal.h.
+ *
+ * The clone is of the same file, and open(2) counts a writer before it finds the mount read-only: who held a path to it inside could
+ * make execve(2) of the program fail everywhere (ETXTBSY), by trying again and again. So nothing can be executed from the clone
+ * once this program is: then the file is in nobody's hand inside. A copy in memory is nobody else's file. */
 #include "seal.h"
 
 #include <linux/mount.h>
@@ -19,19 +23,25 @@
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-static bool is_sealed(int self)
+_Static_assert(SEAL_STATFS == (ST_RDONLY | ST_NOSUID | ST_NODEV), "what seal_early.c can't include");
+
+static bool is_copy(int self)
 {
-	struct statvfs fs;
 	int seals = fcntl(self, F_GET_SEALS);
 
-	if (seals >= 0 && (seals & SEALS) == SEALS)
-		return true;
-	return fstatvfs(self, &fs) == 0 && fs.f_flag & ST_RDONLY;
+	return seals >= 0 && (seals & SEALS) == SEALS;
+}
+
+static bool is_clone(int self)
+{
+	struct statvfs fs;
+
+	return fstatvfs(self, &fs) == 0 && (fs.f_flag & SEAL_STATFS) == SEAL_STATFS;
 }
 
 static int clone_mount(void)
 {
-	struct mount_attr ro = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV };
+	struct mount_attr ro = { .attr_set = SEAL_MOUNT };
 	_cleanup_fd_ int fd = (int)syscall(SYS_open_tree, AT_FDCWD, SEAL_SELF, OPEN_TREE_CLONE);
 
 	if (fd < 0 || syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &ro, sizeof(ro)) < 0)
@@ -75,16 +85,30 @@ static int take_spent(int self)
 	return fd;
 }
 
+/* `spent` is of the mount that this program was executed from. */
+static int forbid_execution(int spent, struct err *e)
+{
+	struct mount_attr noexec = { .attr_set = MOUNT_ATTR_NOEXEC };
+
+	if (syscall(SYS_mount_setattr, spent, "", AT_EMPTY_PATH, &noexec, sizeof(noexec)) < 0)
+		return err_set(e, errno, "forbid that the read-only copy of this program is executed: %s", strerror(errno));
+	return 0;
+}
+
 int seal_self(char **argv, int *ret_spent, struct err *e)
 {
 	_cleanup_fd_ int self = open(SEAL_SELF, O_RDONLY | O_CLOEXEC), fd = -1;
 
 	if (self < 0)
 		return err_set(e, errno, SEAL_SELF ": %s", strerror(errno));
-	if (is_sealed(self)) {
+	if (is_copy(self) || is_clone(self)) {
+		_cleanup_fd_ int spent = take_spent(self);
+		int r = spent >= 0 && is_clone(self) ? forbid_execution(spent, e) : 0;
+
 		prctl(PR_SET_NAME, "berth-runtime"); /* executed by descriptor, it is called by a number */
-		*ret_spent = take_spent(self);
-		return 0;
+		if (r == 0)
+			*ret_spent = TAKE_FD(spent);
+		return r;
 	}
 	fd = clone_mount();
 	if (fd == -EPERM || fd == -EINVAL || fd == -ENOSYS)

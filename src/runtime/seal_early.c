@@ -81,7 +81,7 @@ KEEP_LOOPS static bool wants_sealing(char **argv)
 	return found;
 }
 
-static bool is_on_readonly_mount(void)
+static bool is_on_clone(void)
 {
 	struct statfs fs;
 	long fd = call5(SYS_open, (long)SEAL_SELF, O_RDONLY | O_CLOEXEC, 0, 0, 0), r;
@@ -91,18 +91,16 @@ static bool is_on_readonly_mount(void)
 	fs.f_flags = 0;
 	r = call5(SYS_fstatfs, fd, (long)&fs, 0, 0, 0);
 	call5(SYS_close, fd, 0, 0, 0, 0);
-	return r < 0 || fs.f_flags & 1; /* ST_RDONLY */
+	return r < 0 || (fs.f_flags & SEAL_STATFS) == SEAL_STATFS;
 }
 
 long seal_early(long *stack)
 {
 	char **argv = (char **)(stack + 1), **env = argv + stack[0] + 1;
-	struct mount_attr ro = {
-		.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, .attr_clr = 0, .propagation = 0, .userns_fd = 0
-	};
+	struct mount_attr ro = { .attr_set = SEAL_MOUNT, .attr_clr = 0, .propagation = 0, .userns_fd = 0 };
 	long fd;
 
-	if (!wants_sealing(argv) || is_on_readonly_mount())
+	if (!wants_sealing(argv) || is_on_clone())
 		return 0;
 	/* Open across the execution: seal.h, seal_self. */
 	fd = call5(SYS_open_tree, AT_FDCWD, (long)SEAL_SELF, OPEN_TREE_CLONE, 0, 0);
