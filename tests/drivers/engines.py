@@ -146,6 +146,20 @@ class Buildah(Engine):
         return [verb, "--runtime", self.runtime, *args]
 
 
+class Berth(Engine):
+    """This build's own engine, beside others: its networks on a host that somebody else has rules on."""
+
+    def __init__(self, host: Host, build: Path, archive: Path):
+        super().__init__(host, build)
+        self.ok("load", "-q", "-i", archive)
+
+    def argv(self, *args):
+        return self.host.argv(self.runtime / "src/main/berth", "--root", self.host.dir / "berth", *args)
+
+    def run(self, *args) -> list:
+        return ["run", "--cgroup-parent", f"/{self.host.name}", *args]
+
+
 def size_to_bytes(text: str) -> float:
     """What docker stats and podman stats print: 12.3MiB, 4kB."""
     number, unit, binary = re.fullmatch(r"([0-9.]+)([kKMG]?)(i?)B", text).groups()

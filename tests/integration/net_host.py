@@ -46,6 +46,13 @@ class Namespace:
         self.fd = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self.run("ip", "link", "set", "lo", "up")
 
+    @classmethod
+    def of(cls, name, pid):
+        """That of a process, which it lives as long as."""
+        n = object.__new__(cls)
+        n.name, n.pid, n.fd = name, 0, os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        return n
+
     def close(self):
         """The namespace ends, unless somebody else holds it."""
         if self.pid:

@@ -78,7 +78,7 @@ def test_dockers_chain_gets_our_rules_again(world):
         assert not world.lan.reaches(HOST, 8080)
         reload(world)
         assert meets(s, lambda: world.lan.reaches(HOST, 8080)) == PEER
-    assert world.host.ruleset().count('comment "berth berth-*"') == 2
+    assert world.host.ruleset().count('comment "berth berth-*"') == 4
     world.detach(c)
     assert until(lambda: "berth" not in world.host.ruleset())
     world.host.run("nft", "flush", "ruleset")

@@ -169,6 +169,9 @@ def test_docker_lets_our_bridges_through_and_its_chain_is_as_before_at_the_end(w
             chain DOCKER-USER {{ counter return; }}
             chain FORWARD {{ type filter hook forward priority filter; policy drop; jump DOCKER-USER; }}
         }}""")
+    theirs = world.space("theirs")
+    wire(world.host, "docker0", "172.17.0.1/16", theirs, "eth0", "172.17.0.2/16")
+    theirs.ip("route", "add", "default", "via", "172.17.0.1")
     world.before = world.state()
     c, _ = world.attach(endpoint(network(1), 2), ports=[tcp(80, 8080)])
     named, _ = world.attach(endpoint({**network(2), "device": "my-own"}, 2), ports=[tcp(80, 8081)])
@@ -176,6 +179,11 @@ def test_docker_lets_our_bridges_through_and_its_chain_is_as_before_at_the_end(w
         with space.listen("0.0.0.0", 80) as s, world.lan.listen("0.0.0.0", 80) as out:
             assert meets(s, lambda: world.lan.reaches(HOST, port)) == PEER
             assert meets(out, lambda: space.reaches(PEER, 80)) == HOST
-    assert world.host.ruleset().count('comment "berth berth-*"') == 4
+    assert world.host.ruleset().count('comment "berth berth-*"') == 8
+    with theirs.listen("0.0.0.0", 80) as s:
+        assert meets(s, lambda: world.host.reaches("172.17.0.2", 80)) == "172.17.0.1"
+        assert not c.reaches("172.17.0.2", 80) and not named.reaches("172.17.0.2", 80), "who reaches Docker's own is for Docker to say"
+    with named.listen("0.0.0.0", 80) as s:
+        assert meets(s, lambda: c.reaches(HOST, 8081)) == "10.200.1.2", "what may come to one is said before what leaves another"
     world.attach(endpoint(network(1), 9))
-    assert world.host.ruleset().count('comment "berth berth-*"') == 4
+    assert world.host.ruleset().count('comment "berth berth-*"') == 8

@@ -1,6 +1,6 @@
 /* Docker's firewall: where dockerd runs, packets that are forwarded are dropped unless a rule of its tables lets them through, and the
  * chain DOCKER-USER is where it leaves others' rules alone. Bridges of ours are let through there: what may reach them is for our own
- * tables to say, whose word "drop" stands whatever is accepted elsewhere. */
+ * tables to say, whose word "drop" stands whatever is accepted elsewhere; what may reach Docker's containers is for its own. */
 #include <netinet/in.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -86,9 +86,53 @@ static const struct {
 	const char *name;
 } families[] = { { NFPROTO_IPV4, "ip" }, { NFPROTO_IPV6, "ip6" } };
 
+/* What may come in, what goes elsewhere, and between them what Docker alone decides about: its own containers. Rules that iptables reads too:
+ * each has what one of its commands has. Those of all our bridges anew, since what may come to one is said before what leaves another; they
+ * are put in from the last to the first. */
+static const struct {
+	const char *from, *to, *verdict; /* NULL: any; "": ours */
+} rows[] = { { "", NULL, "accept" }, { "", "br-*", "return" }, { "", "docker0", "return" }, { NULL, "", "accept" } };
+
+static void put_rule(struct buf *b, const char *family, const char *pattern, size_t row)
+{
+	const char *to = rows[row].to && !*rows[row].to ? pattern : rows[row].to;
+
+	buf_fmt(b, "insert rule %s filter " CHAIN, family);
+	if (rows[row].from)
+		buf_fmt(b, " iifname \"%s\"", pattern);
+	if (to)
+		buf_fmt(b, " oifname \"%s\"", to);
+	buf_fmt(b, " %s comment \"" COMMENT "%s\"\n", rows[row].verdict, pattern);
+}
+
+static bool is_first(const struct rules *v, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (streq(v->items[k].comment, v->items[i].comment))
+			return false;
+	return true;
+}
+
+static void forget(struct buf *b, const char *family, const struct rules *ours)
+{
+	for (size_t k = 0; k < ours->n; k++)
+		buf_fmt(b, "delete rule %s filter " CHAIN " handle %llu\n", family, (unsigned long long)ours->items[k].handle);
+}
+
+static void accept_also(struct buf *b, const char *family, const struct rules *ours, const char *pattern)
+{
+	forget(b, family, ours);
+	for (size_t row = 0; row < ARRAY_SIZE(rows); row++) {
+		put_rule(b, family, pattern, row);
+		for (size_t i = 0; i < ours->n; i++)
+			if (is_first(ours, i))
+				put_rule(b, family, str_after(ours->items[i].comment, COMMENT), row);
+	}
+}
+
 int docker_accept(struct nets *n, const char *device, struct err *e)
 {
-	/* One pair of rules for all bridges of the usual names. */
+	/* One group of rules for all bridges of the usual names. */
 	const char *pattern = str_after(device, "berth-") ? "berth-*" : device;
 	_cleanup_buf_ struct buf commands = { 0 };
 	char comment[COMMENT_ROOM];
@@ -97,14 +141,12 @@ int docker_accept(struct nets *n, const char *device, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
 		struct rules ours = { 0 };
 		const int r = list(&n->filter, families[i].family, &ours);
-		const bool is_missing = r > 0 && !has_comment(&ours, comment);
 
+		if (r > 0 && !has_comment(&ours, comment))
+			accept_also(&commands, families[i].name, &ours, pattern);
 		free(ours.items);
 		if (r < 0)
 			return err_set(e, -r, "nf_tables: chain " CHAIN ": %s", strerror(-r));
-		for (unsigned side = 0; is_missing && side < 2; side++)
-			buf_fmt(&commands, "insert rule %s filter " CHAIN " %s \"%s\" accept comment \"%s\"\n", families[i].name,
-				side ? "oifname" : "iifname", pattern, comment);
 	}
 	if (commands.failed)
 		return err_set(e, ENOMEM, "nf_tables: %s", strerror(ENOMEM));
@@ -119,9 +161,7 @@ int docker_forget(struct nets *n, struct err *e)
 		struct rules ours = { 0 };
 		const int r = list(&n->filter, families[i].family, &ours);
 
-		for (size_t k = 0; k < ours.n; k++)
-			buf_fmt(&commands, "delete rule %s filter " CHAIN " handle %llu\n", families[i].name,
-				(unsigned long long)ours.items[k].handle);
+		forget(&commands, families[i].name, &ours);
 		free(ours.items);
 		if (r < 0)
 			return err_set(e, -r, "nf_tables: chain " CHAIN ": %s", strerror(-r));

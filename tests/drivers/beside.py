@@ -1,0 +1,92 @@
+"""A host of a test's own with a LAN beside it, on which this build's networks live beside others' rules."""
+
+import re
+from pathlib import Path
+from threading import Thread
+
+from host import Host, until
+from net_host import Namespace, wire
+
+from engines import Berth
+
+DOCS = Path(__file__).resolve().parents[2] / "docs/NETWORK.md"
+HOST, PEER = "192.0.2.1", "192.0.2.2"
+SERVE = "while :; do echo {} | nc -l -p 80 >/dev/null; done"  # says a word to whoever connects
+
+
+def documented(heading, n=0, **words) -> list:
+    """The commands of the n-th block of them below a heading of docs/NETWORK.md, with words of it replaced: a list of argvs."""
+    section = re.search(rf"^### {re.escape(heading)}\n(.*?)(?=^##)", DOCS.read_text(), re.M | re.S)[1]
+    block = re.findall(r"^```\n(.*?)^```$", section, re.M | re.S)[n]
+    for name, value in words.items():
+        assert re.search(rf"\b{name}\b", block), f"{heading}: no command has {name}"
+        block = re.sub(rf"\b{name}\b", str(value), block)
+    return [line.split() for line in block.splitlines()]
+
+
+class Beside:
+    def __init__(self, host: Host, build: Path, archive: Path):
+        self.host, self.net, self.lan = host, Namespace.of("host", host.pid), Namespace("lan")
+        wire(self.net, "lan0", HOST + "/24", self.lan, "eth0", PEER + "/24")
+        self.berth = Berth(host, build, archive)
+        self.names = []
+
+    def network(self, name, bridge):
+        self.berth.ok("network", "create", "-o", f"com.docker.network.bridge.name={bridge}", name)
+        return name
+
+    def start(self, word, *opts) -> str:
+        """One that says the word at port 80."""
+        name = f"says-{word}"
+        self.names.append(name)
+        self.berth.ok(*self.berth.run("-d", "--name", name, *opts, "base", "sh", "-c", SERVE.format(word)))
+        return name
+
+    def hears(self, space, address, port):
+        """What is said first there, or None."""
+        with space.open() as s:
+            s.settimeout(1)
+            try:
+                s.connect((address, port))
+                return s.recv(64).decode().strip() or None
+            except OSError:
+                return None
+
+    def told(self, address, port, word):
+        until(lambda: self.hears(self.lan, address, port) == word, f"{word} from {address}:{port}", 30)
+
+    def goes_out(self, execute) -> bool:
+        """execute: runs argv in a container. Whether it comes to the LAN, as the host."""
+        peers = []
+
+        def serve(s):
+            try:
+                connection, peer = s.accept()
+                peers.append(peer[0])
+                connection.close()
+            except TimeoutError:
+                pass
+        with self.lan.listen("0.0.0.0", 7000) as s:
+            s.settimeout(5)
+            server = Thread(target=serve, args=(s,))
+            server.start()
+            execute("timeout", "4", "nc", PEER, "7000")
+            server.join()
+        return peers == [HOST]
+
+    def berth_goes_out(self, name) -> bool:
+        return self.goes_out(lambda *argv: self.berth("exec", name, *argv))
+
+    def clean(self):
+        """Until nothing of ours is left on the host."""
+        while self.names:
+            self.berth.ok("rm", "-f", self.names.pop())
+        self.berth.ok("network", "prune", "-f")
+        until(lambda: not [d for d in self.net.devices() if d.startswith(("berth-", "br-own", "bv"))], "our bridges to go", 60)
+        until(lambda: "berth" not in self.net.ruleset(), lambda: f"our rules to go:\n{self.net.ruleset()}", 60)
+        self.berth.ok("system", "prune", "-f")
+
+    def close(self):
+        while self.names:  # of a test that has failed
+            self.berth("rm", "-f", self.names.pop())
+        self.lan.close()
