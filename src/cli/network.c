@@ -10,7 +10,7 @@ struct network_args {
 };
 #define AT(member) offsetof(struct network_args, member)
 const struct opt network_create_options[] = {
-	{ "driver", 'd', OPT_STRING, AT(driver), "DRIVER", "bridge (the default), macvlan or ipvlan" },
+	{ "driver", 'd', OPT_STRING, AT(driver), "DRIVER", "bridge (the default), macvlan, ipvlan or cni" },
 	{ "opt", 'o', OPT_LIST, AT(options), "NAME=VALUE", "an option of the driver's" },
 	{ "subnet", 0, OPT_LIST, AT(subnets), "SUBNET",
 	  "addresses of the network, such as 10.78.0.0/24; one of IPv4, one of IPv6" },

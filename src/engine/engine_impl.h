@@ -132,8 +132,10 @@ int pod_share_parse(const char *text, bool ret_shared[NS_COUNT], struct err *e);
 int pod_remove_files(struct engine *en, const char *id, struct err *e);
 int pod_must_not_be_paused(struct engine *en, const struct container_record *c, struct err *e);
 
-/* ---- network_change.c: of a container that runs, whose record has that endpoint. -ESRCH: it has ended ---- */
-int container_network_change(struct engine *en, const char *container_id, const char *network_id, bool connect, struct err *e);
+/* ---- network_change.c: of a container that runs, whose record has that endpoint. -ESRCH: it has ended. *ret_asked:
+ * whether berth-net has come to do anything, also where it failed ---- */
+int container_network_change(struct engine *en, const char *container_id, const char *network_id, bool connect, bool *ret_asked,
+			     struct err *e);
 
 /* ---- files.c ---- */
 extern const char files_hosts_head[]; /* how /etc/hosts begins */

@@ -28,7 +28,9 @@ static void add_address(struct doc s, const char *with_prefix, const char *key, 
 
 static void add_addresses(struct doc s, const struct net_endpoint *p)
 {
-	for (char **a = p->addresses; a && *a; a++) {
+	const char *const given[] = { p->given.gateway4, p->given.gateway6 };
+
+	for (char *const *a = net_endpoint_addresses(p); a && *a; a++) {
 		if (strchr(*a, ':'))
 			add_address(s, *a, "GlobalIPv6Address", "GlobalIPv6PrefixLen");
 		else
@@ -39,6 +41,15 @@ static void add_addresses(struct doc s, const struct net_endpoint *p)
 		if (gateway)
 			doc_text(s, strchr(gateway, ':') ? "IPv6Gateway" : "Gateway", gateway);
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(given); i++)
+		if (given[i])
+			doc_text(s, i ? "IPv6Gateway" : "Gateway", given[i]);
+}
+
+/* Of cni what its plugins say, and they may say nothing. */
+static const char *mac_of(const struct net_endpoint *p)
+{
+	return streq(p->network.driver, "cni") ? p->given.mac ? p->given.mac : "" : p->mac;
 }
 
 static void add_empty(struct doc s)
@@ -59,7 +70,7 @@ static void add_endpoint(struct doc networks, const char *name, const struct net
 	doc_null(s, "DriverOpts");
 	add_empty(s);
 	if (p) {
-		doc_text(s, "MacAddress", p->mac);
+		doc_text(s, "MacAddress", mac_of(p));
 		doc_text(s, "NetworkID", p->network.id);
 		doc_list(s, "DNSNames", p->names);
 	} else {

@@ -5,6 +5,7 @@
 
 #include "client.h"
 #include "engine_impl.h"
+#include "network_cni.h"
 #include "network_plan.h"
 
 static int open_namespace(struct engine *en, const struct container_record *c, int *ret, struct err *e)
@@ -27,7 +28,8 @@ static int open_namespace(struct engine *en, const struct container_record *c, i
 	return 0;
 }
 
-static int change(struct engine *en, const struct container_record *c, const struct net_plan *plan, bool connect, struct err *e)
+static int change(struct engine *en, const struct container_record *c, const struct net_plan *plan, bool connect, bool *ret_asked,
+		  struct err *e)
 {
 	_cleanup_fd_ int ns = -1;
 	struct net_hold given = { 0 };
@@ -36,19 +38,24 @@ static int change(struct engine *en, const struct container_record *c, const str
 
 	if (r >= 0)
 		r = net_call_begin(en->paths, connect ? "attach" : "detach", plan, ns, &call, e);
+	*ret_asked = r >= 0;
 	if (r >= 0)
 		r = net_call_end(&call, &given, e);
+	if (r >= 0 && connect)
+		r = network_cni_note(en, c->id, &given, e);
 	net_hold_done(&given);
 	return r;
 }
 
-int container_network_change(struct engine *en, const char *container_id, const char *network_id, bool connect, struct err *e)
+int container_network_change(struct engine *en, const char *container_id, const char *network_id, bool connect, bool *ret_asked,
+			     struct err *e)
 {
 	struct container_record c;
 	const struct isolation_ops *ops;
 	struct net_plan plan = { 0 };
 	int r = records_container_get(en->records, container_id, &c, e);
 
+	*ret_asked = false;
 	if (r < 0)
 		return r;
 	r = isolation_find(c.isolation, &ops, e);
@@ -57,7 +64,7 @@ int container_network_change(struct engine *en, const char *container_id, const 
 	if (r >= 0)
 		r = network_plan_one(en, &c, network_id, !connect, &plan, e);
 	if (r >= 0)
-		r = change(en, &c, &plan, connect, e);
+		r = change(en, &c, &plan, connect, ret_asked, e);
 	net_plan_done(&plan);
 	container_record_done(&c);
 	return r;

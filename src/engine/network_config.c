@@ -1,44 +1,36 @@
 /* See network_config.h. */
 #include "network_config.h"
 
-#define ROW(json_name, kind, s, m, ...)                               \
-	{                                                             \
-		json_name, kind, offsetof(struct s, m), ##__VA_ARGS__ \
-	}
-#define END           \
-	{             \
-		NULL, \
-	}
+#include "json_rows.h"
 
 static const struct field subnet_rows[] = {
-	ROW("subnet", FIELD_STRING, network_subnet, subnet, FIELD_REQUIRED),
-	ROW("gateway", FIELD_STRING, network_subnet, gateway),
-	ROW("range", FIELD_STRING, network_subnet, range),
-	ROW("aux", FIELD_MAP, network_subnet, aux, FIELD_OMIT_EMPTY),
-	END,
+	JSON_ROW("subnet", FIELD_STRING, network_subnet, subnet, FIELD_REQUIRED),
+	JSON_ROW("gateway", FIELD_STRING, network_subnet, gateway),
+	JSON_ROW("range", FIELD_STRING, network_subnet, range),
+	JSON_ROW("aux", FIELD_MAP, network_subnet, aux, FIELD_OMIT_EMPTY),
+	JSON_END,
 };
 static const struct field config_rows[] = {
-	{ .name = "subnets",
-	  .type = FIELD_ARRAY,
-	  .offset = offsetof(struct network_config, subnets),
-	  .table = subnet_rows,
-	  .size = sizeof(struct network_subnet),
-	  .count_offset = offsetof(struct network_config, n_subnets) },
-	ROW("options", FIELD_MAP, network_config, options, FIELD_OMIT_EMPTY),
-	ROW("device", FIELD_STRING, network_config, device),
-	ROW("parent", FIELD_STRING, network_config, parent),
-	ROW("mode", FIELD_STRING, network_config, mode),
-	ROW("isInternal", FIELD_BOOL, network_config, is_internal, FIELD_OMIT_EMPTY),
-	ROW("hasIpv6", FIELD_BOOL, network_config, has_ipv6, FIELD_OMIT_EMPTY),
-	ROW("isAttachable", FIELD_BOOL, network_config, is_attachable, FIELD_OMIT_EMPTY),
-	END,
+	JSON_LIST("subnets", network_config, subnets, network_subnet, subnet_rows),
+	JSON_ROW("options", FIELD_MAP, network_config, options, FIELD_OMIT_EMPTY),
+	JSON_ROW("device", FIELD_STRING, network_config, device),
+	JSON_ROW("parent", FIELD_STRING, network_config, parent),
+	JSON_ROW("mode", FIELD_STRING, network_config, mode),
+	JSON_ROW("cni", FIELD_STRING, network_config, cni),
+	JSON_ROW("cniPath", FIELD_STRING, network_config, cni_path),
+	JSON_ROW("cniSeconds", FIELD_U32, network_config, cni_seconds, FIELD_OMIT_EMPTY),
+	JSON_ROW("isInternal", FIELD_BOOL, network_config, is_internal, FIELD_OMIT_EMPTY),
+	JSON_ROW("hasIpv6", FIELD_BOOL, network_config, has_ipv6, FIELD_OMIT_EMPTY),
+	JSON_ROW("isAttachable", FIELD_BOOL, network_config, is_attachable, FIELD_OMIT_EMPTY),
+	JSON_END,
 };
 static const struct field endpoint_rows[] = {
-	ROW("aliases", FIELD_STRV, endpoint_options, aliases, FIELD_OMIT_EMPTY),
-	ROW("address4", FIELD_STRING, endpoint_options, address4),
-	ROW("address6", FIELD_STRING, endpoint_options, address6),
-	ROW("mac", FIELD_STRING, endpoint_options, mac),
-	END,
+	JSON_ROW("aliases", FIELD_STRV, endpoint_options, aliases, FIELD_OMIT_EMPTY),
+	JSON_ROW("address4", FIELD_STRING, endpoint_options, address4),
+	JSON_ROW("address6", FIELD_STRING, endpoint_options, address6),
+	JSON_ROW("mac", FIELD_STRING, endpoint_options, mac),
+	{ "given", FIELD_OBJECT, offsetof(struct endpoint_options, given), FIELD_OMIT_EMPTY, net_result_rows },
+	JSON_END,
 };
 
 /* text NULL: nothing was kept. */
@@ -149,11 +141,12 @@ static int plan_fill(const struct network_record *n, const struct network_config
 
 	if (copy(n->id, &ret->id) < 0 || copy(n->name, &ret->name) < 0 || copy(n->driver, &ret->driver) < 0 ||
 	    copy(c->parent ? c->parent : c->device, &ret->device) < 0 || copy(c->mode, &ret->mode) < 0 ||
-	    plan_subnets(c, ret) < 0)
+	    copy(c->cni, &ret->cni) < 0 || copy(c->cni_path, &ret->cni_path) < 0 || plan_subnets(c, ret) < 0)
 		return err_set(e, ENOMEM, "out of memory");
 	if (mtu && (str_to_u64(mtu, &bytes) < 0 || bytes > UINT32_MAX))
 		return err_set(e, EINVAL, "network %s: com.docker.network.driver.mtu=%s is no number", n->name, mtu);
 	ret->mtu = (uint32_t)bytes;
+	ret->cni_seconds = c->cni_seconds;
 	ret->is_internal = c->is_internal;
 	ret->no_masquerade = is_off(c, "com.docker.network.bridge.enable_ip_masquerade");
 	ret->may_spoof = is_off(c, "berth.spoof-check");

@@ -21,6 +21,8 @@ struct network_config {
 	struct string_map options; /* -o, as given */
 	char *device;              /* the bridge's name */
 	char *parent, *mode;       /* of macvlan and ipvlan; NULL: none, the default */
+	char *cni, *cni_path;      /* of cni: the plugins' configuration as it was then, and where they are */
+	uint32_t cni_seconds;      /* how long one of them may take */
 	bool is_internal, has_ipv6, is_attachable;
 };
 int network_config_of(const struct network_record *n, struct network_config *ret, struct err *e);
@@ -35,6 +37,7 @@ int network_plan_of(const struct network_record *n, struct net_network *ret, str
 struct endpoint_options {
 	char **aliases;                  /* names that it is known by on this network, besides its container's */
 	char *address4, *address6, *mac; /* as they were asked for; NULL: not */
+	struct net_result given;         /* of cni: what its plugins gave when it was attached last */
 };
 char *endpoint_options_print(const struct endpoint_options *o); /* NULL on ENOMEM */
 int endpoint_options_of(const struct endpoint_record *p, struct endpoint_options *ret, struct err *e);

@@ -1,7 +1,7 @@
 /* network_connect.c: a container comes to a network, or leaves it. What it will have is the records' at once; of one that runs the
  * kernel's side follows, and where that fails the record is as it was. */
 #include "engine_impl.h"
-#include "network_config.h"
+#include "network_cni.h"
 #include "network_plan.h"
 #include "network_wishes.h"
 #include "networks.h"
@@ -86,28 +86,36 @@ static int put(struct engine *en, const struct network_record *n, const struct c
 
 /* Of one that runs. What has ended meanwhile, or waits to be started again, finds in its record what it is on. */
 static int change_running(struct engine *en, const struct network_record *n, const struct container_record *c, bool connect,
-			  struct err *e)
+			  bool *ret_asked, struct err *e)
 {
 	struct err why = { 0 };
-	int r = container_is_up(c->state) ? container_network_change(en, c->id, n->id, connect, &why) : 0;
+	int r;
+
+	*ret_asked = false;
+	r = container_is_up(c->state) ? container_network_change(en, c->id, n->id, connect, ret_asked, &why) : 0;
 
 	return r < 0 && r != -ESRCH ? err_set(e, -r, "%s", why.msg) : 0;
 }
 
-/* Where the kernel's side fails, what there may be of it goes, and then the record. */
+/* Where the kernel's side fails, what there may be of it goes, and then the record; which stays where it did not, so that there is something
+ * to take off. */
 static int attach(struct engine *en, const struct network_record *n, const struct container_record *c, struct err *e)
 {
-	struct err why = { 0 };
-	int r = change_running(en, n, c, true, e);
+	struct err first = { 0 }, why = { 0 };
+	bool is_asked, is_undoing;
+	int r = change_running(en, n, c, true, &is_asked, &first), undone;
 
 	if (r >= 0)
 		return r;
-	if (change_running(en, n, c, false, &why) < 0)
-		log_debug("network", "container %s: %s", c->name, why.msg); /* the first error counts */
-	if (records_endpoint_delete(en->records, n->id, c->id, &why) < 0)
-		log_warn("network", "container %s: %s; `berth network disconnect %s %s` takes it off", c->name, why.msg, n->name,
-			 c->name);
-	return r;
+	undone = is_asked ? change_running(en, n, c, false, &is_undoing, &why) : 0;
+	if (undone >= 0)
+		undone = records_endpoint_delete(en->records, n->id, c->id, &why);
+	if (undone >= 0 || undone == -ENOENT)
+		return err_set(e, first.no, "%s", first.msg);
+	return err_set(e, first.no,
+		       "%.200s; and the container is still on network %s, as that could not be undone (%.120s): `berth network "
+		       "disconnect %s %s` takes it off",
+		       first.msg, n->name, why.msg, n->name, c->name);
 }
 
 int engine_network_connect(struct engine *en, const char *network, const char *container, const struct engine_connect_opts *o,
@@ -120,6 +128,8 @@ int engine_network_connect(struct engine *en, const char *network, const char *c
 
 	if (r >= 0)
 		r = check_container(en, &c, e);
+	if (r >= 0)
+		r = network_cni_check_isolation(&n, streq0(c.isolation, "vm"), e);
 	if (r >= 0)
 		r = put(en, &n, &c, o, e);
 	if (r >= 0)
@@ -147,6 +157,7 @@ int engine_network_disconnect(struct engine *en, const char *network, const char
 	struct container_record c = { 0 };
 	struct network_record n = { 0 };
 	_cleanup_fd_ int lock = -1;
+	bool is_asked;
 	int r = find_both(en, network, container, &n, &c, &lock, e);
 
 	if (r >= 0)
@@ -154,7 +165,7 @@ int engine_network_disconnect(struct engine *en, const char *network, const char
 	if (r >= 0)
 		r = check_connected(en, &n, &c, e);
 	if (r >= 0)
-		r = change_running(en, &n, &c, false, e);
+		r = change_running(en, &n, &c, false, &is_asked, e);
 	if (r >= 0)
 		r = records_endpoint_delete(en->records, n.id, c.id, e);
 	container_record_done(&c);

@@ -1,6 +1,7 @@
 /* network_create.c: from what was asked for to a network's configuration: subnets with what belongs to each, the addresses that nobody
  * has named, the driver's options. Words of errors are docker's where it has some. */
 #include "engine_impl.h"
+#include "network_cni.h"
 #include "network_config.h"
 #include "network_create.h"
 
@@ -59,10 +60,12 @@ static int check_ipvlan(const char *key, const char *value, struct err *e)
 }
 
 static const struct {
-	const char *name, *driver; /* NULL: any */
-	int (*check)(const char *key, const char *value, struct err *e);
+	const char *name, *driver;
+	int (*check)(const char *key, const char *value, struct err *e); /* NULL: whoever uses it does */
 } known[] = {
-	{ "com.docker.network.driver.mtu", NULL, check_mtu },
+	{ "com.docker.network.driver.mtu", "bridge", check_mtu },
+	{ "com.docker.network.driver.mtu", "macvlan", check_mtu },
+	{ "com.docker.network.driver.mtu", "ipvlan", check_mtu },
 	{ "com.docker.network.bridge.name", "bridge", check_device },
 	{ "com.docker.network.bridge.enable_ip_masquerade", "bridge", check_bool },
 	{ "com.docker.network.bridge.enable_icc", "bridge", check_true },
@@ -71,6 +74,8 @@ static const struct {
 	{ "macvlan_mode", "macvlan", check_macvlan },
 	{ "parent", "ipvlan", check_device },
 	{ "ipvlan_mode", "ipvlan", check_ipvlan },
+	{ "conf", "cni", NULL },
+	{ "timeout", "cni", NULL },
 };
 
 static int check_option(const char *driver, const char *key, const char *value, struct err *e)
@@ -78,10 +83,10 @@ static int check_option(const char *driver, const char *key, const char *value, 
 	_cleanup_buf_ struct buf list = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-		if (known[i].driver && !streq(known[i].driver, driver))
+		if (!streq(known[i].driver, driver))
 			continue;
 		if (streq(known[i].name, key))
-			return known[i].check(key, value, e);
+			return known[i].check ? known[i].check(key, value, e) : 0;
 		buf_fmt(&list, "%s%s", list.len ? ", " : "", known[i].name);
 	}
 	return err_set(e, EINVAL, "network option %s is unknown to the driver %s; it knows %s", key, driver,
@@ -112,6 +117,8 @@ static int set_options(const struct engine_network_opts *o, const char *driver, 
 	given = map_get(&c->options, "com.docker.network.driver.mtu");
 	if (given && o->has_ipv6 && strtoul(given, NULL, 10) < MTU_MIN6)
 		return err_set(e, EINVAL, "com.docker.network.driver.mtu=%s: IPv6 needs %d or more", given, MTU_MIN6);
+	if (streq(driver, "cni"))
+		return network_cni_configure(o, c, e);
 	if (!has_bridge && !map_get(&c->options, "parent"))
 		return err_set(e, EINVAL, "%s needs the host's interface that it goes over: -o parent=INTERFACE", driver);
 	given = map_get(&c->options, "com.docker.network.bridge.name");
@@ -314,7 +321,8 @@ int network_choose_rest(struct engine *en, bool is_default, struct network_confi
 {
 	_cleanup_free_ struct net_prefix *taken = NULL;
 	size_t n = 0;
-	bool needs[2] = { !has_family(c, false), c->has_ipv6 && !has_family(c, true) };
+	const bool is_ours = !c->cni; /* plugins know their addresses themselves */
+	bool needs[2] = { is_ours && !has_family(c, false), c->has_ipv6 && !has_family(c, true) };
 	int r = needs[0] || needs[1] ? network_taken(en, &taken, &n, e) : 0;
 
 	for (int is6 = 0; is6 < 2 && r >= 0; is6++) {

@@ -52,6 +52,10 @@ static const char *any_gateway(const struct net_plan *p)
 			return p->endpoints[i].gateway4;
 		if (p->endpoints[i].gateway6)
 			return p->endpoints[i].gateway6;
+		if (p->endpoints[i].given.gateway4)
+			return p->endpoints[i].given.gateway4;
+		if (p->endpoints[i].given.gateway6)
+			return p->endpoints[i].given.gateway6;
 	}
 	return NULL;
 }
@@ -71,7 +75,7 @@ int network_hosts_text(struct engine *en, const struct run_opts *o, const struct
 	for (char **l = o->links; r >= 0 && l && *l; l++)
 		r = add_link(en, *l, plan, &b, e);
 	for (size_t i = 0; r >= 0 && i < plan->n_endpoints; i++)
-		for (char **a = plan->endpoints[i].addresses; a && *a; a++) {
+		for (char *const *a = net_endpoint_addresses(&plan->endpoints[i]); a && *a; a++) {
 			char address[ADDRESS_TEXT];
 			buf_fmt(&b, "%s\t%s\n", bare(*a, address, sizeof(address)), hostname);
 		}
@@ -173,6 +177,23 @@ static int replace(char *const *given, char ***to, struct err *e)
 	return 0;
 }
 
+/* What CNI plugins have said of resolvers: the first network's that has any. */
+static int use_given(const struct net_plan *plan, struct resolv *v, struct err *e)
+{
+	for (size_t i = 0; i < plan->n_endpoints; i++) {
+		const struct net_result *given = &plan->endpoints[i].given;
+		int r;
+
+		if (!given->dns || !*given->dns)
+			continue;
+		r = replace(given->dns, &v->servers, e);
+		if (r >= 0)
+			r = replace(given->search, &v->search, e);
+		return r < 0 ? r : replace(given->options, &v->options, e);
+	}
+	return 0;
+}
+
 /* Networks that know names are asked first of all; they ask the others. */
 static int use_resolvers(const struct net_plan *plan, struct resolv *r, struct err *e)
 {
@@ -185,7 +206,7 @@ static int use_resolvers(const struct net_plan *plan, struct resolv *r, struct e
 			if (n->subnets[k].gateway && strv_push(&own, n->subnets[k].gateway) < 0)
 				return OUT_OF_MEMORY(e);
 	}
-	return replace(own, &r->servers, e);
+	return own ? replace(own, &r->servers, e) : use_given(plan, r, e);
 }
 
 static void put_words(struct buf *b, const char *key, char *const *words)

@@ -1,6 +1,7 @@
 /* network_inspect.c: a network as docker's JSON. */
 #include "docker_json.h"
 #include "network_config.h"
+#include "engine_impl.h"
 #include "networks.h"
 
 /* In the subnet's length, as docker has it: "10.78.0.2/24". */
@@ -18,6 +19,29 @@ static void put_address(struct doc d, const char *key, const struct network_conf
 	doc_text(d, key, "");
 }
 
+/* What plugins gave, while it is there. */
+static int put_given(struct engine *en, struct doc d, const struct endpoint_record *p, struct err *e)
+{
+	struct endpoint_options o = { 0 };
+	struct container_record c = { 0 };
+	int r = records_container_get(en->records, p->container_id, &c, e);
+	const char *of[2] = { "", "" };
+
+	if (r >= 0)
+		r = endpoint_options_of(p, &o, e);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	const bool is_up = r >= 0 && container_is_up(c.state);
+	for (char **a = o.given.addresses; is_up && a && *a; a++)
+		of[strchr(*a, ':') ? 1 : 0] = *a;
+	doc_text(d, "MacAddress", is_up && o.given.mac ? o.given.mac : "");
+	doc_text(d, "IPv4Address", of[0]);
+	doc_text(d, "IPv6Address", of[1]);
+	endpoint_options_done(&o);
+	container_record_done(&c);
+	return 0;
+}
+
 static int put_containers(struct engine *en, struct doc d, const struct network_record *n, const struct network_config *c,
 			  struct err *e)
 {
@@ -28,16 +52,20 @@ static int put_containers(struct engine *en, struct doc d, const struct network_
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count && r >= 0; i++) {
 		struct doc one = doc_sub(all, list[i].container_id);
 		doc_text(one, "Name", list[i].container_name);
 		doc_text(one, "EndpointID", list[i].id);
+		if (streq(n->driver, "cni")) {
+			r = put_given(en, one, &list[i], e);
+			continue;
+		}
 		doc_text(one, "MacAddress", list[i].mac);
 		put_address(one, "IPv4Address", c, list[i].has_address4, list[i].address4);
 		put_address(one, "IPv6Address", c, list[i].has_address6, list[i].address6);
 	}
 	endpoint_records_free(list, count);
-	return 0;
+	return MIN(r, 0);
 }
 
 static void put_ipam(struct doc d, const struct network_config *c)

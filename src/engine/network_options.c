@@ -1,6 +1,6 @@
 /* network_options.c: the networks that a new container is to be on, as endpoints that come with its record. */
 #include "engine_impl.h"
-#include "network_config.h"
+#include "network_cni.h"
 #include "network_wishes.h"
 
 /* The default network is made when it is first used. */
@@ -18,6 +18,7 @@ static int add(struct plan *p, const struct network_wish *w, struct err *e)
 
 	if (r < 0)
 		return r;
+	r = network_cni_check_isolation(&n, p->is_vm, e);
 	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)
 		if (streq0(p->endpoints[i].record.network_id, n.id))
 			r = err_set(e, EINVAL, "--network: %s is given twice", n.name);

@@ -8,13 +8,15 @@
 #include "address.h"
 #include "client.h"
 #include "engine_impl.h"
-#include "network_config.h"
+#include "network_cni.h"
 #include "network_wishes.h"
 #include "ports.h"
 
 #define DEVICE_HEX 12 /* of the endpoint's id, behind "bv" */
 
 /* ---- endpoints ---- */
+
+char *network_device_of(const char *endpoint_id) { return str_fmt("bv%.*s", DEVICE_HEX, endpoint_id); }
 
 /* "10.77.0.2/16": the address, and how long the prefix of its subnet is. */
 static int add_address(const uint8_t a[16], const struct net_network *n, char ***list, struct err *e)
@@ -58,6 +60,23 @@ static int add_names(const struct network_owner *w, const struct endpoint_record
 	return r;
 }
 
+/* Of cni: what was asked for, and what was given the last time. */
+static int add_given(const struct endpoint_record *p, struct net_endpoint *ret, struct err *e)
+{
+	struct endpoint_options o = { 0 };
+	int r = endpoint_options_of(p, &o, e);
+
+	if (r >= 0 && ((o.address4 && strv_push(&ret->addresses, o.address4) < 0) ||
+		       (o.address6 && strv_push(&ret->addresses, o.address6) < 0)))
+		r = OUT_OF_MEMORY(e);
+	if (r >= 0) {
+		ret->given = o.given;
+		o.given = (struct net_result){ 0 };
+	}
+	endpoint_options_done(&o);
+	return r;
+}
+
 static int fill_endpoint(struct engine *en, const struct network_owner *w, const struct endpoint_record *p,
 			 struct net_endpoint *ret, struct err *e)
 {
@@ -71,7 +90,7 @@ static int fill_endpoint(struct engine *en, const struct network_owner *w, const
 	if (r < 0)
 		return r;
 	ret->id = strdup(p->id);
-	ret->device = str_fmt("bv%.*s", DEVICE_HEX, p->id);
+	ret->device = network_device_of(p->id);
 	ret->name = str_fmt("eth%u", p->ordinal);
 	ret->mac = p->mac ? strdup(p->mac) : NULL;
 	if (!ret->id || !ret->device || !ret->name || (p->mac && !ret->mac))
@@ -80,6 +99,8 @@ static int fill_endpoint(struct engine *en, const struct network_owner *w, const
 		r = add_address(p->address4, &ret->network, &ret->addresses, e);
 	if (r >= 0 && p->has_address6)
 		r = add_address(p->address6, &ret->network, &ret->addresses, e);
+	if (r >= 0 && streq(ret->network.driver, "cni"))
+		r = add_given(p, ret, e);
 	return r < 0 ? r : add_names(w, p, &ret->names, e);
 }
 
@@ -188,6 +209,21 @@ static int make_own(struct engine *en, const struct network_owner *w, const stru
 	return 0;
 }
 
+/* --dns and its like, for plugins that have resolvers of their own. */
+static int add_dns(const struct run_opts *o, struct net_plan *p, struct err *e)
+{
+	bool is_cni = false;
+
+	for (size_t i = 0; i < p->n_endpoints; i++)
+		is_cni |= streq(p->endpoints[i].network.driver, "cni");
+	if (!is_cni)
+		return 0;
+	if ((o->dns && !(p->dns = strv_copy(o->dns))) || (o->dns_search && !(p->dns_search = strv_copy(o->dns_search))) ||
+	    (o->dns_options && !(p->dns_options = strv_copy(o->dns_options))))
+		return OUT_OF_MEMORY(e);
+	return 0;
+}
+
 /* ---- ports ---- */
 
 struct exposed {
@@ -248,6 +284,8 @@ static int make(struct engine *en, const struct network_owner *w, const char *le
 		r = fill_endpoint(en, w, &list[plan.n_endpoints], &plan.endpoints[plan.n_endpoints], e);
 	if (r >= 0)
 		r = choose_gateways(&plan, e);
+	if (r >= 0)
+		r = add_dns(w->o, &plan, e);
 	if (r >= 0)
 		r = read_ports(w->o, &ports, e);
 	if (r >= 0 && (changes || has_names(&plan)))
@@ -329,6 +367,26 @@ static int call(struct engine *en, const struct container_record *c, const char 
 
 int network_sweep(struct engine *en, const struct container_record *c, struct err *e) { return call(en, c, "detach", e); }
 
+int network_sweep_left(struct engine *en, const struct container_record *c, struct err *e)
+{
+	_cleanup_free_ char *dir = str_fmt("%s/networks/" NET_CNI_DIR, en->paths->run);
+	struct net_plan plan;
+	bool is_left = false;
+	int r;
+
+	if (!dir)
+		return OUT_OF_MEMORY(e);
+	if (!file_exists(AT_FDCWD, dir))
+		return 0;
+	r = network_plan_make(en, c, &plan, e);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < plan.n_endpoints; i++)
+		is_left |= network_cni_is_left(en, &plan.endpoints[i]);
+	net_plan_done(&plan);
+	return is_left ? network_sweep(en, c, e) : 0;
+}
+
 int network_rename(struct engine *en, const struct container_record *c, struct err *e)
 {
 	struct net_plan plan;
@@ -346,7 +404,10 @@ int network_rename(struct engine *en, const struct container_record *c, struct e
 int network_sweep_all(struct engine *en, struct err *e)
 {
 	struct net_plan plan = { .version = NET_PLAN_VERSION, .state_dir = str_fmt("%s/networks", en->paths->run) };
-	int r = plan.state_dir ? net_call(en->paths, "sweep", &plan, e) : OUT_OF_MEMORY(e);
+	int r = plan.state_dir ? network_cni_lost(en, &plan.lost, e) : OUT_OF_MEMORY(e);
+
+	if (r >= 0)
+		r = net_call(en->paths, "sweep", &plan, e);
 
 	net_plan_done(&plan);
 	return r < 0 ? err_push(e, r, "networks of this host") : 0;

@@ -27,6 +27,10 @@ int network_resolv_text(const struct run_opts *o, const struct net_plan *plan, c
 int network_sweep_all(struct engine *en, struct err *e);
 /* Those of its endpoints that are up are known by the names that its record has now. */
 int network_rename(struct engine *en, const struct container_record *c, struct err *e);
+/* What the host's side of an endpoint is called; the caller's, NULL on ENOMEM. */
+char *network_device_of(const char *endpoint_id);
+/* Its networks' plugins that would not let go when it ended are asked once more; nothing where there are none. */
+int network_sweep_left(struct engine *en, const struct container_record *c, struct err *e);
 /* After a crash: what berth-net has made for c goes. */
 int network_sweep(struct engine *en, const struct container_record *c, struct err *e);
 

@@ -1,6 +1,6 @@
 /* network_request.c: what an endpoint-to-be asks of its network: addresses that are its own wish are looked at here, against subnets,
  * ranges and what is the network's own; whether somebody else has them only the records' transaction can tell. */
-#include "network_config.h"
+#include "network_cni.h"
 
 #include <stdio.h>
 #include <sys/random.h>
@@ -167,10 +167,13 @@ static int fill(const struct network_record *n, const char *mac, const struct en
 int network_request(const struct network_record *n, const char *ip, const char *ip6, const char *mac, char *const *aliases,
 		    struct endpoint_request *ret, struct err *e)
 {
-	const struct endpoint_options asked = { (char **)(uintptr_t)aliases, (char *)(uintptr_t)ip, (char *)(uintptr_t)ip6,
-						(char *)(uintptr_t)mac };
+	const struct endpoint_options asked = { .aliases = (char **)(uintptr_t)aliases,
+						.address4 = (char *)(uintptr_t)ip,
+						.address6 = (char *)(uintptr_t)ip6,
+						.mac = (char *)(uintptr_t)mac };
 	struct network_config c = { 0 };
 	struct endpoint_request q = { 0 };
+	const bool is_cni = streq(n->driver, "cni");
 	int r = network_config_of(n, &c, e);
 
 	if (r >= 0)
@@ -179,9 +182,11 @@ int network_request(const struct network_record *n, const char *ip, const char *
 		r = check_aliases(n, aliases, e);
 	if (r >= 0)
 		r = set_pools(n, &c, &q, e);
-	if (r >= 0 && ip)
+	if (r >= 0 && is_cni)
+		r = network_cni_check(n, &c, (const char *const[]){ ip, ip6 }, mac, aliases, e);
+	if (r >= 0 && ip && !is_cni)
 		r = set_address(n, ip, false, &q, e);
-	if (r >= 0 && ip6)
+	if (r >= 0 && ip6 && !is_cni)
 		r = set_address(n, ip6, true, &q, e);
 	if (r >= 0)
 		r = fill(n, mac, &asked, &q, e);

@@ -1,5 +1,6 @@
 /* network_start.c: what a monitor asks when it starts and ends its container. */
 #include "engine_impl.h"
+#include "network_cni.h"
 #include "network_plan.h"
 
 static int own_hostname(struct engine *en, const char *id, char **ret, struct err *e)
@@ -85,7 +86,7 @@ int engine_pod_note_ports(struct engine *en, const char *pod_id, const struct ne
 	return text ? records_pod_ports(en->records, pod_id, text, e) : OUT_OF_MEMORY(e);
 }
 
-int engine_note_ports(struct engine *en, const char *id, const struct net_hold *h, struct err *e)
+static int note_ports(struct engine *en, const char *id, const struct net_hold *h, struct err *e)
 {
 	_cleanup_json_ struct json_object *o = NULL;
 	const char *text = ports_json(h, &o);
@@ -100,4 +101,11 @@ int engine_note_ports(struct engine *en, const char *id, const struct net_hold *
 		r = r > 0 ? records_pod_ports(en->records, c.pod_id, text, e) : records_container_ports(en->records, id, text, e);
 	container_record_done(&c);
 	return r;
+}
+
+int engine_note_ports(struct engine *en, const char *id, const struct net_hold *h, struct err *e)
+{
+	int r = h->n_ports ? note_ports(en, id, h, e) : 0;
+
+	return r < 0 ? r : network_cni_note(en, id, h, e);
 }

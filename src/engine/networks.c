@@ -134,14 +134,17 @@ static int check_name(const char *name, struct err *e)
 	return 0;
 }
 
+static const char *const drivers[] = { "bridge", "macvlan", "ipvlan", "cni" };
+
 static int check_driver(const char *driver, struct err *e)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (streq(driver, words[i].driver))
 			return err_set(e, EPERM, "only one instance of \"%s\" network is allowed", driver);
-	if (!streq(driver, "bridge") && !streq(driver, "macvlan") && !streq(driver, "ipvlan"))
-		return err_set(e, ENOENT, "plugin \"%s\" not found: the drivers are bridge, macvlan and ipvlan", driver);
-	return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
+		if (streq(driver, drivers[i]))
+			return 0;
+	return err_set(e, ENOENT, "plugin \"%s\" not found: the drivers are bridge, macvlan, ipvlan and cni", driver);
 }
 
 static int check_labels(char *const *labels, struct err *e)

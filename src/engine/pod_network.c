@@ -26,6 +26,22 @@ int pod_network_check(const struct run_opts *o, struct err *e)
 	return r;
 }
 
+/* Plugins tell only when they attach what a container's files have to say, and of a pod's there are several. */
+static int check_driver(struct engine *en, const char *network_id, struct err *e)
+{
+	struct network_record n;
+	int r = records_network_get(en->records, network_id, &n, e);
+
+	if (r < 0)
+		return r;
+	if (streq(n.driver, "cni"))
+		r = err_set(e, EOPNOTSUPP,
+			    "network %s is of the driver cni, which pods can't be on: give the pod one of the driver bridge",
+			    n.name);
+	network_record_done(&n);
+	return r;
+}
+
 int pod_network_request(struct engine *en, const struct run_opts *o, struct pod_record *p, struct err *e)
 {
 	struct plan plan = { .en = en, .o = o };
@@ -34,6 +50,8 @@ int pod_network_request(struct engine *en, const struct run_opts *o, struct pod_
 	memcpy(plan.id, p->id, ID_LEN + 1);
 	if (network_kind_of(o) == NETWORK_OWN)
 		r = plan_network(&plan, e);
+	for (size_t i = 0; i < plan.n_endpoints && r >= 0; i++)
+		r = check_driver(en, plan.endpoints[i].record.network_id, e);
 	if (r < 0) {
 		plan_network_done(&plan);
 		return r;

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "network_plan.h"
 #include "volumes_impl.h"
 
 #define KILL_TIMEOUT_MS 30000 /* a host busy with its disks takes its time */
@@ -123,7 +124,21 @@ static int sweep_behind(struct engine *en, const struct container_record *c, str
 	return container_sweep(en, c, e);
 }
 
-static int remove_ended(struct engine *en, const struct container_record *c, bool volumes, struct err *e)
+/* Plugins of its networks that did not let go at its end. force: it goes without them, and a later sweep asks them again. */
+static int sweep_networks(struct engine *en, const struct container_record *c, bool force, struct err *e)
+{
+	struct err why = { 0 };
+	int r = network_sweep_left(en, c, &why);
+
+	if (r >= 0)
+		return 0;
+	if (!force)
+		return err_set(e, -r, "%.400s (rm -f removes it all the same)", why.msg);
+	log_warn("network", "container %s: %s; `berth system prune` tries again", c->name, why.msg);
+	return 0;
+}
+
+static int remove_ended(struct engine *en, const struct container_record *c, bool volumes, bool force, struct err *e)
 {
 	const struct container_record removing = { .state = CS_REMOVING, .auto_remove = volumes };
 	_cleanup_fd_ int lock = -1;
@@ -131,6 +146,8 @@ static int remove_ended(struct engine *en, const struct container_record *c, boo
 
 	if (r >= 0)
 		r = sweep_behind(en, c, e);
+	if (r >= 0)
+		r = sweep_networks(en, c, force, e);
 	if (r >= 0 && streq0(c->isolation, "vm"))
 		r = guest_idle_sweep(en, c->id, e);
 	if (r < 0)
@@ -192,7 +209,7 @@ int engine_remove(struct engine *en, const char *name, bool force, bool volumes,
 	else if (r == 0)
 		r = end_monitor(en, &c, monitor, e);
 	if (r == 0)
-		r = remove_ended(en, &c, volumes, e);
+		r = remove_ended(en, &c, volumes, force, e);
 	container_record_done(&c);
 	return MIN(r, 0);
 }

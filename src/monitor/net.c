@@ -38,6 +38,30 @@ static int make_namespace(struct monitor *m, struct err *e)
 	return m->network_fd > 0 ? 0 : container_make_network(&m->network_fd, e);
 }
 
+/* Only the attachment tells what addresses there are. */
+static bool is_given_later(const struct net_plan *p)
+{
+	for (size_t i = 0; i < p->n_endpoints; i++)
+		if (streq(p->endpoints[i].network.driver, "cni"))
+			return true;
+	return false;
+}
+
+static int wait_and_reread(struct monitor *m, struct monitor_network *n, struct err *e)
+{
+	int r = net_wait(m, e);
+
+	if (r < 0)
+		return r;
+	monitor_network_done(n);
+	r = m->cfg->network(n, m->cfg->arg, e);
+	if (r == 0) {
+		put_text(&m->launch, "/etc/hosts", &n->hosts);
+		put_text(&m->launch, "/etc/resolv.conf", &n->resolv);
+	}
+	return r;
+}
+
 int net_begin(struct monitor *m, struct err *e)
 {
 	struct monitor_network n = { 0 };
@@ -59,6 +83,8 @@ int net_begin(struct monitor *m, struct err *e)
 		m->net.plan = n.plan;
 		n.plan = (struct net_plan){ 0 };
 	}
+	if (r == 0 && is_given_later(&n.plan))
+		r = wait_and_reread(m, &n, e);
 	monitor_network_done(&n);
 	return r;
 }
@@ -71,7 +97,7 @@ int net_wait(struct monitor *m, struct err *e)
 		return 0;
 	r = net_call_end(&m->net.call, &m->net.hold, e);
 	monitor_mark(m, "network");
-	if (r == 0 && m->cfg->on_ports && m->net.hold.n_ports)
+	if (r == 0 && m->cfg->on_ports && (m->net.hold.n_ports || m->net.hold.n_results))
 		m->cfg->on_ports(&m->net.hold, m->cfg->arg);
 	return r;
 }

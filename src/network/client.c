@@ -26,7 +26,8 @@ void net_hold_done(struct net_hold *h)
 {
 	close_all(&h->taps, &h->n_taps);
 	close_all(&h->sockets, &h->n_sockets);
-	net_ports_free(h->ports, h->n_ports);
+	struct net_answer rest = { .ports = h->ports, .n_ports = h->n_ports, .results = h->results, .n_results = h->n_results };
+	net_answer_done(&rest);
 	*h = (struct net_hold){ 0 };
 }
 
@@ -170,6 +171,9 @@ static int sort_out(struct received *v, struct net_answer *a, struct net_hold *r
 	h.ports = TAKE_PTR(a->ports);
 	h.n_ports = a->n_ports;
 	a->n_ports = 0;
+	h.results = TAKE_PTR(a->results);
+	h.n_results = a->n_results;
+	a->n_results = 0;
 	*ret = h;
 	return 0;
 }

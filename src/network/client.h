@@ -13,6 +13,8 @@ struct net_hold {
 	size_t n_taps, n_sockets;
 	struct net_port *ports; /* as they are published */
 	size_t n_ports;
+	struct net_result *results; /* of networks of the driver cni */
+	size_t n_results;
 };
 void net_hold_done(struct net_hold *h);
 

@@ -1,87 +1,94 @@
 /* The JSON forms of plan.h. */
 #include "plan.h"
 
-#define ROW(json_name, kind, s, m, ...)                               \
-	{                                                             \
-		json_name, kind, offsetof(struct s, m), ##__VA_ARGS__ \
-	}
-#define LIST(json_name, s, m, item, rows)                                                               \
-	{                                                                                               \
-		.name = json_name, .type = FIELD_ARRAY, .offset = offsetof(struct s, m), .table = rows, \
-		.size = sizeof(struct item), .count_offset = offsetof(struct s, n_##m)                  \
-	}
-#define STRICT                              \
-	{                                   \
-		NULL, .flags = FIELD_STRICT \
-	}
+#include "json_rows.h"
 
 static const struct field subnet_rows[] = {
-	ROW("subnet", FIELD_STRING, net_subnet, subnet, FIELD_REQUIRED),
-	ROW("gateway", FIELD_STRING, net_subnet, gateway),
-	STRICT,
+	JSON_ROW("subnet", FIELD_STRING, net_subnet, subnet, FIELD_REQUIRED),
+	JSON_ROW("gateway", FIELD_STRING, net_subnet, gateway),
+	JSON_STRICT,
 };
 static const struct field network_rows[] = {
-	ROW("id", FIELD_STRING, net_network, id, FIELD_REQUIRED),
-	ROW("name", FIELD_STRING, net_network, name, FIELD_REQUIRED),
-	ROW("driver", FIELD_STRING, net_network, driver, FIELD_REQUIRED),
-	ROW("device", FIELD_STRING, net_network, device),
-	ROW("mode", FIELD_STRING, net_network, mode),
-	ROW("cni", FIELD_STRING, net_network, cni),
-	LIST("subnets", net_network, subnets, net_subnet, subnet_rows),
-	ROW("mtu", FIELD_U32, net_network, mtu, FIELD_OMIT_EMPTY),
-	ROW("isInternal", FIELD_BOOL, net_network, is_internal, FIELD_OMIT_EMPTY),
-	ROW("noMasquerade", FIELD_BOOL, net_network, no_masquerade, FIELD_OMIT_EMPTY),
-	ROW("maySpoof", FIELD_BOOL, net_network, may_spoof, FIELD_OMIT_EMPTY),
-	ROW("hasNames", FIELD_BOOL, net_network, has_names, FIELD_OMIT_EMPTY),
-	ROW("upstreams", FIELD_STRV, net_network, upstreams, FIELD_OMIT_EMPTY),
-	STRICT,
+	JSON_ROW("id", FIELD_STRING, net_network, id, FIELD_REQUIRED),
+	JSON_ROW("name", FIELD_STRING, net_network, name, FIELD_REQUIRED),
+	JSON_ROW("driver", FIELD_STRING, net_network, driver, FIELD_REQUIRED),
+	JSON_ROW("device", FIELD_STRING, net_network, device),
+	JSON_ROW("mode", FIELD_STRING, net_network, mode),
+	JSON_ROW("cni", FIELD_STRING, net_network, cni),
+	JSON_ROW("cniPath", FIELD_STRING, net_network, cni_path),
+	JSON_ROW("cniSeconds", FIELD_U32, net_network, cni_seconds, FIELD_OMIT_EMPTY),
+	JSON_LIST("subnets", net_network, subnets, net_subnet, subnet_rows),
+	JSON_ROW("mtu", FIELD_U32, net_network, mtu, FIELD_OMIT_EMPTY),
+	JSON_ROW("isInternal", FIELD_BOOL, net_network, is_internal, FIELD_OMIT_EMPTY),
+	JSON_ROW("noMasquerade", FIELD_BOOL, net_network, no_masquerade, FIELD_OMIT_EMPTY),
+	JSON_ROW("maySpoof", FIELD_BOOL, net_network, may_spoof, FIELD_OMIT_EMPTY),
+	JSON_ROW("hasNames", FIELD_BOOL, net_network, has_names, FIELD_OMIT_EMPTY),
+	JSON_ROW("upstreams", FIELD_STRV, net_network, upstreams, FIELD_OMIT_EMPTY),
+	JSON_STRICT,
+};
+const struct field net_result_rows[] = {
+	JSON_ROW("id", FIELD_STRING, net_result, id),
+	JSON_ROW("mac", FIELD_STRING, net_result, mac),
+	JSON_ROW("addresses", FIELD_STRV, net_result, addresses, FIELD_OMIT_EMPTY),
+	JSON_ROW("gateway4", FIELD_STRING, net_result, gateway4),
+	JSON_ROW("gateway6", FIELD_STRING, net_result, gateway6),
+	JSON_ROW("dns", FIELD_STRV, net_result, dns, FIELD_OMIT_EMPTY),
+	JSON_ROW("search", FIELD_STRV, net_result, search, FIELD_OMIT_EMPTY),
+	JSON_ROW("options", FIELD_STRV, net_result, options, FIELD_OMIT_EMPTY),
+	JSON_STRICT,
 };
 static const struct field endpoint_rows[] = {
-	ROW("id", FIELD_STRING, net_endpoint, id, FIELD_REQUIRED),
-	ROW("device", FIELD_STRING, net_endpoint, device, FIELD_REQUIRED),
-	ROW("name", FIELD_STRING, net_endpoint, name, FIELD_REQUIRED),
-	ROW("mac", FIELD_STRING, net_endpoint, mac),
-	ROW("addresses", FIELD_STRV, net_endpoint, addresses, FIELD_OMIT_EMPTY),
-	ROW("gateway4", FIELD_STRING, net_endpoint, gateway4),
-	ROW("gateway6", FIELD_STRING, net_endpoint, gateway6),
-	ROW("names", FIELD_STRV, net_endpoint, names, FIELD_OMIT_EMPTY),
+	JSON_ROW("id", FIELD_STRING, net_endpoint, id, FIELD_REQUIRED),
+	JSON_ROW("device", FIELD_STRING, net_endpoint, device, FIELD_REQUIRED),
+	JSON_ROW("name", FIELD_STRING, net_endpoint, name, FIELD_REQUIRED),
+	JSON_ROW("mac", FIELD_STRING, net_endpoint, mac),
+	JSON_ROW("addresses", FIELD_STRV, net_endpoint, addresses, FIELD_OMIT_EMPTY),
+	JSON_ROW("gateway4", FIELD_STRING, net_endpoint, gateway4),
+	JSON_ROW("gateway6", FIELD_STRING, net_endpoint, gateway6),
+	JSON_ROW("names", FIELD_STRV, net_endpoint, names, FIELD_OMIT_EMPTY),
+	{ "given", FIELD_OBJECT, offsetof(struct net_endpoint, given), FIELD_OMIT_EMPTY, net_result_rows },
 	{ "network", FIELD_OBJECT, offsetof(struct net_endpoint, network), FIELD_REQUIRED, network_rows },
-	STRICT,
+	JSON_STRICT,
 };
 static const struct field resolver_rows[] = {
-	ROW("isWanted", FIELD_BOOL, net_resolver, is_wanted, FIELD_OMIT_EMPTY),
-	LIST("endpoints", net_resolver, endpoints, net_endpoint, endpoint_rows),
-	ROW("upstreams", FIELD_STRV, net_resolver, upstreams, FIELD_OMIT_EMPTY),
-	STRICT,
+	JSON_ROW("isWanted", FIELD_BOOL, net_resolver, is_wanted, FIELD_OMIT_EMPTY),
+	JSON_LIST("endpoints", net_resolver, endpoints, net_endpoint, endpoint_rows),
+	JSON_ROW("upstreams", FIELD_STRV, net_resolver, upstreams, FIELD_OMIT_EMPTY),
+	JSON_STRICT,
 };
 static const struct field port_rows[] = {
-	ROW("protocol", FIELD_STRING, net_port, protocol, FIELD_REQUIRED),
-	ROW("hostIp", FIELD_STRING, net_port, host_ip),
-	ROW("hostPort", FIELD_U32, net_port, host_port, FIELD_OMIT_EMPTY),
-	ROW("hostPortLast", FIELD_U32, net_port, host_port_last, FIELD_OMIT_EMPTY),
-	ROW("port", FIELD_U32, net_port, port, FIELD_REQUIRED),
-	STRICT,
+	JSON_ROW("protocol", FIELD_STRING, net_port, protocol, FIELD_REQUIRED),
+	JSON_ROW("hostIp", FIELD_STRING, net_port, host_ip),
+	JSON_ROW("hostPort", FIELD_U32, net_port, host_port, FIELD_OMIT_EMPTY),
+	JSON_ROW("hostPortLast", FIELD_U32, net_port, host_port_last, FIELD_OMIT_EMPTY),
+	JSON_ROW("port", FIELD_U32, net_port, port, FIELD_REQUIRED),
+	JSON_STRICT,
 };
 static const struct field plan_rows[] = {
-	ROW("version", FIELD_U32, net_plan, version, FIELD_REQUIRED),
-	ROW("id", FIELD_STRING, net_plan, id),
-	ROW("stateDir", FIELD_STRING, net_plan, state_dir, FIELD_REQUIRED),
-	ROW("isVm", FIELD_BOOL, net_plan, is_vm, FIELD_OMIT_EMPTY),
-	ROW("queues", FIELD_U32, net_plan, queues, FIELD_OMIT_EMPTY),
-	LIST("endpoints", net_plan, endpoints, net_endpoint, endpoint_rows),
-	LIST("ports", net_plan, ports, net_port, port_rows),
+	JSON_ROW("version", FIELD_U32, net_plan, version, FIELD_REQUIRED),
+	JSON_ROW("id", FIELD_STRING, net_plan, id),
+	JSON_ROW("stateDir", FIELD_STRING, net_plan, state_dir, FIELD_REQUIRED),
+	JSON_ROW("isVm", FIELD_BOOL, net_plan, is_vm, FIELD_OMIT_EMPTY),
+	JSON_ROW("queues", FIELD_U32, net_plan, queues, FIELD_OMIT_EMPTY),
+	JSON_LIST("endpoints", net_plan, endpoints, net_endpoint, endpoint_rows),
+	JSON_LIST("ports", net_plan, ports, net_port, port_rows),
 	{ "resolver", FIELD_OBJECT_PTR, offsetof(struct net_plan, resolver), FIELD_OMIT_EMPTY, resolver_rows,
 	  sizeof(struct net_resolver) },
-	ROW("keep", FIELD_STRV, net_plan, keep, FIELD_OMIT_EMPTY),
-	STRICT,
+	JSON_ROW("keep", FIELD_STRV, net_plan, keep, FIELD_OMIT_EMPTY),
+	JSON_ROW("lost", FIELD_STRV, net_plan, lost, FIELD_OMIT_EMPTY),
+	JSON_ROW("dns", FIELD_STRV, net_plan, dns, FIELD_OMIT_EMPTY),
+	JSON_ROW("dnsSearch", FIELD_STRV, net_plan, dns_search, FIELD_OMIT_EMPTY),
+	JSON_ROW("dnsOptions", FIELD_STRV, net_plan, dns_options, FIELD_OMIT_EMPTY),
+	JSON_STRICT,
 };
 static const struct field answer_rows[] = {
-	ROW("error", FIELD_I32, net_answer, error),
-	ROW("message", FIELD_STRING, net_answer, message),
-	ROW("taps", FIELD_U32, net_answer, taps, FIELD_OMIT_EMPTY),
-	ROW("sockets", FIELD_U32, net_answer, sockets, FIELD_OMIT_EMPTY),
-	LIST("ports", net_answer, ports, net_port, port_rows),
-	STRICT,
+	JSON_ROW("error", FIELD_I32, net_answer, error),
+	JSON_ROW("message", FIELD_STRING, net_answer, message),
+	JSON_ROW("taps", FIELD_U32, net_answer, taps, FIELD_OMIT_EMPTY),
+	JSON_ROW("sockets", FIELD_U32, net_answer, sockets, FIELD_OMIT_EMPTY),
+	JSON_LIST("ports", net_answer, ports, net_port, port_rows),
+	JSON_LIST("results", net_answer, results, net_result, net_result_rows),
+	JSON_STRICT,
 };
 
 static int read_text(const char *text, size_t len, const struct field *rows, void *ret, const char *what, struct err *e)
@@ -116,6 +123,11 @@ void net_plan_done(struct net_plan *p)
 {
 	json_free_fields(plan_rows, p);
 	*p = (struct net_plan){ 0 };
+}
+
+char *const *net_endpoint_addresses(const struct net_endpoint *ep)
+{
+	return streq0(ep->network.driver, "cni") ? ep->given.addresses : ep->addresses;
 }
 
 void net_plan_cut(struct net_plan *p)

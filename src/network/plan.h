@@ -20,6 +20,7 @@
 #include "codec.h"
 
 #define NET_PLAN_VERSION 1
+#define NET_CNI_DIR      "cni" /* in state_dir: a folder for each endpoint whose plugins have been asked, by its device */
 
 /* One of a network's ranges of addresses. Texts: "10.77.0.0/16", "10.77.0.1"; IPv6 likewise. */
 struct net_subnet {
@@ -29,10 +30,12 @@ struct net_subnet {
 
 struct net_network {
 	char *id, *name;
-	char *driver; /* "bridge", "macvlan", "ipvlan", "cni" */
-	char *device; /* the bridge's name; of macvlan, ipvlan: the host's interface */
-	char *mode;   /* of macvlan, ipvlan; NULL: its default */
-	char *cni;    /* of cni: the configuration's text */
+	char *driver;         /* "bridge", "macvlan", "ipvlan", "cni" */
+	char *device;         /* the bridge's name; of macvlan, ipvlan: the host's interface */
+	char *mode;           /* of macvlan, ipvlan; NULL: its default */
+	char *cni;            /* of cni: the configuration's text, a list */
+	char *cni_path;       /* where its programs are looked for */
+	uint32_t cni_seconds; /* how long one of its plugins may take */
 	struct net_subnet *subnets;
 	size_t n_subnets;
 	uint32_t mtu;       /* 0: the default */
@@ -43,17 +46,29 @@ struct net_network {
 	char **upstreams;   /* whom that asks; NULL: as the host does */
 };
 
+/* Of driver cni: what the plugins have given. */
+struct net_result {
+	char *id;         /* the endpoint's */
+	char *mac;        /* NULL: they don't say */
+	char **addresses; /* "10.77.0.2/16" */
+	char *gateway4, *gateway6;
+	char **dns, **search, **options; /* of resolv.conf(5) */
+};
+
 /* An interface on a network. */
 struct net_endpoint {
 	char *id;                  /* 64 hexadecimal digits */
 	char *device;              /* the host's side of it: at most 15 bytes; nobody else's on this host */
 	char *name;                /* inside: "eth0" */
 	char *mac;                 /* "02:42:0a:4d:00:02" */
-	char **addresses;          /* "10.77.0.2/16"; one of a family */
+	char **addresses;          /* "10.77.0.2/16"; one of a family. Of cni: those that are asked for, "10.77.0.2" */
 	char *gateway4, *gateway6; /* of the default route; NULL: not by this interface */
 	char **names;              /* by which the network's resolver knows it; the first is what its address is called */
+	struct net_result given;   /* of cni: for whoever shows it; berth-net does not look at it */
 	struct net_network network;
 };
+/* What it has: of cni what was given. */
+char *const *net_endpoint_addresses(const struct net_endpoint *ep);
 
 /* A resolver of the container's own, in place of its networks': it knows the names of all of them. */
 struct net_resolver {
@@ -88,6 +103,8 @@ struct net_plan {
 	size_t n_ports;
 	struct net_resolver *resolver; /* NULL: that of each network, and so it stays */
 	char **keep;                   /* of sweep: devices (net_endpoint.device) of all that live */
+	char **lost;                   /* of sweep: devices that no record has any more, whose CNI plugins have yet to be told */
+	char **dns, **dns_search, **dns_options; /* what was asked for, for plugins that take it */
 };
 int net_plan_parse(const char *text, size_t len, struct net_plan *ret, struct err *e);
 struct json_object *net_plan_json(const struct net_plan *p); /* NULL on ENOMEM */
@@ -100,7 +117,10 @@ struct net_answer {
 	uint32_t taps, sockets; /* how many descriptors came of each kind */
 	struct net_port *ports; /* as published, in the plan's order */
 	size_t n_ports;
+	struct net_result *results; /* to attach: of the endpoints on networks of the driver cni */
+	size_t n_results;
 };
 int net_answer_parse(const char *text, size_t len, struct net_answer *ret, struct err *e);
+extern const struct field net_result_rows[];
 struct json_object *net_answer_json(const struct net_answer *a);
 void net_answer_done(struct net_answer *a);

@@ -4,20 +4,25 @@
 
 static struct err E;
 
-#define FULL                                                                                                               \
-	"{\"version\":1,\"id\":\"abc\",\"stateDir\":\"/run/berth/networks\",\"isVm\":true,\"queues\":2,"                   \
-	"\"endpoints\":[{\"id\":\"e1\",\"device\":\"bve1\",\"name\":\"eth0\",\"mac\":\"02:42:0a:4d:00:02\","               \
-	"\"addresses\":[\"10.77.0.2/16\",\"fd00::2/"                                                                       \
-	"64\"],\"gateway4\":\"10.77.0.1\",\"gateway6\":\"fd00::1\",\"names\":[\"web\"],"                                   \
-	"\"network\":{\"id\":\"n1\",\"name\":\"front\",\"driver\":\"bridge\",\"device\":\"berth-n1\",\"mode\":\"l2\","     \
-	"\"cni\":\"{}\",\"subnets\":[{\"subnet\":\"10.77.0.0/16\",\"gateway\":\"10.77.0.1\"},{\"subnet\":\"fd00::/64\"}]," \
-	"\"mtu\":1400,\"isInternal\":true,\"noMasquerade\":true,\"maySpoof\":true,\"hasNames\":true,"                      \
-	"\"upstreams\":[\"9.9.9.9\"]}}],"                                                                                  \
-	"\"ports\":[{\"protocol\":\"tcp\",\"hostIp\":\"127.0.0.1\",\"hostPort\":8080,\"port\":80},"                        \
-	"{\"protocol\":\"udp\",\"port\":53}],"                                                                             \
-	"\"resolver\":{\"isWanted\":true,\"endpoints\":[{\"id\":\"e1\",\"device\":\"bve1\",\"name\":\"eth0\","             \
-	"\"network\":{\"id\":\"n1\",\"name\":\"front\",\"driver\":\"bridge\"}}],"                                          \
-	"\"upstreams\":[\"9.9.9.9\"]},\"keep\":[\"bve2\"]}"
+#define FULL                                                                                                                   \
+	"{\"version\":1,\"id\":\"abc\",\"stateDir\":\"/run/berth/networks\",\"isVm\":true,\"queues\":2,"                       \
+	"\"endpoints\":[{\"id\":\"e1\",\"device\":\"bve1\",\"name\":\"eth0\",\"mac\":\"02:42:0a:4d:00:02\","                   \
+	"\"addresses\":[\"10.77.0.2/16\",\"fd00::2/"                                                                           \
+	"64\"],\"gateway4\":\"10.77.0.1\",\"gateway6\":\"fd00::1\",\"names\":[\"web\"],\"given\":{\"id\":\"e1\",\"mac\":\"02:" \
+	"42:0a:4d:00:03\",\"addresses\":[\"10.1.0.2/"                                                                          \
+	"24\"],\"gateway4\":\"10.1.0.1\",\"dns\":[\"9.9.9.9\"],\"search\":[\"of\"],\"options\":[\"ndots:2\"]},"                \
+	"\"network\":{\"id\":\"n1\",\"name\":\"front\",\"driver\":\"bridge\",\"device\":\"berth-n1\",\"mode\":\"l2\","         \
+	"\"cni\":\"{}\",\"cniPath\":\"/opt\",\"cniSeconds\":9,\"subnets\":[{\"subnet\":\"10.77.0.0/"                           \
+	"16\",\"gateway\":\"10.77.0.1\"},{\"subnet\":\"fd00::/64\"}],"                                                         \
+	"\"mtu\":1400,\"isInternal\":true,\"noMasquerade\":true,\"maySpoof\":true,\"hasNames\":true,"                          \
+	"\"upstreams\":[\"9.9.9.9\"]}}],"                                                                                      \
+	"\"ports\":[{\"protocol\":\"tcp\",\"hostIp\":\"127.0.0.1\",\"hostPort\":8080,\"port\":80},"                            \
+	"{\"protocol\":\"udp\",\"port\":53}],"                                                                                 \
+	"\"resolver\":{\"isWanted\":true,\"endpoints\":[{\"id\":\"e1\",\"device\":\"bve1\",\"name\":\"eth0\","                 \
+	"\"network\":{\"id\":\"n1\",\"name\":\"front\",\"driver\":\"bridge\"}}],"                                              \
+	"\"upstreams\":[\"9.9.9.9\"]},"                                                                                        \
+	"\"keep\":[\"bve2\"],\"lost\":[\"bve3\"],\"dns\":[\"9.9.9.9\"],\"dnsSearch\":["                                        \
+	"\"of\"],\"dnsOptions\":[\"ndots:2\"]}"
 
 TEST(a_plan_survives_a_round_trip)
 {
@@ -31,6 +36,10 @@ TEST(a_plan_survives_a_round_trip)
 	is_int(p.ports[1].host_port, 0);
 	ok(p.resolver && p.resolver->is_wanted && p.resolver->n_endpoints == 1);
 	is_str(p.resolver->upstreams[0], "9.9.9.9");
+	is_str(net_endpoint_addresses(&p.endpoints[0])[0], "10.77.0.2/16");
+	memcpy(p.endpoints[0].network.driver, "cni", 4);
+	is_str(net_endpoint_addresses(&p.endpoints[0])[0], "10.1.0.2/24");
+	memcpy(p.endpoints[0].network.driver, "bridge", 7);
 	o = net_plan_json(&p);
 	is_str(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE), FULL);
 	net_plan_done(&p);

@@ -291,6 +291,20 @@ int records_endpoint_delete(struct records *r, const char *network_id, const cha
 	return k;
 }
 
+int records_endpoint_options(struct records *r, const char *id, const char *options_json, struct err *e)
+{
+	int k = db_begin(r, false, e);
+
+	if (k < 0)
+		return k;
+	k = db_run(r, "note what an endpoint was given", e, "UPDATE endpoints SET options_json=?2 WHERE id=?1", "tt", id,
+		   options_json);
+	if (k == 0)
+		return db_commit(r, e);
+	db_rollback(r);
+	return k;
+}
+
 #define ENDPOINT_READ                                                                                                     \
 	"SELECT e.id, e.container_id, e.network_id, e.mac, e.options_json, n.name, coalesce(c.name, d.name), e.ordinal, " \
 	"e.address4,"                                                                                                     \

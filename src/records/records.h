@@ -186,6 +186,8 @@ struct endpoint_request {
 /* To a container or pod that is there. -EEXIST: it is on that network already; -ENOENT: network or container is gone. The record's
  * addresses are filled in. */
 int records_endpoint_put(struct records *r, struct endpoint_request *q, struct err *e);
+/* What else its record says, anew. 0 also where it is gone. */
+int records_endpoint_options(struct records *r, const char *id, const char *options_json, struct err *e);
 int records_endpoint_delete(struct records *r, const char *network_id, const char *container_id, struct err *e); /* -ENOENT */
 /* By ordinal; of a network: by container's name. Either may be NULL, not both. */
 int records_endpoints(struct records *r, const char *container_id, const char *network_id, struct endpoint_record **ret,

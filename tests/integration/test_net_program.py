@@ -207,7 +207,7 @@ def changed(plan, where, value):
     (("names",), ["a b"], "name \"a b\""),
     (("network", "id"), "..", "network's id \"..\""),
     (("network", "device"), "x y", "network's device \"x y\""),
-    (("network", "driver"), "cni", "not supported yet"),
+    (("network", "driver"), "cni", "its configuration, and where its plugins are"),
     (("network", "driver"), "overlay", "driver \"overlay\""),
     (("network", "mtu"), 67, "MTU 67"),
     (("network", "subnets", 0, "subnet"), "10.200.1.0", "subnet \"10.200.1.0\""),

@@ -57,7 +57,22 @@ static int add_taps(struct nets *n, const struct net_plan *p, const struct net_e
 	return r;
 }
 
-static int configure_inside(struct talk *t, const struct net_endpoint *ep, struct err *e)
+static int add_gateways(struct talk *t, unsigned index, const struct net_endpoint *ep, bool replaces)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < 2 && r >= 0; i++) {
+		const char *gateway = i ? ep->gateway6 : ep->gateway4;
+		struct address a;
+
+		if (gateway && (r = address_parse(gateway, false, &a)) >= 0)
+			r = route_add_default(t, index, &a, replaces);
+	}
+	return r;
+}
+
+/* has_plugins: gateways come behind theirs. */
+static int configure_inside(struct talk *t, const struct net_endpoint *ep, bool has_plugins, struct err *e)
 {
 	const unsigned index = if_nametoindex(ep->name); /* rtnetlink would wait for the kernel's lock */
 	struct address a;
@@ -80,17 +95,22 @@ static int configure_inside(struct talk *t, const struct net_endpoint *ep, struc
 		if (r >= 0)
 			r = address_add(t, index, &a);
 	}
-	for (unsigned i = 0; i < 2 && r >= 0; i++) {
-		const char *gateway = i ? ep->gateway6 : ep->gateway4;
-
-		if (gateway && (r = address_parse(gateway, false, &a)) >= 0)
-			r = route_add_default(t, index, &a);
-	}
+	if (r >= 0 && !has_plugins)
+		r = add_gateways(t, index, ep, false);
 	return r < 0 ? err_set(e, -r, "interface %s: %s %s", ep->name, strerror(-r), t->why) : 0;
 }
 
-/* In the namespace given, and back again. */
-static int configure(struct nets *n, const struct net_plan *p, struct err *e)
+static int replace_gateways(struct talk *t, const struct net_endpoint *ep, bool has_plugins _unused_, struct err *e)
+{
+	const unsigned index = if_nametoindex(ep->name);
+	int r = index ? add_gateways(t, index, ep, true) : -errno;
+
+	return r < 0 ? err_set(e, -r, "interface %s: the default route: %s %s", ep->name, strerror(-r), t->why) : 0;
+}
+
+/* Each of ours, in the namespace given, and back again. */
+static int inside_each(struct nets *n, const struct net_plan *p,
+		       int (*set)(struct talk *t, const struct net_endpoint *ep, bool has_plugins, struct err *e), struct err *e)
 {
 	struct talk inside = { 0 };
 	int r;
@@ -101,17 +121,22 @@ static int configure(struct nets *n, const struct net_plan *p, struct err *e)
 	if (r < 0)
 		err_set(e, -r, "rtnetlink: %s", strerror(-r));
 	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)
-		r = configure_inside(&inside, &p->endpoints[i], e);
+		if (!streq(p->endpoints[i].network.driver, "cni"))
+			r = set(&inside, &p->endpoints[i], cni_is_on(p), e);
 	talk_close(&inside);
 	if (setns(n->host_ns, CLONE_NEWNET) < 0 && r >= 0)
 		r = err_set(e, errno, "leave the network namespace: %s", strerror(errno));
 	return r;
 }
 
+int attach_gateways(struct nets *n, const struct net_plan *p, struct err *e) { return inside_each(n, p, replace_gateways, e); }
+
 static int add_endpoint(struct nets *n, const struct net_plan *p, const struct net_endpoint *ep, struct outcome *o, struct err *e)
 {
 	unsigned bridge = 0, index;
 
+	if (streq(ep->network.driver, "cni")) /* its plugins come later, when nobody waits for us */
+		return 0;
 	if (!endpoint_is_bridged(ep))
 		return child_add(n, ep, e);
 	int r = network_up(n, p->state_dir, &ep->network, &bridge, e);
@@ -152,8 +177,9 @@ static int attach_all(struct nets *n, const struct net_plan *p, struct outcome *
 
 	if (r < 0)
 		return err_set(e, -r, "ports: %s", strerror(-r));
-	if (p->n_ports && to)
-		r = ports_reserve(p, to, o->answer.ports, &o->ports, e);
+	if (p->n_ports)
+		r = to ? ports_reserve(p, to, o->answer.ports, &o->ports, e)
+		       : ports_reserve_unaddressed(p, o->answer.ports, &o->ports, e);
 	for (size_t i = 0; i < p->n_endpoints && !has_bridge; i++)
 		has_bridge = endpoint_is_bridged(&p->endpoints[i]);
 	if (r >= 0 && has_bridge)
@@ -161,7 +187,7 @@ static int attach_all(struct nets *n, const struct net_plan *p, struct outcome *
 	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)
 		r = add_endpoint(n, p, &p->endpoints[i], o, e);
 	if (r >= 0 && n->inside >= 0 && !p->is_vm)
-		r = configure(n, p, e);
+		r = inside_each(n, p, configure_inside, e);
 	if (r >= 0)
 		r = endpoints_let_through(n, p, o->ports.ports, o->ports.n_fds, e);
 	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)

@@ -1,4 +1,5 @@
 /* The plan's values, once more: each comes to the kernel, to a file's name or to a rule. */
+#include "cni.h"
 #include "impl.h"
 
 static int refuse(struct err *e, const char *what, const char *value, const char *expected)
@@ -53,6 +54,20 @@ static int check_upstreams(char *const *v, struct err *e)
 	return r;
 }
 
+static int check_cni(const struct net_network *n, struct err *e)
+{
+	_cleanup_json_ struct json_object *conf = NULL;
+
+	if (!n->cni || !n->cni_path)
+		return refuse(e, "network of the driver cni", n->name, "its configuration, and where its plugins are");
+	if (n->cni_seconds > CNI_SECONDS_MAX)
+		return err_set(e, EINVAL, "network plan: a CNI plugin's %u s: expected at most %d", n->cni_seconds,
+			       CNI_SECONDS_MAX);
+	int r = cni_path_check(n->cni_path, e);
+
+	return r < 0 ? r : cni_conf_parse(n->cni, strlen(n->cni), "CNI configuration", n->name, &conf, e);
+}
+
 static int check_network(const struct net_network *n, struct err *e)
 {
 	uint32_t mode;
@@ -61,10 +76,9 @@ static int check_network(const struct net_network *n, struct err *e)
 	if (!is_of(n->id, 64, LETTERS))
 		return refuse(e, "network's id", n->id, "at most 64 letters and digits");
 	if (streq(n->driver, "cni"))
-		return err_set(e, ENOTSUP, "network %s: driver cni: not supported yet; use a network of the driver bridge",
-			       n->name);
+		return check_cni(n, e);
 	if (!streq(n->driver, "bridge") && !streq(n->driver, "macvlan") && !streq(n->driver, "ipvlan"))
-		return refuse(e, "driver", n->driver, "bridge, macvlan or ipvlan");
+		return refuse(e, "driver", n->driver, "bridge, macvlan, ipvlan or cni");
 	if (!streq(n->driver, "bridge") && !child_is_mode(n->driver, n->mode, &mode))
 		return refuse(e, "mode", n->mode,
 			      streq(n->driver, "macvlan") ? "bridge, private, vepa or passthru" : "l2, l3 or l3s");
@@ -91,14 +105,15 @@ static bool is_within_any(const struct address *a, const struct net_network *n)
 
 static int check_addresses(const struct net_endpoint *ep, struct err *e)
 {
+	const bool is_cni = streq(ep->network.driver, "cni"); /* its plugins know the subnets */
 	struct address a;
 	int r, seen[2] = { 0 };
 
 	for (char **v = ep->addresses; v && *v; v++) {
-		r = check_address("address", *v, true, &a, e);
+		r = check_address("address", *v, !is_cni, &a, e);
 		if (r < 0)
 			return r;
-		if (!is_within_any(&a, &ep->network))
+		if (!is_cni && !is_within_any(&a, &ep->network))
 			return refuse(e, "address", *v, "one in a subnet of its network");
 		if (seen[a.family == AF_INET6]++)
 			return refuse(e, "address", *v, "one of a family");
@@ -198,7 +213,11 @@ int check_plan(const struct net_plan *p, const char *verb, bool has_ns, struct e
 		r = check_port(&p->ports[i], is_attach, streq(verb, "reload"), e);
 	for (char **k = p->keep; k && *k && r >= 0; k++)
 		r = check_device("device to keep", *k, e);
-	if (r >= 0 && is_attach && p->n_ports && !ports_endpoint(p))
+	for (char **k = p->lost; k && *k && r >= 0; k++)
+		r = check_device("lost device", *k, e);
+	if (r >= 0 && is_attach && cni_is_on(p) && !is_of(p->id, 64, LETTERS))
+		r = refuse(e, "container's id", p->id, "at most 64 letters and digits");
+	if (r >= 0 && is_attach && p->n_ports && !ports_endpoint(p) && !cni_ports_endpoint(p))
 		r = err_set(
 			e, EINVAL,
 			"ports can't be published: no network of the driver bridge that is not internal is among its networks");

@@ -63,6 +63,9 @@ int detach_now(struct nets *n, const struct net_plan *p, struct err *e)
 	for (size_t i = 0; i < p->n_endpoints; i++) {
 		const bool is_child = !streq(p->endpoints[i].network.driver, "bridge");
 		struct link l;
+
+		if (streq(p->endpoints[i].network.driver, "cni"))
+			continue;
 		int r = is_child ? child_remove(n, &p->endpoints[i]) : link_find(&n->route, p->endpoints[i].device, &l);
 
 		if (r >= 0 && !is_child)

@@ -50,7 +50,7 @@ int link_delete(struct talk *t, unsigned index); /* gone already: 0 */
 int address_add(struct talk *t, unsigned index, const struct address *a);
 /* 1: the device has it. */
 int address_has(struct talk *t, unsigned index, const struct address *a);
-int route_add_default(struct talk *t, unsigned index, const struct address *gateway);
+int route_add_default(struct talk *t, unsigned index, const struct address *gateway, bool replaces);
 /* The first route of the host that overlaps, but for default ones and those by the device `own` (0: none): 1 and its text, or 0. */
 struct route_clash {
 	char route[64];
@@ -62,6 +62,14 @@ int route_clash(struct talk *t, const struct address *subnet, unsigned own, stru
 bool child_is_mode(const char *driver, const char *mode, uint32_t *ret);
 int child_remove(struct nets *n, const struct net_endpoint *ep); /* out of a namespace that lives on; gone already: 0 */
 int child_add(struct nets *n, const struct net_endpoint *ep, struct err *e);
+
+/* cni.c: networks whose interfaces the site's plugins make. Called without berth-net's lock. */
+bool cni_is_on(const struct net_plan *p);
+/* The one whose plugins publish ports, where no network of the driver bridge does; NULL: none. */
+const struct net_endpoint *cni_ports_endpoint(const struct net_plan *p);
+/* ns: the namespace to put interfaces in. What they give is a's results; a's ports are known. On failure the caller detaches. */
+int cni_attach(const struct net_plan *p, int ns, struct net_answer *a, struct err *e);
+int cni_detach(const struct net_plan *p, struct err *e); /* gone already: 0 */
 
 /* tap.c: `queues` descriptors of one device, which lives as long as any of them is open. */
 int tap_open(const char *name, uint32_t queues, int *ret_fds, struct err *e);
@@ -119,7 +127,9 @@ struct reservation {
 };
 int ports_reserve(const struct net_plan *p, const struct net_endpoint *to, struct net_port *ret_ports, struct reservation *ret,
 		  struct err *e);
-/* The endpoint that ports are published at; NULL: none can be. */
+/* The same for an endpoint whose addresses its plugins will give. */
+int ports_reserve_unaddressed(const struct net_plan *p, struct net_port *ret_ports, struct reservation *ret, struct err *e);
+/* The endpoint that ports are published at; NULL: none of the driver bridge. */
 const struct net_endpoint *ports_endpoint(const struct net_plan *p);
 /* The same for one that is gone: what its elements are. */
 int ports_published(const struct net_plan *p, const struct net_endpoint *to, struct published **ret, size_t *ret_n,
@@ -142,6 +152,8 @@ struct outcome {
 	bool lingers; /* whether networks are to be looked at a moment later */
 };
 int attach(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
+/* The default routes of our endpoints, in place of what CNI plugins have made: the way out is by ours where there is one. */
+int attach_gateways(struct nets *n, const struct net_plan *p, struct err *e);
 int detach(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
 int detach_now(struct nets *n, const struct net_plan *p, struct err *e); /* devices too, and no moment later */
 int sweep(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);

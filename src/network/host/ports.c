@@ -270,6 +270,17 @@ int ports_reserve(const struct net_plan *p, const struct net_endpoint *to, struc
 	return r;
 }
 
+int ports_reserve_unaddressed(const struct net_plan *p, struct net_port *ret_ports, struct reservation *ret, struct err *e)
+{
+	char four[] = "127.0.0.1/8", six[] = "::1/128", *addresses[] = { four, NULL, NULL };
+	const struct net_endpoint any = { .addresses = addresses, .network.name = four };
+
+	for (size_t i = 0; i < p->n_ports; i++)
+		if (p->ports[i].host_ip && strchr(p->ports[i].host_ip, ':'))
+			addresses[1] = six;
+	return ports_reserve(p, &any, ret_ports, ret, e);
+}
+
 void reservation_done(struct reservation *r)
 {
 	for (size_t i = 0; i < r->n_fds; i++)

@@ -71,10 +71,10 @@ int address_has(struct talk *t, unsigned index, const struct address *a)
 	return r < 0 ? r : s.is_found;
 }
 
-int route_add_default(struct talk *t, unsigned index, const struct address *gateway)
+int route_add_default(struct talk *t, unsigned index, const struct address *gateway, bool replaces)
 {
 	char buf[TALK_ROOM];
-	struct nlmsghdr *h = talk_begin(t, buf, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+	struct nlmsghdr *h = talk_begin(t, buf, RTM_NEWROUTE, NLM_F_CREATE | (replaces ? NLM_F_REPLACE : NLM_F_EXCL));
 	struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
 
 	m->rtm_family = (uint8_t)gateway->family;

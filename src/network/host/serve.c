@@ -65,15 +65,37 @@ static const struct {
 	int (*run)(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
 } verbs[] = { { "attach", attach }, { "detach", detach }, { "sweep", sweep }, { "names", names }, { "reload", reload } };
 
+/* A site's plugins, out of turn: how long they take is their affair. before: how it went so far. */
+static int plugins(size_t verb, int before, const struct net_plan *p, struct nets *n, struct outcome *o, struct err *e)
+{
+	struct err why = { 0 };
+	int r;
+
+	if (n->host_ns >= 0)
+		(void)flock(n->host_ns, LOCK_UN);
+	if ((verbs[verb].run != attach && verbs[verb].run != detach && verbs[verb].run != sweep) ||
+	    (verbs[verb].run == attach && before < 0))
+		return before;
+	if (verbs[verb].run == attach) {
+		r = cni_attach(p, n->inside, &o->answer, e);
+		return r < 0 ? r : attach_gateways(n, p, e);
+	}
+	r = cni_detach(p, &why);
+	return before < 0 || r >= 0 ? before : err_set(e, -r, "%s", why.msg);
+}
+
 /* The turn is over when this returns; n is still to be closed: nf_tables lets whoever has removed something wait for its end then. */
 static int run(size_t verb, const struct net_plan *p, struct nets *n, struct outcome *o, struct err *e)
 {
 	int r = check_plan(p, verbs[verb].name, n->inside >= 0, e);
 
-	if (r >= 0)
-		r = nets_open(n, e);
+	if (r < 0)
+		return r;
+	r = nets_open(n, e);
 	if (r >= 0)
 		r = verbs[verb].run(n, p, o, e);
+	if (cni_is_on(p))
+		r = plugins(verb, r, p, n, o, e);
 	n->host_ns = fd_close(n->host_ns);
 	return r;
 }
@@ -120,9 +142,16 @@ static int serve(size_t verb, int inside, const struct net_plan *p, struct err *
 	struct outcome o = { 0 };
 	int r = run(verb, p, &n, &o, e);
 
-	if (r >= 0 && o.lingers)
-		r = linger_begin(p, &o, e);
+	if (o.lingers) {
+		struct err why = { 0 };
+		const int lingering = linger_begin(p, &o, &why);
+
+		if (r >= 0 && lingering < 0)
+			r = err_set(e, -lingering, "%s", why.msg);
+	}
 	if (r < 0) {
+		if (verb == 0 && cni_is_on(p))
+			take_back(p, &o);
 		outcome_done(&o);
 		o.answer.error = e->no;
 		o.answer.message = strdup(e->msg);
