@@ -44,7 +44,7 @@ static int read_seconds(const char *text, uint32_t *ret, struct err *e)
 
 int network_cni_configure(const struct engine_network_opts *o, struct network_config *c, struct err *e)
 {
-	const char *file = map_get(&c->options, OPTION_CONF), *path = getenv("CNI_PATH");
+	const char *file = map_get(&c->options, OPTION_CONF), *path = getenv("CNI_PATH"), *text;
 	_cleanup_json_ struct json_object *conf = NULL;
 	int r = refuse_addresses(o, e);
 
@@ -57,7 +57,8 @@ int network_cni_configure(const struct engine_network_opts *o, struct network_co
 		r = cni_conf_read(file, o->name, &conf, e);
 	if (r < 0)
 		return r;
-	c->cni = strdup(json_object_to_json_string_ext(conf, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	text = json_object_to_json_string_ext(conf, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+	c->cni = text ? strdup(text) : NULL;
 	c->cni_path = strdup(path ? path : CNI_PATH_DEFAULT);
 	if (!c->cni || !c->cni_path)
 		return OUT_OF_MEMORY(e);

@@ -1,7 +1,6 @@
 /* remove.c: `rm`. Idempotent (F05): the record goes last, and a removal that was interrupted is finished by the next one.
  * With -f nothing of the container is left alive on return, its monitor included. */
 #include "engine_impl.h"
-#include "network_plan.h"
 
 #include <signal.h>
 #include <stdio.h>

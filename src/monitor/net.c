@@ -55,10 +55,8 @@ static int wait_and_reread(struct monitor *m, struct monitor_network *n, struct 
 		return r;
 	monitor_network_done(n);
 	r = m->cfg->network(n, m->cfg->arg, e);
-	if (r == 0) {
-		put_text(&m->launch, "/etc/hosts", &n->hosts);
-		put_text(&m->launch, "/etc/resolv.conf", &n->resolv);
-	}
+	if (r == 0)
+		net_put_files(m, n);
 	return r;
 }
 

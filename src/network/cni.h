@@ -2,7 +2,7 @@
  * list of plugins, where their programs are, and one call of one of them. What is called when is network/host/cni.c's.
  *
  * A plugin is the site's own program and runs as root, with what the configuration says: both are taken only where nobody but root (or the
- * user that the engine runs as) can change them. It is given no environment but the calling convention's, its time is limited, and so
+ * user that the engine runs as) can change them, nor the directories that lead to the program. It is given no environment but the calling convention's, its time is limited, and so
  * is what it may say. */
 #pragma once
 
@@ -27,7 +27,7 @@ bool cni_conf_can(struct json_object *conf, const char *capability);
 
 /* Directories, absolute, colons between. */
 int cni_path_check(const char *path, struct err *e);
-/* The first of that name along the path; the caller frees. -ENOENT with the remedy; -EPERM: others can change it. */
+/* The first of that name along the path; the caller frees. -ENOENT with the remedy; -EPERM: others can change it, or a directory on its way. */
 int cni_find(const char *type, const char *path, char **ret, struct err *e);
 /* All its plugins are there and know its version: each is asked. */
 int cni_conf_probe(struct json_object *conf, const char *path, unsigned seconds, struct err *e);

@@ -123,6 +123,9 @@ static int judge(const struct cni_call *c, int status, int out, int words, struc
 	if (!text || !err_text)
 		return err_set(e, errno, "CNI plugin %s: read what it says: %s", c->type, strerror(errno));
 	r = text[strspn(text, " \t\r\n")] ? json_parse(text, strlen(text), "its answer", &said, &why) : 0;
+	if (strlen(text) >= CNI_ANSWER_MAX)
+		return err_set(e, EFBIG, "CNI plugin %s: %s: it prints more than %d KiB", c->type, c->command,
+			       CNI_ANSWER_MAX / 1024);
 	if (status != 0)
 		return failed(c, status, said, text, err_text, e);
 	if (r < 0)

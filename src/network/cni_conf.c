@@ -119,13 +119,55 @@ int cni_conf_parse(const char *text, size_t len, const char *what, const char *n
 	return 0;
 }
 
-/* Root's, or this user's own, and nobody else's to write. */
+/* Root's, or this user's own, and nobody else's to write; of a directory where all may make files (/tmp) nobody takes another's away. */
 static bool is_trusted(const struct stat *st)
 {
-	return (st->st_uid == 0 || st->st_uid == geteuid()) && !(st->st_mode & (S_IWGRP | S_IWOTH));
+	const bool is_sticky = S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX);
+
+	return (st->st_uid == 0 || st->st_uid == geteuid()) &&
+	       (S_ISLNK(st->st_mode) || is_sticky || !(st->st_mode & (S_IWGRP | S_IWOTH)));
 }
 
 #define UNTRUSTED "others than root can change %s, and a CNI plugin runs as root: chown root %s; chmod go-w %s"
+
+static int check_one(const char *path, struct err *e)
+{
+	struct stat itself, behind;
+
+	if (lstat(path, &itself) < 0 || stat(path, &behind) < 0)
+		return err_set(e, errno, "%s: %s", path, strerror(errno));
+	return is_trusted(&itself) && is_trusted(&behind) ? 0 : err_set(e, EPERM, UNTRUSTED, path, path, path);
+}
+
+/* An absolute path, and every directory on it: who can write to one of them can put another program there. */
+static int check_way(const char *path, struct err *e)
+{
+	_cleanup_free_ char *part = strdup(path);
+	int r = part ? check_one("/", e) : err_set(e, ENOMEM, "out of memory");
+
+	for (char *end = part; r >= 0 && end && *end;) {
+		end += strspn(end, "/");
+		end += strcspn(end, "/");
+		const char next = *end;
+
+		*end = '\0';
+		r = check_one(part, e);
+		*end = next;
+	}
+	return r;
+}
+
+/* As it is named, and where links lead. */
+static int check_program(const char *path, struct err *e)
+{
+	_cleanup_free_ char *real = realpath(path, NULL);
+
+	if (!real)
+		return err_set(e, errno, "%s: %s", path, strerror(errno));
+	int r = check_way(path, e);
+
+	return r < 0 ? r : check_way(real, e);
+}
 
 int cni_conf_read(const char *file, const char *name, struct json_object **ret, struct err *e)
 {
@@ -175,10 +217,11 @@ int cni_find(const char *type, const char *path, char **ret, struct err *e)
 			return err_set(e, ENOMEM, "out of memory");
 		if (stat(program, &st) < 0 || !S_ISREG(st.st_mode) || !(st.st_mode & S_IXUSR))
 			continue;
-		if (!is_trusted(&st))
-			return err_set(e, EPERM, UNTRUSTED, program, program, program);
-		*ret = TAKE_PTR(program);
-		return 0;
+		const int r = check_program(program, e);
+
+		if (r >= 0)
+			*ret = TAKE_PTR(program);
+		return r;
 	}
 	return err_set(e, ENOENT,
 		       "there is no CNI plugin %s in %s: install it (Debian's package " CNI_PACKAGE

@@ -92,6 +92,32 @@ TEST(programs_are_found_along_the_path_and_only_where_nobody_else_can_change_the
 	tap_dir_leave();
 }
 
+TEST(programs_are_not_taken_by_a_way_that_others_can_change)
+{
+	_cleanup_free_ char *target = NULL, *own = NULL, *way = NULL, *found = NULL;
+
+	tap_dir_enter();
+	is_int(mkdir("open", 0755), 0);
+	is_int(mkdir("open/bin", 0755), 0);
+	is_int(mkdir("links", 0755), 0);
+	target = program("open/bin/plugin", "#!/bin/sh\n", 0755);
+	own = str_fmt("%s/links", tap_dir);
+	way = str_fmt("%s/open/bin", tap_dir);
+	is_int(symlink(target, "links/plugin"), 0);
+	is_int(cni_find("plugin", own, &found, &E), 0);
+	is_int(chmod("open", 0777), 0);
+	E.msg[0] = '\0';
+	is_int(cni_find("plugin", way, &found, &E), -EPERM);
+	has_str(E.msg, "/open, and a CNI plugin");
+	E.msg[0] = '\0';
+	is_int(cni_find("plugin", own, &found, &E), -EPERM); /* by a link from a directory of nobody else's */
+	has_str(E.msg, "/open, and a CNI plugin");
+	is_int(chmod("open", 01777), 0); /* others may add to it */
+	free(TAKE_PTR(found));
+	is_int(cni_find("plugin", way, &found, &E), 0);
+	tap_dir_leave();
+}
+
 TEST(a_file_that_others_can_change_or_that_is_none_is_refused)
 {
 	_cleanup_free_ char *file = NULL;
@@ -157,7 +183,8 @@ TEST(what_a_plugin_says_of_its_failure_is_the_error)
 	is_int(call("#!/bin/sh\nkill -9 $$\n", 5, &o), -EIO);
 	has_str(E.msg, "status 137");
 	is_int(call("#!/bin/sh\necho nonsense\n", 5, &o), -EPROTO);
-	is_int(call("#!/bin/sh\nhead -c 2000000 /dev/zero | tr '\\0' x\n", 5, &o), -EIO);
+	is_int(call("#!/bin/sh\nhead -c 2000000 /dev/zero | tr '\\0' x\n", 5, &o), -EFBIG);
+	has_str(E.msg, "more than 1024 KiB");
 	is_int(call("#!/bin/sh\necho usage: none; exit 2\n", 5, &o), -EIO);
 	is_str(E.msg, "CNI plugin plugin: ADD: usage: none");
 	is_int(call("#!/bin/sh\n", 5, &o), 0);

@@ -169,6 +169,7 @@ def test_ptp_with_a_loopback_and_a_requested_address(world):
                                   "dns": {"nameservers": ["192.0.2.53"], "search": ["of.tests"], "options": ["ndots:3"]}}, {"type": "loopback"}))
     name = world.start("--network", n, "--ip", "10.230.0.77", "--cap-add", "NET_RAW")
     assert world.shown(name, n)["IPAddress"] == "10.230.0.77"
+    world.berth.ok("network", "reload", name)  # nothing to do
     assert world.berth.ok("exec", name, "cat", "/etc/resolv.conf").splitlines() == ["nameserver 192.0.2.53", "search of.tests", "options ndots:3"]
     world.berth.ok("exec", name, "ping", "-c", "1", "192.0.2.1")
     assert "10.230.0.77" in world.host.run("iptables-save").stdout
@@ -190,6 +191,7 @@ def test_beside_a_bridge_of_ours(world):
     name = world.start("--network", "bridge", "--network", n)
     out = world.berth.ok("exec", name, "ip", "addr")
     assert "eth0" in out and "10.230.0.2/24" in out[out.index("eth1"):]
+    world.berth.ok("network", "reload", name)  # of ours
     routes = world.berth.ok("exec", name, "ip", "route")
     assert routes.count("default") == 1 and "dev eth0" in routes[routes.index("default"):].splitlines()[0]
 
@@ -213,12 +215,16 @@ def test_what_is_wrong_is_said_when_the_network_is_made(world):
     loose = world.conf({"type": "ptp"})
     loose.chmod(0o664)
     world.plugin("old", '#!/bin/sh\necho \'{"supportedVersions":["0.2.0"]}\'\n')
-    world.plugin("loose").update()
+    world.plugin("loose")
     (world.bin / "loose").chmod(0o775)
+    (world.tmp / "open").mkdir()
+    (world.tmp / "open").chmod(0o777)
+    (world.tmp / "open" / "mine").write_text("#!/bin/sh\n")
+    (world.tmp / "open" / "mine").chmod(0o755)
     world.plugin("silent", "#!/bin/sh\nexec sleep 1000\n")
 
     def fails(says, *opts):
-        world.berth.fails("network", "create", "-d", "cni", *opts, "x", says=says, env={"CNI_PATH": f"{world.bin}:{PLUGINS}"})
+        world.berth.fails("network", "create", "-d", "cni", *opts, "x", says=says, env={"CNI_PATH": f"{world.bin}:{world.tmp / 'open'}:{PLUGINS}"})
 
     def conf(*plugins, **top):
         return "-o", f"conf={world.conf(*plugins, **top)}"
@@ -234,6 +240,7 @@ def test_what_is_wrong_is_said_when_the_network_is_made(world):
     fails("timeout=0: a number of seconds", "-o", f"conf={good}", "-o", "timeout=0")
     fails(("others than root can change", "chmod go-w"), "-o", f"conf={loose}")
     fails(("others than root can change", "bin/loose"), *conf({"type": "loose"}))
+    fails((f"others than root can change {world.tmp / 'open'},", "chmod go-w"), *conf({"type": "mine"}))
     fails("CNI plugin old does not know version 1.0.0", *conf({"type": "old"}))
     fails("VERSION took longer than 1 s", *conf({"type": "silent"}), "-o", "timeout=1")
     world.berth.fails("network", "create", "-d", "cni", "-o", f"conf={good}", "x", says="is no absolute directory", env={"CNI_PATH": "bin"})
@@ -289,6 +296,10 @@ def test_what_a_plugin_says_of_its_failure_is_the_error(world):
     run(world, n, says="it has given no result")
     world.does("ADD", "echo '{\"ips\":[{\"address\":\"10.9.8.7\"}]}'; exit 0")
     run(world, n, says="address \"10.9.8.7\"")
+    world.does("ADD", "echo '{\"dns\":{\"search\":[\"a b\"]}}'; exit 0")
+    run(world, n, says="search domain \"a b\"")
+    world.does("ADD", "head -c 5000000 /dev/zero | tr '\\0' x; exit 0")
+    run(world, n, says="CNI plugin fake: ADD: it prints more than 1024 KiB")
     assert not world.folders()
 
 
@@ -332,6 +343,36 @@ def test_a_plugin_that_does_not_let_go_is_asked_again(world):
     assert not world.folders()
 
 
+def test_with_berth_net_killed_beside_the_second_plugin_the_first_lets_go(world):
+    n = world.network(world.conf({"type": "ptp", "ipMasq": True, "ipam": world.ipam()}, world.plugin("fake")))
+    world.does("ADD", "kill -KILL $PPID; sleep 100000")
+    run(world, n, says="berth-net")
+    assert [c[0] for c in world.calls()] == ["ADD", "DEL"] and world.is_clean()
+
+
+def test_with_berth_net_killed_beside_a_plugin_that_lets_go_it_is_asked_again(world):
+    n = fake(world)
+    world.does("DEL", f"[ -e {world.tmp / 'once'} ] || {{ touch {world.tmp / 'once'}; kill -KILL $PPID; sleep 100000; }}")
+    name = world.start("--network", n)
+    world.berth.ok("stop", "-t", "0", name)
+    world.berth.rests(name)
+    assert len(world.folders()) == 1
+    world.berth.ok("rm", name)
+    assert [c[0] for c in world.calls()] == ["ADD", "DEL", "DEL"] and not world.folders()
+
+
+def test_a_plugin_that_hangs_at_the_end_is_ended_and_asked_again(world):
+    n = world.network(world.conf(world.plugin("fake")), "-o", "timeout=1")
+    world.does("DEL", "sleep 100000")
+    name = world.start("--network", n)
+    world.berth.ok("stop", "-t", "0", name)
+    world.berth.rests(name)
+    world.berth.fails("rm", name, says=("CNI plugin fake: DEL took longer than 1 s", "rm -f"))
+    world.does("DEL", "")
+    world.berth.ok("rm", name)
+    assert not world.folders()
+
+
 def test_a_connection_that_can_not_be_undone_stays_and_says_so(world):
     n, name = fake(world), world.start("--network", "bridge")
     for command in ("ADD", "DEL"):
@@ -355,9 +396,10 @@ def test_killed_at_any_moment_nothing_is_left(world):
             try:
                 line = (proc / "cmdline").read_bytes().decode(errors="replace")
                 state = (proc / "environ").read_bytes().decode(errors="replace")
+                is_on_host = os.path.samestat((proc / "ns/net").stat(), os.fstat(world.host.fd))
             except OSError:
                 continue
-            if ("berth-monitor" in line and ours in line) or ("CNI_COMMAND=" in state and str(world.bin) in state):
+            if ("berth-monitor" in line and ours in line) or ("CNI_COMMAND=" in state and str(world.bin) in state) or ("berth-net" in line and is_on_host):
                 try:
                     os.kill(int(proc.name), signal.SIGKILL)
                 except ProcessLookupError:
