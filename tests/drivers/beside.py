@@ -10,28 +10,30 @@ from net_host import Namespace, wire
 from engines import Berth
 
 DOCS = Path(__file__).resolve().parents[2] / "docs/NETWORK.md"
-HOST, PEER = "192.0.2.1", "192.0.2.2"
+HOST, PEER, OTHER_PEER = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 SERVE = "while :; do echo {} | nc -l -p 80 >/dev/null; done"  # says a word to whoever connects
 
 
 def documented(heading, n=0, **words) -> list:
-    """The commands of the n-th block of them below a heading of docs/NETWORK.md, with words of it replaced: a list of argvs."""
+    """The commands of the n-th block of them below a heading of docs/NETWORK.md, a line each, with words of them replaced."""
     section = re.search(rf"^### {re.escape(heading)}\n(.*?)(?=^##)", DOCS.read_text(), re.M | re.S)[1]
     block = re.findall(r"^```\n(.*?)^```$", section, re.M | re.S)[n]
     for name, value in words.items():
         assert re.search(rf"\b{name}\b", block), f"{heading}: no command has {name}"
         block = re.sub(rf"\b{name}\b", str(value), block)
-    return [line.split() for line in block.splitlines()]
+    return block.splitlines()
 
 
 class Beside:
     def __init__(self, host: Host, build: Path, archive: Path):
         self.host, self.net, self.lan = host, Namespace.of("host", host.pid), Namespace("lan")
         wire(self.net, "lan0", HOST + "/24", self.lan, "eth0", PEER + "/24")
+        self.lan.ip("addr", "add", OTHER_PEER + "/24", "dev", "eth0")
         self.berth = Berth(host, build, archive)
-        self.names = []
+        self.names, self.bridges = [], []
 
     def network(self, name, bridge):
+        self.bridges.append(bridge)
         self.berth.ok("network", "create", "-o", f"com.docker.network.bridge.name={bridge}", name)
         return name
 
@@ -54,6 +56,19 @@ class Beside:
 
     def told(self, address, port, word):
         until(lambda: self.hears(self.lan, address, port) == word, f"{word} from {address}:{port}", 30)
+
+    def does(self, *documented):
+        """On the host, as its user would in a shell."""
+        for line in documented:
+            self.host.ok("sh", "-c", line)
+
+    def is_silent(self, address, port):
+        """What is there has had time to answer: others on this host do."""
+        return self.hears(self.lan, address, port) is None
+
+    def knows(self, name, other) -> bool:
+        """Does its resolver tell the container of the other one?"""
+        return self.berth("exec", name, "timeout", "3", "nslookup", other).code == 0
 
     def goes_out(self, execute) -> bool:
         """execute: runs argv in a container. Whether it comes to the LAN, as the host."""
@@ -82,7 +97,7 @@ class Beside:
         while self.names:
             self.berth.ok("rm", "-f", self.names.pop())
         self.berth.ok("network", "prune", "-f")
-        until(lambda: not [d for d in self.net.devices() if d.startswith(("berth-", "br-own", "bv"))], "our bridges to go", 60)
+        until(lambda: not [d for d in self.net.devices() if d in self.bridges or d.startswith(("berth-", "bv"))], "our bridges to go", 60)
         until(lambda: "berth" not in self.net.ruleset(), lambda: f"our rules to go:\n{self.net.ruleset()}", 60)
         self.berth.ok("system", "prune", "-f")
 

@@ -153,8 +153,12 @@ class Berth(Engine):
         super().__init__(host, build)
         self.ok("load", "-q", "-i", archive)
 
+    def command(self) -> str:
+        """As one in a shell of its host's."""
+        return f"{self.runtime}/src/main/berth --root {self.host.dir}/berth"
+
     def argv(self, *args):
-        return self.host.argv(self.runtime / "src/main/berth", "--root", self.host.dir / "berth", *args)
+        return self.host.argv(*self.command().split(), *args)
 
     def run(self, *args) -> list:
         return ["run", "--cgroup-parent", f"/{self.host.name}", *args]
