@@ -39,6 +39,9 @@ static int check_device(const char *key, const char *value, struct err *e)
 {
 	size_t n = strlen(value);
 
+	if (streq(value, "all") || streq(value, "default"))
+		return err_set(e, EINVAL, "network option %s=%s: the kernel gives no interface that name; give another", key,
+			       value);
 	return n > 0 && n < DEVICE_MAX && !streq(value, ".") && !streq(value, "..") && !value[strcspn(value, "/: \t\n")]
 		       ? 0
 		       : err_set(e, EINVAL, "network option %s=%s: an interface's name has 1 to %d bytes without / : and spaces",

@@ -271,6 +271,22 @@ def test_a_bridge_of_the_hosts_is_used_and_stays(world):
     world.detach(c)
 
 
+def test_a_bridge_is_one_networks_alone(world):
+    """Two stores of this host have given theirs the same name."""
+    first, second = {**network(1), "device": "br-shop"}, {**network(2), "device": "br-shop"}
+    c, _ = world.attach(endpoint(first, 2))
+    before = world.state()
+    for taken in (second, {**second, "subnets": first["subnets"]}):
+        a = world.net("attach", world.net.plan(endpoint(taken, 3)), world.space("b"))
+        assert a.error == 98 and "br-shop, which is that of another network on this host (000000001" in a.message, a.json
+        assert world.state() == before
+    world.attach(endpoint(first, 3))
+    for mine in [row[1] for row in world.attached]:
+        world.detach(mine)
+    world.attach(endpoint(second, 2))  # the first one's is there for two seconds yet
+    assert world.host.devices()["br-shop"]["addr_info"][0]["local"] == "10.200.2.1"
+
+
 # ---- what is killed, lost or flushed ----
 
 

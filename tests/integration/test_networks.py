@@ -156,6 +156,7 @@ def test_prunes_take_the_networks_that_nobody_is_on(nbox, networks):
     (("create", "-o", "com.docker.network.driver.mtu=9", "x"), "an MTU is a number"),
     (("create", "-o", "com.docker.network.driver.mtu=600", "--ipv6", "x"), "IPv6 needs 1280"),
     (("create", "-o", "com.docker.network.bridge.name=much-too-long-a-name", "x"), "an interface's name has"),
+    (("create", "-o", "com.docker.network.bridge.name=default", "x"), "the kernel gives no interface that name"),
     (("create", "-o", "berth.spoof-check=maybe", "x"), "it is true or false"),
     (("create", "--label", "=x", "x"), "has no name"),
     (("rm", "bridge"), "bridge is a pre-defined network and cannot be removed"),

@@ -89,7 +89,7 @@ static int configure_inside(struct talk *t, const struct net_endpoint *ep, bool 
 			return r;
 	}
 	if (r >= 0)
-		r = link_up(t, index);
+		r = link_up(t, index, NULL);
 	for (char **text = ep->addresses; text && *text && r >= 0; text++) {
 		r = address_parse(*text, true, &a);
 		if (r >= 0)

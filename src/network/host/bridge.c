@@ -1,4 +1,5 @@
-/* Networks of the driver bridge. A bridge is up once it is whole, so that one that was killed on the way is seen and finished. */
+/* Networks of the driver bridge. A bridge is up once it is whole, so that one that was killed on the way is seen and finished. Its alias is
+ * the network's id: networks of several stores on one host may be told to call theirs the same. */
 #include <time.h>
 
 #include "impl.h"
@@ -104,19 +105,49 @@ static int finish(struct nets *n, const struct net_network *net, const struct li
 	for (size_t i = 0; i < net->n_subnets && r >= 0; i++)
 		r = add_gateway(n, l->index, &net->subnets[i], is_ours, e);
 	if (r >= 0) {
-		r = link_up(&n->route, l->index);
+		r = link_up(&n->route, l->index, is_ours ? net->id : NULL);
 		if (r < 0)
 			err_set(e, -r, "up: %s %s", strerror(-r), n->route.why);
 	}
 	return r < 0 ? err_push(e, r, "bridge %s", net->device) : 0;
 }
 
+static bool is_anothers(const struct link *l, const struct net_network *net)
+{
+	return l->group == GROUP_BRIDGE && l->is_up && *l->alias && !streq(l->alias, net->id);
+}
+
+/* The device of the network's bridge, which is not another network's. -ENODEV, without a word of e: there is none. */
+static int find_bridge(struct nets *n, const struct net_network *net, struct link *ret, struct err *e)
+{
+	int r = 0;
+
+	for (int i = 0; i < CLASH_NAPS && r >= 0; i++) {
+		r = link_find(&n->route, net->device, ret);
+		if (r == -ENODEV)
+			return r;
+		if (r < 0)
+			return err_set(e, -r, "bridge %s: %s %s", net->device, strerror(-r), n->route.why);
+		if (!is_anothers(ret, net))
+			return 0;
+		r = is_going(n, net->device, e);
+	}
+	return r < 0 ? r
+		     : err_set(e, EADDRINUSE,
+			       "network %s: its bridge is to be called %s, which is that of another network on this host "
+			       "(%.12s): make "
+			       "the network anew with another com.docker.network.bridge.name",
+			       net->name, net->device, ret->alias);
+}
+
 int bridge_up(struct nets *n, const struct net_network *net, unsigned *ret_index, struct err *e)
 {
 	struct link l;
-	int r = link_find(&n->route, net->device, &l);
+	int r = find_bridge(n, net, &l, e);
 	bool is_new = r == -ENODEV;
 
+	if (r < 0 && !is_new)
+		return r;
 	if (is_new) {
 		r = link_add_bridge(&n->route, net->device, net->mtu ? net->mtu : MTU_DEFAULT);
 		if (r >= 0)

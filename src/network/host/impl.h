@@ -31,6 +31,7 @@ struct link {
 	unsigned index, group, master;
 	bool is_up, is_bridge;
 	char name[IFNAMSIZ];
+	char alias[65]; /* of a bridge of ours: the network's id; "": none */
 };
 struct veth_plan {
 	const char *name, *inner; /* the host's side, and the one in the namespace ns */
@@ -44,9 +45,9 @@ int link_add_bridge(struct talk *t, const char *name, uint32_t mtu);
 int link_add_veth(struct talk *t, const struct veth_plan *v);
 /* Into the bridge (0: none), the group, and up; with no IPv6 address of its own. */
 int link_enslave(struct talk *t, unsigned index, unsigned bridge, unsigned group, uint32_t mtu);
-int link_no_address(struct talk *t, unsigned index); /* IPv6: none that the kernel makes up */
-int link_up(struct talk *t, unsigned index);
-int link_delete(struct talk *t, unsigned index); /* gone already: 0 */
+int link_no_address(struct talk *t, unsigned index);            /* IPv6: none that the kernel makes up */
+int link_up(struct talk *t, unsigned index, const char *alias); /* NULL: the alias that it has */
+int link_delete(struct talk *t, unsigned index);                /* gone already: 0 */
 int address_add(struct talk *t, unsigned index, const struct address *a);
 /* 1: the device has it. */
 int address_has(struct talk *t, unsigned index, const struct address *a);

@@ -50,6 +50,8 @@ static int read_link(const struct nlmsghdr *h, struct link *ret)
 			l.is_bridge = is_kind(a, "bridge");
 		else if (type == IFLA_IFNAME)
 			memccpy(l.name, mnl_attr_get_str(a), '\0', sizeof(l.name) - 1);
+		else if (type == IFLA_IFALIAS)
+			memccpy(l.alias, mnl_attr_get_str(a), '\0', sizeof(l.alias) - 1);
 	}
 	*ret = l;
 	return 1;
@@ -215,12 +217,14 @@ int link_no_address(struct talk *t, unsigned index)
 	return r == -EAFNOSUPPORT ? 0 : r; /* a kernel without IPv6 */
 }
 
-int link_up(struct talk *t, unsigned index)
+int link_up(struct talk *t, unsigned index, const char *alias)
 {
 	char buf[TALK_ROOM];
 	struct nlmsghdr *h = talk_begin(t, buf, RTM_SETLINK, 0);
 
 	put_link(h, index, true);
+	if (alias)
+		mnl_attr_put_strz(h, IFLA_IFALIAS, alias);
 	return talk_ask(t, h, NULL, NULL);
 }
 
