@@ -142,8 +142,10 @@ def test_a_pod_can_choose_its_addresses_names_and_resolvers(net, pod):
     p = pod("--network", name, "--ip", "10.202.0.9", "--ip6", "fd00:202::9", "--mac-address", "02:00:00:00:00:09", "--hostname", "me", "--dns",
             "192.0.2.2", "--dns-search", "example.org", "--dns-option", "ndots:3", "--add-host", "db:192.0.2.9", "--add-host", "up:host-gateway")
     c, d = p.start(), p.start()
+    asked = [f.read_text() for f in (net.berth.run_dir / "networks").rglob("conf")]
+    assert any("server=192.0.2.2\n" in text for text in asked)  # by the pod's own resolver
     for n in (c, d):
-        assert net.exec(n, "cat /etc/resolv.conf") == "nameserver 192.0.2.2\nsearch example.org\noptions ndots:3"
+        assert net.exec(n, "cat /etc/resolv.conf") == "nameserver 10.202.0.1\nnameserver fd00:202::1\nsearch example.org\noptions ndots:3"
         hosts = net.exec(n, "cat /etc/hosts").splitlines()
         assert {"192.0.2.9\tdb", "10.202.0.1\tup", "10.202.0.9\tme", "fd00:202::9\tme"} <= set(hosts)
         shown = net.exec(n, "hostname; ip addr show eth0")
