@@ -5,12 +5,13 @@ from pathlib import Path
 from threading import Thread
 
 from host import Host, until
-from net_host import Namespace, wire
+from net_host import Namespace, family_of, wire
 
 from engines import Berth
 
 DOCS = Path(__file__).resolve().parents[2] / "docs/NETWORK.md"
 HOST, PEER, OTHER_PEER = "192.0.2.1", "192.0.2.2", "192.0.2.3"
+HOST6, PEER6 = "2001:db8::1", "2001:db8::2"
 SERVE = "while :; do echo {} | nc -l -p 80 >/dev/null; done"  # says a word to whoever connects
 
 
@@ -29,12 +30,14 @@ class Beside:
         self.host, self.net, self.lan = host, Namespace.of("host", host.pid), Namespace("lan")
         wire(self.net, "lan0", HOST + "/24", self.lan, "eth0", PEER + "/24")
         self.lan.ip("addr", "add", OTHER_PEER + "/24", "dev", "eth0")
+        self.net.ip("addr", "add", HOST6 + "/64", "dev", "lan0", "nodad")
+        self.lan.ip("addr", "add", PEER6 + "/64", "dev", "eth0", "nodad")
         self.berth = Berth(host, build, archive)
         self.names, self.bridges = [], []
 
-    def network(self, name, bridge):
+    def network(self, name, bridge, *opts):
         self.bridges.append(bridge)
-        self.berth.ok("network", "create", "-o", f"com.docker.network.bridge.name={bridge}", name)
+        self.berth.ok("network", "create", "-o", f"com.docker.network.bridge.name={bridge}", *opts, name)
         return name
 
     def start(self, word, *opts) -> str:
@@ -46,7 +49,7 @@ class Beside:
 
     def hears(self, space, address, port):
         """What is said first there, or None."""
-        with space.open() as s:
+        with space.open(family_of(address)) as s:
             s.settimeout(1)
             try:
                 s.connect((address, port))
@@ -70,27 +73,27 @@ class Beside:
         """Does its resolver tell the container of the other one?"""
         return self.berth("exec", name, "timeout", "3", "nslookup", other).code == 0
 
-    def goes_out(self, execute) -> bool:
+    def goes_out(self, execute, host=HOST, peer=PEER) -> bool:
         """execute: runs argv in a container. Whether it comes to the LAN, as the host."""
-        peers = []
+        seen = []
 
         def serve(s):
             try:
-                connection, peer = s.accept()
-                peers.append(peer[0])
+                connection, address = s.accept()
+                seen.append(address[0])
                 connection.close()
             except TimeoutError:
                 pass
-        with self.lan.listen("0.0.0.0", 7000) as s:
+        with self.lan.listen(peer, 7000) as s:
             s.settimeout(5)
             server = Thread(target=serve, args=(s,))
             server.start()
-            execute("timeout", "4", "nc", PEER, "7000")
+            execute("timeout", "4", "nc", peer, "7000")
             server.join()
-        return peers == [HOST]
+        return seen == [host]
 
-    def berth_goes_out(self, name) -> bool:
-        return self.goes_out(lambda *argv: self.berth("exec", name, *argv))
+    def berth_goes_out(self, name, *ends) -> bool:
+        return self.goes_out(lambda *argv: self.berth("exec", name, *argv), *ends)
 
     def clean(self):
         """Until nothing of ours is left on the host."""

@@ -4,9 +4,10 @@ import os
 
 import pytest
 
-from beside import HOST, OTHER_PEER, PEER, Beside, documented
+from beside import HOST, HOST6, OTHER_PEER, PEER, PEER6, Beside, documented
 from firewalls import Firewalld, Ufw
 from host import until
+
 
 @pytest.fixture
 def b(make_host, runtime, archive):
@@ -52,7 +53,7 @@ def firewall(b, request):
 @pytest.fixture
 def own(b):
     """On a network with the bridge br-own; what it says is published at 8081."""
-    yield b.start("own", "--network", b.network("own", "br-own"), "-p", "0.0.0.0:8081:80")
+    yield b.start("own", "--network", b.network("own", "br-own", "--ipv6"), "-p", "0.0.0.0:8081:80", "-p", "[::]:8081:80")
     b.clean()
 
 
@@ -62,8 +63,9 @@ def other(b, own):
 
 
 def all_works(b, name="says-own", port=8081):
-    b.told(HOST, port, name.removeprefix("says-"))
-    assert b.berth_goes_out(name) and b.knows(name, name)
+    for address in (HOST, HOST6):
+        b.told(address, port, name.removeprefix("says-"))
+    assert b.berth_goes_out(name) and b.berth_goes_out(name, HOST6, PEER6) and b.knows(name, name)
 
 
 def rules(b):

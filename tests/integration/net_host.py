@@ -24,6 +24,10 @@ def call(what, *args):
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 class Namespace:
     """A network namespace."""
 
@@ -117,8 +121,7 @@ class Namespace:
         return socket.socket(family, kind, protocol, fileno=fds[0])
 
     def listen(self, address, port, kind=socket.SOCK_STREAM):
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        s = self.open(family, kind)
+        s = self.open(family_of(address), kind)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind((address, port))
         if kind == socket.SOCK_STREAM:
@@ -130,7 +133,7 @@ class Namespace:
 
     def reaches(self, address, port, timeout=None, source=None):
         """Whether a connection comes about: None, or what was sent to us first (a line)."""
-        s = self.open(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        s = self.open(family_of(address))
         s.settimeout(timeout or Namespace.patience)
         with s:
             try:
