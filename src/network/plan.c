@@ -54,6 +54,7 @@ static const struct field resolver_rows[] = {
 	JSON_ROW("isWanted", FIELD_BOOL, net_resolver, is_wanted, FIELD_OMIT_EMPTY),
 	JSON_LIST("endpoints", net_resolver, endpoints, net_endpoint, endpoint_rows),
 	JSON_ROW("upstreams", FIELD_STRV, net_resolver, upstreams, FIELD_OMIT_EMPTY),
+	JSON_ROW("egress", FIELD_STRV, net_resolver, egress, FIELD_OMIT_EMPTY),
 	JSON_STRICT,
 };
 static const struct field port_rows[] = {

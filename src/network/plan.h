@@ -76,6 +76,7 @@ struct net_resolver {
 	struct net_endpoint *endpoints; /* of the driver bridge: all that the container has once the verb is done */
 	size_t n_endpoints;
 	char **upstreams; /* whom it asks; NULL: as the host does */
+	char **egress;    /* items of egress.h: all that the container may open, and all that may be asked for. NULL: anything */
 };
 
 /* A published port. */

@@ -20,7 +20,7 @@ static struct err E;
 	"{\"protocol\":\"udp\",\"port\":53}],"                                                                                 \
 	"\"resolver\":{\"isWanted\":true,\"endpoints\":[{\"id\":\"e1\",\"device\":\"bve1\",\"name\":\"eth0\","                 \
 	"\"network\":{\"id\":\"n1\",\"name\":\"front\",\"driver\":\"bridge\"}}],"                                              \
-	"\"upstreams\":[\"9.9.9.9\"]},"                                                                                        \
+	"\"upstreams\":[\"9.9.9.9\"],\"egress\":[\"example.org:443\"]},"                                                       \
 	"\"keep\":[\"bve2\"],\"lost\":[\"bve3\"],\"dns\":[\"9.9.9.9\"],\"dnsSearch\":["                                        \
 	"\"of\"],\"dnsOptions\":[\"ndots:2\"]}"
 
@@ -36,6 +36,7 @@ TEST(a_plan_survives_a_round_trip)
 	is_int(p.ports[1].host_port, 0);
 	ok(p.resolver && p.resolver->is_wanted && p.resolver->n_endpoints == 1);
 	is_str(p.resolver->upstreams[0], "9.9.9.9");
+	is_str(p.resolver->egress[0], "example.org:443");
 	is_str(net_endpoint_addresses(&p.endpoints[0])[0], "10.77.0.2/16");
 	memcpy(p.endpoints[0].network.driver, "cni", 4);
 	is_str(net_endpoint_addresses(&p.endpoints[0])[0], "10.1.0.2/24");

@@ -189,6 +189,8 @@ static int attach_all(struct nets *n, const struct net_plan *p, struct outcome *
 	if (r >= 0 && n->inside >= 0 && !p->is_vm)
 		r = inside_each(n, p, configure_inside, e);
 	if (r >= 0)
+		r = egress_forget(n, p, e);
+	if (r >= 0)
 		r = endpoints_let_through(n, p, o->ports.ports, o->ports.n_fds, e);
 	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)
 		r = resolver_names(p->state_dir, &p->endpoints[i], e);

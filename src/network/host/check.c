@@ -1,5 +1,6 @@
 /* The plan's values, once more: each comes to the kernel, to a file's name or to a rule. */
 #include "cni.h"
+#include "egress.h"
 #include "impl.h"
 
 static int refuse(struct err *e, const char *what, const char *value, const char *expected)
@@ -161,6 +162,7 @@ static int check_endpoint(const struct net_plan *p, const struct net_endpoint *e
 static int check_resolver(const struct net_plan *p, struct err *e)
 {
 	const struct net_resolver *own = p->resolver;
+	struct egress x = { 0 };
 	int r = 0;
 
 	if (!own)
@@ -171,7 +173,16 @@ static int check_resolver(const struct net_plan *p, struct err *e)
 		r = check_endpoint(p, &own->endpoints[i], e);
 		if (r >= 0 && !streq(own->endpoints[i].network.driver, "bridge"))
 			r = refuse(e, "network of a resolver", own->endpoints[i].network.driver, "one of the driver bridge");
+		if (r >= 0 && own->egress && own->endpoints[i].network.may_spoof)
+			r = err_set(e, EINVAL,
+				    "network %s: --egress needs addresses that are held to: not berth.spoof-check=false",
+				    own->endpoints[i].network.name);
 	}
+	if (r >= 0 && own->egress)
+		r = egress_parse(own->egress, &x, e);
+	egress_done(&x);
+	if (r >= 0 && own->egress && (!own->is_wanted || !is_of(p->id, 64, "0123456789abcdef") || strlen(p->id) < 12))
+		r = refuse(e, "id", p->id, "hexadecimal digits, and a resolver, where egress is listed");
 	return r < 0 ? r : check_upstreams(own->upstreams, e);
 }
 

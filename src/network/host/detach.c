@@ -39,7 +39,8 @@ static int remove_elements(struct nets *n, const struct net_plan *p, struct err 
 {
 	_cleanup_(elements_done) struct elements v = { 0 };
 	const struct net_endpoint *to = ports_endpoint(p);
-	int r = p->n_ports && to ? ports_elements(n, p, to, &v, e) : 0;
+	int r = p->n_ports && to ? ports_elements(n, p, to, &v, e) : 0, k;
+	struct err ignored; /* the first error is the one to tell */
 
 	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)
 		r = endpoint_elements(&p->endpoints[i], &v, e);
@@ -53,7 +54,9 @@ static int remove_elements(struct nets *n, const struct net_plan *p, struct err 
 		r = elements_delete(&n->filter, &v);
 	if (r < 0 && r != -ENOENT)
 		return err_set(e, -r, "nf_tables: %s %s", strerror(-r), n->filter.why);
-	return own_leave(n, p, e);
+	r = own_leave(n, p, e);
+	k = egress_forget(n, p, r < 0 ? &ignored : e);
+	return r < 0 ? r : k;
 }
 
 int detach_now(struct nets *n, const struct net_plan *p, struct err *e)

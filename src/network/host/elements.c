@@ -29,139 +29,13 @@ static const struct {
 	[SET_RESOLVE6] = { "resolve6", NFPROTO_INET, false },
 	[SET_RESOLVERS4] = { "resolvers4", NFPROTO_INET, false },
 	[SET_RESOLVERS6] = { "resolvers6", NFPROTO_INET, false },
+	[SET_EGRESS4] = { "egress4", NFPROTO_INET, false },
+	[SET_EGRESS6] = { "egress6", NFPROTO_INET, false },
+	[SET_EGRESS] = { "egress", NFPROTO_BRIDGE, true },
 };
 _Static_assert(ARRAY_SIZE(sets) == SET_COUNT, "a row for each set");
 
 enum { OWNER_TLV = 0 /* libnftnl's NFTNL_UDATA_SET_ELEM_COMMENT: so that `nft list` shows it */ };
-
-static struct element *element_new(struct elements *v, enum set_id set, const char *owner)
-{
-	struct element *more = v->failed ? NULL : reallocarray(v->items, v->n + 1, sizeof(*more));
-
-	if (!more) {
-		v->failed = true;
-		return NULL;
-	}
-	v->items = more;
-	more += v->n++;
-	*more = (struct element){ .set = set };
-	memccpy(more->owner, owner, '\0', sizeof(more->owner) - 1);
-	return more;
-}
-
-static void put_field(uint8_t *to, size_t room, uint32_t *len, const void *p, size_t n)
-{
-	const size_t filled = (n + 3) & ~(size_t)3;
-
-	if (*len + filled > room)
-		return; /* no field of ours is that long */
-	memcpy(to + *len, p, n);
-	*len += (uint32_t)filled;
-}
-
-static void put_key(struct element *x, const void *p, size_t n) { put_field(x->key, sizeof(x->key), &x->key_len, p, n); }
-
-static void put_key_device(struct element *x, const char *device)
-{
-	char name[IFNAMSIZ] = "";
-
-	memccpy(name, device, '\0', sizeof(name) - 1);
-	put_key(x, name, sizeof(name));
-}
-
-void element_sender(struct elements *v, enum set_id set, const char *device, const void *from, size_t len)
-{
-	struct element *x = element_new(v, set, device);
-
-	if (!x)
-		return;
-	put_key_device(x, device);
-	put_key(x, from, len);
-}
-
-void element_device(struct elements *v, enum set_id set, const char *device) { element_sender(v, set, device, "", 0); }
-
-void element_pair(struct elements *v, enum set_id set, const char *device, const char *other)
-{
-	char name[IFNAMSIZ] = "";
-
-	memccpy(name, other, '\0', sizeof(name) - 1);
-	element_sender(v, set, device, name, sizeof(name));
-}
-
-void element_port(struct elements *v, const char *owner, const struct published *p)
-{
-	const bool is4 = p->to.family == AF_INET;
-	const uint16_t host_port = htons(p->host_port), port = htons(p->port);
-	struct element *x;
-
-	x = element_new(v, is4 ? (p->host.family ? SET_AT4 : SET_ANY4) : (p->host.family ? SET_AT6 : SET_ANY6), owner);
-	if (!x)
-		return;
-	put_key(x, &p->protocol, sizeof(p->protocol));
-	if (p->host.family)
-		put_key(x, p->host.bytes, address_len(&p->host));
-	put_key(x, &host_port, sizeof(host_port));
-	put_field(x->data, sizeof(x->data), &x->data_len, p->to.bytes, address_len(&p->to));
-	put_field(x->data, sizeof(x->data), &x->data_len, &port, sizeof(port));
-}
-
-bool element_is_port(const struct element *x) { return x->set >= SET_AT4 && x->set <= SET_ANY6; }
-
-static void put_end(uint8_t *to, size_t room, uint32_t *len, const struct address *a, uint16_t port)
-{
-	const uint16_t in_order = htons(port);
-
-	put_field(to, room, len, a->bytes, address_len(a));
-	put_field(to, room, len, &in_order, sizeof(in_order));
-}
-
-void element_resolver(struct elements *v, const char *owner, const struct address *gateway, uint16_t port)
-{
-	struct element *x = element_new(v, gateway->family == AF_INET ? SET_RESOLVERS4 : SET_RESOLVERS6, owner);
-
-	if (x)
-		put_end(x->key, sizeof(x->key), &x->key_len, gateway, port);
-}
-
-void element_resolve(struct elements *v, const char *owner, const char *bridge, const struct address *from,
-		     const struct address *gateway, uint16_t port)
-{
-	struct element *x = element_new(v, gateway->family == AF_INET ? SET_RESOLVE4 : SET_RESOLVE6, owner);
-
-	if (!x)
-		return;
-	put_key_device(x, bridge);
-	put_key(x, from->bytes, address_len(from));
-	put_key(x, gateway->bytes, address_len(gateway));
-	put_end(x->data, sizeof(x->data), &x->data_len, gateway, port);
-}
-
-bool element_is_own(const struct element *x) { return x->set >= SET_RESOLVE4 && x->set <= SET_RESOLVERS6; }
-
-bool elements_has(const struct elements *v, enum set_id set, const char *owner)
-{
-	for (size_t i = 0; i < v->n; i++)
-		if (v->items[i].set == set && streq(v->items[i].owner, owner))
-			return true;
-	return false;
-}
-
-int elements_copy(struct elements *to, const struct element *x)
-{
-	struct element *copy = element_new(to, x->set, x->owner);
-
-	if (!copy)
-		return -ENOMEM;
-	*copy = *x;
-	return 0;
-}
-
-void elements_done(struct elements *v)
-{
-	free(v->items);
-	*v = (struct elements){ 0 };
-}
 
 static struct nlmsghdr *begin(struct talk *t, void *buf, uint16_t type, uint16_t flags, enum set_id set)
 {
@@ -183,6 +57,16 @@ static void put_value(struct nlmsghdr *h, uint16_t type, const void *p, uint32_t
 	mnl_attr_nest_end(h, outer);
 }
 
+static void put_verdict(struct nlmsghdr *h, const char *chain)
+{
+	struct nlattr *data = mnl_attr_nest_start(h, NFTA_SET_ELEM_DATA), *verdict = mnl_attr_nest_start(h, NFTA_DATA_VERDICT);
+
+	mnl_attr_put_u32(h, NFTA_VERDICT_CODE, htonl((uint32_t)NFT_JUMP));
+	mnl_attr_put_strz(h, NFTA_VERDICT_CHAIN, chain);
+	mnl_attr_nest_end(h, verdict);
+	mnl_attr_nest_end(h, data);
+}
+
 static void put_element(struct nlmsghdr *h, const struct element *x, bool whole)
 {
 	struct nlattr *list = mnl_attr_nest_start(h, NFTA_SET_ELEM_LIST_ELEMENTS), *one = mnl_attr_nest_start(h, NFTA_LIST_ELEM);
@@ -192,6 +76,8 @@ static void put_element(struct nlmsghdr *h, const struct element *x, bool whole)
 	} owner = { .type = OWNER_TLV, .len = (uint8_t)(strlen(x->owner) + 1) };
 
 	put_value(h, NFTA_SET_ELEM_KEY, x->key, x->key_len);
+	if (whole && x->chain[0])
+		put_verdict(h, x->chain);
 	if (whole && x->data_len)
 		put_value(h, NFTA_SET_ELEM_DATA, x->data, x->data_len);
 	if (whole && !sets[x->set].is_of_device) {
@@ -200,6 +86,17 @@ static void put_element(struct nlmsghdr *h, const struct element *x, bool whole)
 	}
 	mnl_attr_nest_end(h, one);
 	mnl_attr_nest_end(h, list);
+}
+
+static void read_verdict(const struct nlattr *verdict, struct element *x)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested(a, verdict)
+	{
+		if (mnl_attr_get_type(a) == NFTA_VERDICT_CHAIN && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
+			memccpy(x->chain, mnl_attr_get_str(a), '\0', sizeof(x->chain) - 1);
+	}
 }
 
 /* The element's members out of what the kernel sends. */
@@ -219,6 +116,8 @@ static void read_element(const struct nlattr *one, enum set_id set, struct eleme
 			{
 				const uint16_t n = mnl_attr_get_payload_len(value);
 
+				if (mnl_attr_get_type(value) == NFTA_DATA_VERDICT)
+					read_verdict(value, &x);
 				if (mnl_attr_get_type(value) != NFTA_DATA_VALUE || n > (is_key ? sizeof(x.key) : sizeof(x.data)))
 					continue;
 				memcpy(is_key ? x.key : x.data, mnl_attr_get_payload(value), n);

@@ -34,6 +34,28 @@ int endpoint_elements(const struct net_endpoint *ep, struct elements *v, struct 
 	return 0;
 }
 
+int endpoint_closed(const struct net_endpoint *ep, const char *chain, struct elements *v, struct err *e)
+{
+	bool has_ipv6 = false;
+	struct address a;
+	uint8_t mac[6];
+
+	if (!ep->mac || mac_parse(ep->mac, mac) < 0)
+		return err_set(e, EINVAL, "network plan: endpoint %s: a MAC address is missing", ep->name);
+	element_egress_port(v, ep->device, chain);
+	for (char **text = ep->addresses; text && *text; text++) {
+		if (address_parse(*text, true, &a) < 0)
+			return err_set(e, EINVAL, "network plan: address %s", *text);
+		element_egress(v, ep->device, ep->network.device, &a, chain);
+		has_ipv6 |= a.family == AF_INET6;
+	}
+	if (has_ipv6) {
+		a = address_of_mac(mac);
+		element_egress(v, ep->device, ep->network.device, &a, chain);
+	}
+	return 0;
+}
+
 bool endpoint_is_bridged(const struct net_endpoint *ep) { return streq(ep->network.driver, "bridge"); }
 
 int endpoint_enslave(struct nets *n, const struct net_endpoint *ep, unsigned index, unsigned bridge, struct err *e)

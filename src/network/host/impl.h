@@ -112,6 +112,19 @@ int resolver_forget(const char *state_dir, const struct net_endpoint *ep, struct
 /* Ends those whose bridge has gone, with their files. */
 int resolver_sweep(struct nets *n, const char *state_dir, struct err *e);
 
+/* egress_rules.c: what a container may open, where the plan's resolver lists it. */
+/* Its chain and sets, all or nothing; and to v the elements that lead there. */
+int egress_up(struct nets *n, const struct net_plan *p, struct elements *v, struct err *e);
+/* Connections of the plan's addresses are forgotten: before it comes those of others, once it has gone its own. */
+int egress_forget(struct nets *n, const struct net_plan *p, struct err *e);
+int egress_down(struct nets *n, const struct net_plan *p, struct err *e); /* once no element leads there any more */
+int egress_sweep(struct nets *n, const char *only /* a chain; NULL: any */, struct err *e); /* those that no element leads to */
+/* Adds the lines of its resolver's configuration. may_ask: a network of its leads out. */
+int egress_conf(const struct net_plan *p, bool may_ask, struct buf *b, struct err *e);
+
+/* conntrack.c */
+int conntrack_forget(struct talk *t, const struct address *of);
+
 /* own.c: a container's own resolver: the plan's, which is there. */
 /* As it is wanted now: begun, or begun anew, and its elements added to v; or ended, and nobody turned to it any more. */
 int own_change(struct nets *n, const struct net_plan *p, struct elements *v, struct err *e);
@@ -168,6 +181,8 @@ int endpoint_enslave(struct nets *n, const struct net_endpoint *ep, unsigned ind
 /* All of the plan's elements in one transaction: until then nothing is let through. */
 int endpoints_let_through(struct nets *n, const struct net_plan *p, const struct published *ports, size_t n_ports, struct err *e);
 int endpoint_elements(const struct net_endpoint *ep, struct elements *v, struct err *e);
+/* What it opens is judged by the chain. */
+int endpoint_closed(const struct net_endpoint *ep, const char *chain, struct elements *v, struct err *e);
 
 /* linger.c: begins a process that outlives the caller. */
 /* In detach's turn: which of the plan's bridges the process is to look at; those that another has are left to that one. */

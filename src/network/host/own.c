@@ -9,6 +9,11 @@
 
 enum { TRIES = 16, CONF_MAX = 4 << 20 };
 
+static int cannot(const struct net_plan *p, int r, struct err *e)
+{
+	return err_set(e, -r, "the resolver of container %.12s: %s", p->id, strerror(-r));
+}
+
 typedef int each_gateway(const struct net_endpoint *ep, const struct address *gateway, void *arg);
 
 static int for_gateways(const struct net_resolver *own, each_gateway *each, void *arg)
@@ -89,25 +94,36 @@ static bool may_ask(const struct net_resolver *own)
 	return false;
 }
 
-static int write_conf(const struct net_resolver *own, int dirfd, uint16_t port)
+static void put_upstreams(const struct net_resolver *own, struct buf *b)
 {
+	buf_str(b, own->upstreams || !may_ask(own) ? "no-resolv\n" : "resolv-file=/etc/resolv.conf\n");
+	for (char **u = own->upstreams; u && *u && may_ask(own); u++)
+		buf_fmt(b, "server=%s\n", *u);
+}
+
+static int write_conf(const struct net_plan *p, int dirfd, uint16_t port, struct err *e)
+{
+	const struct net_resolver *own = p->resolver;
 	_cleanup_buf_ struct buf b = { 0 };
 	char text[8];
-	int r;
+	int r = 0;
 
 	buf_fmt(&b, "port=%u\ncache-size=1000\n", port);
 	(void)for_gateways(own, add_listen, &b);
 	for (size_t i = 0; i < own->n_endpoints; i++)
 		if (own->endpoints[i].network.has_names)
 			buf_fmt(&b, "hostsdir=" DNSMASQ_SEES "/%s/hosts\n", own->endpoints[i].network.id);
-	buf_str(&b, own->upstreams || !may_ask(own) ? "no-resolv\n" : "resolv-file=/etc/resolv.conf\n");
-	for (char **u = own->upstreams; u && *u && may_ask(own); u++)
-		buf_fmt(&b, "server=%s\n", *u);
-	if (b.failed)
-		return -ENOMEM;
-	r = file_replace(dirfd, "conf", b.data, b.len, 0644, false);
+	if (own->egress)
+		r = egress_conf(p, may_ask(own), &b, e);
+	else
+		put_upstreams(own, &b);
+	if (r < 0)
+		return r;
+	r = b.failed ? -ENOMEM : file_replace(dirfd, "conf", b.data, b.len, 0644, false);
 	snprintf(text, sizeof(text), "%u", port);
-	return r < 0 ? r : file_replace(dirfd, "port", text, strlen(text), 0644, false);
+	if (r >= 0)
+		r = file_replace(dirfd, "port", text, strlen(text), 0644, false);
+	return r < 0 ? cannot(p, r, e) : 0;
 }
 
 static int write_devices(const struct net_resolver *own, int dirfd)
@@ -133,11 +149,13 @@ static int start(const struct net_plan *p, const char *dir, int dirfd, uint16_t 
 	for (int i = 0; i < TRIES; i++) {
 		if (r >= 0)
 			r = choose_port(p->resolver, dirfd, ret_port);
-		if (r >= 0 && *ret_port)
-			r = write_conf(p->resolver, dirfd, *ret_port);
 		if (r < 0)
-			return err_set(e, -r, "the resolver of container %.12s: %s", p->id, strerror(-r));
-		r = *ret_port ? dnsmasq_start(dir, p->state_dir, options, whose, e) : 0;
+			return cannot(p, r, e);
+		if (*ret_port == 0)
+			return 0;
+		r = write_conf(p, dirfd, *ret_port, e);
+		if (r >= 0)
+			r = dnsmasq_start(dir, p->state_dir, options, whose, e);
 		if (r != -EIO || !strstr(e->msg, strerror(EADDRINUSE)))
 			return r;
 		r = unlinkat(dirfd, "port", 0) < 0 ? -errno : 0;
@@ -233,8 +251,10 @@ static int own_end(struct nets *n, const struct net_plan *p, struct err *e)
 int own_change(struct nets *n, const struct net_plan *p, struct elements *v, struct err *e)
 {
 	uint16_t port = 0;
-	int r = p->resolver->is_wanted ? own_up(p, &port, e) : own_end(n, p, e);
+	int r = p->resolver->egress ? egress_up(n, p, v, e) : 0;
 
+	if (r >= 0)
+		r = p->resolver->is_wanted ? own_up(p, &port, e) : own_end(n, p, e);
 	if (r >= 0)
 		own_elements(p->resolver, port, v);
 	return r;
@@ -250,6 +270,13 @@ static int own_go_on(struct nets *n, const struct net_plan *p, struct err *e)
 		return r;
 	r = elements_add(&n->filter, &v);
 	return r < 0 ? err_set(e, -r, "nf_tables: %s %s", strerror(-r), n->filter.why) : 0;
+}
+
+static int own_go(struct nets *n, const struct net_plan *p, struct err *e)
+{
+	int r = own_down(p, e);
+
+	return r < 0 || !p->resolver->egress ? r : egress_down(n, p, e);
 }
 
 int own_leave(struct nets *n, const struct net_plan *p, struct err *e)
@@ -269,7 +296,7 @@ int own_leave(struct nets *n, const struct net_plan *p, struct err *e)
 			rest.endpoints[rest.n_endpoints++] = p->resolver->endpoints[i];
 	with.resolver = &rest;
 	if (rest.n_endpoints == 0)
-		r = own_down(p, e);
+		r = own_go(n, p, e);
 	else
 		r = own_go_on(n, &with, e);
 	free(rest.endpoints);

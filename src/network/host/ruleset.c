@@ -11,13 +11,13 @@
 
 #include "impl.h"
 
-#define VERSION "2" /* another text is another version */
+#define VERSION "3" /* another text is another version */
 
 /* Sets: of bridges those that are ours, without a way out, whose addresses are hidden behind the host's; pairs of a bridge with itself.
  * Maps: published at one address, at any; who asks which gateway for names is turned to which resolver of a container's own, and nobody else
- * comes to that. Priorities: raw comes before connections are looked up. `fib daddr type local`: what goes
- * through the host to another's port is not ours. 127.0.0.0/8: only the host's own programs reach what is published there; the kernel
- * drops it from elsewhere as long as nothing has turned it into a container's address. */
+ * comes to that; who may open only what a chain of its own lets him (egress_rules.c). Priorities: raw comes before connections are looked up.
+ * `fib daddr type local`: what goes through the host to another's port is not ours. 127.0.0.0/8: only the host's own programs reach what is
+ * published there; the kernel drops it from elsewhere as long as nothing has turned it into a container's address. */
 static const char text_inet[] =
 	"add table inet berth\ndelete table inet berth\n"
 	"table inet berth {\n"
@@ -34,13 +34,37 @@ static const char text_inet[] =
 	" map resolve6 { type ifname . ipv6_addr . ipv6_addr : ipv6_addr . inet_service; }\n"
 	" set resolvers4 { type ipv4_addr . inet_service; }\n"
 	" set resolvers6 { type ipv6_addr . inet_service; }\n"
+	" map egress4 { type ifname . ipv4_addr : verdict; }\n"
+	" map egress6 { type ifname . ipv6_addr : verdict; }\n"
 	" chain resolve {\n"
 	"  meta l4proto { tcp, udp } dnat ip to iifname . ip saddr . ip daddr map @resolve4\n"
 	"  meta l4proto { tcp, udp } dnat ip6 to iifname . ip6 saddr . ip6 daddr map @resolve6\n"
 	" }\n"
+	" chain turned { ct status dnat accept; drop; }\n"
 	" chain resolvers {\n"
-	"  meta l4proto { tcp, udp } ip daddr . th dport @resolvers4 ct status & dnat == 0 drop\n"
-	"  meta l4proto { tcp, udp } ip6 daddr . th dport @resolvers6 ct status & dnat == 0 drop\n"
+	"  meta l4proto { tcp, udp } ip daddr . th dport @resolvers4 jump turned\n"
+	"  meta l4proto { tcp, udp } ip6 daddr . th dport @resolvers6 jump turned\n"
+	" }\n"
+	/* Whoever may open only what is listed: what he asks for fails at once. Multicast has no answer. */
+	" chain refuse {\n"
+	"  meta pkttype != unicast drop\n"
+	"  ip daddr 224.0.0.0/4 drop\n"
+	"  ip6 daddr ff00::/8 drop\n"
+	"  meta l4proto tcp reject with tcp reset\n"
+	"  reject with icmpx admin-prohibited\n"
+	" }\n"
+	/* What no name's address opens: this host, its networks, and addresses that are not the whole world's. */
+	" chain unnamed {\n"
+	"  fib daddr type local goto refuse\n"
+	"  oifname @bridges goto refuse\n"
+	"  ip daddr { 0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16, "
+	"224.0.0.0/3 } goto refuse\n"
+	"  ip6 daddr != 2000::/3 goto refuse\n"
+	"  ip6 daddr 2002::/16 goto refuse\n"
+	" }\n"
+	" chain egress {\n"
+	"  iifname . ip saddr vmap @egress4\n"
+	"  iifname . ip6 saddr vmap @egress6\n"
 	" }\n"
 	" chain publish {\n"
 	"  dnat ip to meta l4proto . ip daddr . th dport map @at4\n"
@@ -57,9 +81,12 @@ static const char text_inet[] =
 	"  type filter hook input priority filter;\n"
 	"  iifname @internal fib daddr . iif type unicast drop\n"
 	"  jump resolvers\n"
+	"  icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept; jump egress\n"
 	" }\n"
 	" chain forward {\n"
 	"  type filter hook forward priority filter;\n"
+	"  iifname . oifname @pairs icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"
+	"  jump egress\n"
 	"  iifname . oifname @pairs accept\n"
 	"  iifname @internal drop\n"
 	"  oifname @internal drop\n"
@@ -77,32 +104,45 @@ static const char text_inet[] =
 
 /* Of endpoints in GROUP_HELD: nothing from a MAC or IP address that is not theirs, in ARP and neighbour discovery neither; none is
  * a router or a DHCP server; only IPv4, IPv6 and ARP. @th,64,128 is the address that an advertisement is about. */
-static const char text_bridge[] = "add table bridge berth\ndelete table bridge berth\n"
-				  "table bridge berth {\n"
-				  " comment \"" VERSION "\"\n"
-				  " set macs { type ifname . ether_addr; }\n"
-				  " set addr4 { type ifname . ipv4_addr; }\n"
-				  " set addr6 { type ifname . ipv6_addr; }\n"
-				  " set targets { typeof iifname . @th,64,128; }\n"
-				  " chain prerouting {\n"
-				  "  type filter hook prerouting priority -350;\n"
-				  "  meta iifgroup != %u accept\n"
-				  "  iifname . ether saddr != @macs drop\n"
-				  "  ether type arp iifname . arp saddr ether != @macs drop\n"
-				  "  ether type arp arp saddr ip 0.0.0.0 accept\n"
-				  "  ether type arp iifname . arp saddr ip != @addr4 drop\n"
-				  "  ether type arp accept\n"
-				  "  ether type ip iifname . ip saddr != @addr4 drop\n"
-				  "  ether type ip udp sport 67 drop\n"
-				  "  ether type ip accept\n"
-				  "  ether type != ip6 drop\n"
-				  "  icmpv6 type { nd-router-advert, nd-redirect } drop\n"
-				  "  icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets drop\n"
-				  "  udp sport 547 drop\n"
-				  "  ip6 saddr :: accept\n"
-				  "  iifname . ip6 saddr != @addr6 drop\n"
-				  " }\n"
-				  "}\n";
+static const char text_bridge[] =
+	"add table bridge berth\ndelete table bridge berth\n"
+	"table bridge berth {\n"
+	" comment \"" VERSION "\"\n"
+	" set macs { type ifname . ether_addr; }\n"
+	" set addr4 { type ifname . ipv4_addr; }\n"
+	" set addr6 { type ifname . ipv6_addr; }\n"
+	" set targets { typeof iifname . @th,64,128; }\n"
+	" map egress { type ifname : verdict; }\n"
+	" chain refuse { drop; }\n"
+	/* What opens nothing: who it is for, and answers to what peers have opened. Connections are not looked up on a bridge. */
+	" chain answers {\n"
+	"  ether type arp accept\n"
+	"  tcp flags & (syn | ack) != syn accept\n"
+	"  icmp type { echo-reply, destination-unreachable, time-exceeded, parameter-problem } accept\n"
+	"  icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, echo-reply, destination-unreachable, packet-too-big, "
+	"time-exceeded, parameter-problem } accept\n"
+	" }\n"
+	" chain forward { type filter hook forward priority -350; iifname vmap @egress; }\n"
+	" chain prerouting {\n"
+	"  type filter hook prerouting priority -350;\n"
+	"  meta iifgroup != %u accept\n"
+	"  iifname . ether saddr != @macs drop\n"
+	"  ether type arp iifname . arp saddr ether != @macs drop\n"
+	"  ether type arp arp saddr ip 0.0.0.0 accept\n"
+	"  ether type arp iifname . arp saddr ip != @addr4 drop\n"
+	"  ether type arp accept\n"
+	"  ether type ip iifname . ip saddr != @addr4 drop\n"
+	"  ether type ip udp sport 67 drop\n"
+	"  ether type ip accept\n"
+	"  ether type != ip6 drop\n"
+	"  icmpv6 type { nd-router-advert, nd-redirect } drop\n"
+	"  icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets drop\n"
+	"  udp sport 547 drop\n"
+	"  ip6 saddr :: icmpv6 type { nd-neighbor-solicit, nd-router-solicit, mld-listener-report, mld2-listener-report } "
+	"accept\n"
+	"  iifname . ip6 saddr != @addr6 drop\n"
+	" }\n"
+	"}\n";
 
 struct library {
 	void *handle;
@@ -218,6 +258,7 @@ int ruleset_ensure(struct nets *n, struct err *e)
 	r = ruleset_run(all, e);
 	if (r < 0)
 		return r;
+	elements_close(&live);
 	r = elements_add(&n->filter, &live);
 	return r < 0 ? err_set(e, -r, "nf_tables: elements of running containers: %s", strerror(-r)) : 0;
 }

@@ -66,6 +66,8 @@ int sweep(struct nets *n, const struct net_plan *p, struct outcome *ret, struct 
 	r = ruleset_is_there(&n->filter);
 	if (r > 0)
 		r = remove_elements(n, all, count, e);
+	if (r >= 0)
+		r = egress_sweep(n, NULL, e);
 	for (size_t i = 0; i < count && r >= 0; i++)
 		if (all[i].group == GROUP_BRIDGE)
 			r = bridge_down_unused(n, all[i].name, e);
