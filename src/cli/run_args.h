@@ -131,6 +131,12 @@ int env_complete(char **v, struct err *e);
 		{ "dns-search", 0, OPT_LIST, RUN_AT(dns_search), "DOMAIN", "a domain in which short names are looked up" },                                                                            \
 		{ "dns-option", 0, OPT_LIST, RUN_AT(dns_options), "OPTION", "an option of resolv.conf(5)" },                                                                                           \
 		{ "dns-opt", 0, OPT_LIST, RUN_AT(dns_options), "OPTION", NULL },                                                                                                                       \
+		{ "egress",                                                                                                                                                                            \
+		  0,                                                                                                                                                                                   \
+		  OPT_LIST,                                                                                                                                                                            \
+		  RUN_AT(egress),                                                                                                                                                                      \
+		  "none|allow=ITEM,...",                                                                                                                                                               \
+		  "open nothing outside but domains, addresses and ranges, each with :PORT" },                                                                                                         \
 		{ "add-host", 0, OPT_LIST, RUN_AT(add_hosts), "NAME:ADDRESS", "a line of its /etc/hosts; host-gateway is the host" },                                                                  \
 		{ "link", 0, OPT_LIST, RUN_AT(links), "CONTAINER[:ALIAS]", "know another container by name" }, /* resources */                                                                         \
 		{ "memory", 'm', OPT_BYTES, RUN_AT(memory), "SIZE", "memory limit" },                                                                                                                  \

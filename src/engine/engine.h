@@ -48,7 +48,7 @@ struct run_opts {
 	char *pidfile, *domainname, *timezone, *umask;
 	/* networks beyond the first, each as --network has it; what the first is to give */
 	char **more_networks, **network_aliases, *ip, *ip6, *mac_address;
-	char **dns, **dns_search, **dns_options, **add_hosts, **links, **publish, **expose;
+	char **dns, **dns_search, **dns_options, **add_hosts, **links, **publish, **expose, **egress;
 	bool publish_all;
 	char **secrets, **annotations, **unsetenv, **device_cgroup_rules, **blkio_weight_devices, **cgroup_conf;
 	bool no_hosts, unsetenv_all, replaces, is_quiet;

@@ -194,6 +194,7 @@ void network_inspect_wishes(struct doc s, const struct run_opts *o)
 	doc_put(s, "Dns", json_from_strv(o->dns));
 	doc_put(s, "DnsOptions", json_from_strv(o->dns_options));
 	doc_put(s, "DnsSearch", json_from_strv(o->dns_search));
+	doc_put(s, "Egress", json_from_strv(o->egress));
 	doc_list(s, "ExtraHosts", o->add_hosts);
 	doc_list(s, "Links", o->links);
 	doc_bool(s, "PublishAllPorts", o->publish_all);

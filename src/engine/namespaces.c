@@ -147,6 +147,7 @@ static int check_pods(const struct plan *p, struct err *e)
 		{ "--mac-address", o->mac_address && *o->mac_address },
 		{ "--link", strv_len(o->links) },
 		{ "--dns", strv_len(o->dns) },
+		{ "--egress", strv_len(o->egress) },
 		{ "--dns-search", strv_len(o->dns_search) },
 		{ "--dns-option", strv_len(o->dns_options) },
 		{ "--add-host", strv_len(o->add_hosts) },

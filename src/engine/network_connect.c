@@ -2,7 +2,7 @@
  * kernel's side follows, and where that fails the record is as it was. */
 #include "engine_impl.h"
 #include "network_cni.h"
-#include "network_plan.h"
+#include "network_own.h"
 #include "network_wishes.h"
 #include "networks.h"
 
@@ -19,7 +19,7 @@ static int check_pods(struct engine *en, const struct container_record *c, struc
 }
 
 /* Whose network is not its own has none to come to. */
-static int check_container(struct engine *en, const struct container_record *c, struct err *e)
+static int check_container(struct engine *en, const struct network_record *n, const struct container_record *c, struct err *e)
 {
 	static const char *const words[] = {
 		[NETWORK_NONE] = "cannot be connected to multiple networks with one of the networks in private (none) mode",
@@ -37,6 +37,8 @@ static int check_container(struct engine *en, const struct container_record *c, 
 	if (network_kind_of(&o) != NETWORK_OWN)
 		r = err_set(e, EINVAL, "container %s %s: it is made with --network %s", c->name, words[network_kind_of(&o)],
 			    network_mode(&o));
+	else if (strv_len(o.egress))
+		r = network_egress_check_of(n, e);
 	run_opts_done(&o);
 	return MIN(r, 0);
 }
@@ -127,7 +129,7 @@ int engine_network_connect(struct engine *en, const char *network, const char *c
 	int r = find_both(en, network, container, &n, &c, &lock, e);
 
 	if (r >= 0)
-		r = check_container(en, &c, e);
+		r = check_container(en, &n, &c, e);
 	if (r >= 0)
 		r = network_cni_check_isolation(&n, streq0(c.isolation, "vm"), e);
 	if (r >= 0)

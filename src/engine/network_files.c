@@ -202,7 +202,7 @@ static int use_resolvers(const struct net_plan *plan, struct resolv *r, struct e
 	for (size_t i = 0; i < plan->n_endpoints; i++) {
 		const struct net_network *n = &plan->endpoints[i].network;
 
-		for (size_t k = 0; n->has_names && k < n->n_subnets; k++)
+		for (size_t k = 0; (n->has_names || (plan->resolver && streq(n->driver, "bridge"))) && k < n->n_subnets; k++)
 			if (n->subnets[k].gateway && strv_push(&own, n->subnets[k].gateway) < 0)
 				return OUT_OF_MEMORY(e);
 	}

@@ -1,6 +1,7 @@
 /* network_options.c: the networks that a new container is to be on, as endpoints that come with its record. */
 #include "engine_impl.h"
 #include "network_cni.h"
+#include "network_own.h"
 #include "network_wishes.h"
 
 /* The default network is made when it is first used. */
@@ -22,6 +23,8 @@ static int add(struct plan *p, const struct network_wish *w, struct err *e)
 	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)
 		if (streq0(p->endpoints[i].record.network_id, n.id))
 			r = err_set(e, EINVAL, "--network: %s is given twice", n.name);
+	if (r >= 0 && strv_len(p->o->egress))
+		r = network_egress_check_of(&n, e);
 	if (r >= 0)
 		r = network_request(&n, w->ip, w->ip6, w->mac, w->aliases, q, e);
 	network_record_done(&n);

@@ -9,6 +9,7 @@
 #include "client.h"
 #include "engine_impl.h"
 #include "network_cni.h"
+#include "network_own.h"
 #include "network_wishes.h"
 #include "ports.h"
 
@@ -77,8 +78,8 @@ static int add_given(const struct endpoint_record *p, struct net_endpoint *ret, 
 	return r;
 }
 
-static int fill_endpoint(struct engine *en, const struct network_owner *w, const struct endpoint_record *p,
-			 struct net_endpoint *ret, struct err *e)
+int network_plan_endpoint(struct engine *en, const struct network_owner *w, const struct endpoint_record *p,
+			  struct net_endpoint *ret, struct err *e)
 {
 	struct network_record n;
 	int r = records_network_get(en->records, p->network_id, &n, e);
@@ -87,6 +88,8 @@ static int fill_endpoint(struct engine *en, const struct network_owner *w, const
 		return r;
 	r = network_plan_of(&n, &ret->network, e);
 	network_record_done(&n);
+	if (r >= 0 && strv_len(w->o->egress))
+		r = network_egress_check(&ret->network, e);
 	if (r < 0)
 		return r;
 	ret->id = strdup(p->id);
@@ -128,85 +131,12 @@ static int choose_gateways(struct net_plan *p, struct err *e)
 	return 0;
 }
 
-/* ---- a resolver of its own ---- */
-
-static bool is_bridge(const struct net_endpoint *x) { return streq(x->network.driver, "bridge"); }
-
 static bool has_names(const struct net_plan *p)
 {
 	for (size_t i = 0; i < p->n_endpoints; i++)
 		if (p->endpoints[i].network.has_names)
 			return true;
 	return false;
-}
-
-bool network_is_loopback(const char *address) { return str_after(address, "127.") || streq(address, "::1"); }
-
-static int own_upstreams(const struct run_opts *o, char ***ret, struct err *e)
-{
-	for (char **d = o->dns; d && *d; d++)
-		if (!network_is_loopback(*d) && strv_push(ret, *d) < 0)
-			return OUT_OF_MEMORY(e);
-	return 0;
-}
-
-/* Where it is on several networks that know names, or asks others than they do. */
-static void decide_own(struct net_resolver *own)
-{
-	size_t named = 0;
-
-	for (size_t i = 0; i < own->n_endpoints; i++)
-		named += own->endpoints[i].network.has_names;
-	own->is_wanted = named > 1 || (named == 1 && own->upstreams);
-}
-
-static void resolver_free(struct net_resolver *own)
-{
-	struct net_plan holds = { .resolver = own };
-
-	net_plan_done(&holds);
-}
-
-/* The next one, unless its network is of another driver. */
-static int add_own(struct engine *en, const struct network_owner *w, const struct endpoint_record *p, struct net_resolver *own,
-		   struct err *e)
-{
-	struct net_endpoint *one = calloc(1, sizeof(*one));
-	struct net_plan holds = { .endpoints = one, .n_endpoints = 1 };
-	int r = one ? fill_endpoint(en, w, p, one, e) : OUT_OF_MEMORY(e);
-
-	if (r >= 0 && is_bridge(one)) {
-		own->endpoints[own->n_endpoints++] = *one;
-		*one = (struct net_endpoint){ 0 };
-	}
-	if (one)
-		net_plan_done(&holds);
-	return r;
-}
-
-/* With all its endpoints, but for the one that leaves. */
-static int make_own(struct engine *en, const struct network_owner *w, const struct endpoint_record *list, size_t n,
-		    const char *leaves, struct net_resolver **ret, struct err *e)
-{
-	struct net_resolver *own = calloc(1, sizeof(*own));
-	int r = 0;
-
-	if (own)
-		own->endpoints = calloc(n + 1, sizeof(*own->endpoints));
-	if (!own || !own->endpoints)
-		r = OUT_OF_MEMORY(e);
-	for (size_t i = 0; i < n && r >= 0; i++)
-		if (!leaves || !streq(list[i].network_id, leaves))
-			r = add_own(en, w, &list[i], own, e);
-	if (r >= 0)
-		r = own_upstreams(w->o, &own->upstreams, e);
-	if (r < 0) {
-		resolver_free(own);
-		return r;
-	}
-	decide_own(own);
-	*ret = own;
-	return 0;
 }
 
 /* --dns and its like, for plugins that have resolvers of their own. */
@@ -281,17 +211,17 @@ static int make(struct engine *en, const struct network_owner *w, const char *le
 	if (r >= 0)
 		r = begin(en, w, n, &plan, e);
 	for (; r >= 0 && plan.n_endpoints < n; plan.n_endpoints += r >= 0)
-		r = fill_endpoint(en, w, &list[plan.n_endpoints], &plan.endpoints[plan.n_endpoints], e);
+		r = network_plan_endpoint(en, w, &list[plan.n_endpoints], &plan.endpoints[plan.n_endpoints], e);
 	if (r >= 0)
 		r = choose_gateways(&plan, e);
 	if (r >= 0)
 		r = add_dns(w->o, &plan, e);
 	if (r >= 0)
 		r = read_ports(w->o, &ports, e);
-	if (r >= 0 && (changes || has_names(&plan)))
-		r = make_own(en, w, list, n, leaves, &plan.resolver, e);
+	if (r >= 0 && (changes || has_names(&plan) || strv_len(w->o->egress)))
+		r = network_own_make(en, w, list, n, leaves, &plan.resolver, e);
 	if (r >= 0 && !changes && plan.resolver && !plan.resolver->is_wanted) {
-		resolver_free(plan.resolver);
+		network_own_free(plan.resolver);
 		plan.resolver = NULL;
 	}
 	plan.ports = ports.list;

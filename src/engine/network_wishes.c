@@ -5,7 +5,9 @@
 
 #include <arpa/inet.h>
 
+#include "egress.h"
 #include "engine_impl.h"
+#include "network_plan.h"
 #include "ports.h"
 
 const char *network_mode(const struct run_opts *o)
@@ -170,6 +172,30 @@ int network_host_line(const char *text, const char *gateway, char **ret, struct 
 	return *ret ? 0 : OUT_OF_MEMORY(e);
 }
 
+/* A resolver on the host asks the servers of --dns for it. */
+static int check_servers(char *const *dns, struct err *e)
+{
+	for (char *const *d = dns; d && *d; d++)
+		if (!network_is_loopback(*d))
+			return 0;
+	return dns && *dns ? err_set(e, EINVAL,
+				     "--dns %s: with --egress the host asks that server, so it can't be a loopback address; "
+				     "name another, or none for those that the host asks",
+				     *dns)
+			   : 0;
+}
+
+static int check_egress(const struct run_opts *o, struct err *e)
+{
+	_cleanup_(egress_done) struct egress x = { 0 };
+	_cleanup_strv_ char **items = NULL;
+	int r = egress_items(o->egress, &items, e);
+
+	if (r >= 0 && items)
+		r = check_servers(o->dns, e);
+	return r < 0 ? r : egress_parse(items, &x, e);
+}
+
 static int check_hosts(const struct run_opts *o, struct err *e)
 {
 	int r = 0;
@@ -229,6 +255,7 @@ int network_check_useless(const struct run_opts *o, struct err *e)
 		{ "--ip6", o->ip6 && *o->ip6, false },
 		{ "--mac-address", o->mac_address && *o->mac_address, false },
 		{ "--link", strv_len(o->links), false },
+		{ "--egress", strv_len(o->egress), false },
 		{ "a second --network", strv_len(o->more_networks), false },
 	};
 
@@ -248,6 +275,8 @@ int network_check(const struct run_opts *o, struct err *e)
 	struct network_wishes w = { 0 };
 	int r = check_names(o, e);
 
+	if (r >= 0)
+		r = check_egress(o, e);
 	if (r >= 0)
 		r = check_ports(o, e);
 	if (r >= 0 && (!o->pod || o->network)) /* in a pod it is not known yet whose network it has */

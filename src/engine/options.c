@@ -126,6 +126,7 @@ static const struct row {
 	ROW(STRV, links),
 	ROW(STRV, publish),
 	ROW(STRV, expose),
+	ROW(STRV, egress),
 	ROW(BOOL, publish_all),
 	ROW(STRV, args),
 	ROW(STRV, image_ports),
