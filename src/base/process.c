@@ -18,6 +18,38 @@ int pidfd_open_(pid_t pid)
 
 int pidfd_kill(int pidfd, int sig) { return syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0) < 0 ? -errno : 0; }
 
+/* A lock in the way of one on so much of the file, or -ESRCH. */
+static int lock_of(int fd, off_t len, struct flock *ret)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = len };
+
+	if (fcntl(fd, F_GETLK, &l) < 0)
+		return -errno;
+	if (l.l_type == F_UNLCK || l.l_pid <= 0)
+		return -ESRCH;
+	*ret = l;
+	return 0;
+}
+
+int pidfd_of_lock(int fd, off_t len, off_t *ret_start)
+{
+	struct flock l = { 0 }, again = { 0 };
+
+	for (;;) {
+		int r = lock_of(fd, len, &l);
+		_cleanup_fd_ int pidfd = r < 0 ? r : pidfd_open_(l.l_pid);
+
+		if (r < 0 || (pidfd < 0 && pidfd != -ESRCH))
+			return pidfd;
+		/* It held the lock before and after: so what was opened in between is that process, and no later one of its id. */
+		if (pidfd < 0 || lock_of(fd, len, &again) < 0 || again.l_pid != l.l_pid || again.l_start != l.l_start)
+			continue;
+		if (ret_start)
+			*ret_start = l.l_start;
+		return TAKE_FD(pidfd);
+	}
+}
+
 enum { STAT_MAX = 1024, FIELD_FLAGS = 9, FIELD_USER = 14, FIELD_SYSTEM = 15, FIELD_START = 22 };
 #define PF_FORKNOEXEC 0x40 /* include/linux/sched.h: forked, and no exec since */
 

@@ -35,6 +35,9 @@ int status_to_exit(int wait_status);
 
 int pidfd_open_(pid_t pid);         /* pidfd or -errno */
 int pidfd_kill(int pidfd, int sig); /* 0 or -errno */
+/* Of a process that holds a record lock (fcntl F_SETLK) on fd's file, on its first len bytes (0: on any), and where that begins (ret_start may
+ * be NULL): the pidfd, or -errno; -ESRCH: nobody holds one, or somebody whose pid namespace is not ours. */
+int pidfd_of_lock(int fd, off_t len, off_t *ret_start);
 /* Start time of pid in clock ticks since boot (/proc/PID/stat field 22): guards against pid reuse. -ESRCH also for a
  * zombie. */
 int pid_start_time(pid_t pid, uint64_t *ret_ticks);

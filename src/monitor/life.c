@@ -17,16 +17,6 @@ int life_hold(int bundledirfd)
 	return TAKE_FD(fd);
 }
 
-/* -> pid, 0 for nobody (or somebody in a pid namespace that is not ours), or -errno. */
-static int holder(int fd)
-{
-	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-
-	if (fcntl(fd, F_GETLK, &l) < 0)
-		return -errno;
-	return l.l_type == F_UNLCK || l.l_pid < 0 ? 0 : l.l_pid;
-}
-
 int monitor_pidfd(const struct paths *p, const char *id, int *ret_pidfd, struct err *e)
 {
 	_cleanup_free_ char *path = str_fmt("%s/containers/%s/" ALIVE, p->root, id);
@@ -36,17 +26,9 @@ int monitor_pidfd(const struct paths *p, const char *id, int *ret_pidfd, struct 
 		return err_set(e, ENOMEM, "out of memory");
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_set(e, errno, "%s: %s", path, strerror(errno));
-	for (;;) {
-		int pid = holder(fd);
-		if (pid <= 0)
-			return pid == 0 ? 0 : err_set(e, -pid, "%s: ask for its lock: %s", path, strerror(-pid));
-		_cleanup_fd_ int pidfd = pidfd_open_(pid);
-		if (pidfd < 0 && pidfd != -ESRCH)
-			return err_set(e, -pidfd, "monitor %d: %s", pid, strerror(-pidfd));
-		/* It held the lock before and after: so what was opened in between is that process, and no later one of its id. */
-		if (pidfd >= 0 && holder(fd) == pid) {
-			*ret_pidfd = TAKE_FD(pidfd);
-			return 1;
-		}
-	}
+	_cleanup_fd_ int pidfd = pidfd_of_lock(fd, 0, NULL);
+	if (pidfd < 0)
+		return pidfd == -ESRCH ? 0 : err_set(e, -pidfd, "%s: ask for its lock: %s", path, strerror(-pidfd));
+	*ret_pidfd = TAKE_FD(pidfd);
+	return 1;
 }

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from net_host import endpoint, network, tcp, until
-from net_world import BUILD, HOST, PEER, mac_of, meets, named, query, resolvers, udp_frame, world  # noqa: F401
+from net_world import BUILD, HOST, PEER, lingering, mac_of, meets, named, query, resolvers, udp_frame, world  # noqa: F401
 
 # ---- what an attach gives, and a detach takes ----
 
@@ -288,18 +288,6 @@ def test_a_bridge_is_one_networks_alone(world):
 
 
 # ---- what is killed, lost or flushed ----
-
-
-def lingering(world):
-    """Processes of berth-net in the host's namespace."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if os.readlink(f"/proc/{pid}/exe").endswith("/berth-net") and os.stat(f"/proc/{pid}/ns/net").st_ino == os.fstat(world.host.fd).st_ino:
-                found.append(int(pid))
-        except OSError:
-            continue
-    return found
 
 
 def test_one_process_waits_for_a_bridge_however_many_leave_it(world):

@@ -18,8 +18,10 @@ enum { MTU_DEFAULT = 1500, MTU_MIN = 68, MTU_MIN_IPV6 = 1280, QUEUES_MAX = 64 };
 
 struct nets {
 	struct talk route, filter; /* of the host's namespace */
-	int host_ns;               /* that namespace; the lock is held on it */
+	int host_ns;               /* that namespace */
+	int turn;                  /* its lock */
 	int inside;                /* the namespace given, or -1 */
+	bool has_waited;           /* for the turn: others are about */
 	bool made_room;            /* a bridge of a network that is gone went before its time; its resolver is there yet */
 };
 

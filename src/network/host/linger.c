@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
-#include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -46,22 +45,21 @@ static void wait_a_moment(const struct net_plan *p)
 		mnl_socket_close(s);
 }
 
-/* One process a bridge waits, however many leave it: a lock on what the kernel shows of the bridge in this network stack is its claim, which
- * nobody without our rights can take, and which goes with the bridge (a name, as of an abstract socket, could be taken by any container
- * with the host's network). It is taken and given up in a turn of berth-net's, so that whoever finds it taken is seen by the one that has
- * it. Of a bridge that is gone already there is nothing to wait for. */
+/* One process a bridge waits, however many leave it: its claim is a lock on the file of turns, which nobody without our rights can open (a
+ * name, as of an abstract socket, could be taken by any container with the host's network), at the bridge's number, which no later one of
+ * its name has. It is taken and given up in a turn of berth-net's, so that whoever finds it taken is seen by the one that has it. Of a
+ * bridge that is gone already there is nothing to wait for. */
 static int claim(const char *device)
 {
-	_cleanup_free_ char *path = str_fmt("/proc/sys/net/ipv4/conf/%s", device);
-	_cleanup_fd_ int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	const unsigned index = if_nametoindex(device);
+	const struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = TURNS_CLAIMS + (off_t)index, .l_len = 1 };
+	_cleanup_fd_ int fd = index ? turns_open() : open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	if (!path)
-		return -ENOMEM;
-	if (fd < 0 && errno == ENOENT)
-		fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	else if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
-	return fd < 0 ? -errno : TAKE_FD(fd);
+	if (fd < 0)
+		return index ? fd : -errno;
+	if (index && fcntl(fd, F_OFD_SETLK, &l) < 0)
+		return errno == EAGAIN ? -EADDRINUSE : -errno;
+	return TAKE_FD(fd);
 }
 
 int linger_claim(const struct net_plan *p, struct outcome *o, struct err *e)
@@ -102,7 +100,7 @@ static bool look(struct nets *n, const struct net_plan *p, const struct outcome 
 
 static void finish(const struct net_plan *p, struct outcome *o)
 {
-	struct nets n = { .host_ns = -1, .inside = -1 };
+	struct nets n = { .host_ns = -1, .turn = -1, .inside = -1 };
 	struct err e = { 0 };
 
 	for (int round = 1; round <= ROUNDS; round++) {

@@ -13,7 +13,29 @@
 
 enum { FD_PLAN = 3, FD_NS = 4, PLAN_MAX = 4 << 20, FDS_A_MESSAGE = 8 };
 
-/* The lock is on the namespace itself, and so per network stack whatever else they share. */
+/* Of the network stack that the caller is in, and so locks on it are per stack, whatever else its processes share; only root opens it, so
+ * that nobody else can hold up networks (/proc/self/ns/net, which would be as good, anybody can lock). */
+int turns_open(void)
+{
+	const int fd = open("/proc/sys/net/ipv4/route/flush", O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int take_turn(struct nets *n, struct err *e)
+{
+	int r;
+
+	n->turn = turns_open();
+	if (n->turn < 0)
+		return err_set(e, -n->turn, "/proc/sys/net/ipv4/route/flush: %s", strerror(-n->turn));
+	r = flock(n->turn, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+	n->has_waited = r == -EWOULDBLOCK;
+	while (r == -EWOULDBLOCK || r == -EINTR)
+		r = flock(n->turn, LOCK_EX) < 0 ? -errno : 0;
+	return r < 0 ? err_set(e, -r, "lock /proc/sys/net/ipv4/route/flush: %s", strerror(-r)) : 0;
+}
+
 int nets_open(struct nets *n, struct err *e)
 {
 	int r;
@@ -21,11 +43,7 @@ int nets_open(struct nets *n, struct err *e)
 	n->host_ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (n->host_ns < 0)
 		return err_set(e, errno, "/proc/self/ns/net: %s", strerror(errno));
-	do
-		r = flock(n->host_ns, LOCK_EX) < 0 ? -errno : 0;
-	while (r == -EINTR);
-	if (r < 0)
-		err_set(e, -r, "lock /proc/self/ns/net: %s", strerror(-r));
+	r = take_turn(n, e);
 	if (r >= 0) {
 		r = talk_open(NETLINK_ROUTE, &n->route);
 		if (r >= 0)
@@ -41,9 +59,12 @@ int nets_open(struct nets *n, struct err *e)
 
 void nets_close(struct nets *n)
 {
-	talk_close(&n->route);
-	talk_close(&n->filter);
+	n->turn = fd_close(n->turn);
 	n->host_ns = fd_close(n->host_ns);
+	talk_close(&n->route);
+	if (n->filter.s)
+		closing_later(&n->filter, n->has_waited);
+	talk_close(&n->filter);
 }
 
 void outcome_done(struct outcome *o)
@@ -71,8 +92,7 @@ static int plugins(size_t verb, int before, const struct net_plan *p, struct net
 	struct err why = { 0 };
 	int r;
 
-	if (n->host_ns >= 0)
-		(void)flock(n->host_ns, LOCK_UN);
+	n->turn = fd_close(n->turn);
 	if ((verbs[verb].run != attach && verbs[verb].run != detach && verbs[verb].run != sweep) ||
 	    (verbs[verb].run == attach && before < 0))
 		return before;
@@ -96,7 +116,7 @@ static int run(size_t verb, const struct net_plan *p, struct nets *n, struct out
 		r = verbs[verb].run(n, p, o, e);
 	if (cni_is_on(p))
 		r = plugins(verb, r, p, n, o, e);
-	n->host_ns = fd_close(n->host_ns);
+	n->turn = fd_close(n->turn);
 	return r;
 }
 
@@ -124,7 +144,7 @@ static int send_answer(struct outcome *o)
 /* Nobody has heard that it is attached: then it is not to be. */
 static void take_back(const struct net_plan *p, struct outcome *o)
 {
-	struct nets n = { .host_ns = -1, .inside = -1 };
+	struct nets n = { .host_ns = -1, .turn = -1, .inside = -1 };
 	struct outcome detached = { 0 };
 	struct err ignored = { 0 };
 
@@ -138,7 +158,7 @@ static void take_back(const struct net_plan *p, struct outcome *o)
 
 static int serve(size_t verb, int inside, const struct net_plan *p, struct err *e)
 {
-	struct nets n = { .host_ns = -1, .inside = inside };
+	struct nets n = { .host_ns = -1, .turn = -1, .inside = inside };
 	struct outcome o = { 0 };
 	int r = run(verb, p, &n, &o, e);
 
