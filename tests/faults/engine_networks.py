@@ -180,5 +180,41 @@ class NetworkReload(RunOnNetwork):
         return [] if now == self.was else [f"exit 0, but the tables are {now}, and were {self.was}"]
 
 
+class RunWithEgress(RunDetached):
+    """With a list of what it may open: as long as it runs, it is held to that."""
+
+    name, looks = "run-egress", "on a network with a list"
+
+    def argv(self, o):
+        return o.argv("run", "-d", "--network", "bridge", "--egress", "allow=example.org:443,10.99.0.0/16", "--name", o.id, o.image, "sleep", "1000")
+
+    def after(self, o):
+        c = o.inspect()
+        if c["State"]["Status"] != "running":
+            return
+        rules, chain = NetworkReload.ruleset(), f"egress-{c['Id'][:12]}"
+        # In both tables a chain; one element of IPv4, one of the device.
+        if rules.count(chain) < 4:
+            raise oci.Unready(f"it runs, and {chain} is not all there: {rules}")
+
+
+class RemoveWithEgress(RemoveFromNetwork):
+    name = "rm-egress"
+
+    def before(self, o):
+        done = sandbox.run(RunWithEgress().argv(o))
+        if done.code != 0:
+            raise oci.Unready(str(done))
+
+
+class ReloadWithEgress(NetworkReload):
+    name = "network-reload-egress"
+
+    def before(self, o):
+        RemoveWithEgress().before(o)
+        self.was = self.ruleset()
+        sandbox.run(["/usr/sbin/nft", "flush", "ruleset"])
+
+
 COMMANDS = [RunOnNetwork(), RemoveFromNetwork(), NetworkCreate(), NetworkCreateChosen(), NetworkRemove(), NetworkPrune(), NetworkConnect(), NetworkDisconnect(), NetworkConnectRunning(),
-            NetworkDisconnectRunning(), NetworkReload()]
+            NetworkDisconnectRunning(), NetworkReload(), RunWithEgress(), RemoveWithEgress(), ReloadWithEgress()]
