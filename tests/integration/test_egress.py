@@ -264,6 +264,21 @@ def test_N27_tables_made_anew_close_it(lab):
         s.close()
 
 
+def test_who_was_closed_with_tables_of_another_version_is_led_to_his_list_again(lab):
+    c = start(lab, f"{OUT}:80")
+    outside = serve(lab.lan, (OUT, 80))
+    plan = lab.attached[0][0]
+    bridge, device, own6 = "berth-000000001", plan["endpoints"][0]["device"], "fe80::42:aff:fec8:2"
+    keys = [("bridge", "egress", device), *(("inet", f"egress{6 if ':' in a else 4}", f"{bridge} . {a}") for a in ("10.200.1.2", "fd00:1::2", own6))]
+    for family, where, key in keys:
+        lab.host.run("nft", f"delete element {family} berth {where} {{ {key} }}; add element {family} berth {where} {{ {key} : jump refuse }}")
+    assert opens(c, OUT, 80) == REFUSED
+    lab.net.ok("reload", plan)
+    assert opens(c, OUT, 80) is True and "jump refuse" not in lab.host.ruleset()
+    for s in outside:
+        s.close()
+
+
 def test_networks_that_come_and_go_are_closed_alike(lab):
     e = endpoint(named(1), 2, names=["c"])
     more = {**endpoint(named(2), 2, "eth1", names=["c"]), "gateway4": None, "gateway6": None}

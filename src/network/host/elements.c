@@ -251,11 +251,11 @@ int elements_add(struct talk *t, struct elements *v)
 	r = commit(t, NULL, 0, v->items, v->n);
 	if (r != -EBUSY && r != -EEXIST)
 		return r;
-	/* A port that a dead one has left: whoever holds the reservation is the owner now. */
+	/* A port that a dead one has left: whoever holds the reservation is the owner now. And who was closed is led to his chain again. */
 	for (size_t i = 0; i < v->n; i++) {
 		struct element is;
 
-		if (sets[v->items[i].set].is_of_device || get_element(t, &v->items[i], &is) < 0)
+		if ((sets[v->items[i].set].is_of_device && !v->items[i].chain[0]) || get_element(t, &v->items[i], &is) < 0)
 			continue;
 		if (elements_copy(&old, &is) < 0)
 			return -ENOMEM;

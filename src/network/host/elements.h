@@ -75,7 +75,7 @@ int elements_copy(struct elements *to, const struct element *x);
 void elements_done(struct elements *v);
 bool elements_has(const struct elements *v, enum set_id set, const char *owner);
 /* elements.c: the kernel's. */
-/* All or nothing. Ports that a dead one has left are replaced. */
+/* All or nothing. Ports that a dead one has left are replaced, and what leads elsewhere. */
 int elements_add(struct talk *t, struct elements *v);
 /* Each that is there; a port only where it is still the owner's. */
 int elements_delete(struct talk *t, const struct elements *v);
