@@ -30,8 +30,8 @@ def at_once(peer: dict, n: int) -> float:
     return took
 
 
-def detached(peer: dict, name: str):
-    tool(*peer["base"], "run", "-d", "--network", "none", "--name", name, peer["image"], "sleep", "100000", env=peer["env"])
+def detached(peer: dict, name: str, network="none"):
+    tool(*peer["base"], "run", "-d", "--network", network, "--name", name, peer["image"], "sleep", "100000", env=peer["env"])
 
 
 def removed(peer: dict, names):
@@ -54,12 +54,12 @@ def pss_kib(pid: int) -> int:
     return next(int(line.split()[1]) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
 
 
-def idle(peer: dict, where: Path, n: int):
+def idle(peer: dict, where: Path, n: int, network="none"):
     """(processes, KiB) for each container, beside those that run in it and those that are there without any."""
     names = [f"idle-{i}" for i in range(n)]
     before = processes(where)
     for name in names:
-        detached(peer, name)
+        detached(peer, name, network)
     time.sleep(3)  # what was started for the start alone has ended
     kept = processes(where) - before
     result = len(kept) / n, sum(pss_kib(p) for p in kept) / n

@@ -3,6 +3,7 @@
 
   run       `run --rm IMAGE true`, whole process
   at once   N of them begun together, until the last has ended; the engines take turns
+  idle      memory outside the containers' own processes, ten running: PSS (proc_pid_smaps(5)) of what the engine keeps for each
   http      from `run -d -p PORT:80 IMAGE httpd` to the end of the first answer through the published port
 
 All in a network namespace of its own, so that the host's rules stay as they are and nobody else's slow one engine down. Prints
@@ -16,7 +17,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from many import at_once
+from many import at_once, idle
 from peers import TOP, Bench, interleaved, machine, table, tool, versions
 
 CLONE_NEWNET = 0x40000000
@@ -56,7 +57,7 @@ def main():
     ap.add_argument("--rounds", type=int, default=3, help="of many at once")
     ap.add_argument("-n", type=int, default=50, help="how many at once")
     ap.add_argument("--peers", default="berth,podman,docker")
-    ap.add_argument("--only", default="run,at once,http")
+    ap.add_argument("--only", default="run,at once,idle,http")
     args = ap.parse_args()
     only = args.only.split(",")
     own_network()
@@ -71,6 +72,12 @@ def main():
         if "at once" in only:
             times = {name: [at_once(peer, args.n) for _ in range(args.rounds)] for name, peer in peers.items()}
             print(f"{args.n} at once, {args.rounds} rounds:\n\n{table(times, 'berth', 's')}\n", flush=True)
+        if "idle" in only:
+            print("| | processes each | PSS each, KiB |\n|---|---|---|")
+            for name, peer in peers.items():
+                count, kib = idle(peer, bench.dir, 10, "bridge")
+                print(f"| {name} | {count:.1f} | {kib:.0f} |")
+            print(flush=True)
         if "http" in only:
             ports = {name: 20000 + 100 * i for i, name in enumerate(peers)}
             times = {name: [] for name in peers}
