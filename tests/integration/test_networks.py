@@ -291,16 +291,16 @@ def test_no_address_is_given_twice_however_many_ask_and_are_killed(nbox, network
             if dies:
                 time.sleep(after)
                 p.send_signal(signal.SIGKILL)
-            p.communicate()
-            return net, name, p.returncode
+            _, said = p.communicate()
+            return net, name, p.returncode, said
 
     with ThreadPoolExecutor(24) as many:
         done = list(many.map(connect, work))
-    assert {code for _, _, code in done} == {0, -signal.SIGKILL}
+    assert {code for _, _, code, _ in done} == {0, -signal.SIGKILL}, [row for row in done if row[2] > 0]
     for net in ("left", "right"):
         there = {c["Name"]: c["IPv4Address"] for c in shown(berth, net)["Containers"].values()}
         assert len(set(there.values())) == len(there)
-        assert {name for n, name, code in done if n == net and code == 0} <= set(there)
+        assert {name for n, name, code, _ in done if n == net and code == 0} <= set(there)
         for name in set(names) - set(there):  # killed before it was recorded: it can be done again
             berth.ok("network", "connect", net, name)
         assert len({c["IPv4Address"] for c in shown(berth, net)["Containers"].values()}) == len(names)
