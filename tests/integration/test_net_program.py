@@ -297,7 +297,7 @@ def test_one_process_waits_for_a_bridge_however_many_leave_it(world):
         world.detach(c)
     world.detach(other)
     assert "@" not in world.host.run("cat", "/proc/net/unix").stdout, "E02: nothing that a container with the host's network could take"
-    assert until(lambda: len(lingering(world)) == 2)  # besides, who has just answered may still be leaving
+    assert until(lambda: len(lingering(world)) <= 2, 1)  # they wait for two seconds; who has just answered may still be leaving
     assert until(lambda: not lingering(world))
     assert "berth-000000001" in world.host.devices() and "berth-000000002" not in world.host.devices()
     world.detach(rows[4][0])
