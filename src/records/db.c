@@ -66,7 +66,7 @@ static const struct {
 	int rc, no;
 	const char *hint;
 } causes[] = {
-	{ SQLITE_BUSY, EBUSY, "another process has held it for more than 10 seconds" },
+	{ SQLITE_BUSY, EBUSY, "other processes have held it for more than 10 seconds; try again" },
 	{ SQLITE_LOCKED, EBUSY, NULL },
 	{ SQLITE_PROTOCOL, EBUSY, "too many processes open it at once; try again" },
 	{ SQLITE_FULL, ENOSPC, "the disk is full" },
