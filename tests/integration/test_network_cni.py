@@ -250,7 +250,8 @@ def test_what_is_wrong_is_said_when_the_network_is_made(world):
 def test_what_its_plugins_can_not_do_is_refused(world):
     n = world.network(world.conf({"type": "ptp", "ipam": world.ipam()}))
     for opts, says in [(("--ip", "10.230.0.9"), "capability ips"), (("--mac-address", "02:42:00:00:00:01"), "capability mac"),
-                       (("--network-alias", "db"), "capability aliases"), (("-p", "80"), "capability portMappings")]:
+                       (("--network-alias", "db"), "capability aliases"), (("-p", "80"), "capability portMappings"),
+                       (("--egress", "none"), "driver cni")]:
         world.berth.fails("run", "--rm", "--network", n, *opts, world.box.image, "true", says=says)
     world.berth.fails("create", "--isolation", "vm", "--network", n, world.box.image, says=("driver cni", "containers only"))
     world.berth.fails("pod", "create", "--network", n, "x", says=("driver cni", "pods"))
