@@ -20,6 +20,17 @@ static bool is_alive(pid_t pid) { return pid > 0 && (kill(pid, 0) == 0 || errno 
 
 static bool has_ended(enum container_state s) { return s == CS_EXITED || s == CS_DEAD; }
 
+/* A CNI plugin that does not let go keeps nobody from the record: what it holds is known, and is asked for again by rm. */
+static int sweep_network(struct engine *en, const struct container_record *c, struct err *e)
+{
+	struct err why = { 0 };
+	const int r = network_sweep(en, c, &why);
+
+	if (r == -NET_PLUGINS_HOLD)
+		log_warn("network", "%s; `berth rm` asks again", why.msg);
+	return r >= 0 || r == -NET_PLUGINS_HOLD ? 0 : err_set(e, -r, "%s", why.msg);
+}
+
 int container_sweep(struct engine *en, const struct container_record *c, struct err *e)
 {
 	const struct isolation_ops *ops;
@@ -33,7 +44,7 @@ int container_sweep(struct engine *en, const struct container_record *c, struct 
 	r = ops->sweep(&h, en->paths, c->id, e);
 	host_done(&h);
 	if (r >= 0)
-		r = network_sweep(en, c, e);
+		r = sweep_network(en, c, e);
 	if (r >= 0 && c->pod_id)
 		r = pod_sweep_networks(en, c->pod_id, e);
 	return r < 0 ? err_push(e, r, "clean up after container %s", c->name) : 0;

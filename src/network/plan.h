@@ -112,6 +112,9 @@ struct json_object *net_plan_json(const struct net_plan *p); /* NULL on ENOMEM *
 void net_plan_done(struct net_plan *p);
 void net_plan_cut(struct net_plan *p); /* frees all but the first endpoint, and the ports */
 
+/* The error of detach and sweep where all is done but for what CNI plugins have not let go of; they can be asked again. */
+#define NET_PLUGINS_HOLD EREMOTEIO
+
 struct net_answer {
 	int32_t error;          /* errno, 0: done */
 	char *message;          /* of an error, for people */

@@ -362,6 +362,20 @@ def test_with_berth_net_killed_beside_a_plugin_that_lets_go_it_is_asked_again(wo
     assert [c[0] for c in world.calls()] == ["ADD", "DEL", "DEL"] and not world.folders()
 
 
+def test_a_plugin_that_does_not_let_go_behind_a_killed_monitor_keeps_nobody_from_the_container(world):
+    n = fake(world)
+    world.does("DEL", "echo '{\"msg\":\"stuck\"}'; exit 1")
+    name = world.start("--network", n)
+    os.kill(world.berth.monitor_pid(world.berth.inspect(name)["Id"]), signal.SIGKILL)
+    done = until(lambda: (r := world.berth("inspect", name, "--format", "{{.State.Status}}")).out == "exited\n" and r, "it is seen")
+    assert done.code == 0 and "CNI plugin fake: DEL: stuck" in done.err and "`berth rm` asks again" in done.err
+    done = world.berth("rm", name)
+    assert done.code == 125 and "CNI plugin fake: DEL: stuck (rm -f removes it all the same)" in done.err
+    world.does("DEL", "")
+    world.berth.ok("rm", name)
+    assert not world.folders()
+
+
 def test_a_plugin_that_hangs_at_the_end_is_ended_and_asked_again(world):
     n = world.network(world.conf(world.plugin("fake")), "-o", "timeout=1")
     world.does("DEL", "sleep 100000")
@@ -406,7 +420,8 @@ def test_killed_at_any_moment_nothing_is_left(world):
                 except ProcessLookupError:
                     pass
         p.communicate()
-        world.berth("rm", "-f", name)
+        done = world.berth("rm", "-f", name)
+        assert done.code == 0 or "no such container" in done.err, done
     until(lambda: world.berth("network", "rm", n).code == 0, "nobody is on it")
     world.networks.remove(n)
     until(world.is_clean, "all is gone", 30)

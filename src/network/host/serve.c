@@ -101,7 +101,7 @@ static int plugins(size_t verb, int before, const struct net_plan *p, struct net
 		return r < 0 ? r : attach_gateways(n, p, e);
 	}
 	r = cni_detach(p, &why);
-	return before < 0 || r >= 0 ? before : err_set(e, -r, "%s", why.msg);
+	return before < 0 || r >= 0 ? before : err_set(e, NET_PLUGINS_HOLD, "%s", why.msg);
 }
 
 /* The turn is over when this returns; n is still to be closed: nf_tables lets whoever has removed something wait for its end then. */
