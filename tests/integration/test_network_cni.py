@@ -346,14 +346,14 @@ def test_a_plugin_that_does_not_let_go_is_asked_again(world):
 
 def test_with_berth_net_killed_beside_the_second_plugin_the_first_lets_go(world):
     n = world.network(world.conf({"type": "ptp", "ipMasq": True, "ipam": world.ipam()}, world.plugin("fake")))
-    world.does("ADD", "kill -KILL $PPID; sleep 100000")
+    world.does("ADD", "kill -KILL $PPID; exec sleep 100000")
     run(world, n, says="berth-net")
     assert [c[0] for c in world.calls()] == ["ADD", "DEL"] and world.is_clean()
 
 
 def test_with_berth_net_killed_beside_a_plugin_that_lets_go_it_is_asked_again(world):
     n = fake(world)
-    world.does("DEL", f"[ -e {world.tmp / 'once'} ] || {{ touch {world.tmp / 'once'}; kill -KILL $PPID; sleep 100000; }}")
+    world.does("DEL", f"[ -e {world.tmp / 'once'} ] || {{ touch {world.tmp / 'once'}; kill -KILL $PPID; exec sleep 100000; }}")
     name = world.start("--network", n)
     world.berth.ok("stop", "-t", "0", name)
     world.berth.rests(name)
@@ -432,7 +432,7 @@ def test_killed_at_any_moment_nothing_is_left(world):
 
 def test_killed_beside_its_plugin_the_sweep_finds_it(world):
     world.plugin("fake")
-    world.does("ADD", "sleep 100000")
+    world.does("ADD", "exec sleep 100000")
     net = Net(BUILD / "src/main/berth-net", world.host, world.tmp / "state")
     conf = {"cniVersion": "1.0.0", "name": "lan", "plugins": [{"type": "fake"}]}
     e = {**endpoint({"id": "a" * 9, "name": "lan", "driver": "cni", "cni": json.dumps(conf), "cniPath": str(world.bin), "subnets": []}, 2)}
