@@ -45,11 +45,12 @@ int container_make_network(int *ret_fd, struct err *e)
 	return r;
 }
 
-/* The end of the range of groups that begins with 0 in the user namespace that this process is in, whoever made that.
- * -ENOENT where it has no group 0. */
+/* The end of the range of groups that begins with 0 in the user namespace that this process is in, whoever made that; its rows are in the
+ * order of the groups here. -ENOENT where it has no group 0. */
 static int last_group(struct setup *s, unsigned long *ret_last)
 {
 	_cleanup_free_ char *map = NULL;
+	unsigned long next = 0;
 	int r = file_read(s->procfd, "self/gid_map", 1 << 16, &map, NULL);
 
 	if (r < 0)
@@ -60,12 +61,11 @@ static int last_group(struct setup *s, unsigned long *ret_last)
 
 		strtoul(end, &end, 10);
 		count = strtoul(end, NULL, 10);
-		if (inside == 0 && count > 0) {
-			*ret_last = count - 1;
-			return 0;
-		}
+		if (inside == next)
+			next += count;
 	}
-	return -ENOENT;
+	*ret_last = next - 1;
+	return next > 0 ? 0 : -ENOENT;
 }
 
 /* ping by ICMP sockets for every group, so that CAP_NET_RAW is not needed for it (ip-sysctl, ping_group_range). The upper

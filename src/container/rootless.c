@@ -333,6 +333,18 @@ int rootless_keep(const char *run, struct err *e)
 	return access(path, F_OK) < 0 ? 0 : lock_file(run, USERS, LOCK_SH, &users, e);
 }
 
+int rootless_users_lock(const char *run, char **ret)
+{
+	_cleanup_free_ char *holder = str_fmt("%s/" HOLDER, run), *users = str_fmt("%s/" USERS, run);
+
+	*ret = NULL;
+	if (!holder || !users)
+		return -ENOMEM;
+	if (in_user_namespace() && access(holder, F_OK) == 0)
+		*ret = TAKE_PTR(users);
+	return 0;
+}
+
 int rootless_hold(const char *run, struct err *e)
 {
 	_cleanup_free_ char *path = str_fmt("%s/" HOLDER, run);

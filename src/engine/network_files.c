@@ -219,12 +219,30 @@ static void put_words(struct buf *b, const char *key, char *const *words)
 	buf_str(b, "\n");
 }
 
+/* Resolvers that only the host's own loopback has are asked by whoever carries a rootless user's network (plan.h). */
+int network_ask_outside(struct net_plan *plan, struct err *e)
+{
+	struct resolv v = { 0 };
+	int r = read_host(&v, e);
+
+	for (size_t i = 0; i < plan->n_endpoints && r >= 0 && !v.servers; i++) {
+		struct net_network *n = &plan->endpoints[i].network;
+
+		if (n->has_names && !n->upstreams && strv_push(&n->upstreams, ROOTLESS_DNS) < 0)
+			r = OUT_OF_MEMORY(e);
+	}
+	resolv_done(&v);
+	return r;
+}
+
 int network_resolv_text(const struct run_opts *o, const struct net_plan *plan, char **ret, struct err *e)
 {
 	struct resolv v = { 0 };
 	struct buf b = { 0 };
 	int r = read_host(&v, e);
 
+	if (r >= 0 && plan->users_lock && !v.servers && strv_push(&v.servers, ROOTLESS_DNS) < 0)
+		r = OUT_OF_MEMORY(e);
 	if (r >= 0)
 		r = use_resolvers(plan, &v, e);
 	if (r >= 0 && !plan->resolver) /* it asks those, and who is on the networks is known as well */

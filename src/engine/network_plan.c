@@ -12,6 +12,7 @@
 #include "network_own.h"
 #include "network_wishes.h"
 #include "ports.h"
+#include "rootless.h"
 
 #define DEVICE_HEX 12 /* of the endpoint's id, behind "bv" */
 
@@ -195,7 +196,9 @@ static int begin(struct engine *en, const struct network_owner *w, size_t n, str
 				.state_dir = str_fmt("%s/networks", en->paths->run),
 				.is_vm = streq0(w->isolation, "vm"),
 				.endpoints = calloc(n + 1, sizeof(*p->endpoints)) };
-	return p->id && p->state_dir && p->endpoints ? 0 : OUT_OF_MEMORY(e);
+	if (!p->id || !p->state_dir || !p->endpoints || rootless_users_lock(en->paths->run, &p->users_lock) < 0)
+		return OUT_OF_MEMORY(e);
+	return 0;
 }
 
 /* leaves: a network's id, of which the endpoint goes (changes: or comes) while the container runs; NULL: none. */
@@ -212,6 +215,8 @@ static int make(struct engine *en, const struct network_owner *w, const char *le
 		r = begin(en, w, n, &plan, e);
 	for (; r >= 0 && plan.n_endpoints < n; plan.n_endpoints += r >= 0)
 		r = network_plan_endpoint(en, w, &list[plan.n_endpoints], &plan.endpoints[plan.n_endpoints], e);
+	if (r >= 0 && plan.users_lock)
+		r = network_ask_outside(&plan, e);
 	if (r >= 0)
 		r = choose_gateways(&plan, e);
 	if (r >= 0)
@@ -334,11 +339,11 @@ int network_rename(struct engine *en, const struct container_record *c, struct e
 int network_sweep_all(struct engine *en, struct err *e)
 {
 	struct net_plan plan = { .version = NET_PLAN_VERSION, .state_dir = str_fmt("%s/networks", en->paths->run) };
-	int r = plan.state_dir ? network_cni_lost(en, &plan.lost, e) : OUT_OF_MEMORY(e);
+	int r = plan.state_dir && rootless_users_lock(en->paths->run, &plan.users_lock) >= 0 ? network_cni_lost(en, &plan.lost, e)
+											     : OUT_OF_MEMORY(e);
 
 	if (r >= 0)
 		r = net_call(en->paths, "sweep", &plan, e);
-
 	net_plan_done(&plan);
 	return r < 0 ? err_push(e, r, "networks of this host") : 0;
 }

@@ -22,6 +22,8 @@ bool network_is_loopback(const char *address);
 /* network_files.c: the whole files; the caller frees. hostname: the container's. */
 int network_hosts_text(struct engine *en, const struct run_opts *o, const struct net_plan *plan, const char *hostname, char **ret,
 		       struct err *e);
+/* For rootless users: networks with names ask the host's own resolver where it has none that could be asked from here. */
+int network_ask_outside(struct net_plan *plan, struct err *e);
 int network_resolv_text(const struct run_opts *o, const struct net_plan *plan, char **ret, struct err *e);
 /* What nobody has on this host's networks any more: rules of interfaces that are gone, bridges that nobody is on. */
 int network_sweep_all(struct engine *en, struct err *e);

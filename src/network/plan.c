@@ -69,6 +69,7 @@ static const struct field plan_rows[] = {
 	JSON_ROW("version", FIELD_U32, net_plan, version, FIELD_REQUIRED),
 	JSON_ROW("id", FIELD_STRING, net_plan, id),
 	JSON_ROW("stateDir", FIELD_STRING, net_plan, state_dir, FIELD_REQUIRED),
+	JSON_ROW("usersLock", FIELD_STRING, net_plan, users_lock),
 	JSON_ROW("isVm", FIELD_BOOL, net_plan, is_vm, FIELD_OMIT_EMPTY),
 	JSON_ROW("queues", FIELD_U32, net_plan, queues, FIELD_OMIT_EMPTY),
 	JSON_LIST("endpoints", net_plan, endpoints, net_endpoint, endpoint_rows),

@@ -14,13 +14,16 @@
  *            resolvers that nobody has any more
  *
  * The answer to each is a struct net_answer; to attach with descriptors (SCM_RIGHTS, in one or more messages before the text's end):
- * first the taps, in the order of the endpoints, `queues` each; then a socket for each port, bound, which reserves it while it is open. */
+ * first the taps, in the order of the endpoints, `queues` each; then a socket for each port, bound, which reserves it while it is open
+ * (of a rootless user's, one whose other end has whoever listens there: he goes when it is closed). */
 #pragma once
 
 #include "codec.h"
 
 #define NET_PLAN_VERSION 1
 #define NET_CNI_DIR      "cni" /* in state_dir: a folder for each endpoint whose plugins have been asked, by its device */
+/* In the network namespace of a user without root's rights: whoever answers there asks the host's own resolver, which may be on its loopback. */
+#define ROOTLESS_DNS "169.254.1.53"
 
 /* One of a network's ranges of addresses. Texts: "10.77.0.0/16", "10.77.0.1"; IPv6 likewise. */
 struct net_subnet {
@@ -96,6 +99,7 @@ struct net_plan {
 	uint32_t version;
 	char *id;        /* the container's, or the pod's */
 	char *state_dir; /* RUN/networks: where resolvers keep their files */
+	char *users_lock; /* of a user without root's rights: what all of his commands and monitors lock, shared; NULL: the host is ours */
 	bool is_vm;      /* taps, not an interface in a namespace */
 	uint32_t queues; /* of each tap; 0: one */
 	struct net_endpoint *endpoints;

@@ -73,6 +73,9 @@ class Namespace:
         assert not check or done.returncode == 0, f"{self.name}: {argv}: {done.stdout}{done.stderr}"
         return done
 
+    def popen(self, *argv):
+        return subprocess.Popen(argv, preexec_fn=self.enter)
+
     def ip(self, *words):
         return self.run("ip", *words).stdout
 

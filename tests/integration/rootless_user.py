@@ -4,6 +4,7 @@ network namespace that is his host."""
 import os
 import shutil
 import signal
+import stat
 import subprocess
 from pathlib import Path
 
@@ -17,6 +18,10 @@ CLONE_NEWNS, MS_REC, MS_PRIVATE, MS_BIND = 0x20000, 16384, 1 << 18, 4096
 def has_user_namespaces() -> bool:
     probe = subprocess.run(["setpriv", "--reuid", str(UID), "--regid", str(UID), "--clear-groups", "unshare", "-Urm", "true"], capture_output=True)
     return probe.returncode == 0
+
+
+def has_pasta() -> bool:
+    return shutil.which("pasta", path="/usr/local/bin:/usr/bin:/bin") is not None
 
 
 class Home(Berth):
@@ -55,6 +60,9 @@ class Home(Berth):
                 call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL)
                 call("unshare", CLONE_NEWNS)
                 call("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
+                os.mknod(self.where / "tun", 0o666 | stat.S_IFCHR, os.stat("/dev/net/tun").st_rdev)  # as udev has it
+                os.chmod(self.where / "tun", 0o666)
+                call("mount", str(self.where / "tun").encode(), b"/dev/net/tun", None, MS_BIND, None)
                 for name in ("passwd", "group", "subuid", "subgid"):
                     Path(f"/etc/{name}").touch()
                     call("mount", str(self.where / name).encode(), f"/etc/{name}".encode(), None, MS_BIND, None)
@@ -73,7 +81,15 @@ class Home(Berth):
         passed = [f"{k}={v}" for k, v in os.environ.items() if k.startswith(("BERTH_", "ASAN_", "UBSAN_", "LSAN_"))]
         return ["nsenter", f"--mount=/proc/{self.holder}/ns/mnt", *net, f"--wd={self.where}/home", "setpriv", "--reuid", str(UID), "--regid", str(UID),
                 "--clear-groups", "env", "-i", f"HOME={self.where}/home", f"XDG_RUNTIME_DIR={self.where}/run", f"PATH={os.environ['PATH']}",
-                *passed, *map(str, argv)]
+                *passed, *(["BERTH_NETWORK=bridge"] if self.host else []), *map(str, argv)]
+
+    def bind(self, source, target):
+        """The user sees source at target, until unbind."""
+        os.chmod(source, 0o644)
+        subprocess.run(["nsenter", f"--mount=/proc/{self.holder}/ns/mnt", "mount", "--bind", str(source), target], check=True)
+
+    def unbind(self, target):
+        subprocess.run(["nsenter", f"--mount=/proc/{self.holder}/ns/mnt", "umount", target], check=True)
 
     def argv(self, *args):
         return self.as_user(self.program, *args)

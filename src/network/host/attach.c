@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "impl.h"
+#include "rootless.h"
 
 /* One that an earlier life of the endpoint has left, or is about to leave with its namespace. */
 static int remove_old(struct nets *n, const char *device, struct err *e)
@@ -169,17 +169,24 @@ static int answer_ports(const struct net_plan *p, struct net_answer *a)
 	return 0;
 }
 
-static int attach_all(struct nets *n, const struct net_plan *p, struct outcome *o, struct err *e)
+int attach_ports(const struct net_plan *p, struct outcome *o, struct err *e)
 {
 	const struct net_endpoint *to = ports_endpoint(p);
-	bool has_bridge = false;
 	int r = answer_ports(p, &o->answer);
 
 	if (r < 0)
 		return err_set(e, -r, "ports: %s", strerror(-r));
-	if (p->n_ports)
-		r = to ? ports_reserve(p, to, o->answer.ports, &o->ports, e)
-		       : ports_reserve_unaddressed(p, o->answer.ports, &o->ports, e);
+	if (!p->n_ports)
+		return 0;
+	return to ? ports_reserve(p, to, o->answer.ports, &o->ports, e)
+		  : ports_reserve_unaddressed(p, o->answer.ports, &o->ports, e);
+}
+
+static int attach_all(struct nets *n, const struct net_plan *p, struct outcome *o, struct err *e)
+{
+	bool has_bridge = false;
+	int r = 0;
+
 	for (size_t i = 0; i < p->n_endpoints && !has_bridge; i++)
 		has_bridge = endpoint_is_bridged(&p->endpoints[i]);
 	if (r >= 0 && has_bridge)
@@ -191,7 +198,8 @@ static int attach_all(struct nets *n, const struct net_plan *p, struct outcome *
 	if (r >= 0)
 		r = egress_forget(n, p, e);
 	if (r >= 0)
-		r = endpoints_let_through(n, p, o->ports.ports, o->ports.n_fds, e);
+		r = is_rootless(p) ? endpoints_let_through(n, p, o->inside, o->n_inside, e)
+				   : endpoints_let_through(n, p, o->ports.ports, o->ports.n_fds, e);
 	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)
 		r = resolver_names(p->state_dir, &p->endpoints[i], e);
 	if (r >= 0) {

@@ -50,6 +50,8 @@ static int check_clash(struct nets *n, const struct net_network *net, unsigned o
 	for (int i = 0; (r = route_clash(&n->route, &subnet, own, &clash)) > 0 && going > 0 && i < CLASH_NAPS; i++)
 		if ((going = is_going(n, clash.device, e)) < 0)
 			return going;
+	if (r == 0 && n->outside.s)
+		r = route_clash(&n->outside, &subnet, 0, &clash);
 	if (r < 0)
 		return err_set(e, -r, "the host's routes: %s", strerror(-r));
 	if (r > 0)

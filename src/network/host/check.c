@@ -214,6 +214,8 @@ int check_plan(const struct net_plan *p, const char *verb, bool has_ns, struct e
 		return err_set(e, EINVAL, "network plan: %u queues: expected at most %d", p->queues, QUEUES_MAX);
 	if (p->state_dir[0] != '/')
 		return refuse(e, "state directory", p->state_dir, "an absolute path");
+	if (p->users_lock && p->users_lock[0] != '/')
+		return refuse(e, "users' lock", p->users_lock, "an absolute path");
 	if (is_attach && !p->is_vm && !has_ns && p->n_endpoints)
 		return err_set(e, EBADF, "network plan: descriptor 4 is no network namespace");
 	for (size_t i = 0; i < p->n_endpoints && r >= 0; i++)

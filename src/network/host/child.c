@@ -60,6 +60,13 @@ int child_add(struct nets *n, const struct net_endpoint *ep, struct err *e)
 	const struct net_network *net = &ep->network;
 	struct link parent;
 	uint32_t mode;
+
+	if (n->outside.s)
+		return err_set(
+			e, EPERM,
+			"network %s: driver %s: not without root's rights over the host's devices: use a network of the driver "
+			"bridge",
+			net->name, net->driver);
 	int r = link_find(&n->route, net->device, &parent);
 
 	if (r == -ENODEV)

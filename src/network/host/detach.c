@@ -1,7 +1,7 @@
 /* detach: the elements at once; the devices with their namespace or their VMM, and where these live on, a moment later. */
 #include <stdio.h>
 
-#include "impl.h"
+#include "rootless.h"
 
 /* Ports whose number the plan does not know: all that are the endpoint's. */
 static int owned_ports(struct nets *n, const struct net_endpoint *to, struct elements *v)
@@ -20,7 +20,7 @@ static int ports_elements(struct nets *n, const struct net_plan *p, const struct
 {
 	_cleanup_free_ struct published *list = NULL;
 	size_t count = 0;
-	bool is_known = true;
+	bool is_known = !is_rootless(p);
 	int r;
 
 	for (size_t i = 0; i < p->n_ports; i++)
@@ -83,6 +83,7 @@ int detach(struct nets *n, const struct net_plan *p, struct outcome *ret, struct
 {
 	int r;
 
+	rootless_await_ways(p);
 	r = linger_claim(p, ret, e);
 	if (r < 0)
 		return r;

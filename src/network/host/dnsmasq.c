@@ -69,12 +69,32 @@ int dnsmasq_find(int dirfd, const char *dir)
 	return TAKE_FD(pidfd);
 }
 
+/* A user namespace without ids of its own has root alone. */
+static bool has_nobody(void)
+{
+	_cleanup_free_ char *map = NULL;
+	const uint64_t nobody = 65534;
+	char *save = NULL;
+
+	if (!in_user_namespace() || file_read(AT_FDCWD, "/proc/self/uid_map", TEXT_MAX, &map, NULL) < 0)
+		return true;
+	for (char *line = strtok_r(map, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		unsigned long long first, outside, count;
+
+		if (sscanf(line, "%llu %llu %llu", &first, &outside, &count) == 3 && first <= nobody && nobody - first < count)
+			return true;
+	}
+	return false;
+}
+
 static int arguments(const char *program, const char *dir, char *const *options, char ***ret)
 {
-	static const char *const always[] = { "--no-hosts", "--bind-interfaces", "--except-interface=lo", "--domain-needed",
-					      "--user=nobody" };
+	static const char *const always[] = { "--no-hosts", "--bind-interfaces", "--except-interface=lo", "--domain-needed" };
 	char **v = NULL;
 	int r = strv_push(&v, program);
+
+	if (r >= 0)
+		r = strv_push(&v, has_nobody() ? "--user=nobody" : "--user=root");
 
 	for (size_t i = 0; i < ARRAY_SIZE(always) && r >= 0; i++)
 		r = strv_push(&v, always[i]);

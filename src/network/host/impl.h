@@ -18,11 +18,12 @@ enum { MTU_DEFAULT = 1500, MTU_MIN = 68, MTU_MIN_IPV6 = 1280, QUEUES_MAX = 64 };
 
 struct nets {
 	struct talk route, filter; /* of the host's namespace */
-	int host_ns;               /* that namespace */
-	int turn;                  /* its lock */
-	int inside;                /* the namespace given, or -1 */
-	bool has_waited;           /* for the turn: others are about */
-	bool made_room;            /* a bridge of a network that is gone went before its time; its resolver is there yet */
+	struct talk outside; /* rtnetlink of the host's, where another namespace takes its place (rootless.h); else closed */
+	int host_ns;         /* that namespace */
+	int turn;            /* its lock */
+	int inside;          /* the namespace given, or -1 */
+	bool has_waited;     /* for the turn: others are about */
+	bool made_room;      /* a bridge of a network that is gone went before its time; its resolver is there yet */
 };
 
 /* check.c: every value of the plan that comes to the kernel, a file or a rule. verb: what is asked of an endpoint differs. */
@@ -54,6 +55,9 @@ int address_add(struct talk *t, unsigned index, const struct address *a);
 /* 1: the device has it. */
 int address_has(struct talk *t, unsigned index, const struct address *a);
 int route_add_default(struct talk *t, unsigned index, const struct address *gateway, bool replaces);
+/* The default one of a table, to a gateway that need not be in any subnet of the device's; there already: 0. */
+int route_add_table(struct talk *t, unsigned index, const struct address *gateway, unsigned table);
+int route_has_default(struct talk *t); /* of either family: 1, 0 or -errno */
 /* The first route of the host that overlaps, but for default ones and those by the device `own` (0: none): 1 and its text, or 0. */
 struct route_clash {
 	char route[64];
@@ -81,7 +85,9 @@ int tap_open(const char *name, uint32_t queues, int *ret_fds, struct err *e);
 int ruleset_ensure(struct nets *n, struct err *e);
 int ruleset_remove(struct err *e);                    /* gone already: 0 */
 int ruleset_run(const char *commands, struct err *e); /* of nft's language */
-/* 1: it is there, of this version; 0: not. */
+/* A table with the version for a comment. 1: it is there, 0: not. */
+int ruleset_has_table(struct talk *t, uint8_t family, const char *name, const char *version);
+/* 1: both are there, of this version; 0: not. */
 int ruleset_is_there(struct talk *t);
 
 /* docker.c: Docker's firewall lets our bridges through. */
@@ -91,6 +97,7 @@ int docker_forget(struct nets *n, struct err *e);
 /* settings.c: of the kernel, in /proc/sys/net of the namespace that the caller is in. */
 int settings_bridge(const char *device, bool wants_ipv4, bool wants_ipv6, struct err *e);
 int settings_inside(const char *device, struct err *e);
+int settings_way(const char *device, struct err *e);
 
 /* bridge.c: networks. */
 int bridge_up(struct nets *n, const struct net_network *net, unsigned *ret_index, struct err *e);
@@ -140,6 +147,7 @@ struct reservation {
 	int *fds;
 	size_t n_fds;
 	struct published *ports; /* one a socket */
+	bool may_share;          /* somebody listens there after us, where others have spoken before (rootless_ports.c) */
 };
 int ports_reserve(const struct net_plan *p, const struct net_endpoint *to, struct net_port *ret_ports, struct reservation *ret,
 		  struct err *e);
@@ -161,12 +169,17 @@ struct outcome {
 	int *taps;
 	size_t n_taps;
 	struct reservation ports;
+	struct published *inside; /* what of them the tables are told where that differs (rootless.h) */
+	size_t n_inside;
+	int n_ways;
 	unsigned *gone; /* devices to remove once the answer has been given */
 	size_t n_gone;
 	int *claims; /* of the endpoints' bridges, -1: another's */
 	size_t n_claims;
 	bool lingers; /* whether networks are to be looked at a moment later */
 };
+/* Before anything else: the ports are had, in the host's namespace. */
+int attach_ports(const struct net_plan *p, struct outcome *o, struct err *e);
 int attach(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
 /* The default routes of our endpoints, in place of what CNI plugins have made: the way out is by ours where there is one. */
 int attach_gateways(struct nets *n, const struct net_plan *p, struct err *e);

@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "impl.h"
+#include "rootless.h"
 
 enum { TRIES = 16 };
 
@@ -119,8 +119,8 @@ static int drop_all(int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno : 0;
 }
 
-/* Binds; *port: 0 in, the kernel's choice out. */
-static int reserve(const struct published *p, uint16_t *port)
+/* Binds; *port: 0 in, the kernel's choice out. may_share: with what a connection that has ended has left. */
+static int reserve(const struct published *p, bool may_share, uint16_t *port)
 {
 	const bool is4 = p->to.family == AF_INET;
 	union {
@@ -144,6 +144,8 @@ static int reserve(const struct published *p, uint16_t *port)
 	}
 	if (!is4 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
 		return -errno;
+	if (may_share && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+		return -errno;
 	r = protocols[p->protocol].type == SOCK_DGRAM ? drop_all(fd) : 0;
 	if (r < 0)
 		return r;
@@ -162,7 +164,7 @@ int port_is_reserved(const struct published *p)
 	one.protocol = 0;
 	while (protocols[one.protocol].protocol != p->protocol)
 		one.protocol++;
-	r = reserve(&one, &number);
+	r = reserve(&one, false, &number);
 	if (r >= 0)
 		fd_close(r);
 	return r >= 0 ? 0 : r == -EADDRINUSE || r == -EADDRNOTAVAIL ? 1 : r;
@@ -189,6 +191,12 @@ static int refuse(const struct net_port *port, const struct published *p, int r,
 		return err_set(e, EADDRNOTAVAIL,
 			       "port %s/%s of %s: this host has not that address (ip address shows which it has)", number, name,
 			       text);
+	if (r == -EACCES)
+		return err_set(
+			e, EACCES,
+			"port %s/%s of %s: only root may have ports below that of /proc/sys/net/ipv4/ip_unprivileged_port_start: "
+			"publish at a higher one, or have root set that",
+			number, name, text);
 	if (r == -EPROTONOSUPPORT || r == -ESOCKTNOSUPPORT)
 		return err_set(e, EPROTONOSUPPORT, "port %s/%s: this host's kernel has no %s (load its module)", number, name,
 			       name);
@@ -239,7 +247,7 @@ static int reserve_one(const struct net_port *port, const struct net_endpoint *t
 	for (int try = 0; try < tries_of(port) && r == -EADDRINUSE; try++) {
 		number = (uint16_t)(port->host_port ? port->host_port + (uint32_t) try : 0);
 		for (got = 0, r = 0; got < n && r >= 0; got += r >= 0)
-			fds[got] = r = reserve(&two[got], &number);
+			fds[got] = r = reserve(&two[got], v->may_share, &number);
 		for (int i = 0; r < 0 && i < got; i++)
 			fds[i] = fd_close(fds[i]);
 	}
@@ -258,7 +266,7 @@ static int reserve_one(const struct net_port *port, const struct net_endpoint *t
 int ports_reserve(const struct net_plan *p, const struct net_endpoint *to, struct net_port *ret_ports, struct reservation *ret,
 		  struct err *e)
 {
-	struct reservation v = { 0 };
+	struct reservation v = { .may_share = is_rootless(p) };
 	int r = 0;
 
 	for (size_t i = 0; i < p->n_ports && r >= 0; i++)

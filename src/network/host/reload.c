@@ -1,7 +1,7 @@
 /* reload: what others have flushed or changed of the networks of one that runs comes again: tables, elements, the kernel's settings, Docker's
  * chain, resolvers. Each step does nothing where nothing is missing, so that one which failed on the way is done by the next. Devices
  * and the sockets that reserve ports are not made here: they are their container's as long as it runs. */
-#include "impl.h"
+#include "rootless.h"
 
 /* It has ended at this moment, or somebody has removed what only a start makes. */
 static int no_device(const struct net_endpoint *ep, struct err *e)
@@ -59,7 +59,9 @@ int reload(struct nets *n, const struct net_plan *p, struct outcome *ret, struct
 			r = reload_endpoint(n, p, &p->endpoints[i], e);
 	if (r >= 0 && to)
 		r = ports_published(p, to, &ports, &n_ports, e);
-	if (r >= 0)
+	if (r >= 0 && is_rootless(p))
+		r = rootless_published(n, p, &ports, &n_ports, e);
+	else if (r >= 0)
 		r = drop_free(ports, &n_ports, e);
 	return r < 0 ? r : endpoints_let_through(n, p, ports, n_ports, e);
 }

@@ -87,6 +87,50 @@ int route_add_default(struct talk *t, unsigned index, const struct address *gate
 	return talk_ask(t, h, NULL, NULL);
 }
 
+int route_add_table(struct talk *t, unsigned index, const struct address *gateway, unsigned table)
+{
+	char buf[TALK_ROOM];
+	struct nlmsghdr *h = talk_begin(t, buf, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+	struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	int r;
+
+	m->rtm_family = (uint8_t)gateway->family;
+	m->rtm_table = RT_TABLE_UNSPEC;
+	m->rtm_protocol = RTPROT_BOOT;
+	m->rtm_scope = RT_SCOPE_UNIVERSE;
+	m->rtm_type = RTN_UNICAST;
+	m->rtm_flags = RTNH_F_ONLINK;
+	mnl_attr_put_u32(h, RTA_TABLE, table);
+	mnl_attr_put_u32(h, RTA_OIF, index);
+	mnl_attr_put(h, RTA_GATEWAY, address_len(gateway), gateway->bytes);
+	r = talk_ask(t, h, NULL, NULL);
+	return r == -EEXIST ? 0 : r;
+}
+
+static int is_default(const struct nlmsghdr *h, void *arg)
+{
+	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
+	bool *has = arg;
+
+	/* Halves of everything are a VPN's way to be the default. */
+	*has |= h->nlmsg_type == RTM_NEWROUTE && m->rtm_type == RTN_UNICAST && m->rtm_dst_len <= 1 &&
+		m->rtm_table != RT_TABLE_LOCAL;
+	return 0;
+}
+
+int route_has_default(struct talk *t)
+{
+	char buf[TALK_ROOM];
+	struct nlmsghdr *h = talk_begin(t, buf, RTM_GETROUTE, NLM_F_DUMP);
+	struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	bool has = false;
+	int r;
+
+	m->rtm_family = AF_UNSPEC;
+	r = talk_ask(t, h, is_default, &has);
+	return r < 0 ? r : has;
+}
+
 struct clash_search {
 	const struct address *subnet;
 	unsigned own, device;

@@ -201,41 +201,48 @@ int ruleset_run(const char *commands, struct err *e)
 	return r;
 }
 
+struct version {
+	const char *wanted;
+	bool is_it;
+};
+
 static int take_version(const struct nlmsghdr *h, void *arg)
 {
-	static const char wanted[] = "\0\2" VERSION; /* type, length with the NUL, text */
+	struct version *v = arg;
+	const size_t len = strlen(v->wanted) + 1;
 	const struct nlattr *a;
-	bool *is_ours = arg;
 
 	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg))
 	{
+		const char *p = mnl_attr_get_payload(a); /* type, length with the NUL, text */
+
 		if (mnl_attr_get_type(a) == NFTA_TABLE_USERDATA)
-			*is_ours = mnl_attr_get_payload_len(a) == sizeof(wanted) &&
-				   memcmp(mnl_attr_get_payload(a), wanted, sizeof(wanted)) == 0;
+			v->is_it = mnl_attr_get_payload_len(a) == len + 2 && p[0] == 0 && p[1] == (char)len &&
+				   memcmp(p + 2, v->wanted, len) == 0;
 	}
 	return 0;
 }
 
-static int has_table(struct talk *t, uint8_t family)
+int ruleset_has_table(struct talk *t, uint8_t family, const char *name, const char *version)
 {
 	char buf[TALK_ROOM];
 	struct nlmsghdr *h = talk_begin(t, buf, (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE, 0);
 	struct nfgenmsg *g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
-	bool is_ours = false;
+	struct version v = { .wanted = version };
 	int r;
 
 	g->nfgen_family = family;
 	g->version = NFNETLINK_V0;
-	mnl_attr_put_strz(h, NFTA_TABLE_NAME, RULESET_TABLE);
-	r = talk_ask(t, h, take_version, &is_ours);
-	return r == -ENOENT ? 0 : r < 0 ? r : is_ours;
+	mnl_attr_put_strz(h, NFTA_TABLE_NAME, name);
+	r = talk_ask(t, h, take_version, &v);
+	return r == -ENOENT ? 0 : r < 0 ? r : v.is_it;
 }
 
 int ruleset_is_there(struct talk *t)
 {
-	const int r = has_table(t, NFPROTO_INET);
+	const int r = ruleset_has_table(t, NFPROTO_INET, RULESET_TABLE, VERSION);
 
-	return r > 0 ? has_table(t, NFPROTO_BRIDGE) : r;
+	return r > 0 ? ruleset_has_table(t, NFPROTO_BRIDGE, RULESET_TABLE, VERSION) : r;
 }
 
 /* Those of live containers move from tables of another version, or from the one that somebody has left when he took the other away. */

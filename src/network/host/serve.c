@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "rootless.h"
 #include "serve.h"
 
 enum { FD_PLAN = 3, FD_NS = 4, PLAN_MAX = 4 << 20, FDS_A_MESSAGE = 8 };
@@ -60,6 +61,7 @@ int nets_open(struct nets *n, struct err *e)
 void nets_close(struct nets *n)
 {
 	n->turn = fd_close(n->turn);
+	talk_close(&n->outside);
 	n->host_ns = fd_close(n->host_ns);
 	talk_close(&n->route);
 	if (n->filter.s)
@@ -74,6 +76,7 @@ void outcome_done(struct outcome *o)
 		fd_close(o->taps[i]);
 	free(o->taps);
 	reservation_done(&o->ports);
+	free(o->inside);
 	free(o->gone);
 	for (size_t i = 0; i < o->n_claims; i++)
 		fd_close(o->claims[i]);
@@ -84,7 +87,10 @@ void outcome_done(struct outcome *o)
 static const struct {
 	const char *name;
 	int (*run)(struct nets *n, const struct net_plan *p, struct outcome *ret, struct err *e);
-} verbs[] = { { "attach", attach }, { "detach", detach }, { "sweep", sweep }, { "names", names }, { "reload", reload } };
+	bool makes; /* what is missing; the others find nothing to do then */
+} verbs[] = {
+	{ "attach", attach, true }, { "detach", detach }, { "sweep", sweep }, { "names", names }, { "reload", reload, true }
+};
 
 /* A site's plugins, out of turn: how long they take is their affair. before: how it went so far. */
 static int plugins(size_t verb, int before, const struct net_plan *p, struct nets *n, struct outcome *o, struct err *e)
@@ -107,11 +113,19 @@ static int plugins(size_t verb, int before, const struct net_plan *p, struct net
 /* The turn is over when this returns; n is still to be closed: nf_tables lets whoever has removed something wait for its end then. */
 static int run(size_t verb, const struct net_plan *p, struct nets *n, struct outcome *o, struct err *e)
 {
-	int r = check_plan(p, verbs[verb].name, n->inside >= 0, e);
+	int r = check_plan(p, verbs[verb].name, n->inside >= 0, e), entered;
 
+	if (r >= 0 && verb == 0)
+		r = attach_ports(p, o, e);
 	if (r < 0)
 		return r;
-	r = nets_open(n, e);
+	r = entered = rootless_enter(n, p, verbs[verb].makes, o, e);
+	if (r == -ENOENT && !verbs[verb].makes)
+		return 0;
+	if (r >= 0)
+		r = nets_open(n, e);
+	if (r >= 0 && entered > 0 && verbs[verb].makes)
+		r = rootless_routes(n, p, o, e);
 	if (r >= 0)
 		r = verbs[verb].run(n, p, o, e);
 	if (cni_is_on(p))

@@ -83,6 +83,20 @@ int settings_bridge(const char *device, bool wants_ipv4, bool wants_ipv6, struct
 	return MIN(r, 0);
 }
 
+/* Whoever comes by it is answered by it, whatever the routes say. */
+int settings_way(const char *device, struct err *e)
+{
+	int r = set_of("ipv4", "all", "rp_filter", "0", e);
+
+	if (r >= 0)
+		r = set_of("ipv4", device, "rp_filter", "0", e);
+	if (r >= 0 && has_ipv6())
+		r = set_of("ipv6", device, "accept_ra", "0", e);
+	if (r >= 0 && has_ipv6())
+		r = set_of("ipv6", device, "accept_dad", "0", e);
+	return MIN(r, 0);
+}
+
 int settings_inside(const char *device, struct err *e)
 {
 	int r = set_of("ipv6", device, "accept_ra", "0", e);
