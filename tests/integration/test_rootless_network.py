@@ -318,6 +318,16 @@ def test_egress_is_held_to_its_list(world):
             other.accept()
 
 
+def test_a_first_way_whose_guard_is_killed_comes_again_at_once(world):
+    c = world.start("sleep 1000")
+    for _ in range(3):
+        kill(parent(world.ways()["way0"]))
+        world.start("sleep 1000")
+    with world.lan.listen("192.0.2.2", 7000) as s:
+        with asking(world, c, "nc -w 5 192.0.2.2 7000 </dev/null"):
+            s.accept()[0].close()
+
+
 def test_the_host_s_network_and_none(world):
     assert "lan0" in world.user.ok("run", "--rm", "--network", "host", "base", "ip", "-o", "link")
     assert "eth0" not in world.user.ok("run", "--rm", "--network", "none", "base", "ip", "-o", "link")

@@ -9,12 +9,14 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "serve.h"
 #include "way.h"
 
 #define NETNS "rootless.netns"
+enum { ENDS_MS = 2000 };
 
 static char *rootless_path(const struct net_plan *p, const char *name) { return str_fmt("%s/%s", p->state_dir, name); }
 
@@ -96,7 +98,7 @@ static bool is_over(const struct way *w)
 	_cleanup_fd_ int making = lock(p, "rootless.lock", LOCK_EX);
 	_cleanup_fd_ int users = lock_path(p->users_lock, LOCK_EX | LOCK_NB);
 
-	if (users < 0)
+	if (users == -EWOULDBLOCK)
 		return false;
 	(void)TAKE_FD(making); /* until this process ends */
 	return true;
@@ -132,7 +134,7 @@ static bool lives(const struct net_plan *p)
 	if (str_to_u64(text, &pid) < 0)
 		return false;
 	snprintf(cmdline, sizeof(cmdline), "/proc/%llu/cmdline", (unsigned long long)pid);
-	return file_read(AT_FDCWD, cmdline, 65536, &words, &len) >= 0 && len > 0;
+	return file_read(AT_FDCWD, cmdline, 65536, &words, &len) >= 0 && len > 0 && streq(words, WAY_PROGRAM);
 }
 
 static int start_first(const struct net_plan *p, const char *netns, struct err *e)
@@ -145,6 +147,7 @@ static int start_first(const struct net_plan *p, const char *netns, struct err *
 			    (char[]){ "-u" },
 			    (char[]){ "none" },
 			    NULL };
+	const struct timespec nap = { .tv_nsec = 1000L * 1000 };
 	_cleanup_fd_ int alive = lock(p, "rootless.way", LOCK_EX | LOCK_NB);
 	struct way w = rootless_way(NULL, 0);
 
@@ -154,6 +157,8 @@ static int start_first(const struct net_plan *p, const char *netns, struct err *
 		alive = lock(p, "rootless.way", LOCK_EX);
 	if (alive < 0)
 		return err_set(e, -alive, "%s/rootless.way: %s", p->state_dir, strerror(-alive));
+	for (int naps = 0; lives(p) && naps < ENDS_MS; naps++) /* the kernel ends it a moment after its guard */
+		nanosleep(&nap, NULL);
 	if (access(tun, R_OK | W_OK) < 0)
 		return err_set(e, errno,
 			       "%s: %s: networks of a user without root's rights need it: have root load the module tun and "

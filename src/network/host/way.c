@@ -50,9 +50,9 @@ static int push_address(char ***v, const char *option, const struct address *a)
 static int arguments(const struct way *w, const char *fifo, char ***ret)
 {
 	/* --no-map-gw: the host's loopback is not to be had by the gateway's address. Nothing of the namespace's is bound for the host. */
-	const char *const always[] = { "pasta",   "--quiet", "--foreground", "--netns",     w->netns,    "--ns-ifname",
-				       w->device, "--pid",   fifo,           "--no-map-gw", "--no-dhcp", "--no-dhcpv6",
-				       "--no-ra", "-T",      "none",         "-U",          "none" };
+	const char *const always[] = { WAY_PROGRAM, "--quiet", "--foreground", "--netns",     w->netns,    "--ns-ifname",
+				       w->device,   "--pid",   fifo,           "--no-map-gw", "--no-dhcp", "--no-dhcpv6",
+				       "--no-ra",   "-T",      "none",         "-U",          "none" };
 	char **v = NULL;
 	int r = 0;
 
@@ -77,7 +77,7 @@ static int arguments(const struct way *w, const char *fifo, char ***ret)
 
 static int spawn_pasta(struct guard *g, const char *fifo, int words, struct err *e)
 {
-	_cleanup_free_ char *program = spawn_find("pasta");
+	_cleanup_free_ char *program = spawn_find(WAY_PROGRAM);
 	_cleanup_strv_ char **argv = NULL;
 	char *env[] = { (char[]){ "PATH=/usr/sbin:/usr/bin:/sbin:/bin" }, (char[]){ "LANG=C" }, NULL };
 	const int fds[][2] = { { words, 2 } };

@@ -5,6 +5,8 @@
 
 #include "address.h"
 
+#define WAY_PROGRAM "pasta"
+
 struct way {
 	char device[16];   /* the tap's name */
 	const char *netns; /* path of the namespace */
