@@ -143,9 +143,12 @@ static int check_one(const char *path, struct err *e)
 static int check_way(const char *path, struct err *e)
 {
 	_cleanup_free_ char *part = strdup(path);
-	int r = part ? check_one("/", e) : err_set(e, ENOMEM, "out of memory");
+	int r;
 
-	for (char *end = part; r >= 0 && end && *end;) {
+	if (!part)
+		return err_set(e, ENOMEM, "out of memory");
+	r = check_one("/", e);
+	for (char *end = part; r >= 0 && *end;) {
 		end += strspn(end, "/");
 		end += strcspn(end, "/");
 		const char next = *end;

@@ -178,7 +178,7 @@ static int set_up(struct nets *n, const struct way *w, const struct link *l, str
 }
 
 /* Last, when answers would find their way. */
-static int mark(unsigned index, struct err *e)
+static int add_mark(unsigned index, struct err *e)
 {
 	char text[96];
 
@@ -227,7 +227,7 @@ int rootless_routes(struct nets *n, const struct net_plan *p, const struct outco
 		r = link_find(&n->route, w.device, &l);
 		r = r < 0 ? err_set(e, -r, "way %s: %s", w.device, strerror(-r)) : set_up(n, &w, &l, e);
 		if (r >= 0)
-			r = mark(l.index, e);
+			r = add_mark(l.index, e);
 	}
 	return r;
 }
