@@ -3,9 +3,12 @@
 import os
 import re
 import signal
+import socket
+import threading
+import time
 from pathlib import Path
 
-from net_host import endpoint, network, tcp, until
+from net_host import endpoint, libc, network, tcp, until
 from net_world import HOST, PEER, meets, named, query, resolvers, spoofs_heard, world  # noqa: F401
 
 
@@ -94,6 +97,48 @@ def test_a_resolver_that_died_lives_again_and_knows_all(world):
     reload(world)
     assert len(resolvers(world.net.state)) == 1
     assert until(lambda: query(asker, "10.200.1.1", "web") == (0, ["10.200.1.3"]))
+
+
+SYS_EXIT = 60
+
+
+def without_a_command_line(world, address, seconds):
+    """The pid of a child that has port 53 of the address and looks in /proc as a process whose memory has gone: for so long."""
+    ready, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        def stay():
+            assert until(lambda: not Path(f"/proc/{os.getpid()}/cmdline").read_bytes())
+            os.write(tell, b"1")
+            time.sleep(seconds)
+            os._exit(0)
+
+        try:
+            world.host.enter()
+            held = [socket.socket(socket.AF_INET, kind) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)]
+            for s in held:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.bind((address, 53))
+            held[0].listen()
+            threading.Thread(target=stay).start()
+            libc.syscall(SYS_EXIT, 0)  # the first thread alone: what is said of the process is said of it
+        finally:
+            os._exit(1)
+    os.close(tell)
+    assert os.read(ready, 1) == b"1"
+    os.close(ready)
+    return pid
+
+
+def test_a_resolver_whose_sockets_outlive_its_memory_is_waited_for(world):
+    world.attach(endpoint(named(1), 2, names=["x"]))
+    os.kill(resolvers(world.net.state)[0], signal.SIGKILL)
+    pid_file, = Path(world.net.state).glob("*/pid")
+    assert until(lambda: not Path("/proc", pid_file.read_text().strip()).exists())
+    dying = without_a_command_line(world, "10.200.1.1", 0.7)
+    pid_file.write_text(f"{dying}\n")
+    reload(world)
+    assert os.waitpid(dying, os.WNOHANG)[0] == dying and len(resolvers(world.net.state)) == 1
 
 
 def test_a_vms_tap_is_let_through_again(world):

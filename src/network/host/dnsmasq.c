@@ -51,6 +51,17 @@ static bool is_resolver(pid_t pid, const char *dir)
 	return false;
 }
 
+/* One that is being ended has no command line any more, but for a moment still its sockets. */
+static bool is_ending(pid_t pid)
+{
+	_cleanup_free_ char *cmdline = NULL;
+	char path[64];
+	size_t len = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	return file_read(AT_FDCWD, path, TEXT_MAX, &cmdline, &len) >= 0 && len == 0;
+}
+
 int dnsmasq_find(int dirfd, const char *dir)
 {
 	_cleanup_free_ char *text = NULL;
@@ -63,8 +74,15 @@ int dnsmasq_find(int dirfd, const char *dir)
 	if (str_to_u64(text, &pid) < 0 || pid == 0 || pid > INT32_MAX)
 		return -ESRCH;
 	pidfd = pidfd_open_((pid_t)pid);
+	if (pidfd < 0)
+		return -ESRCH;
 	/* Asked only now: who has the pid keeps it while the pidfd is not readable. */
-	if (pidfd < 0 || !is_resolver((pid_t)pid, dir) || poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, 0) != 0)
+	if (!is_resolver((pid_t)pid, dir)) {
+		if (is_ending((pid_t)pid))
+			(void)poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, END_MS);
+		return -ESRCH;
+	}
+	if (poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, 0) != 0)
 		return -ESRCH;
 	return TAKE_FD(pidfd);
 }
