@@ -118,6 +118,9 @@ int plan_guest(struct plan *p, struct err *e)
 
 	if (!p->is_vm)
 		return refuse_in_container(p, e);
+	r = vm_check_user(e);
+	if (r < 0)
+		return r;
 	guest_size(p->o, &p->launch);
 	if (p->pod.id && p->o->kernel)
 		return err_set(e, EOPNOTSUPP, "--kernel: not possible yet in a pod's virtual machine");

@@ -248,7 +248,7 @@ int resources_fill(const struct run_opts *o, struct spec_resources *r, struct er
 	return 0;
 }
 
-/* Where a user has no cgroup, what was not asked for is left out, and what was is refused. */
+/* Where a user has no cgroup, what was not asked for is left out, and what was is refused; but for what a guest can be held to without. */
 static int settle_cgroup(struct plan *p, struct err *e)
 {
 	struct host h = { 0 };
@@ -256,6 +256,11 @@ static int settle_cgroup(struct plan *p, struct err *e)
 
 	if (r != 0)
 		return MIN(r, 0);
+	if (h.cgroup == CGROUP_NONE && p->is_vm) {
+		r = vm_check_no_cgroup(&p->spec.resources, e);
+		host_done(&h);
+		return r;
+	}
 	if (h.cgroup == CGROUP_NONE && p->o->pids_limit == SPEC_UNSET)
 		p->spec.resources.pids_limit = SPEC_UNSET;
 	if (h.cgroup == CGROUP_NONE && cgroup_asks_limits(&p->spec.resources))

@@ -179,6 +179,10 @@ char *vm_reason_for_qemu(void);
 uint64_t vm_ram_bytes(const struct launch *l);
 #define VM_RAM_MAX (1ull << 40) /* VMM_MEM_MAX */
 uint64_t vm_room_bytes(const struct launch *l);
+/* Of limits that a VM is to have where its user has no cgroup: -EPERM names one that nothing else can hold, with the remedy. */
+int vm_check_no_cgroup(const struct spec_resources *r, struct err *e);
+/* Has this host a user and a group to spare for each VM? -EPERM with the remedy. */
+int vm_check_user(struct err *e);
 /* How many of the host's directories a VM with that spec shares. */
 size_t vm_count_shares(const struct spec *s);
 /* Copies a guest's disk, or the like: by reflink where the file system can, else what is not a hole. on_bytes (may be NULL): how much

@@ -29,8 +29,10 @@ static int vm_available(const struct host *h _unused_, char **ret_note, struct e
 {
 	_cleanup_free_ char *qemu = spawn_find("qemu-system-x86_64");
 	struct vm_choice choice;
-	int r = vm_choose_for_host(&choice, e);
+	int r = vm_check_user(e);
 
+	if (r >= 0)
+		r = vm_choose_for_host(&choice, e);
 	if (r < 0)
 		return r;
 	if (!qemu && choice.backend == &vm_backend_qemu)

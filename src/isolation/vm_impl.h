@@ -241,6 +241,7 @@ struct vm_backend {
 	bool has_control;             /* listens on VM_CONTROL_SOCKET */
 	bool knows_qcow2;             /* else a qemu-storage-daemon makes raw disks of them */
 	uint64_t host_overhead_bytes; /* of its process, beyond guest RAM */
+	uint64_t stacks_bytes;        /* of its threads; of its addresses, hardly any of its memory */
 	/* Starts it by vm_process_jail. t: the caller closes them. disk_bytes: the largest that is writable. */
 	int (*spawn)(struct instance *i, const struct vm_ends *t, uint64_t disk_bytes, struct err *e);
 	int (*pause)(struct instance *i, bool paused, struct err *e);
@@ -309,10 +310,26 @@ int vm_process_jail(struct instance *i, struct vm_jail *j, struct err *e);
 uint64_t vm_workload_bytes(const struct launch *l);
 /* The memory of a guest whose workload may use so much. */
 uint64_t vm_ram_for(uint64_t workload_bytes);
-/* The VMM's limit for a guest with so much memory. */
-int vm_limit_memory(struct instance *i, uint64_t ram_bytes, struct err *e);
+/* A disk that the VMM can't open itself. */
+bool vm_is_served(const struct instance *i, const struct vm_disk *d);
 /* Kills what runs and reaps it; safe to call twice. */
 void vm_process_end(struct instance *i, int grace_ms);
+/* ---- vm_cgroup.c: what the host holds it to; i->cg stays NULL where a user without root's rights has no cgroup ---- */
+#define VM_PROCS_MAX 512 /* threads of VMM and server */
+int vm_cgroup_make(struct instance *i, struct err *e);
+/* cg NULL: there is none. */
+int vm_cgroup_attach(struct cgroup *cg, pid_t pid, struct err *e);
+/* Of r, what the guest itself can't be held to; the rest of it is unset. */
+int vm_cgroup_update(struct instance *i, const struct spec_resources *r, struct err *e);
+/* What the VMM may have of memory that is no file's, where no cgroup limits it; 0: one does. */
+uint64_t vm_data_max(const struct instance *i);
+/* Of the VMM alone where there is no cgroup. */
+int vm_cgroup_freeze(struct instance *i, bool is_frozen, struct err *e);
+/* Before those in it are waited for: cgroup v1's freezer keeps even who was killed. */
+void vm_cgroup_thaw(struct instance *i);
+/* The VMM's limit for a guest with so much memory. */
+int vm_limit_memory(struct instance *i, uint64_t ram_bytes, struct err *e);
+/* ---- vm_process.c ---- */
 /* The VMM has ended or is of no use: says why to everybody who waits. */
 void vm_lost(struct instance *i, const struct err *why);
 /* The main process runs, or why it does not. */

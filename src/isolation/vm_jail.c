@@ -33,16 +33,17 @@
 #include "vm_jail.h"
 
 #define ERROR_FD_MIN 64 /* above every place of VM_JAIL_FDS */
-#define NOBODY       65534
 
 /* ---- see_little ---- */
 
 /* Where a distribution keeps programs and libraries: directories, or links into /usr. */
 static const char *const system_dirs[] = { "/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin" };
 
+#define SHOWN (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID)
+
 static int bind_at(const char *source, const char *target, uint64_t flags, struct err *e)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | flags };
+	struct mount_attr attr = { .attr_set = flags };
 	_cleanup_fd_ int tree = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 
 	if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0 ||
@@ -69,7 +70,7 @@ static int show_system(struct err *e)
 							       : 0;
 		} else {
 			r = mkdir(place, 0755) < 0 ? err_set(e, errno, "the VMM's jail: %s: %s", dir, strerror(errno))
-						   : bind_at(dir, place, 0, e);
+						   : bind_at(dir, place, SHOWN | MOUNT_ATTR_NODEV, e);
 		}
 		if (r < 0)
 			return r;
@@ -97,7 +98,7 @@ static int show_file(const char *source, const char *name, struct err *e)
 	if (to < 0)
 		return to;
 	if (st.st_mode & S_IROTH)
-		return bind_at(source, name, MOUNT_ATTR_NOEXEC, e);
+		return bind_at(source, name, SHOWN | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, e);
 	for (left = st.st_size; left > 0;) {
 		ssize_t n = sendfile(to, from, NULL, (size_t)left);
 		if (n <= 0)
@@ -107,13 +108,33 @@ static int show_file(const char *source, const char *name, struct err *e)
 	return 0;
 }
 
+/* In a user namespace nobody makes devices, and the VMM is in none of the groups that may open the host's. */
+static int share_kvm(mode_t mode, struct err *e)
+{
+	int r;
+
+	if ((mode & 0006) != 0006)
+		return err_set(e, EACCES,
+			       "QEMU on KVM, for a user without root's rights, needs a /dev/kvm that everybody may open: leave "
+			       "BERTH_VM_ACCEL away for berth-vmm, which is given it open, or set it to tcg");
+	r = new_file("dev/kvm", e);
+	if (r < 0)
+		return r;
+	fd_close(r);
+	return bind_at("/dev/kvm", "dev/kvm", SHOWN | MOUNT_ATTR_NOEXEC, e);
+}
+
 /* A node of its own with an owner of its own: the host's is root's, or a group's that the VMM is not in. */
 static int show_kvm(uid_t uid, struct err *e)
 {
 	struct stat st;
 
-	if (stat("/dev/kvm", &st) < 0 || mkdir("dev", 0755) < 0 || mknod("dev/kvm", S_IFCHR | 0600, st.st_rdev) < 0 ||
-	    chown("dev/kvm", uid, uid) < 0)
+	if (stat("/dev/kvm", &st) < 0 || mkdir("dev", 0755) < 0)
+		return err_set(e, errno, "the VMM's jail: /dev/kvm: %s", strerror(errno));
+	if (mknod("dev/kvm", S_IFCHR | 0600, st.st_rdev) < 0)
+		return errno == EPERM ? share_kvm(st.st_mode, e)
+				      : err_set(e, errno, "the VMM's jail: /dev/kvm: %s", strerror(errno));
+	if (chown("dev/kvm", uid, uid) < 0)
 		return err_set(e, errno, "the VMM's jail: /dev/kvm: %s", strerror(errno));
 	return 0;
 }
@@ -175,7 +196,7 @@ static int see_little(const struct vm_jail *j, struct err *e)
 			r = fd = new_file(cache, e);
 		if (r >= 0) {
 			fd_close(fd);
-			r = bind_at("/etc/ld.so.cache", cache, MOUNT_ATTR_NOEXEC, e);
+			r = bind_at("/etc/ld.so.cache", cache, SHOWN | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, e);
 		}
 	}
 	return r < 0 ? r : enter_root(e);
@@ -218,7 +239,12 @@ static int limit(const struct vm_jail *j, struct err *e)
 	const struct {
 		__rlimit_resource_t what;
 		rlim_t max;
-	} rows[] = { { RLIMIT_CORE, 0 }, { RLIMIT_FSIZE, j->file_max }, { RLIMIT_MSGQUEUE, 0 }, { RLIMIT_MEMLOCK, 64 << 10 } };
+	} rows[] = { { RLIMIT_CORE, 0 },
+		     { RLIMIT_FSIZE, j->file_max },
+		     { RLIMIT_MSGQUEUE, 0 },
+		     { RLIMIT_MEMLOCK, 64 << 10 },
+		     { RLIMIT_DATA, j->data_max ?: RLIM_INFINITY },
+		     { RLIMIT_NPROC, j->procs_max ?: RLIM_INFINITY } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct rlimit now, l = { rows[i].max, rows[i].max };
@@ -239,14 +265,13 @@ void vm_jail_bound(uint64_t kept)
 			(void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); /* without CAP_SETPCAP: who has it not has little else */
 }
 
-/* In a user namespace that maps few ids the VMM's own is none (EINVAL); nobody is, as a rule. */
 static int change_user(uid_t uid, struct err *e)
 {
 	if (setgroups(0, NULL) < 0)
 		return err_set(e, errno, "the VMM's user: %s", strerror(errno));
-	if (setresgid(uid, uid, uid) < 0 && (errno != EINVAL || setresgid(NOBODY, NOBODY, NOBODY) < 0))
+	if (setresgid(uid, uid, uid) < 0)
 		return err_set(e, errno, "the VMM's group: %s", strerror(errno));
-	if (setresuid(uid, uid, uid) < 0 && (errno != EINVAL || setresuid(NOBODY, NOBODY, NOBODY) < 0))
+	if (setresuid(uid, uid, uid) < 0)
 		return err_set(e, errno, "the VMM's user: %s", strerror(errno));
 	return 0;
 }
@@ -358,13 +383,4 @@ int vm_jail_start(const struct vm_jail *j, pid_t *ret_pid, int *ret_pidfd, struc
 	if (e)
 		*e = ce;
 	return -(ce.no > 0 ? ce.no : EIO);
-}
-
-uid_t vm_jail_uid(const char *id)
-{
-	uint32_t n = 0;
-
-	for (int i = 0; i < 7 && id[i]; i++)
-		n = n << 4 | (uint32_t)(id[i] <= '9' ? id[i] & 15 : (id[i] & 15) + 9);
-	return VM_JAIL_UID_BASE + (n & 0xfffffff);
 }

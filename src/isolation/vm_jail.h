@@ -7,8 +7,6 @@
 /* Where these two are inside. */
 #define VM_JAIL_KERNEL    "/kernel"
 #define VM_JAIL_INITRAMFS "/initramfs"
-/* 2^28 ids, which no distribution and no container manager hands out (systemd's UIDS-GIDS.md: 1879048192 and up are free). */
-#define VM_JAIL_UID_BASE 0x70000000u
 
 /* A file in its root: a mount of it that is nowhere yet (open_tree), or with -1 an empty one that can't be written. */
 struct vm_jail_file {
@@ -29,6 +27,8 @@ struct vm_jail {
 	uint64_t caps;                      /* what it keeps, bits 1 << CAP_x */
 	const struct seccomp_prog *seccomp; /* NULL: it brings its own */
 	uint64_t file_max;                  /* no file becomes larger by its doing */
+	uint64_t data_max;                  /* memory that is no file's; 0: its cgroup's limit is enough */
+	uint64_t procs_max;                 /* threads and processes of its user; 0: its cgroup's limit is enough */
 	char *const *argv;                  /* argv[0]: the program's path, below /usr */
 	char *const *env;
 	const int (*fds)[2]; /* {ours, theirs}, at most VM_JAIL_FDS; all others are closed, 0 to 2 as well unless they are here */
@@ -36,7 +36,13 @@ struct vm_jail {
 };
 /* The pid and a pidfd of the program, confined and executing; or why not. The caller reaps it; it dies with the caller. */
 int vm_jail_start(const struct vm_jail *j, pid_t *ret_pid, int *ret_pidfd, struct err *e);
-/* The user of the VMM of a container: from its id, so that no two share one. */
-uid_t vm_jail_uid(const char *id);
+/* vm_jail_uid.c: the users of a container's VMM and of the server of its images: from its id, so that no two share one. In a user namespace
+ * they are of the ids that it maps; with so few as 65536 two containers may share them. -EPERM with the remedy where it maps too few. */
+enum vm_jail_who { VM_JAIL_VMM, VM_JAIL_STORAGE };
+int vm_jail_uid(const char *id, enum vm_jail_who who, uid_t *ret, struct err *e);
+/* Where ids 0 to n - 1 are mapped. -EPERM */
+int vm_jail_uid_of(const char *id, enum vm_jail_who who, uint64_t n, uid_t *ret);
+/* The n of a text like that of /proc/PID/uid_map. */
+uint64_t vm_jail_mapped(const char *map);
 /* Leaves only these in the bounding set of this process (bits 1 << CAP_x). */
 void vm_jail_bound(uint64_t kept);

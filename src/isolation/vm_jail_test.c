@@ -1,3 +1,4 @@
+#include <sched.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ static const char *ask(const char *script, bool by_fd, int *ret_status)
 	struct err e = { 0 };
 	char *text = NULL;
 	int p[2], pidfd, status;
+	uid_t uid;
 	pid_t pid;
 
 	if (geteuid() != 0)
@@ -37,6 +39,7 @@ static const char *ask(const char *script, bool by_fd, int *ret_status)
 	make_file("i", "secret", 0600);
 	is_int(mkdir(at("root"), 0700), 0);
 	is_int(pipe2(p, O_CLOEXEC), 0);
+	is_int(vm_jail_uid("0123456789abcdef", VM_JAIL_VMM, &uid, &e), 0);
 	const int fds[][2] = { { p[1], 1 }, { p[1], 2 } };
 	_cleanup_fd_ int program = by_fd ? open(argv[0], O_PATH | O_CLOEXEC) : -1;
 	const struct vm_jail j = { .program_fd = MAX(program, 0),
@@ -44,7 +47,8 @@ static const char *ask(const char *script, bool by_fd, int *ret_status)
 				   .label = "whose",
 				   .kernel = at("k"),
 				   .initramfs = at("i"),
-				   .uid = vm_jail_uid("0123456789abcdef"),
+				   .uid = uid,
+				   .procs_max = 40,
 				   .file_max = 1 << 20,
 				   .argv = argv,
 				   .env = env,
@@ -119,10 +123,73 @@ TEST(what_keeps_it_from_its_jail_is_told)
 	rm_rf(AT_FDCWD, dir);
 }
 
-TEST(users_differ_by_id_and_stay_in_their_range)
+TEST(it_may_have_so_many_processes_and_no_more)
 {
-	ok(vm_jail_uid("0000000aaaa") == 0x70000000u && vm_jail_uid("fffffffaaaa") == 0x7fffffffu);
-	ok(vm_jail_uid("abcdef0") == 0x7abcdef0u);
+	const char *t = inside("p='sleep 1'; for i in 1 2 3 4 5 6; do p=\"$p | $p\"; done; eval \"$p\"; echo end", NULL);
+
+	has_str(t, "fork: ");
+}
+
+/* ---- of a user's ---- */
+
+/* This test goes on as root of a user namespace that maps so many ids. */
+static void become_root_of_few(unsigned n)
+{
+	int go[2], done[2], status;
+	char path[48], line[64], c = 0;
+	pid_t self = getpid(), pid;
+
+	if (geteuid() != 0)
+		skip("needs root");
+	is_int(pipe2(go, O_CLOEXEC), 0);
+	is_int(pipe2(done, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		static const char *const maps[] = { "uid_map", "gid_map" };
+		int r = read(go[0], &c, 1) == 1 ? 0 : -1;
+
+		for (int i = 0; i < 2 && r == 0; i++) {
+			snprintf(path, sizeof(path), "/proc/%d/%s", (int)self, maps[i]);
+			if (n > 1)
+				snprintf(line, sizeof(line), "0 4711 1\n1 600000 %u\n", n - 1);
+			else
+				snprintf(line, sizeof(line), "0 4711 1\n");
+			r = file_write(AT_FDCWD, path, line);
+		}
+		_exit(r == 0 && write(done[1], &c, 1) == 1 ? 0 : 1);
+	}
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+		skip("no user namespaces here");
+	is_int(write(go[1], &c, 1), 1);
+	close(done[1]);
+	is_int(waitpid(pid, &status, 0), pid);
+	is_int(status, 0);
+	is_int(setresgid(0, 0, 0), 0);
+	is_int(setresuid(0, 0, 0), 0);
+}
+
+TEST(in_a_user_namespace_it_has_a_user_of_those_that_are_mapped)
+{
+	become_root_of_few(65537);
+	const char *t = inside("id -u; id -g; id -G; echo $$; cat /kernel /initramfs; ls /; touch /x", NULL);
+	char *end;
+	long uid = strtol(t, &end, 10);
+
+	ok(uid >= 61184 && uid < 65520);
+	is_str(tap_keep(strndup(end, 18)), tap_keep(str_fmt("\n%ld\n%ld\n1\na k", uid, uid)));
+	has_str(t, "secret");
+	has_str(t, "touch: /x: ");
+	ok(!strstr(t, "proc") && !strstr(t, "dev") && !strstr(t, "home"));
+}
+
+TEST(who_maps_no_further_user_is_told_how_to_get_some)
+{
+	struct err e = { 0 };
+	uid_t uid;
+
+	become_root_of_few(1);
+	is_int(vm_jail_uid("0123456789abcdef", VM_JAIL_VMM, &uid, &e), -EPERM);
+	has_str(e.msg, "usermod --add-subuids");
 }
 
 TAP_MAIN()

@@ -156,13 +156,13 @@ static int open_files(struct instance *i, struct files *f, struct err *e)
 	return 0;
 }
 
-static int send_plan(struct instance *i, struct files *f, struct err *e)
+static int send_plan(struct instance *i, struct files *f, uid_t uid, struct err *e)
 {
 	const struct launch *l = i->cfg.launch;
 	const struct vm_own_config c = { .cpus = l->vm_cpus ? l->vm_cpus : 1,
 					 .cpus_max = l->vm_cpus_max,
 					 .room_bytes = vm_room_bytes(l),
-					 .uid = vm_jail_uid(l->id),
+					 .uid = uid,
 					 .ram_bytes = vm_ram_bytes(l),
 					 .has_upper = l->upper_disk != NULL,
 					 .has_shares = i->n_shares > 0,
@@ -228,11 +228,11 @@ static int spawn(struct instance *i, const struct vm_ends *t, uint64_t disk_byte
 			     .fds = fds,
 			     .n_fds = n_fds };
 	r = vm_process_jail(i, &j, e);
-	return r < 0 ? r : send_plan(i, &f, e);
+	return r < 0 ? r : send_plan(i, &f, j.uid, e);
 }
 
 /* By the kernel, of which no VMM that a guest has taken over can buy itself free. */
-static int set_paused(struct instance *i, bool paused, struct err *e) { return cgroup_freeze(i->cg, paused, e); }
+static int set_paused(struct instance *i, bool paused, struct err *e) { return vm_cgroup_freeze(i, paused, e); }
 
 /* "berth-vmm: END: REASON", or without a known end whatever it said. */
 static void explain_exit(const struct vm_death *d, struct err *e)
@@ -268,6 +268,7 @@ const struct vm_backend vm_backend_own = {
 	.name = "berth-vmm",
 	.has_control = true,
 	.host_overhead_bytes = 64 * MIB,
+	.stacks_bytes = 64 * MIB, /* half a MiB each */
 	.spawn = spawn,
 	.pause = set_paused,
 	.can_grow = true,

@@ -26,25 +26,10 @@ uint64_t vm_ram_for(uint64_t workload)
 	return (ram + 2 * MIB - 1) & ~(2 * MIB - 1);
 }
 
-/* A disk that the VMM can't open itself. */
-static bool is_served(const struct instance *i, const struct vm_disk *d)
+bool vm_is_served(const struct instance *i, const struct vm_disk *d)
 {
 	return d->given && !i->backend->knows_qcow2 && streq(d->given->format, "qcow2");
 }
-
-static uint64_t storage_bytes(const struct instance *i)
-{
-	uint64_t n = 0;
-
-	for (size_t k = 0; k < i->n_more; k++)
-		n += is_served(i, &i->more[k]);
-	return n ? VM_STORAGE_BYTES + n * VM_STORAGE_IMAGE_BYTES : 0;
-}
-
-/* What the server of volumes makes the host's kernel keep: some 1.7 KiB (an inode, a name, an open file; measured on ext4) for each
- * file that the guest's kernel remembers, which costs that one more than half as much of its own memory. With less than this a
- * guest that only reads a large tree would be ended for lack of memory. */
-static uint64_t shares_bytes(const struct instance *i, uint64_t ram) { return i->n_shares ? 2 * ram : 0; }
 
 uint64_t vm_ram_bytes(const struct launch *l) { return vm_ram_for(vm_workload_bytes(l)); }
 
@@ -56,43 +41,6 @@ uint64_t vm_room_bytes(const struct launch *l)
 		return 0;
 	room = (most - ram + VMM_ROOM_UNIT - 1) & ~(VMM_ROOM_UNIT - 1);
 	return MIN(room, MIN(VMM_ROOM_MAX, (VMM_MEM_MAX - ram) & ~(VMM_ROOM_UNIT - 1)));
-}
-
-static int64_t limit_for(const struct instance *i, uint64_t ram)
-{
-	return (int64_t)(ram + i->backend->host_overhead_bytes + shares_bytes(i, ram) + storage_bytes(i) +
-			 (i->has_kvm ? 0 : VM_TCG_CACHE_BYTES));
-}
-
-int vm_limit_memory(struct instance *i, uint64_t ram_bytes, struct err *e)
-{
-	struct spec_resources r;
-
-	spec_resources_init(&r);
-	r.memory_limit = limit_for(i, ram_bytes);
-	return cgroup_update(i->cg, &r, e);
-}
-
-/* Limits hold from outside as well, whatever becomes of the guest. The CPU quota follows once the guest is up: half a CPU
- * would otherwise double the time to boot. */
-static int make_cgroup(struct instance *i, struct err *e)
-{
-	const struct spec_resources *want = &i->cfg.spec->resources;
-	struct spec blank;
-
-	spec_init(&blank);
-	struct spec_resources r = blank.resources;
-	r.memory_limit = limit_for(i, vm_ram_bytes(i->cfg.launch));
-	r.pids_limit = 512; /* threads of VMM and server */
-	r.cpu_shares = want->cpu_shares;
-	r.cpuset_cpus = want->cpuset_cpus;
-	r.cpuset_mems = want->cpuset_mems;
-	r.blkio_weight = want->blkio_weight;
-	r.read_bps = want->read_bps, r.n_read_bps = want->n_read_bps;
-	r.write_bps = want->write_bps, r.n_write_bps = want->n_write_bps;
-	r.read_iops = want->read_iops, r.n_read_iops = want->n_read_iops;
-	r.write_iops = want->write_iops, r.n_write_iops = want->n_write_iops;
-	return cgroup_create(i->cfg.host, i->cfg.spec->cgroups_path, &r, &i->cg, e);
 }
 
 /* Our end of a stream to the VMM; theirs is closed by the caller once it has started. */
@@ -239,8 +187,7 @@ void vm_process_end(struct instance *i, int grace_ms)
 	if (i->vmm > 0) {
 		if (grace_ms <= 0 || poll(&p, 1, grace_ms) != 1)
 			pidfd_kill(i->vmm_pidfd, SIGKILL);
-		if (i->is_paused) /* cgroup v1's freezer keeps even who was killed */
-			(void)cgroup_freeze(i->cg, false, NULL);
+		vm_cgroup_thaw(i);
 		/* Who waits for an answer of the daemon's file system can't die before it has one, or the daemon has ended. */
 		if (i->storage.pid && poll(&p, 1, DEATH_MS) != 1) {
 			if (!vm_storage_has_ended(i))
@@ -316,7 +263,7 @@ static int open_given(struct instance *i, size_t k, struct vm_ends *t, struct vm
 		return r;
 	t->more[k] = g.fd;
 	d->is_device = g.is_device;
-	if (is_served(i, d)) { /* of which the VMM sees the disk */
+	if (vm_is_served(i, d)) { /* of which the VMM sees the disk */
 		*image = (struct vm_storage_disk){ d->given, g.file_max, g.fd };
 		g.file_max = g.bytes;
 	}
@@ -330,7 +277,7 @@ static int serve_images(struct instance *i, struct vm_ends *t, struct vm_storage
 	int r = vm_storage_start(i, images, n, e);
 
 	for (size_t k = 0, m = 0; r >= 0 && k < i->n_more; k++)
-		if (is_served(i, &i->more[k])) {
+		if (vm_is_served(i, &i->more[k])) {
 			fd_close(t->more[k]);
 			t->more[k] = images[m++].fd;
 			t->is_lent[k] = true;
@@ -349,7 +296,7 @@ static int open_more_disks(struct instance *i, struct vm_ends *t, uint64_t *size
 			int r = open_given(i, k, t, &images[n], size, e);
 			if (r < 0)
 				return r;
-			n += is_served(i, &i->more[k]);
+			n += vm_is_served(i, &i->more[k]);
 			continue;
 		}
 		t->more[k] = open(i->more[k].path, (i->more[k].is_readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
@@ -373,9 +320,12 @@ int vm_process_jail(struct instance *i, struct vm_jail *j, struct err *e)
 		return err_set(e, errno, "%s: %s", dir, strerror(errno));
 	j->dir = dir;
 	j->label = label;
-	j->uid = vm_jail_uid(l->id);
-	r = vm_jail_start(j, &i->vmm, &i->vmm_pidfd, e);
-	return r < 0 ? r : cgroup_attach(i->cg, i->vmm, e);
+	j->data_max = vm_data_max(i);
+	j->procs_max = i->cg ? 0 : VM_PROCS_MAX;
+	r = vm_jail_uid(l->id, VM_JAIL_VMM, &j->uid, e);
+	if (r >= 0)
+		r = vm_jail_start(j, &i->vmm, &i->vmm_pidfd, e);
+	return r < 0 ? r : vm_cgroup_attach(i->cg, i->vmm, e);
 }
 
 static int start_shares(struct instance *i, struct vm_ends *t, struct err *e)
@@ -416,7 +366,7 @@ int vm_process_start(struct instance *i, struct err *e)
 	if (r >= 0 && i->cfg.launch->vm_huge_pages && !i->is_restore)
 		r = vm_huge_check(vm_ram_bytes(i->cfg.launch), NULL, e);
 	if (r >= 0)
-		r = make_cgroup(i, e);
+		r = vm_cgroup_make(i, e);
 	if (r < 0)
 		return r;
 	vm_trace(i, "cgroup");

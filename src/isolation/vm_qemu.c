@@ -100,6 +100,7 @@ const struct vm_backend vm_backend_qemu = {
 	.needs_virtiofsd = true,
 	.knows_qcow2 = true,
 	.host_overhead_bytes = VM_HOST_OVERHEAD_BYTES,
+	.stacks_bytes = 1024 * MIB, /* 8 MiB each; its pool alone has up to 64 */
 	.spawn = spawn,
 	.pause = set_paused,
 	.explain_exit = explain_exit,

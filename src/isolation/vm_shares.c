@@ -222,7 +222,7 @@ static int spawn_server(struct server *s, struct cgroup *cg, pid_t *ret_pid, str
 		fd_close(go[1]);
 		child(s);
 	}
-	r = pid < 0 ? err_set(e, errno, "fork: %s", strerror(errno)) : cgroup_attach(cg, pid, e);
+	r = pid < 0 ? err_set(e, errno, "fork: %s", strerror(errno)) : vm_cgroup_attach(cg, pid, e);
 	if (r < 0 && pid > 0)
 		kill(pid, SIGKILL);
 	fd_close(p[1]);

@@ -32,8 +32,7 @@
 
 #define PROGRAM     "qemu-storage-daemon"
 #define STORAGE_DIR "storage"
-#define START_MS    30000      /* until it has opened the images */
-#define OWN_UID     (1u << 27) /* another one than its VMM's, of the same range */
+#define START_MS    30000 /* until it has opened the images */
 /* Where its descriptors are. */
 enum { FD_ERR = 2, FD_QMP, FD_FUSE };
 #define SAID_MAX 1024
@@ -215,6 +214,7 @@ static int spawn(struct instance *i, const struct vm_storage_disk *disks, size_t
 	int fds[VM_JAIL_FDS][2] = { { f->null, 0 }, { f->null, 1 }, { f->said_theirs, FD_ERR }, { f->qmp_theirs, FD_QMP } }, r;
 	char *env[] = { NULL };
 	uint64_t file_max = 0;
+	uid_t uid;
 
 	if (!program)
 		return err_set(e, ENOENT, "disk %s: a qcow2 image needs " PROGRAM ": install qemu-system-common",
@@ -237,13 +237,16 @@ static int spawn(struct instance *i, const struct vm_storage_disk *disks, size_t
 	if (mkdirat(i->cfg.rundirfd, STORAGE_DIR, 0700) < 0 && errno != EEXIST)
 		return err_set(e, errno, "%s: %s", dir, strerror(errno));
 	r = container_seccomp_get_default(0, l->seccomp_cache, &filter, e);
+	if (r >= 0)
+		r = vm_jail_uid(l->id, VM_JAIL_STORAGE, &uid, e);
 	if (r < 0)
 		return r;
 	const struct vm_jail j = { .dir = dir,
 				   .label = label,
 				   .files = files,
 				   .n_files = 2 * n + 1,
-				   .uid = vm_jail_uid(l->id) ^ OWN_UID,
+				   .uid = uid,
+				   .procs_max = i->cg ? 0 : VM_PROCS_MAX,
 				   .caps = 1ull << CAP_DAC_OVERRIDE,
 				   .seccomp = &filter,
 				   .file_max = file_max,
@@ -252,7 +255,7 @@ static int spawn(struct instance *i, const struct vm_storage_disk *disks, size_t
 				   .fds = fds,
 				   .n_fds = 4 + n };
 	r = vm_jail_start(&j, &i->storage.pid, &i->storage.pidfd, e);
-	return r < 0 ? r : cgroup_attach(i->cg, i->storage.pid, e);
+	return r < 0 ? r : vm_cgroup_attach(i->cg, i->storage.pid, e);
 }
 
 /* The first line of its standard error, for who may say it on: within ret. */
@@ -356,8 +359,7 @@ void vm_storage_end(struct instance *i, int grace_ms)
 	loop_del(s->src);
 	s->src = NULL;
 	if (s->pid) {
-		if (i->is_paused) /* it stands still with its guest, which is gone */
-			(void)cgroup_freeze(i->cg, false, NULL);
+		vm_cgroup_thaw(i); /* it stands still with its guest, which is gone */
 		/* It is the first process of its namespace, and hears a signal from outside of it that it handles (pid_namespaces(7)). */
 		if (grace_ms <= 0 || pidfd_kill(s->pidfd, SIGTERM) < 0 || poll(&p, 1, grace_ms) != 1) {
 			if (grace_ms > 0)

@@ -198,10 +198,14 @@ TEST(V11_the_daemon_sees_its_images_alone_and_has_nothing_else_of_the_host)
 	rig_init(&r);
 	must_start(&r, 2);
 	pid_t pid = r.i.storage.pid;
-	_cleanup_free_ char *root = str_fmt("/proc/%d/root", (int)pid), *mine = str_fmt("%u", vm_jail_uid(ID));
+	_cleanup_free_ char *root = str_fmt("/proc/%d/root", (int)pid), *mine = NULL;
+	uid_t vmm;
+	struct err why = { 0 };
 	DIR *d = opendir(root);
 
-	ok(d != NULL);
+	is_int(vm_jail_uid(ID, VM_JAIL_VMM, &vmm, &why), 0);
+	mine = str_fmt("%u", vmm);
+	ok(d != NULL && mine);
 	for (struct dirent *e; (e = readdir(d));) {
 		static const char *const known[] = { ".",   "..",   "usr", "lib", "lib32", "lib64",
 						     "bin", "sbin", "etc", "dev", "disk0", "disk1" };

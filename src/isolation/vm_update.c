@@ -68,7 +68,6 @@ static int check(const struct instance *i, const struct spec_resources *r, struc
 static int limit_host(struct instance *i, const struct spec_resources *r, struct err *e)
 {
 	struct spec_resources host;
-	int k;
 
 	spec_resources_init(&host);
 	host.cpu_quota = r->cpu_quota;
@@ -77,8 +76,7 @@ static int limit_host(struct instance *i, const struct spec_resources *r, struct
 	host.cpuset_cpus = r->cpuset_cpus; /* borrowed */
 	host.cpuset_mems = r->cpuset_mems;
 	host.blkio_weight = r->blkio_weight;
-	k = cgroup_grow(i->cfg.host, i->cg, &host, e);
-	return k < 0 ? k : cgroup_update(i->cg, &host, e);
+	return vm_cgroup_update(i, &host, e);
 }
 
 /* ---- the guest: asked, and then told ---- */

@@ -12,7 +12,10 @@ from harness import Berth, until
 from net_host import PR_SET_PDEATHSIG, call
 
 UID, FIRST, COUNT = 4711, 600000, 65536
+KVM = 4712  # the group that may open /dev/kvm
 CLONE_NEWNS, MS_REC, MS_PRIVATE, MS_BIND = 0x20000, 16384, 1 << 18, 4096
+# As udev has them: path, mode, group.
+DEVICES = (("/dev/net/tun", 0o666, 0), ("/dev/fuse", 0o666, 0), ("/dev/kvm", 0o660, KVM))
 
 
 def has_user_namespaces() -> bool:
@@ -45,7 +48,7 @@ class Home(Berth):
         self.holder = self._namespace()
 
     def _files(self, subids):
-        lines = {"passwd": f"joe:x:{UID}:{UID}::{self.where}/home:/bin/sh\n", "group": f"joe:x:{UID}:\n"}
+        lines = {"passwd": f"joe:x:{UID}:{UID}::{self.where}/home:/bin/sh\n", "group": f"joe:x:{UID}:\nkvm-users:x:{KVM}:joe\n"}
         for name in ("passwd", "group"):
             (self.where / name).write_text(Path(f"/etc/{name}").read_text() + lines[name])
         for name in ("subuid", "subgid"):
@@ -60,9 +63,8 @@ class Home(Berth):
                 call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL)
                 call("unshare", CLONE_NEWNS)
                 call("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
-                os.mknod(self.where / "tun", 0o666 | stat.S_IFCHR, os.stat("/dev/net/tun").st_rdev)  # as udev has it
-                os.chmod(self.where / "tun", 0o666)
-                call("mount", str(self.where / "tun").encode(), b"/dev/net/tun", None, MS_BIND, None)
+                for device, mode, group in DEVICES:
+                    self._device(device, mode, group)
                 for name in ("passwd", "group", "subuid", "subgid"):
                     Path(f"/etc/{name}").touch()
                     call("mount", str(self.where / name).encode(), f"/etc/{name}".encode(), None, MS_BIND, None)
@@ -76,11 +78,20 @@ class Home(Berth):
         os.close(ready)
         return pid
 
+    def _device(self, path, mode, group):
+        if not os.path.exists(path):
+            return
+        own = self.where / os.path.basename(path)
+        os.mknod(own, 0o600 | stat.S_IFCHR, os.stat(path).st_rdev)
+        os.chown(own, 0, group)
+        os.chmod(own, mode)
+        call("mount", str(own).encode(), path.encode(), None, MS_BIND, None)
+
     def as_user(self, *argv):
         net = [f"--net=/proc/{self.host.pid}/ns/net"] if self.host else []
         passed = [f"{k}={v}" for k, v in os.environ.items() if k.startswith(("BERTH_", "ASAN_", "UBSAN_", "LSAN_"))]
         return ["nsenter", f"--mount=/proc/{self.holder}/ns/mnt", *net, f"--wd={self.where}/home", "setpriv", "--reuid", str(UID), "--regid", str(UID),
-                "--clear-groups", "env", "-i", f"HOME={self.where}/home", f"XDG_RUNTIME_DIR={self.where}/run", f"PATH={os.environ['PATH']}",
+                f"--groups={KVM}", "env", "-i", f"HOME={self.where}/home", f"XDG_RUNTIME_DIR={self.where}/run", f"PATH={os.environ['PATH']}",
                 *passed, *(["BERTH_NETWORK=bridge"] if self.host else []), *map(str, argv)]
 
     def bind(self, source, target):

@@ -1,0 +1,176 @@
+"""Virtual machines of a user without root's rights: the same command line; the VMM is one of his ids, in the same jail, and the network is the
+one of his containers. On berth-vmm where his group may open a /dev/kvm that is good for guests, else on QEMU, which emulates."""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import images
+import rootless_user
+from harness import until
+from rootless_user import COUNT, FIRST, UID, Home
+from test_rootless_network import HTTPD, World, asking, kill, taken
+
+pytestmark = [
+    pytest.mark.vm,
+    pytest.mark.skipif(not rootless_user.has_user_namespaces(), reason="this host gives users no user namespaces"),
+    pytest.mark.skipif(not rootless_user.has_pasta(), reason="pasta is not installed"),
+]
+
+VM = ("--isolation", "vm")
+SERVE = "mkdir -p /www; echo mine >/www/index.html; httpd -f -vv -p 80 -h /www 2>/log & echo up; trap 'echo bye; exit 3' TERM; while :; do sleep 0.1; done"
+
+
+def bring_kernel(home):
+    if images.KERNELS.exists() and not (home.root / "kernels").exists():
+        shutil.copytree(images.KERNELS, home.root / "kernels")
+        for path in (home.root / "kernels", *(home.root / "kernels").rglob("*")):
+            os.chown(path, UID, UID, follow_symlinks=False)
+
+
+@pytest.fixture(scope="module")
+def world(berth):
+    w = World(berth.build)
+    bring_kernel(w.user)
+    yield w
+    try:
+        w.clean()
+    finally:
+        w.close()
+
+
+@pytest.fixture(scope="module")
+def machine(world):
+    """One machine for all that only look; it is on a network with `peer`, a container."""
+    name = world.network()
+    world.user.ok("run", "-d", *VM, "--name", "machine", "--network", name, "-p", "0.0.0.0:8080:80", "-m", "200m", "-v", f"{world.user.where}/shared:/v",
+                  "base", "sh", "-c", SERVE)
+    world.start(HTTPD.format(word="peer"), "--name", "peer", "--network", name)
+    yield "machine"
+    world.user.ok("rm", "-f", "machine", "peer")
+
+
+def status(pid, key):
+    rows = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(row.split(":", 1)[1].split() for row in rows if row.startswith(f"{key}:"))
+
+
+def vmm(world, name="machine"):
+    return world.user.state(name)["Pid"]
+
+
+def test_without_granted_ids_there_is_no_machine(berth):
+    home = Home(berth.build, Path(tempfile.mkdtemp(prefix="berth-user-", dir="/var/tmp")), subids="")
+    try:
+        images.little(home.where / "oci", "one:1", b"")
+        images.copy_readable(home.where / "oci", home.where / "readable")
+        home.ok("load", "-i", home.where / "readable")
+        for verb in ("run", "create"):
+            r = home(verb, *VM, "one:1", "true")
+            assert r.code == 125 and "a user and a group of its own" in r.err and "usermod --add-subuids" in r.err, r
+        assert not home.ok("ps", "-aq")
+    finally:
+        home.end()
+
+
+def test_the_vmm_is_one_of_the_user_s_ids_and_has_nothing_more(world, machine):
+    pid = vmm(world)
+    uids, gids = set(status(pid, "Uid")), set(status(pid, "Gid"))
+    assert len(uids) == 1 and FIRST <= int(*uids) < FIRST + COUNT and uids == gids and not status(pid, "Groups")
+    assert {status(pid, key)[0] for key in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert status(pid, "NoNewPrivs") == ["1"] and status(pid, "NSpid")[-1] == "1"
+    monitor = world.user.monitor_pid(world.user.inspect(machine)["Id"])
+    for kind in ("mnt", "pid", "net", "ipc", "uts"):
+        assert os.readlink(f"/proc/{pid}/ns/{kind}") != os.readlink(f"/proc/{monitor}/ns/{kind}"), kind
+    assert set(os.listdir(f"/proc/{pid}/root")) <= {"usr", "lib", "lib64", "lib32", "bin", "sbin", "etc", "kernel", "initramfs"}
+    assert any("Max processes" in row and " 512 " in row for row in Path(f"/proc/{pid}/limits").read_text().splitlines())
+
+
+def test_its_kernel_is_its_own_and_its_memory_is_its_limit(world, machine):
+    assert world.exec(machine, "id -u; cat /proc/self/uid_map").split() == ["0", "0", "0", "4294967295"]
+    assert world.exec(machine, "uname -r") != os.uname().release or world.exec(machine, "cat /proc/cmdline") != Path("/proc/cmdline").read_text().strip()
+    total = int(world.exec(machine, "grep MemTotal /proc/meminfo").split()[1])
+    assert 150 << 10 < total < 400 << 10
+    stats = json.loads(world.user.ok("stats", "--no-stream", "--format", "{{json .}}", machine))
+    assert stats["Name"] == machine and "200MiB" in stats["MemUsage"], stats
+
+
+def test_logs_files_and_the_user_s_volumes(world, machine):
+    shared = world.user.where / "shared"
+    assert until(lambda: world.user.ok("logs", machine), "its word") == "up"
+    (shared / "in").write_text("from the host")
+    assert world.exec(machine, "cat /v/in; touch /v/mine /v/web; chown 1000 /v/web; echo written >/v/out") == "from the host"
+    assert (shared / "mine").stat().st_uid == UID and (shared / "web").stat().st_uid == FIRST + 999
+    assert (shared / "out").read_text() == "written\n"
+    world.user.ok("cp", shared / "in", f"{machine}:/root/in")
+    assert world.exec(machine, "cat /root/in") == "from the host"
+    world.user.ok("cp", f"{machine}:/root/in", shared / "back")
+    assert (shared / "back").read_text() == "from the host"
+    assert "A /root/in" in world.user.ok("diff", machine).splitlines()
+    for name in ("in", "mine", "web", "out", "back"):
+        (shared / name).unlink()
+
+
+def test_a_published_port_names_and_the_way_out(world, machine):
+    assert world.told(world.lan, "192.0.2.1", 8080) == "mine" and world.told(world.host, "127.0.0.1", 8080) == "mine"
+    assert "::ffff:192.0.2.2]" in world.exec(machine, "cat /log")
+    assert until(lambda: world.user("exec", machine, "wget", "-q", "-O-", "http://peer/").out.strip(), "the container by its name") == "peer"
+    assert until(lambda: world.user("exec", "peer", "wget", "-q", "-O-", "http://machine/").out.strip(), "the machine by its name") == "mine"
+    with world.lan.listen("192.0.2.2", 7000) as s:
+        with asking(world, machine, "nc -w 5 192.0.2.2 7000 </dev/null"):
+            peer, name = s.accept()
+            peer.close()
+        assert name[0] == "192.0.2.1"
+
+
+def test_it_is_paused_without_a_cgroup(world, machine):
+    pid = vmm(world)
+    world.user.ok("pause", machine)
+    try:
+        if json.loads(world.user.ok("info", "--format", "{{json .}}"))["CgroupLayout"] == "none":
+            until(lambda: world.answer(world.lan, "192.0.2.1", 8080) is None, "it stands still")
+        assert world.user.state(machine)["Status"] == "paused"
+        world.user.fails("exec", machine, "true", says="paused")
+    finally:
+        world.user.ok("unpause", machine)
+    assert world.exec(machine, "echo on") == "on" and vmm(world) == pid
+    assert world.told(world.lan, "192.0.2.1", 8080) == "mine"
+
+
+def test_limits_that_only_a_cgroup_holds_are_refused_by_name(world):
+    if json.loads(world.user.ok("info", "--format", "{{json .}}"))["CgroupLayout"] != "none":
+        pytest.skip("this user has cgroups")
+    for option, value in (("--cpu-shares", "512"), ("--cpuset-cpus", "0"), ("--blkio-weight", "100")):
+        world.user.fails("create", *VM, option, value, "base", "true", says=[f"{option}: ", "cgroup", "Delegate=yes"])
+    assert not world.user.ok("ps", "-aq", "--filter", "status=created")
+
+
+def test_it_is_stopped_and_started_and_nothing_is_left_of_who_is_killed(world):
+    opts = ("--network", world.network(), "-p", "0.0.0.0:8090:80")
+    before = sorted(world.host.devices())
+    world.user.ok("run", "-d", *VM, "--name", "m", *opts, "base", "sh", "-c", SERVE)
+    assert world.told(world.lan, "192.0.2.1", 8090) == "mine"
+    world.exec("m", "echo kept >/root/file; sync")
+    world.user.ok("stop", "m")
+    assert world.user.state("m")["ExitCode"] == 3 and not taken(world, 8090)
+    world.user.ok("start", "m")
+    assert world.exec("m", "cat /root/file") == "kept" and world.told(world.lan, "192.0.2.1", 8090) == "mine"
+
+    kill(vmm(world, "m"))
+    world.user.ok("wait", "m")
+    state = world.user.state("m")
+    assert state["ExitCode"] == 137 and "killed from outside by SIGKILL" in state["Error"], state
+    until(lambda: not taken(world, 8090), "the port of a killed VMM is free")
+
+    world.user.ok("start", "m")
+    pid = vmm(world, "m")
+    kill(world.user.monitor_pid(world.user.inspect("m")["Id"]))
+    until(lambda: not Path(f"/proc/{pid}/ns").exists(), "the VMM dies with its monitor")
+    until(lambda: not taken(world, 8090), "the port of a killed monitor is free")
+    assert world.user.state("m")["Status"] == "exited"
+    world.user.ok("rm", "-f", "m")
+    assert sorted(world.host.devices()) == before
