@@ -27,5 +27,5 @@ int rootless_publish(const struct net_plan *p, const char *netns, struct outcome
 void rootless_await_ways(const struct net_plan *p);
 /* What the tables are to have of ports that are published, in place of what the host has; none where their way is gone. */
 int rootless_published(struct nets *n, const struct net_plan *p, struct published **list, size_t *n_list, struct err *e);
-/* The way number k of the endpoint; NULL: the first of all. Of it the tap's name and the addresses. */
+/* rootless_ways.c: the way number k of the endpoint; NULL: the first of all. Of it the tap's name and the addresses. */
 struct way rootless_way(const struct net_endpoint *ep, int k);
