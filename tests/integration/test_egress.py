@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from net_host import Namespace, endpoint, network, tcp, until, wire
-from net_world import BUILD, HOST, PEER, World, named, query, resolvers, udp_frame, mac_of, send_frames
-from test_net_program import RESOLVER_CALLS, calls
+from net_world import HOST, PEER, World, named, query, resolvers, udp_frame, mac_of, send_frames
+from test_net_program import RESOLVER_CALLS, calls, leaves_nothing_killed_at
 from test_resolver import A, asks, own, own_port
 
 OUT, OTHER, OUT6 = "203.0.113.2", "203.0.113.3", "2001:db8:7::2"  # the second host's public addresses
@@ -337,12 +337,4 @@ def test_killed_on_the_way_it_leaves_nothing(lab, tmp_path):
     c = lab.space("c")
     rows = [r for r in calls(lab, "attach", plan, c, tmp_path) if r[1] in (*RESOLVER_CALLS, "sendto", "sendmsg")]
     assert len(rows) > 20
-    for process, name, n in rows[::3]:
-        lab.net.ok("detach", plan, c)
-        lab.net.ok("sweep", lab.net.plan())
-        assert lab.is_clean() and not resolvers(lab.net.state) and not os.listdir(lab.net.state), (process, name, n)
-        injector = (str(BUILD / "tests/tools/fault_at"), process, name, n, "kill", str(tmp_path / "hit"))
-        lab.net.finish(*lab.net.start("attach", plan, c, before=injector)).close()
-    lab.net.ok("detach", plan, c)
-    lab.net.ok("sweep", lab.net.plan())
-    assert lab.is_clean() and not resolvers(lab.net.state)
+    leaves_nothing_killed_at(lab, plan, c, tmp_path, rows[::3])

@@ -368,20 +368,27 @@ def test_killed_or_failing_at_any_call_it_leaves_nothing_behind(world, tmp_path,
 RESOLVER_CALLS = ("clone", "wait4", "renameat", "rename", "mkdirat", "memfd_create", "unlinkat", "pidfd_open", "lseek", "renameat2", "linkat")
 
 
+def leaves_nothing_killed_at(world, plan, ns, where, rows):
+    """An attach is killed at each of these calls: what tidies up, as the engine does, leaves nothing."""
+    def tidy(*which):
+        world.net.ok("detach", plan, ns)
+        world.net.ok("sweep", world.net.plan())
+        assert world.is_clean() and not resolvers(world.net.state), which
+
+    for process, name, n in rows:
+        tidy(process, name, n)
+        assert not os.listdir(world.net.state), (process, name, n)
+        injector = (str(BUILD / "tests/tools/fault_at"), process, name, n, "kill", str(where / "hit"))
+        world.net.finish(*world.net.start("attach", plan, ns, before=injector)).close()
+    tidy("the last")
+
+
 def test_killed_beside_its_resolver_it_leaves_none(world, tmp_path):
     plan = world.net.plan(endpoint(named(1), 2, names=["x"]))
     c = world.space("c")
     rows = [r for r in calls(world, "attach", plan, c, tmp_path) if r[1] in RESOLVER_CALLS]
     assert {"clone", "wait4"} <= {r[1] for r in rows}
-    for process, name, n in rows:
-        world.net.ok("detach", plan, c)
-        world.net.ok("sweep", world.net.plan())
-        assert world.is_clean() and not resolvers(world.net.state) and not os.listdir(world.net.state), (process, name, n)
-        injector = (str(BUILD / "tests/tools/fault_at"), process, name, n, "kill", str(tmp_path / "hit"))
-        world.net.finish(*world.net.start("attach", plan, c, before=injector)).close()
-    world.net.ok("detach", plan, c)
-    world.net.ok("sweep", world.net.plan())
-    assert world.is_clean() and not resolvers(world.net.state)
+    leaves_nothing_killed_at(world, plan, c, tmp_path, rows)
 
 
 def test_whoever_ends_before_the_answer_has_nothing(world):

@@ -8,8 +8,8 @@ import struct
 from pathlib import Path
 
 from net_host import endpoint, network, until
-from net_world import BUILD, PEER, named, query, resolvers, world  # noqa: F401  world is a fixture
-from test_net_program import RESOLVER_CALLS, calls
+from net_world import PEER, named, query, resolvers, world  # noqa: F401  world is a fixture
+from test_net_program import RESOLVER_CALLS, calls, leaves_nothing_killed_at
 
 A, B = "10.200.1.1", "10.200.2.1"  # gateways
 
@@ -139,15 +139,7 @@ def test_killed_on_the_way_it_leaves_nothing(world, tmp_path):
     c = world.space("c")
     rows = [r for r in calls(world, "attach", plan, c, tmp_path) if r[1] in RESOLVER_CALLS]
     assert sum(r[1] == "clone" for r in rows) >= 2
-    for process, name, n in rows:
-        world.net.ok("detach", plan, c)
-        world.net.ok("sweep", world.net.plan())
-        assert world.is_clean() and not resolvers(world.net.state) and not os.listdir(world.net.state), (process, name, n)
-        injector = (str(BUILD / "tests/tools/fault_at"), process, name, n, "kill", str(tmp_path / "hit"))
-        world.net.finish(*world.net.start("attach", plan, c, before=injector)).close()
-    world.net.ok("detach", plan, c)
-    world.net.ok("sweep", world.net.plan())
-    assert world.is_clean() and not resolvers(world.net.state)
+    leaves_nothing_killed_at(world, plan, c, tmp_path, rows)
 
 
 def test_one_that_was_killed_fails_and_comes_with_the_next_change(world):
