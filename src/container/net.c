@@ -8,6 +8,8 @@
 
 #include "setup.h"
 
+#define PING_RANGE "sys/net/ipv4/ping_group_range"
+
 int net_loopback_up(struct err *e)
 {
 	_cleanup_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -68,6 +70,14 @@ static int last_group(struct setup *s, unsigned long *ret_last)
 	return next > 0 ? 0 : -ENOENT;
 }
 
+/* The kernel compares groups as they are outside, and takes a range whose end is before its beginning there for none at all. */
+static bool begins_with_root(struct setup *s)
+{
+	_cleanup_free_ char *now = NULL;
+
+	return file_read(s->procfd, PING_RANGE, 64, &now, NULL) >= 0 && str_after(now, "0\t");
+}
+
 /* ping by ICMP sockets for every group, so that CAP_NET_RAW is not needed for it (ip-sysctl, ping_group_range). The upper
  * bound must be a group that exists in the user namespace, or it is refused (EINVAL). */
 static int allow_ping(struct setup *s, struct err *e)
@@ -78,10 +88,12 @@ static int allow_ping(struct setup *s, struct err *e)
 
 	if (!s->args->allows_ping || map_get(&s->spec->sysctl, "net.ipv4.ping_group_range"))
 		return 0;
-	r = procfs_write(s, "sys/net/ipv4/ping_group_range", range);
+	r = procfs_write(s, PING_RANGE, range);
 	if (r == -EINVAL && (r = last_group(s, &last)) == 0) {
 		snprintf(range, sizeof(range), "0 %lu", last);
-		r = procfs_write(s, "sys/net/ipv4/ping_group_range", range);
+		r = procfs_write(s, PING_RANGE, range);
+		if (r == 0 && !begins_with_root(s))
+			r = procfs_write(s, PING_RANGE, "0 0");
 	}
 	/* ENOENT: a kernel without IPv4; a user namespace without a group 0. */
 	return r < 0 && r != -ENOENT ? err_set(e, -r, "net.ipv4.ping_group_range = \"%s\": %s", range, strerror(-r)) : 0;

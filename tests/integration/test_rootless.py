@@ -153,3 +153,13 @@ def test_anothers_run_directory_is_refused(user):
     (user.where / "other").mkdir()
     r = user("--run", str(user.where / "other"), "ps")
     assert r.code == 125 and "belongs to uid 0" in r.err
+
+
+def test_ping_also_for_who_is_above_the_ids_that_are_granted(berth):
+    """The kernel compares groups as they are on the host: there 0 of the container is behind all others."""
+    home = Home(berth.build, Path(tempfile.mkdtemp(prefix="berth-user-", dir="/var/tmp")), subids=f"joe:{UID - 3000}:2000\n")
+    try:
+        bring_image(home)
+        assert home.ok("run", "--rm", "--network", "none", "base", "probe", "ping", "127.0.0.1") == "OK"
+    finally:
+        home.end()

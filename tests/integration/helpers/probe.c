@@ -1,5 +1,6 @@
 /* probe: what the tests ask from inside a container and no shell can answer. Static, built by images.py, /bin/probe in
  * the test image. Each verb prints one line, or exits with a status, that its test knows. */
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -271,6 +272,30 @@ static int verb_disinherit(char **a)
 	return 0;
 }
 
+/* An echo by a datagram socket of ICMP, for which no capability is needed (icmp(7)), from an IPv4 or IPv6 address. */
+static int verb_ping(char **a)
+{
+	struct sockaddr_in four = { .sin_family = AF_INET };
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6 };
+	const int is_four = inet_pton(AF_INET, a[0], &four.sin_addr) == 1;
+	const struct timeval patience = { .tv_sec = 5 };
+	const unsigned char ask[8] = { is_four ? 8 : 128 };
+	unsigned char answer[64];
+	int fd;
+
+	if (!is_four && inet_pton(AF_INET6, a[0], &six.sin6_addr) != 1)
+		return 99;
+	fd = socket(is_four ? AF_INET : AF_INET6, SOCK_DGRAM, is_four ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
+	    connect(fd, is_four ? (void *)&four : (void *)&six, is_four ? sizeof(four) : sizeof(six)) < 0 ||
+	    send(fd, ask, sizeof(ask), 0) < 0 || recv(fd, answer, sizeof(answer), 0) < (ssize_t)sizeof(ask)) {
+		print_errno(-1);
+		return 1;
+	}
+	puts(answer[0] == (is_four ? 0 : 129) ? "OK" : "another answer");
+	return 0;
+}
+
 static const struct verb {
 	const char *name;
 	int args;
@@ -289,6 +314,7 @@ static const struct verb {
 	{ "fallocate", 4, verb_fallocate },
 	{ "project", 1, verb_project },
 	{ "disinherit", 1, verb_disinherit },
+	{ "ping", 1, verb_ping },
 #ifdef __x86_64__
 	{ "call", 5, verb_call },
 #endif
