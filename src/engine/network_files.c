@@ -231,6 +231,9 @@ int network_ask_outside(struct net_plan *plan, struct err *e)
 		if (n->has_names && !n->upstreams && strv_push(&n->upstreams, ROOTLESS_DNS) < 0)
 			r = OUT_OF_MEMORY(e);
 	}
+	if (r >= 0 && !v.servers && plan->resolver && !plan->resolver->upstreams &&
+	    strv_push(&plan->resolver->upstreams, ROOTLESS_DNS) < 0)
+		r = OUT_OF_MEMORY(e);
 	resolv_done(&v);
 	return r;
 }

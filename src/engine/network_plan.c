@@ -215,8 +215,6 @@ static int make(struct engine *en, const struct network_owner *w, const char *le
 		r = begin(en, w, n, &plan, e);
 	for (; r >= 0 && plan.n_endpoints < n; plan.n_endpoints += r >= 0)
 		r = network_plan_endpoint(en, w, &list[plan.n_endpoints], &plan.endpoints[plan.n_endpoints], e);
-	if (r >= 0 && plan.users_lock)
-		r = network_ask_outside(&plan, e);
 	if (r >= 0)
 		r = choose_gateways(&plan, e);
 	if (r >= 0)
@@ -229,6 +227,8 @@ static int make(struct engine *en, const struct network_owner *w, const char *le
 		network_own_free(plan.resolver);
 		plan.resolver = NULL;
 	}
+	if (r >= 0 && plan.users_lock)
+		r = network_ask_outside(&plan, e);
 	plan.ports = ports.list;
 	plan.n_ports = ports.n;
 	endpoint_records_free(list, n);

@@ -216,16 +216,26 @@ def test_ports_that_can_not_be_had_are_told(world):
     world.user.fails(*run("-p", "192.0.2.1:8080:80"), says=["8080", "address already in use"])
 
 
-def test_names_on_a_network_and_of_the_host_s_own_resolver(world):
-    """A resolver on the host's loopback is asked too."""
+@contextmanager
+def resolver_on_the_loopback(world):
+    """The host's own, which knows one name, and is asked at 127.0.0.1 alone."""
     resolv = world.user.where / "resolv.conf"
     resolv.write_text("nameserver 127.0.0.1\n")
     world.user.bind(resolv, "/etc/resolv.conf")
-    name = world.network()
     argv = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts", "--no-resolv", "--listen-address=127.0.0.1", "--bind-interfaces",
             "--address=/far.example/203.0.113.7", "--pid-file="]
     server = world.host.popen(*argv)
     try:
+        yield
+    finally:
+        server.kill()
+        server.wait()
+        world.user.unbind("/etc/resolv.conf")
+
+
+def test_names_on_a_network_and_of_the_host_s_own_resolver(world):
+    name = world.network()
+    with resolver_on_the_loopback(world):
         one = world.start("sleep 1000", "--network", name, "--name", f"one-{name}")
         two = world.start("sleep 1000", "--network", name, "--network-alias", "deux")
         for who in (f"one-{name}", "deux"):
@@ -233,10 +243,39 @@ def test_names_on_a_network_and_of_the_host_s_own_resolver(world):
         assert until(lambda: "203.0.113.7" in world.user("exec", one, "nslookup", "far.example").out, "a name from outside", 20)
         plain = world.start("sleep 1000")
         assert "203.0.113.7" in world.user("exec", plain, "nslookup", "far.example").out
-    finally:
-        server.kill()
-        server.wait()
-        world.user.unbind("/etc/resolv.conf")
+
+
+def test_a_container_s_own_resolver_asks_the_host_s_too(world):
+    """One on two networks, and one that may open a name alone."""
+    left, right = world.network(), world.network()
+    with resolver_on_the_loopback(world):
+        world.start("sleep 1000", "--network", right, "--name", f"one-{right}")
+        both = world.start("sleep 1000", "--network", left, "--network", right)
+        listed = world.start("sleep 1000", "--egress", "allow=far.example:443")
+        assert until(lambda: world.user("exec", both, "nslookup", f"one-{right}").code == 0, "a name of its networks")
+        for who in (both, listed):
+            assert until(lambda who=who: "203.0.113.7" in world.user("exec", who, "nslookup", "far.example").out, "a name from outside", 20)
+        assert world.user("exec", listed, "nslookup", "near.example").code != 0
+
+
+def test_ping_needs_no_right(world):
+    """By ICMP's datagram sockets; busybox's ping knows raw ones alone."""
+    name = world.network("--ipv6")
+    one = world.start("sleep 1000", "--network", name, "--cap-drop", "ALL")
+    two = world.start("sleep 1000", "--network", name, "--name", f"two-{name}", "--cap-add", "NET_RAW")
+    addresses = world.user.inspect(two)["NetworkSettings"]["Networks"][name]
+    for address in (addresses["IPAddress"], addresses["GlobalIPv6Address"], addresses["Gateway"], "127.0.0.1"):
+        for who in ("0", "1000", str(rootless_user.COUNT)):
+            assert world.user.ok("exec", "-u", f"{who}:{who}", one, "probe", "ping", address) == "OK", (address, who)
+    world.exec(two, f"ping -c 1 -W 5 two-{name}; ping -6 -c 1 -W 5 {world.user.inspect(one)['NetworkSettings']['Networks'][name]['GlobalIPv6Address']}")
+
+
+def test_ping_goes_out_where_the_host_allows_it_to_the_user(world):
+    c = world.start("sleep 1000")
+    world.host.run("sh", "-c", "echo 1 0 >/proc/sys/net/ipv4/ping_group_range")
+    assert world.user("exec", c, "probe", "ping", "192.0.2.2").code == 1
+    world.host.run("sh", "-c", "echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range")
+    assert world.exec(c, "probe ping 192.0.2.2") == "OK"
 
 
 def test_networks_are_apart_and_internal_ones_have_no_way_out(world):
