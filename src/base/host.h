@@ -50,6 +50,8 @@ int host_probe_cgroup(struct host *h, struct err *e);
 int host_probe_cgroup_ours(struct host *h, struct err *e);
 /* What the line above does to what host_probe has found. */
 int host_narrow_cgroup(struct host *h, struct err *e);
+/* The same for a user who is in no user namespace yet. */
+int host_narrow_cgroup_to_user(struct host *h, struct err *e);
 /* What to say to somebody who has none. */
 #define NOT_DELEGATED                                                                                     \
 	"none is delegated to this user in this session (systemd: Delegate=yes of user@UID.service, and " \

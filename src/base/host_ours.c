@@ -58,12 +58,12 @@ static char *highest_ours(const char *mount, const char *own)
 	return NULL;
 }
 
-int host_narrow_cgroup(struct host *h, struct err *e)
+int host_narrow_cgroup_to_user(struct host *h, struct err *e)
 {
 	_cleanup_free_ char *own = NULL, *dir = NULL;
 	int r = 0;
 
-	if (!in_user_namespace() || are_all_ours(h))
+	if (are_all_ours(h))
 		return 0;
 	own = h->cgroup == CGROUP_V2 ? own_path() : NULL;
 	dir = own ? highest_ours(h->cgroup_v2, own) : NULL;
@@ -77,6 +77,8 @@ int host_narrow_cgroup(struct host *h, struct err *e)
 		return err_set(e, -r, "%s/cgroup.controllers: %s", h->cgroup_v2, strerror(-r));
 	return 0;
 }
+
+int host_narrow_cgroup(struct host *h, struct err *e) { return in_user_namespace() ? host_narrow_cgroup_to_user(h, e) : 0; }
 
 int host_probe_cgroup_ours(struct host *h, struct err *e)
 {

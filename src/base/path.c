@@ -12,6 +12,8 @@
 
 #define DEFAULT_ROOT "/var/lib/berth"
 #define DEFAULT_RUN  "/run/berth"
+#define ROOT_NAMED   "--root, BERTH_ROOT, or of a user XDG_DATA_HOME or HOME"
+#define RUN_NAMED    "--run, BERTH_RUN, or of a user XDG_RUNTIME_DIR"
 
 /* A user's, as the XDG Base Directory Specification has them; NULL on ENOMEM. */
 static char *users_root(void)
@@ -38,14 +40,14 @@ static char *users_run(void)
 	return str_fmt("/tmp/berth-%u", uid);
 }
 
-/* Makes the folder, or checks that the one there is ours alone to write. */
-static int claim_dir(const char *path, struct err *e)
+/* Makes the folder, or checks that the one there is ours alone to write. named: what else could name one. */
+static int claim_dir(const char *path, const char *named, struct err *e)
 {
 	struct stat st;
 	int r = mkdir_p(AT_FDCWD, path, 0700);
 
 	if (r < 0)
-		return err_set(e, -r, "%s: can't make this folder: %s", path, strerror(-r));
+		return err_set(e, -r, "%s: can't make this folder: %s (%s names another)", path, strerror(-r), named);
 	if (stat(path, &st) < 0)
 		return err_set(e, errno, "%s: %s", path, strerror(errno));
 	if (st.st_uid != geteuid())
@@ -124,9 +126,9 @@ int paths_init(struct paths *p, const char *root, const char *run, struct err *e
 	int r = paths_name(&found, root, run, e);
 
 	if (r == 0)
-		r = claim_dir(found.root, e);
+		r = claim_dir(found.root, ROOT_NAMED, e);
 	if (r == 0)
-		r = claim_dir(found.run, e);
+		r = claim_dir(found.run, RUN_NAMED, e);
 	if (r < 0) {
 		paths_done(&found);
 		return r;

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -333,16 +334,20 @@ int rootless_keep(const char *run, struct err *e)
 	return access(path, F_OK) < 0 ? 0 : lock_file(run, USERS, LOCK_SH, &users, e);
 }
 
+bool rootless_is_inside(const char *run)
+{
+	char path[PATH_MAX];
+
+	return (size_t)snprintf(path, sizeof(path), "%s/" HOLDER, run) < sizeof(path) && in_user_namespace() &&
+	       access(path, F_OK) == 0;
+}
+
 int rootless_users_lock(const char *run, char **ret)
 {
-	_cleanup_free_ char *holder = str_fmt("%s/" HOLDER, run), *users = str_fmt("%s/" USERS, run);
+	const bool is_inside = rootless_is_inside(run);
 
-	*ret = NULL;
-	if (!holder || !users)
-		return -ENOMEM;
-	if (in_user_namespace() && access(holder, F_OK) == 0)
-		*ret = TAKE_PTR(users);
-	return 0;
+	*ret = is_inside ? str_fmt("%s/" USERS, run) : NULL;
+	return is_inside && !*ret ? -ENOMEM : 0;
 }
 
 int rootless_hold(const char *run, struct err *e)

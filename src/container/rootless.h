@@ -17,6 +17,8 @@
 int rootless_enter(const struct paths *p, struct err *e);
 /* A monitor's part: counts as one more user of them until this process ends. Does nothing outside of them. */
 int rootless_keep(const char *run, struct err *e);
+/* Whether this process is in them. */
+bool rootless_is_inside(const char *run);
 /* The file that all of them have locked, shared, the caller's to free; NULL outside of them. -ENOMEM */
 int rootless_users_lock(const char *run, char **ret);
 /* The holder: returns when nobody uses them any more. */

@@ -83,34 +83,63 @@ static char *own_name(uint32_t uid)
 	return NULL;
 }
 
-static int read_ranges(const char *path, uint32_t own, struct spec_idmap **ret, size_t *ret_n, struct err *e)
+static int read_ranges(const char *path, const char *name, uint32_t own, struct spec_idmap **ret, size_t *ret_n, struct err *e)
 {
-	_cleanup_free_ char *text = NULL, *name = own_name(getuid());
+	_cleanup_free_ char *text = NULL;
 	int r = file_read(AT_FDCWD, path, TABLE_MAX, &text, NULL);
 
 	if (r < 0 && r != -ENOENT)
 		return err_set(e, -r, "%s: %s", path, strerror(-r));
 	r = rootless_ranges(text ? text : "", name, getuid(), own, ret, ret_n);
+	return r < 0 ? err_set(e, -r, "%s: out of memory", path) : 0;
+}
+
+static int count_ids(const char *path, const char *name, uint64_t *ret, struct err *e)
+{
+	struct spec_idmap *v = NULL;
+	size_t n = 0;
+	int r = read_ranges(path, name, 0, &v, &n, e);
+
 	if (r < 0)
-		return err_set(e, -r, "%s: out of memory", path);
-	if (*ret_n == 1)
+		return r;
+	*ret = 0;
+	for (size_t i = 1; i < n; i++)
+		*ret += v[i].size;
+	free(v);
+	return 0;
+}
+
+int rootless_count_ids(uint64_t *ret_uids, uint64_t *ret_gids, struct err *e)
+{
+	_cleanup_free_ char *name = own_name(getuid());
+	int r = count_ids("/etc/subuid", name, ret_uids, e);
+
+	return r < 0 ? r : count_ids("/etc/subgid", name, ret_gids, e);
+}
+
+static int read_and_tell(const char *path, uint32_t own, struct spec_idmap **ret, size_t *ret_n, struct err *e)
+{
+	_cleanup_free_ char *name = own_name(getuid());
+	int r = read_ranges(path, name, own, ret, ret_n, e);
+
+	if (r >= 0 && *ret_n == 1)
 		log_info("rootless",
 			 "%s grants user %s no ids: containers have root alone, and images with files of others can't be "
 			 "unpacked; "
 			 "`usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`, as root, gives some",
 			 path, name ? name : "of this number");
-	return 0;
+	return r;
 }
 
 int rootless_write_maps(pid_t pid, struct err *e)
 {
 	struct spec s = { 0 };
-	int r = read_ranges("/etc/subuid", getuid(), &s.uid_mappings, &s.n_uid_mappings, e);
+	int r = read_and_tell("/etc/subuid", getuid(), &s.uid_mappings, &s.n_uid_mappings, e);
 
 	if (r == 0)
-		r = read_ranges("/etc/subgid", getgid(), &s.gid_mappings, &s.n_gid_mappings, e);
+		r = read_and_tell("/etc/subgid", getgid(), &s.gid_mappings, &s.n_gid_mappings, e);
 	if (r == 0)
-		r = userns_write_own_maps(&s, pid, e);
+		r = userns_write_own_maps(&s, false, pid, e);
 	free(s.uid_mappings);
 	free(s.gid_mappings);
 	return r;

@@ -202,8 +202,8 @@ int userns_wait_maps(struct setup *s, struct err *e); /* child without privilege
 int userns_enter(struct setup *s, struct err *e);     /* child: waits for the maps, becomes root of it */
 int exec_userns_root(struct setup *s, struct err *e);
 /* userns_own.c: both maps as a user without privilege may write them: its own id itself, any other through newuidmap and
- * newgidmap. */
-int userns_write_own_maps(const struct spec *spec, pid_t pid, struct err *e);
+ * newgidmap. is_config: errors name config.json's properties. */
+int userns_write_own_maps(const struct spec *spec, bool is_config, pid_t pid, struct err *e);
 
 /* ---- exec.c ---- */
 int exec_join(struct setup *s, struct err *e); /* stage of an exec: into the container's namespaces */

@@ -50,7 +50,7 @@ int userns_write_maps(struct setup *s, struct err *e)
 		if (r == 0)
 			r = userns_write_map(pid, "gid_map", spec->gid_mappings, spec->n_gid_mappings, e);
 	} else {
-		r = userns_write_own_maps(spec, pid, e);
+		r = userns_write_own_maps(spec, true, pid, e);
 	}
 	if (r < 0)
 		return r;

@@ -8,10 +8,11 @@
 
 /* What differs between users and groups. */
 struct kind {
-	const char *map, *key, *helper, *grants;
+	const char *map, *helper, *grants;
+	const char *what[2]; /* errors are about: where nobody has written it down, and in config.json */
 };
-static const struct kind uids = { "uid_map", "uidMappings", "newuidmap", "/etc/subuid" };
-static const struct kind gids = { "gid_map", "gidMappings", "newgidmap", "/etc/subgid" };
+static const struct kind uids = { "uid_map", "newuidmap", "/etc/subuid", { "this user's users", "linux.uidMappings" } };
+static const struct kind gids = { "gid_map", "newgidmap", "/etc/subgid", { "this user's groups", "linux.gidMappings" } };
 
 static bool is_own_alone(const struct spec_idmap *m, size_t n, uint32_t own)
 {
@@ -42,36 +43,43 @@ static int helper_argv(const char *program, pid_t pid, const struct spec_idmap *
 	return r;
 }
 
-static int map_by_helper(const struct kind *k, pid_t pid, const struct spec_idmap *m, size_t n, uint32_t own, struct err *e)
+static int map_by_helper(const struct kind *k, bool is_config, pid_t pid, const struct spec_idmap *m, size_t n, uint32_t own,
+			 struct err *e)
 {
-	_cleanup_free_ char *program = spawn_find(k->helper), *out = NULL;
+	_cleanup_free_ char *program = spawn_find(k->helper), *out = NULL, *otherwise = NULL;
 	_cleanup_strv_ char **argv = NULL;
 	struct err why = { 0 };
 	int r;
 
-	if (!program)
+	if (!program) {
+		otherwise = is_config ? str_fmt(", or map 0 to %u with size 1", own) : NULL;
 		return err_set(e, ENOENT,
-			       "linux.%s: to map more than one's own id (%u) the program %s is needed, and is not there: install "
-			       "the package uidmap, or map 0 to %u with size 1",
-			       k->key, own, k->helper, own);
+			       "%s: to map more than one's own id (%u) the program %s is needed, and is not there: install "
+			       "the package uidmap%s",
+			       k->what[is_config], own, k->helper, otherwise ? otherwise : "");
+	}
 	if (helper_argv(program, pid, m, n, &argv) < 0)
-		return err_set(e, ENOMEM, "linux.%s: out of memory", k->key);
+		return err_set(e, ENOMEM, "%s: out of memory", k->what[is_config]);
 	r = spawn_output(argv, 4096, &out, &why);
-	return r < 0 ? err_set(e, -r, "linux.%s: %s (does %s grant these ids to user %u? A line is NAME:FIRST:COUNT)", k->key,
-			       why.msg, k->grants, (unsigned)getuid())
+	return r < 0 ? err_set(e, -r,
+			       "%s: %s (does %s grant these ids to user %u? A line is NAME:FIRST:COUNT. Does %s belong to root, "
+			       "with "
+			       "the set-user-ID bit?)",
+			       k->what[is_config], why.msg, k->grants, (unsigned)getuid(), program)
 		     : 0;
 }
 
-static int write_map(const struct kind *k, pid_t pid, const struct spec_idmap *m, size_t n, uint32_t own, struct err *e)
+static int write_map(const struct kind *k, bool is_config, pid_t pid, const struct spec_idmap *m, size_t n, uint32_t own,
+		     struct err *e)
 {
 	if (n == 0 || is_own_alone(m, n, own))
 		return userns_write_map(pid, k->map, m, n, e);
-	return map_by_helper(k, pid, m, n, own, e);
+	return map_by_helper(k, is_config, pid, m, n, own, e);
 }
 
-int userns_write_own_maps(const struct spec *spec, pid_t pid, struct err *e)
+int userns_write_own_maps(const struct spec *spec, bool is_config, pid_t pid, struct err *e)
 {
-	int r = write_map(&uids, pid, spec->uid_mappings, spec->n_uid_mappings, geteuid(), e);
+	int r = write_map(&uids, is_config, pid, spec->uid_mappings, spec->n_uid_mappings, geteuid(), e);
 
 	if (r < 0)
 		return r;
@@ -82,5 +90,5 @@ int userns_write_own_maps(const struct spec *spec, pid_t pid, struct err *e)
 		if (r < 0)
 			return err_set(e, -r, "setgroups: %s", strerror(-r));
 	}
-	return write_map(&gids, pid, spec->gid_mappings, spec->n_gid_mappings, getegid(), e);
+	return write_map(&gids, is_config, pid, spec->gid_mappings, spec->n_gid_mappings, getegid(), e);
 }

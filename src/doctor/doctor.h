@@ -13,7 +13,7 @@ enum doctor_level {
 const char *doctor_level_name(enum doctor_level l); /* "ok", "note", "warning", "error" */
 
 struct doctor_finding {
-	const char *area;    /* "host", "container", "vm"; static */
+	const char *area;    /* "host", "user" (not of root), "container", "vm"; static */
 	const char *subject; /* "cgroups"; static */
 	enum doctor_level level;
 	char *text;   /* one line for people */

@@ -26,6 +26,7 @@ TEST(facts_are_read_from_the_kernels_files)
 	put("proc/self/ns/user", "");
 	put("proc/sys/user/max_user_namespaces", "0\n");
 	put("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n");
+	put("proc/sys/kernel/unprivileged_userns_clone", "0\n");
 	put("proc/filesystems", "nodev\tsysfs\n\text4\nnodev\toverlay\n");
 	put("proc/sys/kernel/seccomp/actions_avail", "kill_process kill_thread trap errno allow\n");
 	put("proc/meminfo", "MemTotal:       2048 kB\nMemFree: 1 kB\nMemAvailable:   1024 kB\nSwapTotal:       512 kB\n");
@@ -43,7 +44,7 @@ TEST(facts_are_read_from_the_kernels_files)
 	_cleanup_fd_ int slash = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	facts_read(&f, slash);
 	ok(f.has_ns[FACT_NS_MNT] && f.has_ns[FACT_NS_USER] && !f.has_ns[FACT_NS_NET]);
-	ok(f.max_user_ns == 0 && f.is_userns_restricted && f.has_overlay && f.has_seccomp);
+	ok(f.max_user_ns == 0 && f.is_userns_restricted && f.is_userns_off && f.has_overlay && f.has_seccomp);
 	ok(f.mem_total == 2 << 20 && f.mem_available == 1 << 20 && f.swap_total == 512 << 10 && f.huge_free == 6 << 20);
 	ok(f.is_guest && f.is_nesting && f.is_smt_on && f.is_ksm_on && f.has_systemd && !f.has_journal);
 	is_int(f.pid_max, 4194304);
@@ -61,7 +62,8 @@ TEST(what_is_not_there_is_no_error)
 	ok(mkdtemp(top));
 	_cleanup_fd_ int slash = open(top, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	facts_read(&f, slash);
-	ok(!f.has_overlay && !f.has_seccomp && !f.vulnerable && !f.lsm && !f.mem_total && f.max_user_ns == -1);
+	ok(!f.is_userns_off && !f.has_overlay && !f.has_seccomp && !f.vulnerable && !f.lsm && !f.mem_total &&
+	   f.max_user_ns == -1);
 	facts_done(&f);
 	is_int(rm_rf(AT_FDCWD, top), 0);
 }
@@ -98,6 +100,16 @@ static void make_good(struct facts *f)
 	memset(f->has_program, true, sizeof(f->has_program));
 }
 
+/* The same for a user. */
+static void make_good_user(struct facts *f)
+{
+	static char run[] = "/run/user/1000/berth";
+
+	make_good(f);
+	f->is_root = false;
+	f->user = (struct facts_user){ .uids = 65536, .gids = 65536, .run = run, .has_cgroup = true, .ctrls = ~0u };
+}
+
 static enum doctor_level level_of(const struct facts *f, const char *area, const char *subject, char *ret_text, size_t size)
 {
 	struct doctor_finding *list = NULL;
@@ -118,24 +130,35 @@ static enum doctor_level level_of(const struct facts *f, const char *area, const
 	return l;
 }
 
-TEST(a_good_host_has_no_complaints)
+static size_t complaints_expected_none(const struct facts *f, bool is_user)
 {
 	struct doctor_finding *list = NULL;
 	struct err e = { 0 };
-	struct facts f;
 	size_t n = 0;
 
-	make_good(&f);
-	is_int(rules_judge(&f, &list, &n, &e), 0);
-	ok(n > 20);
+	is_int(rules_judge(f, &list, &n, &e), 0);
+	for (size_t i = 0; i < n; i++)
+		ok(is_user || !streq(list[i].area, "user"));
 	for (size_t i = 0; i < n; i++)
 		if (list[i].level != DOCTOR_OK || list[i].remedy)
 			TAP_FAIL("%s/%s: %s", list[i].area, list[i].subject, list[i].text);
 	doctor_done(list, n);
+	return n;
+}
+
+TEST(a_good_host_has_no_complaints)
+{
+	struct facts f;
+	size_t n;
+
+	make_good(&f);
+	n = complaints_expected_none(&f, false);
+	ok(n > 20);
+	make_good_user(&f);
+	ok(complaints_expected_none(&f, true) > n);
 }
 
 static char said[] = "why it does not work", nfs[] = "nfs", mds[] = "mds", hierarchy[] = "/sys/fs/cgroup/x";
-static void no_root(struct facts *f) { f->is_root = false; }
 static void no_program(struct facts *f) { f->missing = said; }
 static void on_nfs(struct facts *f) { f->store_type = nfs; }
 static void full(struct facts *f) { f->store_free = 1 << 20; }
@@ -204,7 +227,6 @@ TEST(what_is_missing_is_named_with_the_remedy)
 		enum doctor_level level;
 		const char *text; /* a part */
 	} rows[] = {
-		{ no_root, "host", "privileges", DOCTOR_ERROR, "-> run berth as root" },
 		{ no_program, "host", "programs", DOCTOR_ERROR, "-> install Berth" },
 		{ on_nfs, "host", "store", DOCTOR_ERROR, "nfs" },
 		{ full, "host", "store", DOCTOR_WARNING, "-> berth system prune" },
@@ -252,6 +274,86 @@ TEST(what_is_missing_is_named_with_the_remedy)
 		rows[i].spoil(&f);
 		is_int(level_of(&f, rows[i].area, rows[i].subject, text, sizeof(text)), rows[i].level);
 		has_str(text, rows[i].text);
+	}
+}
+
+static void no_user_namespaces(struct facts *f) { f->user.ns_error = EPERM; }
+static void none_allowed(struct facts *f)
+{
+	f->user.ns_error = ENOSPC;
+	f->max_user_ns = 0;
+}
+static void switched_off(struct facts *f)
+{
+	f->user.ns_error = EPERM;
+	f->is_userns_off = true;
+}
+static void apparmor(struct facts *f)
+{
+	f->user.ns_error = EACCES;
+	f->is_userns_restricted = true;
+}
+static void no_uids(struct facts *f) { f->user.uids = 0; }
+static void no_gids(struct facts *f) { f->user.gids = 0; }
+static void few_ids(struct facts *f) { f->user.gids = 1000; }
+static void secret_ids(struct facts *f) { f->user.ids_trouble = said; }
+static void no_mapper(struct facts *f) { f->user.no_mapper = "newgidmap"; }
+static void no_pasta(struct facts *f) { f->has_program[FACT_PASTA] = false; }
+static void no_tun(struct facts *f) { f->user.tun_error = EACCES; }
+static void anothers_run(struct facts *f) { f->user.run_error = EPERM; }
+static void run_in_tmp(struct facts *f)
+{
+	static char tmp[] = "/tmp/berth-1000";
+
+	f->user.run = tmp;
+}
+static void none_delegated(struct facts *f)
+{
+	f->user.has_cgroup = false;
+	f->user.ctrls = 0;
+}
+static void none_delegated_of_v1(struct facts *f)
+{
+	none_delegated(f);
+	f->host.cgroup = CGROUP_HYBRID;
+}
+static void some_delegated(struct facts *f) { f->user.ctrls = 1u << CG_MEMORY | 1u << CG_PIDS; }
+
+TEST(what_a_user_s_containers_lack_is_named_with_the_remedy)
+{
+	static const struct {
+		void (*spoil)(struct facts *f);
+		const char *subject;
+		enum doctor_level level;
+		const char *text, *remedy; /* parts */
+	} rows[] = {
+		{ no_user_namespaces, "namespaces", DOCTOR_ERROR, "not permitted", "-> let what is around" },
+		{ none_allowed, "namespaces", DOCTOR_ERROR, "No space", "-> as root: sysctl user.max_user_namespaces=" },
+		{ switched_off, "namespaces", DOCTOR_ERROR, "not permitted", "sysctl kernel.unprivileged_userns_clone=1" },
+		{ apparmor, "namespaces", DOCTOR_ERROR, "denied", "kernel.apparmor_restrict_unprivileged_userns=0" },
+		{ no_uids, "ids", DOCTOR_WARNING, "/etc/subuid grants none", "-> as root: usermod --add-subuids" },
+		{ no_gids, "ids", DOCTOR_WARNING, "/etc/subgid grants none", "--add-subgids" },
+		{ few_ids, "ids", DOCTOR_WARNING, "1000: users of images", "--add-subgids" },
+		{ secret_ids, "ids", DOCTOR_ERROR, "why it does not work", "-> let this user read" },
+		{ no_mapper, "ids", DOCTOR_ERROR, "no newgidmap", "-> install the package uidmap" },
+		{ no_pasta, "network", DOCTOR_ERROR, "--network none or host", "-> install the package passt" },
+		{ no_tun, "network", DOCTOR_ERROR, "/dev/net/tun: Permission denied", "-> as root: modprobe tun" },
+		{ anothers_run, "run directory", DOCTOR_ERROR, "/run/user/1000/berth can't be written", "XDG_RUNTIME_DIR" },
+		{ run_in_tmp, "run directory", DOCTOR_NOTE, "/tmp/berth-1000", "-> log in as this user" },
+		{ none_delegated, "cgroup", DOCTOR_WARNING, "limits and pause are refused", "systemd-run --user --scope" },
+		{ none_delegated_of_v1, "cgroup", DOCTOR_WARNING, "limits", "-> boot with systemd.unified_cgroup_hierarchy=1" },
+		{ some_delegated, "cgroup", DOCTOR_WARNING, "without what --cpus, --cpuset-cpus needs", "delegate.conf" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char text[512];
+		struct facts f;
+
+		make_good_user(&f);
+		rows[i].spoil(&f);
+		is_int(level_of(&f, "user", rows[i].subject, text, sizeof(text)), rows[i].level);
+		has_str(text, rows[i].text);
+		has_str(text, rows[i].remedy);
 	}
 }
 

@@ -30,15 +30,30 @@ enum fact_program {
 	FACT_CRIU,
 	FACT_PS,
 	FACT_APT,
+	FACT_PASTA,
 	FACT_PROGRAM_COUNT
 };
 extern const char *const fact_programs[FACT_PROGRAM_COUNT];
+
+/* Of a user without root's rights, who has containers in namespaces of his own. */
+struct facts_user {
+	int ns_error;          /* errno of making user and mount namespaces; 0: they can be made */
+	uint64_t uids, gids;   /* how many ids /etc/subuid and /etc/subgid grant besides his own */
+	char *ids_trouble;     /* why these can't be read; NULL: none */
+	const char *no_mapper; /* newuidmap or newgidmap, which is missing or may do nothing; NULL: both are well. Static */
+	int tun_error;         /* errno of opening /dev/net/tun; 0: it opens */
+	char *run;             /* the run directory */
+	int run_error;         /* errno of making or writing it; 0: none */
+	uint32_t ctrls;        /* bit 1 << CG_x for each that is delegated */
+	bool has_cgroup;
+};
 
 struct facts {
 	/* facts_read */
 	bool has_ns[FACT_NS_COUNT];
 	int64_t max_user_ns;       /* -1: this kernel does not say */
 	bool is_userns_restricted; /* kernel.apparmor_restrict_unprivileged_userns */
+	bool is_userns_off;        /* kernel.unprivileged_userns_clone is 0 */
 	bool has_overlay, has_seccomp, has_journal, has_systemd, is_smt_on, is_ksm_on;
 	bool is_guest;                                 /* the CPU says that a hypervisor is below */
 	bool is_nesting;                               /* kvm_intel or kvm_amd lets guests have guests */
@@ -57,9 +72,11 @@ struct facts {
 	char *store_type;                               /* of its file system: "ext4"; NULL: unknown */
 	uint64_t store_free, store_size;                /* bytes */
 	char *kernel;                                   /* that VMs boot by default; NULL: the store has none */
+	struct facts_user user;                         /* not of root */
 };
 void facts_read(struct facts *f, int slash);
 int facts_ask(struct facts *f, const struct paths *p, struct err *e);
+int facts_ask_user(struct facts_user *u, const struct paths *p, struct err *e);
 void facts_done(struct facts *f);
 
 /* What the table of rules makes of them. */

@@ -140,6 +140,7 @@ void facts_read(struct facts *f, int slash)
 	}
 	f->max_user_ns = number_of(slash, "proc/sys/user/max_user_namespaces", -1);
 	f->is_userns_restricted = number_of(slash, "proc/sys/kernel/apparmor_restrict_unprivileged_userns", 0) == 1;
+	f->is_userns_off = number_of(slash, "proc/sys/kernel/unprivileged_userns_clone", 1) == 0;
 	f->has_overlay = has_word(filesystems, "\n\t ", "overlay");
 	f->has_seccomp = has_word(actions, " ", "errno") && has_word(actions, " ", "kill_process");
 	f->lsm = text_of(slash, "sys/kernel/security/lsm");
@@ -166,5 +167,7 @@ void facts_done(struct facts *f)
 	free(f->store);
 	free(f->store_type);
 	free(f->kernel);
+	free(f->user.ids_trouble);
+	free(f->user.run);
 	*f = (struct facts){ 0 };
 }

@@ -21,6 +21,7 @@ const char *const fact_programs[FACT_PROGRAM_COUNT] = {
 	[FACT_CRIU] = "criu",
 	[FACT_PS] = "ps",
 	[FACT_APT] = "apt-get",
+	[FACT_PASTA] = "pasta",
 };
 
 /* Each is called with arguments that every kernel which knows it refuses: no call has an effect. EPERM to root is a filter's or a switch's word. */
@@ -50,7 +51,10 @@ static void ask_isolations(struct facts *f)
 	_cleanup_free_ char *none = NULL;
 	struct err e = { 0 };
 
-	if (isolation_container.available(&f->host, &none, &e) < 0)
+	if (f->user.ns_error)
+		f->container_trouble =
+			str_fmt("this user can't make the namespaces that his containers are in: %s", strerror(f->user.ns_error));
+	else if (f->is_root && isolation_container.available(&f->host, &none, &e) < 0)
 		f->container_trouble = strdup(e.msg);
 	if (isolation_vm.available(&f->host, &f->vm_note, &e) < 0)
 		f->vm_trouble = strdup(e.msg);
@@ -152,6 +156,8 @@ int facts_ask(struct facts *f, const struct paths *p, struct err *e)
 	getrlimit(RLIMIT_NOFILE, &files);
 	f->nofile = files.rlim_max;
 	ask_calls(f);
+	if (!f->is_root && (r = facts_ask_user(&f->user, p, e)) < 0)
+		return r;
 	ask_isolations(f);
 	if ((r = ask_store(f, p, e)) < 0 || (r = ask_programs(f, p, e)) < 0)
 		return r;

@@ -1,15 +1,9 @@
 /* The table of rules: what each fact means for who wants to run something, and what to do about it. A rule speaks once, whatever it finds. */
+#include "rules.h"
+
 #include <stdio.h>
 
-#include "facts.h"
-
-struct verdict {
-	enum doctor_level level;
-	char *text, *remedy;
-	bool failed; /* out of memory */
-};
-
-static void say(struct verdict *v, enum doctor_level level, char *text, const char *remedy)
+void say(struct verdict *v, enum doctor_level level, char *text, const char *remedy)
 {
 	v->level = level;
 	v->text = text;
@@ -35,8 +29,7 @@ static void judge_privileges(const struct facts *f, struct verdict *v)
 	if (f->is_root)
 		say(v, DOCTOR_OK, str_fmt("root"), NULL);
 	else
-		say(v, DOCTOR_ERROR, str_fmt("not root, and what needs it could not be looked at"),
-		    "run berth as root: sudo berth doctor");
+		say(v, DOCTOR_OK, str_fmt("not root: containers and networks are this user's own"), NULL);
 }
 
 static void judge_programs(const struct facts *f, struct verdict *v)
@@ -375,6 +368,7 @@ static void judge_huge_pages(const struct facts *f, struct verdict *v)
 static const struct rule {
 	const char *area, *subject;
 	void (*judge)(const struct facts *f, struct verdict *v);
+	bool is_users; /* not of root */
 } rules[] = {
 	{ "host", "system", judge_system },
 	{ "host", "privileges", judge_privileges },
@@ -387,6 +381,11 @@ static const struct rule {
 	{ "host", "CPU flaws", judge_vulnerabilities },
 	{ "host", "KSM", judge_ksm },
 	{ "host", "service", judge_service },
+	{ "user", "namespaces", judge_user_namespaces, true },
+	{ "user", "ids", judge_user_ids, true },
+	{ "user", "network", judge_user_network, true },
+	{ "user", "run directory", judge_user_run, true },
+	{ "user", "cgroup", judge_user_cgroup, true },
 	{ "container", "isolation", judge_containers },
 	{ "container", "cgroups", judge_cgroups },
 	{ "container", "namespaces", judge_namespaces },
@@ -406,18 +405,22 @@ int rules_judge(const struct facts *f, struct doctor_finding **ret, size_t *ret_
 {
 	struct doctor_finding *list = calloc(ARRAY_SIZE(rules), sizeof(*list));
 	bool failed = !list;
+	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rules) && !failed; i++) {
 		struct verdict v = { 0 };
+
+		if (rules[i].is_users && f->is_root)
+			continue;
 		rules[i].judge(f, &v);
-		list[i] = (struct doctor_finding){ rules[i].area, rules[i].subject, v.level, v.text, v.remedy };
+		list[n++] = (struct doctor_finding){ rules[i].area, rules[i].subject, v.level, v.text, v.remedy };
 		failed = v.failed;
 	}
 	if (failed) {
-		doctor_done(list, list ? ARRAY_SIZE(rules) : 0);
+		doctor_done(list, n);
 		return err_set(e, ENOMEM, "out of memory");
 	}
 	*ret = list;
-	*ret_n = ARRAY_SIZE(rules);
+	*ret_n = n;
 	return 0;
 }

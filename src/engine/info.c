@@ -1,5 +1,6 @@
 /* info.c: what this host offers and what Berth holds; the keys that docker has too are named as docker's. */
 #include "docker_json.h"
+#include "rootless.h"
 
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -54,10 +55,10 @@ static void add_controllers(struct doc d, const struct host *h)
 	doc_list(d, "CgroupControllers", v);
 }
 
-static void add_host(struct doc d, const struct host *h)
+static void add_host(struct doc d, const struct host *h, bool is_rootless)
 {
-	char words[] = "name=seccomp,profile=default";
-	char name[HOST_NAME_MAX + 1] = "", *walls[] = { words, NULL };
+	char words[] = "name=seccomp,profile=default", rootless[] = "name=rootless";
+	char name[HOST_NAME_MAX + 1] = "", *walls[] = { words, is_rootless ? rootless : NULL, NULL };
 	struct utsname u;
 
 	gethostname(name, sizeof(name) - 1);
@@ -70,10 +71,11 @@ static void add_host(struct doc d, const struct host *h)
 	doc_int(d, "MemTotal", (int64_t)h->mem_bytes);
 	doc_text(d, "CgroupLayout", layout_name(h->cgroup));
 	doc_text(d, "CgroupVersion", h->cgroup == CGROUP_V2 ? "2" : "1");
-	doc_text(d, "CgroupDriver", "cgroupfs");
+	doc_text(d, "CgroupDriver", h->cgroup == CGROUP_NONE ? "none" : "cgroupfs");
 	doc_text(d, "LoggingDriver", "json-file");
 	doc_text(d, "DefaultRuntime", "berth");
 	doc_list(d, "SecurityOptions", walls);
+	doc_bool(d, "Rootless", is_rootless);
 	add_controllers(d, h);
 	doc_bool(d, "SwapLimit", h->has_swap_accounting);
 	doc_int(d, "LandlockAbi", h->landlock_abi);
@@ -110,7 +112,7 @@ int engine_info(struct engine *en, struct json_object **ret, struct err *e)
 	doc_text(d, "BerthRunDir", en->paths->run);
 	doc_text(d, "DockerRootDir", en->paths->root);
 	doc_text(d, "Driver", "overlay2");
-	add_host(d, &h);
+	add_host(d, &h, rootless_is_inside(en->paths->run));
 	add_isolations(d, &h);
 	host_done(&h);
 	if (r >= 0 && failed)
