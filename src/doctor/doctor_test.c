@@ -340,7 +340,7 @@ TEST(what_a_user_s_containers_lack_is_named_with_the_remedy)
 		{ no_tun, "network", DOCTOR_ERROR, "/dev/net/tun: Permission denied", "-> as root: modprobe tun" },
 		{ anothers_run, "run directory", DOCTOR_ERROR, "/run/user/1000/berth can't be written", "XDG_RUNTIME_DIR" },
 		{ run_in_tmp, "run directory", DOCTOR_NOTE, "/tmp/berth-1000", "-> log in as this user" },
-		{ none_delegated, "cgroup", DOCTOR_WARNING, "limits and pause are refused", "systemd-run --user --scope" },
+		{ none_delegated, "cgroup", DOCTOR_WARNING, "limits and pauses of containers", "systemd-run --user --scope" },
 		{ none_delegated_of_v1, "cgroup", DOCTOR_WARNING, "limits", "-> boot with systemd.unified_cgroup_hierarchy=1" },
 		{ some_delegated, "cgroup", DOCTOR_WARNING, "without what --cpus, --cpuset-cpus needs", "delegate.conf" },
 	};

@@ -29,7 +29,7 @@ static void judge_privileges(const struct facts *f, struct verdict *v)
 	if (f->is_root)
 		say(v, DOCTOR_OK, str_fmt("root"), NULL);
 	else
-		say(v, DOCTOR_OK, str_fmt("not root: containers and networks are this user's own"), NULL);
+		say(v, DOCTOR_OK, str_fmt("not root: containers, VMs and networks are this user's own"), NULL);
 }
 
 static void judge_programs(const struct facts *f, struct verdict *v)

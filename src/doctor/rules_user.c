@@ -97,7 +97,7 @@ void judge_user_cgroup(const struct facts *f, struct verdict *v)
 	if (lost.failed)
 		v->failed = true;
 	else if (!f->user.has_cgroup)
-		say(v, DOCTOR_WARNING, str_fmt("none is delegated to this user: limits and pause are refused"),
+		say(v, DOCTOR_WARNING, str_fmt("none is delegated to this user: limits and pauses of containers are refused"),
 		    f->host.cgroup != CGROUP_V2 ? "boot with systemd.unified_cgroup_hierarchy=1: users have cgroups of v2 alone"
 						: "log in by systemd, or systemd-run --user --scope berth ...; without systemd "
 						  "have root give this user a "
