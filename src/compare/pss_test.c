@@ -1,0 +1,97 @@
+/* Memory of processes, and blocks of files. */
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "measure_impl.h"
+#include "tap.h"
+#include "tap_dir.h"
+
+enum { MIB = 1 << 20, SOME = 64 * MIB };
+
+/* A "monitor" with a child that has touched so much of a mapping; both end when the pipe does. */
+static pid_t family(size_t touched, pid_t *ret_child, int *ret_hold)
+{
+	int hold[2], tell[2];
+	pid_t monitor;
+
+	ok(pipe(hold) == 0 && pipe(tell) == 0);
+	monitor = fork();
+	if (monitor == 0) {
+		pid_t child = fork();
+		char c;
+
+		close(hold[1]);
+		if (child == 0) {
+			char *p = mmap(NULL, SOME, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+			memset(p, 1, touched);
+			child = getpid();
+			(void)!write(tell[1], &child, sizeof(child));
+		}
+		(void)!read(hold[0], &c, 1);
+		_exit(0);
+	}
+	close(hold[0]);
+	is_int(read(tell[0], ret_child, sizeof(*ret_child)), sizeof(*ret_child));
+	close(tell[0]);
+	close(tell[1]);
+	*ret_hold = hold[1];
+	return monitor;
+}
+
+TEST(a_workload_is_told_from_what_is_outside_and_a_guests_memory_from_its_vmm)
+{
+	struct err e = { 0 };
+	struct pss p;
+	pid_t child = 0;
+	int hold;
+	pid_t monitor = family(8 * MIB, &child, &hold);
+
+	is_int(pss_of(child, 0, &p, &e), 0);
+	ok(p.inside_kib >= 8192 && p.inside_kib < 8192 + 2048);
+	ok(p.outside_kib > 0 && p.outside_kib < 4096);
+	is_int(p.ram_kib, 0);
+	ok(!p.is_passing);
+	is_int(pss_of(child, SOME, &p, &e), 0);
+	is_int(p.inside_kib, 0);
+	ok(p.ram_kib >= 8192 && p.ram_kib < 8192 + 512);
+	ok(p.outside_kib < 4096);
+	close(hold);
+	waitpid(monitor, NULL, 0);
+}
+
+TEST(a_process_that_is_not_there_is_said)
+{
+	struct err e = { 0 };
+	struct pss p;
+
+	is_int(pss_of(0x3fffffff, 0, &p, &e), -ESRCH);
+	has_str(e.msg, "1073741823");
+}
+
+TEST(blocks_are_counted_not_lengths)
+{
+	struct err e = { 0 };
+	uint64_t empty, with_hole, with_bytes;
+
+	tap_dir_enter();
+	is_int(disk_bytes(tap_dir, &empty, &e), 0);
+	int fd = open("hole", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	is_int(ftruncate(fd, 1 << 30), 0);
+	is_int(disk_bytes(tap_dir, &with_hole, &e), 0);
+	ok(with_hole - empty < MIB);
+	char block[65536];
+	memset(block, 7, sizeof(block));
+	is_int(fd_write_full(fd, block, sizeof(block)), 0);
+	fsync(fd);
+	close(fd);
+	is_int(disk_bytes(tap_dir, &with_bytes, &e), 0);
+	ok(with_bytes - with_hole >= sizeof(block));
+	is_int(disk_bytes("/nonexistent/x", &empty, &e), -ENOENT);
+	has_str(e.msg, "/nonexistent/x");
+	tap_dir_leave();
+}
+
+TAP_MAIN()
