@@ -143,6 +143,22 @@ static bool may_live_again(const struct container_record *c)
 	return c->state == CS_RESTARTING || (restart_of(c, &p, NULL) >= 0 && p.when != RESTART_NO);
 }
 
+/* Its monitor is about to write the same itself; it is shown already, and the removal is left to that. */
+static int show_exited(struct container_record *c, const struct container_record *to, struct err *e)
+{
+	char *why = to->error ? strdup(to->error) : NULL;
+
+	if (to->error && !why)
+		return OUT_OF_MEMORY(e);
+	free(c->error);
+	c->error = why;
+	c->state = to->state;
+	c->exit_code = to->exit_code;
+	c->finished_ns = to->finished_ns;
+	c->oom_killed = to->oom_killed;
+	return 0;
+}
+
 static int set_exited(struct engine *en, struct container_record *c, struct monitor_state *m, bool *ret_gone, struct err *e)
 {
 	struct container_record to = { .state = CS_EXITED,
@@ -155,14 +171,8 @@ static int set_exited(struct engine *en, struct container_record *c, struct moni
 
 	if (is_alive(m->monitor_pid) && may_live_again(c))
 		return 0; /* only its monitor knows whether that was the end */
-	if (is_alive(m->monitor_pid)) {
-		/* It is about to write the same itself; show it already, and leave the removal to it. */
-		c->state = CS_EXITED;
-		c->exit_code = m->exit.code;
-		c->finished_ns = m->finished_ns;
-		c->oom_killed = m->exit.oom;
-		return 0;
-	}
+	if (is_alive(m->monitor_pid))
+		return show_exited(c, &to, e);
 	return finish(en, c, &to, ret_gone, e);
 }
 

@@ -199,8 +199,9 @@ TEST(a_living_monitor_records_and_removes_itself)
 	put(CS_RUNNING, true);
 	monitor(true);
 	run_file("started.json", started);
-	run_file("exited.json", exited);
+	run_file("exited.json", "{\"code\":7,\"signal\":0,\"oom\":false,\"finished_ns\":1700000001000000000,\"error\":\"so\"}");
 	is_int(look(CS_EXITED).exit_code, 7);
+	is_str(look(CS_EXITED).error, "so");
 	ok(dir_exists());
 	done();
 }
