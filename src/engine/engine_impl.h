@@ -101,6 +101,8 @@ bool user_is_root(const char *user);
 int caps_mask(const struct run_opts *o, uint64_t base, uint64_t *ret, struct err *e);
 int mounts_set_shm_size(struct spec *s, int64_t bytes, struct err *e);
 int resources_fill(const struct run_opts *o, struct spec_resources *r, struct err *e);
+/* Where a user has no cgroup, what was not asked for is left out of r, and what was is refused; but for what a guest can be held to without. */
+int resources_settle(const struct run_opts *o, bool is_vm, struct spec_resources *r, struct err *e);
 
 /* ---- bundle.c ---- */
 /* config.json and launch.json of ID. ret: initialised by the caller where it has an init function. */

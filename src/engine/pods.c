@@ -58,7 +58,7 @@ static int set_limits(const struct run_opts *o, struct spec_resources *r, struct
 	k = resources_fill(o, r, e);
 	if (o->pids_limit == SPEC_UNSET)
 		r->pids_limit = SPEC_UNSET; /* each container has its own */
-	return k;
+	return k < 0 ? k : resources_settle(o, streq0(o->isolation, "vm"), r, e);
 }
 
 static int fill_plan(const struct run_opts *o, const char *id, struct spec *s, struct err *e)

@@ -248,25 +248,22 @@ int resources_fill(const struct run_opts *o, struct spec_resources *r, struct er
 	return 0;
 }
 
-/* Where a user has no cgroup, what was not asked for is left out, and what was is refused; but for what a guest can be held to without. */
-static int settle_cgroup(struct plan *p, struct err *e)
+int resources_settle(const struct run_opts *o, bool is_vm, struct spec_resources *r, struct err *e)
 {
 	struct host h = { 0 };
-	int r = in_user_namespace() ? host_probe_cgroup_ours(&h, e) : 1;
+	int k = in_user_namespace() ? host_probe_cgroup_ours(&h, e) : 1;
+	bool has_none = h.cgroup == CGROUP_NONE;
 
-	if (r != 0)
-		return MIN(r, 0);
-	if (h.cgroup == CGROUP_NONE && p->is_vm) {
-		r = vm_check_no_cgroup(&p->spec.resources, e);
-		host_done(&h);
-		return r;
-	}
-	if (h.cgroup == CGROUP_NONE && p->o->pids_limit == SPEC_UNSET)
-		p->spec.resources.pids_limit = SPEC_UNSET;
-	if (h.cgroup == CGROUP_NONE && cgroup_asks_limits(&p->spec.resources))
-		r = err_set(e, EPERM, "limits (--memory, --cpus, --pids-limit ...) need a cgroup: " NOT_DELEGATED);
 	host_done(&h);
-	return r;
+	if (k != 0 || !has_none)
+		return MIN(k, 0);
+	if (is_vm)
+		return vm_check_no_cgroup(r, e);
+	if (o->pids_limit == SPEC_UNSET)
+		r->pids_limit = SPEC_UNSET;
+	return cgroup_asks_limits(r)
+		       ? err_set(e, EPERM, "limits (--memory, --cpus, --pids-limit ...) need a cgroup: " NOT_DELEGATED)
+		       : 0;
 }
 
 int plan_resources(struct plan *p, struct err *e)
@@ -278,5 +275,5 @@ int plan_resources(struct plan *p, struct err *e)
 	int r = resources_fill(p->o, &p->spec.resources, e);
 	if (r >= 0)
 		r = plan_pod_resources(p, e);
-	return r < 0 ? r : settle_cgroup(p, e);
+	return r < 0 ? r : resources_settle(p->o, p->is_vm, &p->spec.resources, e);
 }

@@ -185,6 +185,14 @@ static int check_restart(const struct container_record *c, const struct run_opts
 	return r;
 }
 
+static int check_limits(const struct container_record *c, const struct run_opts *o, struct spec_resources *r, struct err *e)
+{
+	bool is_vm = streq(c->isolation, "vm");
+	int k = is_vm ? guest_check_max(o, e) : 0;
+
+	return k < 0 ? k : resources_settle(o, is_vm, r, e);
+}
+
 static int update(struct engine *en, const struct container_record *c, const struct run_opts *given, struct err *e)
 {
 	struct spec_resources r;
@@ -204,7 +212,7 @@ static int update(struct engine *en, const struct container_record *c, const str
 		k = guest_refuse_max(given, e);
 	else
 		k = update_plan(given, &o, &r, e);
-	if (k >= 0 && streq(c->isolation, "vm") && (k = guest_check_max(&o, e)) < 0)
+	if (k >= 0 && (k = check_limits(c, &o, &r, e)) < 0)
 		spec_resources_done(&r);
 	if (k >= 0) {
 		if (c->state == CS_RUNNING || c->state == CS_PAUSED)

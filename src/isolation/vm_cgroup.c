@@ -2,8 +2,8 @@
  *
  * A user without root's rights has one only where cgroups are delegated to him, with the controllers that are (host_probe_cgroup_ours).
  * Without, its memory is bounded by the guest's RAM and the jail's limits (vm_jail.c), its processors by their number, its threads by the
- * jail, and its processes by the guest's own cgroups, whose kernel is behind the same wall; it is paused by SIGSTOP. What nobody but the
- * host can hold is refused: a limit is never silently left out. */
+ * jail, and its processes by the guest's own cgroups, whose kernel is behind the same wall. What nobody but the host can hold is refused:
+ * a limit is never silently left out. Either way a user's VM is paused by SIGSTOP. */
 #include <signal.h>
 
 #include "vm_impl.h"
@@ -116,11 +116,13 @@ int vm_cgroup_update(struct instance *i, const struct spec_resources *r, struct 
 	return k < 0 ? k : cgroup_update(i->cg, r, e);
 }
 
+/* Where KVM has put a kernel thread into the cgroup it is frozen only once that has been put out (container/cgroup_kthread.c), which a user
+ * may not do. */
 int vm_cgroup_freeze(struct instance *i, bool is_frozen, struct err *e)
 {
 	int r;
 
-	if (i->cg)
+	if (i->cg && !in_user_namespace())
 		return cgroup_freeze(i->cg, is_frozen, e);
 	r = pidfd_kill(i->vmm_pidfd, is_frozen ? SIGSTOP : SIGCONT);
 	return r < 0 ? err_set(e, -r, "the virtual machine's process: %s", strerror(-r)) : 0;
@@ -128,6 +130,6 @@ int vm_cgroup_freeze(struct instance *i, bool is_frozen, struct err *e)
 
 void vm_cgroup_thaw(struct instance *i)
 {
-	if (i->is_paused && i->cg)
+	if (i->is_paused && i->cg && !in_user_namespace())
 		(void)cgroup_freeze(i->cg, false, NULL);
 }

@@ -323,7 +323,7 @@ int vm_cgroup_attach(struct cgroup *cg, pid_t pid, struct err *e);
 int vm_cgroup_update(struct instance *i, const struct spec_resources *r, struct err *e);
 /* What the VMM may have of memory that is no file's, where no cgroup limits it; 0: one does. */
 uint64_t vm_data_max(const struct instance *i);
-/* Of the VMM alone where there is no cgroup. */
+/* Of the VMM alone in a user namespace. */
 int vm_cgroup_freeze(struct instance *i, bool is_frozen, struct err *e);
 /* Before those in it are waited for: cgroup v1's freezer keeps even who was killed. */
 void vm_cgroup_thaw(struct instance *i);

@@ -49,6 +49,7 @@ static const char *ask(const char *script, bool by_fd, int *ret_status)
 				   .initramfs = at("i"),
 				   .uid = uid,
 				   .procs_max = 40,
+				   .data_max = 64 << 20,
 				   .file_max = 1 << 20,
 				   .argv = argv,
 				   .env = env,
@@ -128,6 +129,14 @@ TEST(it_may_have_so_many_processes_and_no_more)
 	const char *t = inside("p='sleep 1'; for i in 1 2 3 4 5 6; do p=\"$p | $p\"; done; eval \"$p\"; echo end", NULL);
 
 	has_str(t, "fork: ");
+}
+
+TEST(of_memory_it_may_have_so_much_and_no_more)
+{
+	const char *t = inside("ulimit -d; x=0123456789abcdef; while :; do x=$x$x; done", NULL);
+
+	is_str(tap_keep(strndup(t, 6)), "65536\n"); /* KiB */
+	has_str(t, "out of memory");
 }
 
 /* ---- of a user's ---- */

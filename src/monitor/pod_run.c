@@ -395,6 +395,8 @@ int pod_freeze(const struct paths *p, const char *pod_id, bool frozen, struct er
 	struct cgroup *cg = NULL;
 	int r = path ? host_probe_cgroup_ours(&h, e) : err_set(e, ENOMEM, "out of memory");
 
+	if (r >= 0 && h.cgroup == CGROUP_NONE)
+		r = err_set(e, ENOTSUP, "all of a pod at once are held by its cgroup: " NOT_DELEGATED);
 	if (r >= 0)
 		r = cgroup_open(&h, path, &cg, e);
 	if (r >= 0)

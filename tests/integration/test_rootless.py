@@ -130,10 +130,12 @@ def test_when_the_holder_is_killed_containers_are_still_reached(user):
 def test_limits_without_a_cgroup_are_refused_by_name(user):
     if json.loads(user.ok("info", "--format", "{{json .}}"))["CgroupLayout"] != "none":
         pytest.skip("this user has cgroups")
-    user.fails("run", "--rm", "-m", "64m", "base", "true", says=["limits", "cgroup", "Delegate=yes"])
+    for command in (("run", "--rm", "-m", "64m", "base", "true"), ("pod", "create", "-m", "64m")):
+        user.fails(*command, says=["limits", "cgroup", "Delegate=yes"])
     user.ok("run", "-d", "--name", "p", "base", "sleep", "1000")
     try:
         user.fails("pause", "p", says=["be paused", "no cgroup"])
+        user.fails("update", "-m", "64m", "p", says=["limits", "cgroup", "Delegate=yes"])
     finally:
         user.ok("rm", "-f", "p")
 

@@ -131,8 +131,8 @@ def test_it_is_paused_without_a_cgroup(world, machine):
     pid = vmm(world)
     world.user.ok("pause", machine)
     try:
-        if json.loads(world.user.ok("info", "--format", "{{json .}}"))["CgroupLayout"] == "none":
-            until(lambda: world.answer(world.lan, "192.0.2.1", 8080) is None, "it stands still")
+        until(lambda: status(pid, "State")[0] == "T" or "qemu" in world.user.inspect(machine)["Vmm"], "it stands still")
+        assert world.answer(world.lan, "192.0.2.1", 8080) is None
         assert world.user.state(machine)["Status"] == "paused"
         world.user.fails("exec", machine, "true", says="paused")
     finally:
@@ -141,12 +141,89 @@ def test_it_is_paused_without_a_cgroup(world, machine):
     assert world.told(world.lan, "192.0.2.1", 8080) == "mine"
 
 
-def test_limits_that_only_a_cgroup_holds_are_refused_by_name(world):
+def test_limits_that_only_a_cgroup_holds_are_refused_by_name(world, machine):
     if json.loads(world.user.ok("info", "--format", "{{json .}}"))["CgroupLayout"] != "none":
         pytest.skip("this user has cgroups")
     for option, value in (("--cpu-shares", "512"), ("--cpuset-cpus", "0"), ("--blkio-weight", "100")):
-        world.user.fails("create", *VM, option, value, "base", "true", says=[f"{option}: ", "cgroup", "Delegate=yes"])
-    assert not world.user.ok("ps", "-aq", "--filter", "status=created")
+        for command in (("create", *VM, option, value, "base", "true"), ("update", option, value, machine)):
+            world.user.fails(*command, says=[f"{option}: ", "cgroup", "Delegate=yes"])
+    world.user.fails("pod", "create", *VM, "--cpu-shares", "512", says=["--cpu-shares: ", "cgroup", "Delegate=yes"])
+    assert not world.user.ok("ps", "-aq", "--filter", "status=created") and not world.user.ok("pod", "ps", "-q")
+
+
+@pytest.fixture
+def delegated():
+    """A cgroup of the user's own, as a session of systemd's has it; what enters it."""
+    root, ours = Path("/sys/fs/cgroup"), Path(f"/sys/fs/cgroup/berth-test-{os.getpid()}")
+    if not (root / "cgroup.subtree_control").exists() or "memory" not in (root / "cgroup.subtree_control").read_text():
+        pytest.skip("no cgroups of v2 with controllers to delegate: ./check lab-vm has some")
+    (ours / "session").mkdir(parents=True)
+    (ours / "cgroup.subtree_control").write_text("+memory +cpu +pids")
+    for where in (ours, ours / "session"):
+        for path in (where, where / "cgroup.procs", where / "cgroup.subtree_control", where / "cgroup.threads"):
+            os.chown(path, UID, UID)
+    yield ours
+    for path in sorted((p for p in ours.rglob("*") if p.is_dir()), reverse=True):
+        path.rmdir()
+    ours.rmdir()
+
+
+def test_a_cgroup_that_is_delegated_to_him_holds_it(world, delegated):
+    def berth(*words):
+        enter = lambda: (delegated / "session/cgroup.procs").write_text("0")  # noqa: E731
+        with world.user.popen(*words, preexec_fn=enter) as p:
+            out, err = p.communicate(timeout=600)
+        assert p.returncode == 0, f"{words}: {err.decode()}"
+        return out.decode().strip()
+
+    ident = berth("run", "-d", *VM, "--network", "none", "-m", "100m", "--cpu-shares", "512", "base", "sleep", "1000")
+    try:
+        pid = world.user.state(ident)["Pid"]
+        (group,) = delegated.rglob(ident)
+        assert str(pid) in (group / "cgroup.procs").read_text().split()
+        assert 100 << 20 < int((group / "memory.max").read_text()) < 1 << 30 and (group / "cpu.weight").read_text() != "100\n"
+        berth("pause", ident)
+        assert world.user.state(ident)["Status"] == "paused"
+        berth("unpause", ident)
+        berth("exec", ident, "true")
+    finally:
+        berth("rm", "-f", ident)
+    assert not list(delegated.rglob(ident))
+    until(lambda: not (delegated / "session/cgroup.procs").read_text(), "the monitor has left")
+
+
+def test_it_is_saved_and_forked_where_it_is_on_berth_vmm(world):
+    world.user.ok("run", "-d", *VM, "--name", "saved", "--network", "none", "base", "sh", "-c", "echo once >/root/file; exec sleep 1000")
+    try:
+        if world.user.inspect("saved")["Vmm"] != "berth-vmm":
+            assert not os.environ.get("BERTH_LAB"), "the lab has a KVM that is good for guests, and his group may open it"
+            pytest.skip("no KVM that is good for guests: ./check lab-vm has one")
+        world.user.ok("fork", "--name", "copy", "saved")
+        assert world.exec("copy", "cat /root/file") == "once" and vmm(world, "copy") != vmm(world, "saved")
+    finally:
+        world.user("rm", "-f", "saved", "copy")
+
+
+def test_what_the_guest_is_held_to_can_change_while_it_runs(world, machine):
+    world.user.ok("update", "--memory", "150m", "--cpus", "0.7", "--pids-limit", "80", machine)
+    limits = world.exec(machine, "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max /sys/fs/cgroup/pids.max")
+    assert limits.splitlines() == [str(150 << 20), "70000 100000", "80"]
+    world.user.ok("update", "--memory", "200m", "--pids-limit", "2048", machine)
+
+
+def test_a_pod_s_machine_is_the_user_s_too(world):
+    if json.loads(world.user.ok("info", "--format", "{{json .}}"))["CgroupLayout"] != "none":
+        pytest.skip("this user has cgroups")
+    name = f"p-{os.urandom(4).hex()}"
+    world.user.ok("pod", "create", "--name", name, *VM, "-p", "0.0.0.0:8091:80")
+    try:
+        c = world.start(SERVE, "--pod", name)
+        assert world.told(world.lan, "192.0.2.1", 8091) == "mine"
+        world.user.fails("pod", "pause", name, says=["cgroup", "Delegate=yes"])
+        world.user.ok("exec", c, "true")
+    finally:
+        world.user.ok("pod", "rm", "-f", name)
+    assert not taken(world, 8091)
 
 
 def test_it_is_stopped_and_started_and_nothing_is_left_of_who_is_killed(world):
