@@ -133,7 +133,11 @@ void grid_put(const struct grid *g, size_t width, size_t first, struct buf *out)
 		return;
 	widths[0] = widest(g, 0, first);
 	for (size_t i = 1; i < g->n_columns; i++)
-		widths[i] = MAX(widest(g, i, width > widths[0] + GAP ? width - widths[0] - GAP : 0), LEAST_WIDTH);
+		widths[i] = MAX(widest(g, i,
+				       g->widest                 ? g->widest
+				       : width > widths[0] + GAP ? width - widths[0] - GAP
+								 : 0),
+				LEAST_WIDTH);
 	do {
 		if (p.to > 1)
 			buf_str(out, "\n");

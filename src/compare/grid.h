@@ -6,7 +6,8 @@
 struct grid {
 	char **cells; /* strv, row by row */
 	size_t n_columns;
-	bool failed; /* out of memory */
+	size_t widest; /* that a column but the first may be; 0: a line */
+	bool failed;   /* out of memory */
 };
 /* One more cell, the rows' left to right. It is defused, and of one line. */
 void grid_add(struct grid *g, const char *text);

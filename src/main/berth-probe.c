@@ -20,10 +20,19 @@ static int hold(void)
 		pause();
 }
 
+/* Its own file. */
+static int remove_self(const char *program)
+{
+	if (unlink(program) == 0)
+		return 0;
+	fprintf(stderr, PROBE_PROGRAM ": remove %s: %s\n", program, strerror(errno));
+	return 1;
+}
+
 static int usage(void)
 {
 	fprintf(stderr, "usage: " PROBE_PROGRAM
-			" start | hold | speed [seconds=S] [dir=PATH] [NAME...] | serve PORT | walls [remove] [wait]\n");
+			" start | hold | speed [seconds=S] [dir=PATH] [NAME...] | serve PORT | walls [remove] [wait] | remove\n");
 	return 2;
 }
 
@@ -43,6 +52,8 @@ int main(int argc, char **argv)
 		return probe_speed(argc - 2, argv + 2);
 	if (streq(argv[1], "serve") && argc == 3)
 		return probe_serve(argv[2]);
+	if (streq(argv[1], "remove") && argc == 2)
+		return remove_self(argv[0]);
 	if (streq(argv[1], "walls"))
 		return probe_walls(argc - 2, argv + 2, argv[0]);
 	return streq(argv[1], "nothing") && argc == 2 ? 0 : usage();

@@ -1,5 +1,6 @@
 /* inside_writable: the kernel's own files that this process may write to: those whose mode has a bit for it, by access(2) with the
- * effective ids, which also knows of mounts that are read-only. None is opened. */
+ * effective ids, which also knows of mounts that are read-only. None is opened but the few that lead to the host, which nothing happens to
+ * by that: some of them ask for a capability only then. */
 #include <sys/statfs.h>
 #include <unistd.h>
 
@@ -114,8 +115,13 @@ void inside_writable(struct json_out *j)
 	put_tree(j, "sys", "/sys", false);
 	json_out_open(j, "dangerous", '[');
 	for (size_t i = 0; i < ARRAY_SIZE(dangerous); i++) {
+		_cleanup_fd_ int fd = -1;
 		struct stat st;
-		if (stat(dangerous[i], &st) == 0 && S_ISREG(st.st_mode) && is_writable(AT_FDCWD, dangerous[i], st.st_mode))
+
+		if (stat(dangerous[i], &st) < 0 || !S_ISREG(st.st_mode) || !is_writable(AT_FDCWD, dangerous[i], st.st_mode))
+			continue;
+		fd = open(dangerous[i], O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0)
 			json_out_text(j, NULL, dangerous[i]);
 	}
 	json_out_close(j, ']');

@@ -8,6 +8,7 @@
  *   serve PORT            "ready PORT\n", then a TCP server (probe_network.h) until SIGTERM or SIGINT
  *   walls [remove] [wait] the isolation as it looks from inside, one JSON object on one line (docs/FORMATS.md). remove: takes its own
  *                         file away first. wait: then stays until standard input ends
+ *   remove                takes its own file away
  *   nothing               ends at once
  *
  * Exit status: 0; 1 with a line on standard error where it could not do what was asked; 2 for words that it does not know. */
