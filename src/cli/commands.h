@@ -118,6 +118,8 @@ enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_VM, TOPIC_NETWORK, TOPIC_VOLUME, TOPIC_
 	X(kernel_inspect, "kernel inspect", TOPIC_SYSTEM, "KERNEL...", "everything known about kernels, as JSON", CMD_STORE)    \
 	X(info, "info", TOPIC_SYSTEM, "", "what this host offers and what Berth holds", CMD_STORE)                              \
 	X(doctor, "doctor", TOPIC_SYSTEM, "", "what this host lacks for containers and VMs, and what to do about it", 0)        \
+	X(audit, "audit", TOPIC_SYSTEM, "IMAGE|CONTAINER", "what stands between a workload and the host, probed from inside",   \
+	  CMD_STORE)                                                                                                            \
 	X(version, "version", TOPIC_SYSTEM, "", "the version of Berth", 0)                                                      \
 	X(system_check, "system check", TOPIC_SYSTEM, "", "find damaged objects and leftovers, and repair them", CMD_STORE)     \
 	X(system_df, "system df", TOPIC_SYSTEM, "", "what images, containers and volumes take of the disk", CMD_STORE)          \

@@ -168,6 +168,7 @@ static const struct {
 	{ "PATH|-", NAMES_CONTAINER, ":", ":files" },
 	{ "VM", NAMES_VM, "", ":" },
 	{ "IMAGE", NAMES_IMAGE, "", ":" },
+	{ "IMAGE|CONTAINER", NAMES_IMAGE | NAMES_CONTAINER, "", ":" },
 	{ "POD", NAMES_POD, "", ":" },
 	{ "VOLUME", NAMES_VOLUME, "", ":" },
 	{ "NETWORK", NAMES_NETWORK, "", ":" },
