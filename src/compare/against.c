@@ -2,6 +2,8 @@
  * two runs different things is said first. */
 #include "compare.h"
 
+#include <strings.h>
+
 #include "stats.h"
 
 /* Facts that differ between any two runs and tell of no other machine. */
@@ -10,7 +12,7 @@ static const char *const passing_facts[] = { "load", "memory available", "uptime
 static bool is_passing(const char *key)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(passing_facts); i++)
-		if (streq(key, passing_facts[i]))
+		if (strcasecmp(key, passing_facts[i]) == 0)
 			return true;
 	return false;
 }

@@ -53,6 +53,17 @@ char *number_text(double v, const char *gap, char buf[NUMBER_LEN])
 	return buf;
 }
 
+char *number_tick(double v, char buf[NUMBER_LEN])
+{
+	char *point;
+
+	number_text(v, NARROW_SPACE, buf);
+	point = strchr(buf, 'e') ? NULL : strchr(buf, '.');
+	for (char *end = buf + strlen(buf) - 1; point && end >= point && (*end == '0' || *end == '.'); end--)
+		*end = 0;
+	return buf;
+}
+
 char *number_ratio(double v, char buf[NUMBER_LEN])
 {
 	char text[NUMBER_LEN];
@@ -67,10 +78,9 @@ static const struct {
 	double step;
 	const char *words;
 } units[] = {
-	{ "ns", "µs", 1000, "nanoseconds" }, { "µs", "ms", 1000, "microseconds" },
-	{ "ms", "s", 1000, "milliseconds" }, { "s", NULL, 0, "seconds" },
-	{ "KiB", "MiB", 1024, "KiB" },       { "MiB", "GiB", 1024, "MiB" },
-	{ "MB/s", "GB/s", 1000, "MB/s" },    { "count", NULL, 0, "" },
+	{ "ns", "µs", 1000, "nanoseconds" }, { "µs", "ms", 1000, "microseconds" }, { "ms", "s", 1000, "milliseconds" },
+	{ "s", NULL, 0, "seconds" },         { "KiB", "MiB", 1024, "KiB" },        { "MiB", "GiB", 1024, "MiB" },
+	{ "MB/s", "GB/s", 1000, "MB/s" },    { "count", NULL, 0, "number" },
 };
 
 struct shown_unit unit_shown(const char *unit, double typical)

@@ -68,7 +68,7 @@ static int speak_walls(const struct question *q, const struct rule *rule, struct
 
 	for (size_t i = 0; i < ARRAY_SIZE(rule->ids) && rule->ids[i]; i++) {
 		const struct wall *w = comparison_wall(q->c, rule->ids[i]);
-		if (w && w->of_way[q->container] && w->of_way[q->vm])
+		if (w && w->of_way[q->container] && w->of_way[q->vm] && !streq(w->of_way[q->container], w->of_way[q->vm]))
 			buf_fmt(&found, "; %s: %s in a container, %s in a VM", w->title, w->of_way[q->container],
 				w->of_way[q->vm]);
 	}

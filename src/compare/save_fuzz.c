@@ -23,6 +23,7 @@ static void show(const struct comparison *c, int fd)
 	must(against_print(&a, fd, TABLE_WIDTH, &e));
 	if (comparison_recommend(c, NEED_START | NEED_DENSITY | NEED_UNTRUSTED, &rec, &e) == 0)
 		must(recommendation_print(&rec, fd, TABLE_WIDTH, &e));
+	must(comparison_write_page(c, &a, rec.way ? &rec : NULL, fd, &e));
 	recommendation_done(&rec);
 	against_done(&a);
 }
