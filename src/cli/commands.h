@@ -120,6 +120,8 @@ enum topic { TOPIC_RUN, TOPIC_POD, TOPIC_VM, TOPIC_NETWORK, TOPIC_VOLUME, TOPIC_
 	X(doctor, "doctor", TOPIC_SYSTEM, "", "what this host lacks for containers and VMs, and what to do about it", 0)        \
 	X(audit, "audit", TOPIC_SYSTEM, "IMAGE|CONTAINER", "what stands between a workload and the host, probed from inside",   \
 	  CMD_STORE)                                                                                                            \
+	X(compare, "compare", TOPIC_SYSTEM, "IMAGE [COMMAND [ARG...]]",                                                         \
+	  "measure an image as a container and as a virtual machine, side by side", CMD_STOP)                                   \
 	X(version, "version", TOPIC_SYSTEM, "", "the version of Berth", 0)                                                      \
 	X(system_check, "system check", TOPIC_SYSTEM, "", "find damaged objects and leftovers, and repair them", CMD_STORE)     \
 	X(system_df, "system df", TOPIC_SYSTEM, "", "what images, containers and volumes take of the disk", CMD_STORE)          \

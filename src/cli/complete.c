@@ -206,6 +206,9 @@ static const struct {
 	const char *verb, *option;
 	const char *words[10];
 } values[] = {
+	{ "compare", "isolation", { "container", "vm", "vm-tcg" } },
+	{ "compare", "only", { "start", "speed", "network", "memory", "walls" } },
+	{ "compare", "need", { "untrusted", "own-kernel", "other-os", "density", "start-up" } },
 	{ NULL, "isolation", { "container", "vm" } },
 	{ NULL, "log-level", { "debug", "info", "warn", "error" } },
 	{ NULL, "restart", { "no", "always", "unless-stopped", "on-failure" } },

@@ -169,6 +169,17 @@ static int catch_signals(sigset_t *ret_before, struct err *e)
 	return fd;
 }
 
+/* What has come is dealt with: it must not be delivered after all when it is let in again. */
+static void let_signals_in(int fd, const sigset_t *before)
+{
+	struct signalfd_siginfo info;
+
+	while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		;
+	fd_close(fd);
+	(void)sigprocmask(SIG_SETMASK, before, NULL);
+}
+
 static int find_programs(struct measure *m, struct err *e)
 {
 	m->program = realpath("/proc/self/exe", NULL);
@@ -199,8 +210,7 @@ int compare_measure(const struct measure_options *o, struct comparison *c, size_
 		progress(&m, "removing what it made");
 		prepare_undo(&m);
 		progress_end(&m);
-		fd_close(m.signals);
-		(void)sigprocmask(SIG_SETMASK, &before, NULL);
+		let_signals_in(m.signals, &before);
 	}
 	*ret_failed = m.n_failed;
 	free(m.program);

@@ -97,7 +97,8 @@ static int fetch_image(struct measure *m, struct err *e)
 	if (run.status == 0)
 		return 0;
 	progress(m, "fetching %s", m->o->image);
-	return run_whole(m, NULL, pull, NULL, e);
+	r = run_whole(m, NULL, pull, NULL, e);
+	return r < 0 ? err_push(e, r, "%s", m->o->image) : 0;
 }
 
 static int make_image(struct measure *m, const char *name, struct err *e)

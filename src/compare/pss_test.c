@@ -89,6 +89,8 @@ TEST(blocks_are_counted_not_lengths)
 	close(fd);
 	is_int(disk_bytes(tap_dir, &with_bytes, &e), 0);
 	ok(with_bytes - with_hole >= sizeof(block));
+	is_int(mkdir("closed", 0), 0);
+	is_int(disk_bytes(tap_dir, &empty, &e), 0);
 	is_int(disk_bytes("/nonexistent/x", &empty, &e), -ENOENT);
 	has_str(e.msg, "/nonexistent/x");
 	tap_dir_leave();

@@ -165,3 +165,11 @@ def test_ping_also_for_who_is_above_the_ids_that_are_granted(berth):
         assert home.ok("run", "--rm", "--network", "none", "base", "probe", "ping", "127.0.0.1") == "OK"
     finally:
         home.end()
+
+
+def test_a_user_compares_too(user):
+    said = json.loads(user.ok("compare", "-q", "-n", "2", "--instances", "2", "--rounds", "1", "--isolation", "container", "--format", "json", "base", "true"))
+    cells = {f["id"]: f["cells"][1] for f in said["figures"]}
+    for figure in ("start.first_instruction", "run.whole", "memory.outside", "memory.inside", "disk.own", "stop"):
+        assert len(cells[figure]["samples"]) == 2, (figure, cells[figure])
+    assert "berth-compare" not in user.ok("images") + user.ok("ps", "-a")
