@@ -40,7 +40,7 @@ const char page_style[] =
 	"@media (min-width:64rem){.figures{grid-template-columns:repeat(2,minmax(0,1fr))}.figures figure:only-child{grid-column:1/-1}}\n"
 	".legend{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;font-size:.8rem;margin:.3rem 0}\n"
 	".legend svg{vertical-align:-3px}\n"
-	".plot{display:block;overflow:visible}\n"
+	".plot{display:block;overflow:hidden}\n"
 	".plot text{fill:var(--ink);font-size:12px;paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}\n"
 	".plot .name{font-weight:600}\n"
 	".plot .value{text-anchor:end;font-variant-numeric:tabular-nums}\n"

@@ -6,7 +6,7 @@
 #define AXIS_HEIGHT 42 /* labels, and the caption below them */
 #define MANY_TICKS  5  /* from here on a narrow page shows every second label */
 
-static double percent(const struct plot *p, double v) { return 1 + 98 * scale_at(&p->scale, v); }
+static double percent(const struct plot *p, double v) { return 2 + 96 * scale_at(&p->scale, v); }
 
 void plot_open(const struct plot *p, const char *id, const char *title, const char *description, int height)
 {
@@ -37,7 +37,7 @@ void plot_axis(const struct plot *p, int top, int bottom, const char *caption)
 		html_text(p->out, number_tick(s->ticks[i], text));
 		buf_str(p->out, "</text>");
 	}
-	html_fmt(p->out, "\n<text class=\"caption\" x=\"99%%\" ");
+	html_fmt(p->out, "\n<text class=\"caption\" x=\"98%%\" ");
 	buf_fmt(p->out, "y=\"%d\">", bottom + 34);
 	html_fmt(p->out, "%s</text>\n", caption);
 }
@@ -53,9 +53,9 @@ void plot_close(const struct plot *p) { buf_str(p->out, "</svg>\n"); }
 
 void plot_labels(const struct plot *p, int y, const char *left, const char *right)
 {
-	buf_fmt(p->out, "<text class=\"name\" x=\"1%%\" y=\"%d\">", y);
+	buf_fmt(p->out, "<text class=\"name\" x=\"2%%\" y=\"%d\">", y);
 	html_fmt(p->out, "%s</text>", left);
-	buf_fmt(p->out, "<text class=\"value\" x=\"99%%\" y=\"%d\">", y);
+	buf_fmt(p->out, "<text class=\"value\" x=\"98%%\" y=\"%d\">", y);
 	html_fmt(p->out, "%s</text>\n", right);
 }
 

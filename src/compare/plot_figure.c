@@ -45,7 +45,7 @@ static void put_dots(const struct plot *p, const struct stats *s, int y, size_t 
 		size_t at = n == 1 ? 0 : (size_t)((double)i * (double)(s->n - 1) / (double)(n - 1) + 0.5);
 		/* Steps of the golden ratio spread neighbours apart, and are the same in each drawing. */
 		up = fmod(up + 0.6180339887, 1);
-		buf_fmt(p->out, "<circle cx=\"%.2f%%\" cy=\"%.1f\" r=\"%.1f\"/>", 1 + 98 * scale_at(&p->scale, s->sorted[at]),
+		buf_fmt(p->out, "<circle cx=\"%.2f%%\" cy=\"%.1f\" r=\"%.1f\"/>", 2 + 96 * scale_at(&p->scale, s->sorted[at]),
 			y + (up - 0.5) * 2 * (HALF - 3), DOT_RADIUS);
 	}
 	buf_str(p->out, "</g>");
@@ -53,7 +53,7 @@ static void put_dots(const struct plot *p, const struct stats *s, int y, size_t 
 
 static void put_box(const struct plot *p, double from, double to, int y, int half, const char *class, size_t way)
 {
-	double x = 1 + 98 * scale_at(&p->scale, MIN(from, to)), end = 1 + 98 * scale_at(&p->scale, MAX(from, to));
+	double x = 2 + 96 * scale_at(&p->scale, MIN(from, to)), end = 2 + 96 * scale_at(&p->scale, MAX(from, to));
 
 	buf_fmt(p->out, "<rect class=\"%s w%zu\" x=\"%.2f%%\" width=\"%.2f%%\" y=\"%d\" height=\"%d\"/>", class, way % MARKS, x,
 		end - x, y - half, 2 * half);
@@ -61,7 +61,7 @@ static void put_box(const struct plot *p, double from, double to, int y, int hal
 
 static void put_median(const struct plot *p, double v, int y, int half, size_t way)
 {
-	double x = 1 + 98 * scale_at(&p->scale, v);
+	double x = 2 + 96 * scale_at(&p->scale, v);
 
 	buf_fmt(p->out, "<line class=\"median w%zu\" x1=\"%.2f%%\" x2=\"%.2f%%\" y1=\"%d\" y2=\"%d\"/>\n", way % MARKS, x, x,
 		y - half, y + half);

@@ -12,6 +12,8 @@
 #define WAYS_MAX    64
 #define FIGURES_MAX 1000
 #define TEXT_MAX    4096
+#define WAY_MAX     64 /* of a way and of its accelerator: they stand in each table and drawing */
+#define UNIT_MAX    16
 
 struct read_figure {
 	char *group, *id, *title, *unit, *how, *better;
@@ -168,6 +170,9 @@ static int check_ways(const struct document *d, struct err *e)
 	for (size_t i = 0; i < c->n_ways; i++)
 		if (!*c->ways[i].name || comparison_way(c, c->ways[i].name) != (int)i)
 			return wrong(e, "ways", i, ".name: empty, or there twice");
+	for (size_t i = 0; i < c->n_ways; i++)
+		if (strlen(c->ways[i].name) > WAY_MAX || (c->ways[i].accelerator && strlen(c->ways[i].accelerator) > WAY_MAX))
+			return wrong(e, "ways", i, ": a name or an accelerator of more than 64 bytes");
 	return 0;
 }
 
@@ -184,6 +189,8 @@ static int check_figures(const struct document *d, struct err *e)
 			r = streq(d->figures[k].id, f->id) ? wrong(e, "figures", i, ".id: there twice") : 0;
 		if (r == 0)
 			r = check_better(f->better, "figures", i, e);
+		if (r == 0 && strlen(f->unit) > UNIT_MAX)
+			r = wrong(e, "figures", i, ".unit: more than 16 bytes");
 		if (r == 0 && f->n_cells != d->c.n_ways)
 			r = err_set(e, EINVAL, ".figures[%zu].cells: expected %zu, one a way, found %zu", i, d->c.n_ways,
 				    f->n_cells);

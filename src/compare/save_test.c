@@ -82,6 +82,7 @@ TEST(derived_numbers_of_a_file_are_not_believed)
 #define BEGAN  "\"began\":\"2026-01-02T03:04:05Z\","
 #define WAYS   "\"ways\":[{\"name\":\"a\"},{\"name\":\"b\"}],"
 #define FIGURE "\"group\":\"g\",\"title\":\"t\",\"unit\":\"ms\",\"better\":\"less\","
+#define LONG   "0123456789abcdef0123456789abcdef!"
 #define CELLS  "\"cells\":[{},{}]"
 
 TEST(what_is_wrong_is_named_with_the_file_the_field_and_the_remedy)
@@ -99,6 +100,13 @@ TEST(what_is_wrong_is_named_with_the_file_the_field_and_the_remedy)
 		  ".ways[1].name: empty, or there twice" },
 		{ HEAD BEGAN "\"ways\":[{\"name\":\"a\",\"accelerator\":7}],\"figures\":[]}",
 		  ".ways[0].accelerator: expected a string, found 7" },
+		{ HEAD BEGAN "\"ways\":[{\"name\":\"" LONG LONG "\"}],\"figures\":[]}",
+		  ".ways[0]: a name or an accelerator of more than 64" },
+		{ HEAD BEGAN "\"ways\":[{\"name\":\"a\",\"accelerator\":\"" LONG LONG "\"}],\"figures\":[]}",
+		  ".ways[0]: a name or an" },
+		{ HEAD BEGAN WAYS "\"figures\":[{\"id\":\"x\",\"group\":\"g\",\"title\":\"t\",\"unit\":\"" LONG
+				  "\",\"better\":\"less\"," CELLS "}]}",
+		  ".figures[0].unit: more than 16 bytes" },
 		{ HEAD BEGAN WAYS "\"figures\":[{" FIGURE CELLS "}]}", ".figures[0].id: missing" },
 		{ HEAD BEGAN WAYS "\"figures\":[{\"id\":\"<script>\"," FIGURE CELLS "}]}",
 		  ".figures[0].id: expected 1 to 64 of a-z" },
