@@ -47,13 +47,10 @@ struct compare_args {
 static int pass(void *args, const char *name, const char *value, struct err *e)
 {
 	struct compare_args *a = args;
-	int r;
 
-	if (value)
-		r = strv_push_option(&a->o.passed, name, strdup(value));
-	else
-		r = strv_push(&a->o.passed, name);
-	return r < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
+	return strv_push_take(&a->o.passed, value ? str_fmt("%s=%s", name, value) : strdup(name)) < 0
+		       ? err_set(e, ENOMEM, "out of memory")
+		       : 0;
 }
 #define PASS_FUNCTION(id, name, letter, type, value, help) \
 	static int pass_##id(void *args, const char *v, struct err *e) { return pass(args, "--" name, v, e); }

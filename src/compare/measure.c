@@ -19,10 +19,9 @@ static const struct part {
 	const char *name, *group; /* group: of figure_kinds, or the beginning of ids */
 	int (*measure)(struct measure *m, struct err *e);
 } parts[] = {
-	{ MEASURE_START, "start", "start.", measure_start },
-	{ MEASURE_SPEED, "speed", "Speed", measure_speed },
-	{ MEASURE_NETWORK, "network", "network.", measure_network },
-	{ MEASURE_MEMORY, "memory", "Memory", measure_memory },
+	{ MEASURE_START, "start", "start.", measure_start },         { MEASURE_SPEED, "speed", "Speed", measure_speed },
+	{ MEASURE_NETWORK, "network", "network.", measure_network }, { MEASURE_MEMORY, "memory", "Memory", measure_memory },
+	{ MEASURE_WALLS, "walls", "Walls", measure_walls },
 };
 
 static int failed_to_add(int r, const char *what, struct err *e)

@@ -18,7 +18,7 @@ struct measure_options {
 	const char *libexec;    /* where berth-probe is */
 	char *image;
 	char **command;         /* NULL: the image's */
-	char **passed;          /* options of `berth run` that all of them get */
+	char **passed;          /* options of `berth run` that all of them get, a word each: --memory=64m */
 	char **isolations;      /* "container", "vm", "vm-tcg" */
 	unsigned parts;         /* of enum measure_part */
 	int64_t count;          /* starts of each */

@@ -102,6 +102,7 @@ uint64_t patience_ms(const struct measure *m, size_t way); /* for one deed */
 int measure_memory(struct measure *m, struct err *e);
 int measure_speed(struct measure *m, struct err *e);
 int measure_network(struct measure *m, struct err *e);
+int measure_walls(struct measure *m, struct err *e);
 
 /* Lets so many ms pass. -EINTR: the user wants an end. */
 int stop_is_wanted(struct measure *m, unsigned ms, struct err *e);

@@ -129,9 +129,8 @@ static const char *no_network(const struct measure *m)
 {
 	const char *name = getenv("BERTH_NETWORK");
 
-	for (char **p = m->o->passed; p && p[0] && p[1]; p++)
-		if (streq(p[0], "--network"))
-			name = p[1];
+	for (char **p = m->o->passed; p && *p; p++)
+		name = str_after(*p, "--network=") ?: name;
 	return name && (streq(name, "none") || streq(name, "host") || strchr(name, ':')) ? name : NULL;
 }
 

@@ -102,7 +102,15 @@ def test_ready_by_its_port(berth, image, ready):
 def test_limits_and_options_are_every_ones(berth, image):
     said = compare(berth, *QUICK, "--only", "start", "--memory", "33m", "-e", "A=b", "--read-only", image,
                    "sh", "-c", 'test "$A" = b && ! touch /x 2>/dev/null && grep -q 34603008 /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null')
-    assert said["machine"]["Options"] == "--memory 33m -e A=b --read-only".replace("-e", "--env") and samples(said, "run.whole")
+    assert said["machine"]["Options"] == "--memory=33m --env=A=b --read-only" and samples(said, "run.whole")
+
+
+def test_walls_are_those_of_the_audit_with_the_same_options(berth, image):
+    said = compare(berth, *QUICK, "--only", "walls", "--cap-drop", "ALL", "-e", "A=b", "--privileged=false", "--init=false", image, "true")
+    walls = {w["id"]: w["values"] for w in said["walls"]}
+    audit = json.loads(berth.ok("audit", "--format", "json", "--isolation", "container", "--cap-drop", "ALL", image))
+    assert walls["capabilities"][1] == {w["id"]: w["values"][0] for w in audit["walls"]}["capabilities"] == "0"
+    assert not said["figures"] or not any(c.get("samples") for f in said["figures"] for c in f["cells"])
 
 
 def test_a_probe_that_can_not_says_why_and_the_rest_goes_on(berth, image):
