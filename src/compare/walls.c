@@ -3,12 +3,11 @@
 #include <stdlib.h>
 
 #include "runtime_spec.h"
-#include "walls.h"
+#include "walls_say.h"
 
 #define NAMES_SHOWN 6
 
-/* buf_take of what a row has put together. */
-static char *take(struct buf *b) { return b->failed ? (buf_done(b), NULL) : b->data ? buf_take(b) : strdup(""); }
+char *walls_take(struct buf *b) { return b->failed ? (buf_done(b), NULL) : b->data ? buf_take(b) : strdup(""); }
 
 static void add_word(struct buf *b, const char *word) { buf_fmt(b, "%s%s", b->len ? ", " : "", word); }
 
@@ -76,7 +75,7 @@ static char *say_abis(const struct walls_view *v)
 		return str_fmt("unknown: %s", c->why);
 	add_abi(&b, "i386", &c->i386);
 	add_abi(&b, "x32", &c->x32);
-	return take(&b);
+	return walls_take(&b);
 }
 
 /* Those that have most often led out of a container, or reach what is the host's own. */
@@ -110,7 +109,7 @@ static char *say_notable(const struct walls_view *v)
 				add_word(&b, notable[i]);
 	if (!b.len)
 		buf_str(&b, "none");
-	return take(&b);
+	return walls_take(&b);
 }
 
 static char *say_cases(const struct walls_view *v)
@@ -125,7 +124,7 @@ static char *say_cases(const struct walls_view *v)
 			add_word(&b, c->cases[i].id);
 	if (!b.len)
 		buf_str(&b, "none");
-	return take(&b);
+	return walls_take(&b);
 }
 
 /* ---- rights ---- */
@@ -185,7 +184,7 @@ static char *say_namespaces(const struct walls_view *v)
 			add_word(&b, walls_ns_names[i]);
 	if (!b.len)
 		buf_str(&b, "none");
-	return take(&b);
+	return walls_take(&b);
 }
 
 /* ---- devices and files ---- */
@@ -204,7 +203,7 @@ static char *say_devices(const struct walls_view *v)
 	}
 	if (d->count > 4 * NAMES_SHOWN)
 		buf_str(&b, " ...");
-	return take(&b);
+	return walls_take(&b);
 }
 
 static char *say_disk(const struct walls_view *v)
@@ -232,7 +231,7 @@ static char *say_tree(const struct walls_tree *t)
 		buf_fmt(&b, "%s%s", i ? ", " : "", t->names[i]);
 	if (t->count > NAMES_SHOWN)
 		buf_str(&b, " ...");
-	return take(&b);
+	return walls_take(&b);
 }
 
 static char *say_proc_sys(const struct walls_view *v) { return say_tree(&v->inside->writable.proc_sys); }
@@ -249,7 +248,7 @@ static char *say_dangerous(const struct walls_view *v)
 		return strdup("none");
 	if (has_own_kernel(v))
 		buf_str(&b, " (its own kernel's)");
-	return take(&b);
+	return walls_take(&b);
 }
 
 static char *say_masks(const struct walls_view *v)
@@ -262,7 +261,7 @@ static char *say_masks(const struct walls_view *v)
 			add_word(&b, m->keys[i]);
 	if (!b.len)
 		buf_str(&b, "none");
-	return take(&b);
+	return walls_take(&b);
 }
 
 static char *say_mounts(const struct walls_view *v)
@@ -277,122 +276,7 @@ static char *say_mounts(const struct walls_view *v)
 		buf_fmt(&b, "%s%s (%s)", i ? ", " : "", m->outside[i].target, m->outside[i].type);
 	if (m->outside_count > NAMES_SHOWN)
 		buf_str(&b, " ...");
-	return take(&b);
-}
-
-/* ---- the second wall: what carries a virtual machine ---- */
-
-static char *say_processes(const struct walls_view *v)
-{
-	struct buf b = { 0 };
-
-	for (size_t i = 0; i < v->outside->n; i++) {
-		const struct walls_process *p = &v->outside->processes[i];
-		uint64_t caps = p->effective ? strtoull(p->effective, NULL, 16) : 0;
-
-		buf_fmt(&b, "%s%s: user %lld, %d capabilities%s", i ? "; " : "", p->name, (long long)p->uid,
-			__builtin_popcountll(caps), p->no_new_privs == 1 ? ", no_new_privs" : "");
-	}
-	return take(&b);
-}
-
-/* "40..55" over the threads of a process. */
-static void add_filters(struct buf *b, const struct walls_process *p)
-{
-	unsigned least = 0, most = 0, known = 0, open_ = 0;
-	const char *why = NULL;
-
-	for (size_t i = 0; i < p->n_threads; i++) {
-		const struct walls_thread *t = &p->threads[i];
-		unsigned n = t->filter.always + t->filter.sometimes;
-
-		if (t->seccomp != 2)
-			open_++;
-		else if (t->filter.why)
-			why = t->filter.why;
-		else {
-			least = known++ ? MIN(least, n) : n;
-			most = MAX(most, n);
-		}
-	}
-	buf_fmt(b, "%s%s: ", b->len ? "; " : "", p->name);
-	if (open_)
-		buf_str(b, open_ == p->n_threads ? "no filter" : "some threads without a filter");
-	else if (!known)
-		buf_fmt(b, "a filter; %s", why ? why : "not known which");
-	else if (least == most)
-		buf_fmt(b, "%u calls", most);
-	else
-		buf_fmt(b, "%u to %u calls, by thread", least, most);
-}
-
-static char *say_filters(const struct walls_view *v)
-{
-	struct buf b = { 0 };
-
-	for (size_t i = 0; i < v->outside->n; i++)
-		add_filters(&b, &v->outside->processes[i]);
-	return take(&b);
-}
-
-static char *say_outer_namespaces(const struct walls_view *v)
-{
-	struct buf b = { 0 };
-
-	for (size_t i = 0; i < v->outside->n; i++) {
-		const struct walls_process *p = &v->outside->processes[i];
-		bool has_one = false;
-
-		buf_fmt(&b, "%s%s: ", i ? "; " : "", p->name);
-		for (size_t k = 0; k < WALL_NS_COUNT; k++)
-			if (p->shares[k]) {
-				buf_fmt(&b, "%s%s", has_one ? " " : "", walls_ns_names[k]);
-				has_one = true;
-			}
-		if (!has_one)
-			buf_str(&b, "none");
-	}
-	return take(&b);
-}
-
-/* With an id of 64 digits as its first 12, as lists have it. */
-static void add_short(struct buf *b, const char *path)
-{
-	while (*path) {
-		size_t digits = strspn(path, "0123456789abcdef");
-
-		buf_add(b, path, digits == ID_LEN ? 12 : MAX(digits, 1u));
-		path += MAX(digits, 1u);
-	}
-}
-
-static char *say_files(const struct walls_view *v)
-{
-	struct buf b = { 0 };
-
-	for (size_t i = 0; i < v->outside->n; i++) {
-		const struct walls_process *p = &v->outside->processes[i];
-		size_t n = strv_len(p->files);
-
-		buf_fmt(&b, "%s%s: %zu", i ? "; " : "", p->name, n);
-		for (size_t k = 0; k < n && k < NAMES_SHOWN; k++) {
-			buf_str(&b, k ? ", " : " (");
-			add_short(&b, p->files[k]);
-		}
-		if (n)
-			buf_str(&b, n > NAMES_SHOWN ? " ...)" : ")");
-	}
-	return take(&b);
-}
-
-static char *say_outer_mounts(const struct walls_view *v)
-{
-	struct buf b = { 0 };
-
-	for (size_t i = 0; i < v->outside->n; i++)
-		buf_fmt(&b, "%s%s: %lld", i ? "; " : "", v->outside->processes[i].name,
-			(long long)v->outside->processes[i].n_mounts);
-	return take(&b);
+	return walls_take(&b);
 }
 
 /* ---- the table ---- */
@@ -416,11 +300,11 @@ const struct wall_kind wall_kinds[] = {
 	{ "writable.dangerous", "of these dangerous", true, say_dangerous },
 	{ "readable", "readable of the kernel's secrets", true, say_masks },
 	{ "mounts", "mounts from outside", true, say_mounts },
-	{ "outside.processes", "carried by, on the host", false, say_processes },
-	{ "outside.calls", "which may make", true, say_filters },
-	{ "outside.namespaces", "which share with the host", true, say_outer_namespaces },
-	{ "outside.files", "which hold open", true, say_files },
-	{ "outside.mounts", "which see mounts", true, say_outer_mounts },
+	{ "outside.processes", "carried by, on the host", false, walls_say_processes },
+	{ "outside.calls", "which may make", true, walls_say_filters },
+	{ "outside.namespaces", "which share with the host", true, walls_say_outer_namespaces },
+	{ "outside.files", "which hold open", true, walls_say_files },
+	{ "outside.mounts", "which see mounts", true, walls_say_outer_mounts },
 };
 const size_t n_wall_kinds = ARRAY_SIZE(wall_kinds);
 

@@ -109,7 +109,7 @@ unsigned walls_count(const char *map, unsigned *ret_of);
 bool walls_has(const char *map, unsigned nr);
 /* x86-64's; NULL: there is none of that number here. */
 const char *walls_call_name(unsigned nr);
-/* Of the host, to compare with. 0 or -errno with e. */
+/* Of the host, to compare with; a namespace that can't be known is 0. 0 or -errno with e. */
 struct walls_host {
 	char *boot_id;
 	uint64_t namespaces[WALL_NS_COUNT];

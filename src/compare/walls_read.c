@@ -357,8 +357,16 @@ unsigned walls_count(const char *map, unsigned *ret_of)
 
 /* ---- the host ---- */
 
+/* The numbers of those that the kernel begins with, as far as they are fixed (include/linux/proc_ns.h). */
+static const uint64_t first_namespaces[WALL_NS_COUNT] = {
+	[WALL_NS_IPC] = 0xefffffff, [WALL_NS_UTS] = 0xeffffffe,    [WALL_NS_USER] = 0xeffffffd,
+	[WALL_NS_PID] = 0xeffffffc, [WALL_NS_CGROUP] = 0xeffffffb, [WALL_NS_TIME] = 0xeffffffa
+};
+
+/* A user without root's rights is in namespaces of his own by now, and may not look at those that he came from. */
 int walls_host_get(struct walls_host *ret, struct err *e)
 {
+	bool is_guest = in_user_namespace();
 	struct walls_host h = { 0 };
 	int r = file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &h.boot_id, NULL);
 
@@ -368,7 +376,9 @@ int walls_host_get(struct walls_host *ret, struct err *e)
 	for (size_t i = 0; i < WALL_NS_COUNT; i++) {
 		_cleanup_free_ char *path = str_fmt("/proc/self/ns/%s", walls_ns_names[i]);
 		struct stat st;
-		if (path && stat(path, &st) == 0)
+		if (is_guest)
+			h.namespaces[i] = first_namespaces[i];
+		else if (path && stat(path, &st) == 0)
 			h.namespaces[i] = st.st_ino;
 	}
 	*ret = h;

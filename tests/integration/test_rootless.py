@@ -77,6 +77,15 @@ def test_the_life_of_a_container(user):
         user.ok("rm", "-f", "a")
 
 
+def test_its_walls_are_asked_as_the_user(user):
+    doc = json.loads(user.ok("audit", "--isolation", "container", "--network", "none", "--format", "json", "base"))
+    inside = doc["ways"][0]["inside"]
+    assert inside["rights"]["uid"] == 0 and inside["rights"]["uidMap"][0] == [0, UID, 1]
+    said = {w["id"]: w["values"][0] for w in doc["walls"]}
+    assert "user" not in said["namespaces"].split(", ") and said["user"] == f"0, on the host {UID}"
+    assert not user.ok("ps", "-aq")
+
+
 def test_files_of_a_volume_are_the_user_s(user):
     place = user.where / "shared"
     user.ok("run", "--rm", "-v", f"{place}:/v", "base", "sh", "-c", "touch /v/mine; touch /v/web; chown 1000 /v/web")
