@@ -70,8 +70,10 @@ static int open_node(struct guest *g)
 
 	g->node = open(g->k->node, O_RDWR | O_CLOEXEC);
 	if (g->node < 0)
-		return errno == ENOENT ? say(g, "there is no %s", g->k->node)
-				       : say(g, "%s can't be opened: %s", g->k->node, strerror(errno));
+		return errno == ENOENT
+			       ? say(g, "there is no %s", g->k->node)
+			       : say(g, "%s can't be opened: %s%s", g->k->node, strerror(errno),
+				     errno == EACCES ? "; who is in its group may: usermod -aG kvm USER, and a new session" : "");
 	version = call(g, g->node, KVM_GET_API_VERSION, 0);
 	if (version != KVM_API_VERSION)
 		return say(g, "%s is not KVM", g->k->node);

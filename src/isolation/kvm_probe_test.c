@@ -144,6 +144,24 @@ TEST(a_missing_or_foreign_node_is_named)
 	is_str(r.reason, "/dev can't be opened: Is a directory");
 }
 
+TEST(who_may_not_open_it_is_told_which_group_may)
+{
+	char node[] = "/tmp/berth-kvm-XXXXXX";
+	const struct kvm_calls closed = { node, fake_call };
+	int fd = mkstemp(node), uid = 65534;
+	struct kvm_report r;
+
+	if (geteuid() != 0)
+		skip("needs root, to become somebody else");
+	is_int(fchmod(fd, 0), 0);
+	is_int(setresuid(uid, uid, 0), 0);
+	kvm_probe(&closed, &r);
+	is_int(setresuid(0, 0, 0), 0);
+	unlink(node);
+	has_str(r.reason, "can't be opened: Permission denied; ");
+	has_str(r.reason, "usermod -aG kvm USER, and a new session");
+}
+
 TEST(this_host_is_judged_one_way_or_the_other)
 {
 	struct kvm_report r;
