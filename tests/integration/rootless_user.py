@@ -11,8 +11,8 @@ from pathlib import Path
 from harness import Berth, until
 from net_host import PR_SET_PDEATHSIG, call
 
-WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))  # who has users of its own: `processes` are all of a user's
-UID, FIRST, COUNT = 4711 + WORKER, 600000 + 100000 * WORKER, 65536
+OWN = os.getpid() % 20000  # each worker's user is its own, and each session's beside it: `processes` are all of a user's
+UID, FIRST, COUNT = 20000 + OWN, 1000000 + 65536 * OWN, 65536
 KVM = 4700  # the group that may open /dev/kvm
 CLONE_NEWNS, MS_REC, MS_PRIVATE, MS_BIND = 0x20000, 16384, 1 << 18, 4096
 # As udev has them: path, mode, group.
