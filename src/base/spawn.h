@@ -50,6 +50,13 @@ bool pid_is_at_work(pid_t pid);
 /* At work, and the signal would be thrown away: the first process of a pid namespace gets only what it has a handler for, or
  * blocks, but for SIGKILL and SIGSTOP (pid_namespaces(7)). One that merely has not come to set its handler looks so too. */
 bool pid_is_deaf_at_work(pid_t pid, int sig);
+/* stop.c: SIGSTOP, and the wait until all of its threads stand still, five seconds at most: then it goes on, -ETIMEDOUT. -ESRCH: it has ended.
+ * pidfd: its own. */
+int pid_stop(pid_t pid, int pidfd);
+/* Do all of its threads stand still? */
+bool pid_is_stopped(pid_t pid);
+/* Each child that the parent's first thread has started, until fn returns less than 0, which is returned. -ESRCH: there is no such parent. */
+int pid_each_child(pid_t parent, int (*fn)(pid_t pid, int pidfd, void *arg), void *arg);
 /* This process is in a user namespace that somebody has made: its root is not the host's. */
 bool in_user_namespace(void);
 /* "SIGTERM", "TERM", "15", "RTMIN+3" -> number, or -EINVAL. name: "TERM" without SIG, or NULL. */

@@ -124,7 +124,7 @@ int vm_cgroup_freeze(struct instance *i, bool is_frozen, struct err *e)
 
 	if (i->cg && !in_user_namespace())
 		return cgroup_freeze(i->cg, is_frozen, e);
-	r = pidfd_kill(i->vmm_pidfd, is_frozen ? SIGSTOP : SIGCONT);
+	r = is_frozen ? pid_stop(i->vmm, i->vmm_pidfd) : pidfd_kill(i->vmm_pidfd, SIGCONT);
 	return r < 0 ? err_set(e, -r, "the virtual machine's process: %s", strerror(-r)) : 0;
 }
 

@@ -393,8 +393,11 @@ int pod_freeze(const struct paths *p, const char *pod_id, bool frozen, struct er
 	_cleanup_free_ char *path = cgroup_of(p, pod_id);
 	struct host h = { 0 };
 	struct cgroup *cg = NULL;
-	int r = path ? host_probe_cgroup_ours(&h, e) : err_set(e, ENOMEM, "out of memory");
+	int r = pod_stand_still(p, pod_id, frozen, e);
 
+	if (r != 0)
+		return MIN(r, 0);
+	r = path ? host_probe_cgroup_ours(&h, e) : err_set(e, ENOMEM, "out of memory");
 	if (r >= 0 && h.cgroup == CGROUP_NONE)
 		r = err_set(e, ENOTSUP, "all of a pod at once are held by its cgroup: " NOT_DELEGATED);
 	if (r >= 0)
@@ -416,5 +419,5 @@ bool pod_is_frozen(const struct paths *p, const char *pod_id)
 
 	cgroup_free(cg);
 	host_done(&h);
-	return frozen;
+	return frozen || pod_stands_still(p, pod_id);
 }

@@ -14,6 +14,9 @@ int pod_run_open(const struct paths *p, const char *pod_id, bool make, int *ret_
 int pod_run_find(int dirfd, struct shared_ns *ret, struct net_hold *sockets, struct err *e);
 /* This process holds ns, and sockets (NULL: none), for container id. */
 int pod_run_add(int dirfd, const char *id, const struct shared_ns *ns, const struct net_hold *sockets, struct err *e);
+/* pod_still.c: of a user's virtual machine; 0: the pod is another's, or has none. 1: it is so. */
+int pod_stand_still(const struct paths *p, const char *pod_id, bool still, struct err *e);
+bool pod_stands_still(const struct paths *p, const char *pod_id);
 /* Of a pod's run. */
 struct pod_place {
 	const struct paths *paths;

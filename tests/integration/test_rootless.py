@@ -145,8 +145,12 @@ def test_limits_without_a_cgroup_are_refused_by_name(user):
     try:
         user.fails("pause", "p", says=["be paused", "no cgroup"])
         user.fails("update", "-m", "64m", "p", says=["limits", "cgroup", "Delegate=yes"])
+        user.ok("pod", "create", "--name", "pod", "--share", "none")
+        user.ok("run", "-d", "--pod", "pod", "base", "sleep", "1000")
+        user.fails("pod", "pause", "pod", says=["cgroup", "Delegate=yes"])
     finally:
         user.ok("rm", "-f", "p")
+        user.ok("pod", "rm", "-f", "pod")
 
 
 def test_without_granted_ids_there_is_root_alone(berth):
