@@ -2,7 +2,7 @@
 #include "json.h"
 #include "measure_impl.h"
 
-enum { SETTLE_MS = 10000, SETTLE_STEP_MS = 250, POLL_MS = 20, KIB = 1024 };
+enum { SETTLE_MS = 10000, SAME_MS = 2000, SETTLE_STEP_MS = 250, POLL_MS = 20, KIB = 1024 };
 
 struct instance {
 	char *name, *dir; /* dir: its own files */
@@ -70,23 +70,25 @@ static int look_at(struct measure *m, size_t way, struct instance *i, struct err
 	return i->ram_bytes ? 0 : err_set(e, EIO, "vm inspect %s: no MemoryBytes", i->name);
 }
 
-/* Until it takes no more: what was started for the start alone ends behind it. */
+/* Until it has taken the same for a while: what was started for the start alone ends behind it, and a monitor that has nothing to do lets go of what
+ * it needs no more. */
 static int settle(struct measure *m, struct instance *i, struct err *e)
 {
-	uint64_t before = 0, end = clock_mono_us() + SETTLE_MS * 1000;
-	int r;
+	uint64_t before = 0, since = clock_mono_us(), end = since + SETTLE_MS * 1000;
+	int r = 0;
 
-	for (;;) {
+	while (r >= 0 && clock_mono_us() < MIN(end, since + SAME_MS * 1000)) {
 		uint64_t now;
 
 		r = stop_is_wanted(m, SETTLE_STEP_MS, e);
 		if (r >= 0)
 			r = pss_of(i->pid, i->ram_bytes, &i->pss, e);
 		now = i->pss.outside_kib + i->pss.inside_kib + i->pss.ram_kib;
-		if (r < 0 || (now == before && !i->pss.is_passing) || clock_mono_us() >= end)
-			return r;
+		if (now != before || i->pss.is_passing)
+			since = clock_mono_us();
 		before = now;
 	}
+	return r;
 }
 
 /* It runs once this returns: the probe says so, the user's command answers --ready, or is merely there. */
