@@ -5,6 +5,7 @@
 
 #define GAP         2
 #define LEAST_WIDTH 10 /* of a column */
+#define LEAST_FIRST 12 /* of the first, where that lets all others fit */
 
 size_t text_columns(const char *s, size_t n)
 {
@@ -15,12 +16,12 @@ size_t text_columns(const char *s, size_t n)
 	return columns;
 }
 
-/* Bytes of s that fill a line of at most `width` columns: to the last blank within, or where one word is longer, as many of it as fit. */
+/* Bytes of s that fill a line of at most `width` columns: to its end, to the last blank within, or where one word is longer, as many of it as fit. */
 static size_t line_length(const char *s, size_t width)
 {
 	size_t n = 0, columns = 0, blank = 0;
 
-	for (; s[n]; n++) {
+	for (; s[n] && s[n] != '\n'; n++) {
 		columns += ((unsigned char)s[n] & 0xc0) != 0x80;
 		if (columns > width)
 			return s[n] == ' ' || !blank ? n : blank;
@@ -30,7 +31,12 @@ static size_t line_length(const char *s, size_t width)
 	return n;
 }
 
-static const char *skip_blanks(const char *s) { return s + strspn(s, " "); }
+/* What follows a line that was broken: without the blanks or the end of line that broke it. */
+static const char *next_line(const char *s)
+{
+	s += strspn(s, " ");
+	return *s == '\n' ? s + 1 : s;
+}
 
 /* A copy that can't drive a terminal, nor break a line. NULL on ENOMEM. */
 static char *one_line(const char *text)
@@ -43,6 +49,19 @@ static char *one_line(const char *text)
 }
 
 void grid_add(struct grid *g, const char *text) { g->failed |= strv_push_take(&g->cells, one_line(text)) < 0; }
+
+void grid_line(struct grid *g, const char *text)
+{
+	_cleanup_free_ char *line = one_line(text);
+	size_t n = strv_len(g->cells);
+	char *both = n && line ? str_fmt("%s\n%s", g->cells[n - 1], line) : NULL;
+
+	g->failed |= !both;
+	if (!both)
+		return;
+	free(g->cells[n - 1]);
+	g->cells[n - 1] = both;
+}
 
 void grid_fmt(struct grid *g, const char *fmt, ...)
 {
@@ -70,7 +89,8 @@ static size_t widest(const struct grid *g, size_t column, size_t most)
 	size_t w = 0;
 
 	for (size_t i = column; g->cells && i < strv_len(g->cells); i += g->n_columns)
-		w = MAX(w, text_columns(g->cells[i], strlen(g->cells[i])));
+		for (const char *s = g->cells[i]; s; s = strchr(s, '\n') ? strchr(s, '\n') + 1 : NULL)
+			w = MAX(w, text_columns(s, strcspn(s, "\n")));
 	return MIN(w, most);
 }
 
@@ -96,7 +116,7 @@ static bool put_line(const struct panel *p, struct buf *out)
 			blanks = 0;
 		}
 		blanks += width - MIN(width, text_columns(p->rest[i], take)) + GAP;
-		p->rest[i] = skip_blanks(p->rest[i] + take);
+		p->rest[i] = next_line(p->rest[i] + take);
 		has_more |= *p->rest[i] != 0;
 	}
 	buf_str(out, "\n");
@@ -121,6 +141,17 @@ static void next_panel(const struct grid *g, size_t width, struct panel *p)
 		used += GAP + p->widths[p->to++];
 }
 
+/* Where the columns would fit beside each other behind a first one that is not too narrow, it is so narrow. */
+static void narrow_first(const struct grid *g, size_t width, size_t *widths)
+{
+	size_t others = 0;
+
+	for (size_t i = 1; i < g->n_columns; i++)
+		others += GAP + widths[i];
+	if (widths[0] + others > width && others + LEAST_FIRST <= width)
+		widths[0] = width - others;
+}
+
 void grid_put(const struct grid *g, size_t width, size_t first, struct buf *out)
 {
 	size_t n_rows = g->n_columns ? strv_len(g->cells) / g->n_columns : 0;
@@ -138,6 +169,7 @@ void grid_put(const struct grid *g, size_t width, size_t first, struct buf *out)
 				       : width > widths[0] + GAP ? width - widths[0] - GAP
 								 : 0),
 				LEAST_WIDTH);
+	narrow_first(g, width, widths);
 	do {
 		if (p.to > 1)
 			buf_str(out, "\n");
@@ -155,7 +187,7 @@ void text_line(const char *text, size_t width, size_t indent, struct buf *out)
 	for (const char *s = line ? line : ""; *s;) {
 		size_t take = line_length(s, width > indent ? width - indent : LEAST_WIDTH);
 		buf_add(out, s, take);
-		s = skip_blanks(s + take);
+		s = next_line(s + take);
 		if (*s)
 			buf_fmt(out, "\n%*s", (int)indent, "");
 	}

@@ -11,6 +11,8 @@ struct grid {
 };
 /* One more cell, the rows' left to right. It is defused, and of one line. */
 void grid_add(struct grid *g, const char *text);
+/* Another line of the cell that was added last. */
+void grid_line(struct grid *g, const char *text);
 void grid_fmt(struct grid *g, const char *fmt, ...) _printf_(2, 3);
 /* Appends the rows to out, each no wider than `width` columns where words allow. The first column is at most `first` wide and stands again before the
  * columns that came below. */

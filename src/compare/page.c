@@ -113,7 +113,7 @@ static int make_shown(const struct comparison *c, struct shown *shown)
 	int r = shown ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < c->n_figures && r == 0; i++)
-		r = shown_of(&c->figures[i], c->n_ways, &shown[i]);
+		r = shown_of(&c->figures[i], c->n_ways, comparison_base(c), &shown[i]);
 	return r;
 }
 
@@ -128,7 +128,7 @@ int comparison_write_page(const struct comparison *c, const struct against *a, c
 	for (size_t i = 0; i < c->n_ways && status == 0; i++)
 		status = strv_push_take(&labels, way_label(&c->ways[i]));
 	if (status == 0) {
-		struct page p = { &out, c, shown, labels };
+		struct page p = { &out, c, shown, labels, comparison_base(c) };
 		put_head(&p);
 		put_body(&p, a, r);
 		status = out.failed ? -ENOMEM : fd_write_full(fd, out.data, out.len);

@@ -10,6 +10,7 @@ struct page {
 	const struct comparison *c;
 	const struct shown *shown; /* one a figure, in the comparison's order */
 	char **labels;             /* strv: one a way, "vm (TCG)" */
+	size_t base;               /* the way that the others are compared with */
 };
 extern const char page_style[];
 

@@ -6,11 +6,11 @@
 #include "plot.h"
 
 /* How many times the base a way costs: of what is better when more, the other way round, so that right is worse in every row. */
-static bool cost_of(const struct shown *s, size_t way, struct ratio *ret)
+static bool cost_of(const struct page *p, const struct shown *s, size_t way, struct ratio *ret)
 {
 	struct ratio r;
 
-	if (way == 0 || s->base != 0 || !stats_ratio(&s->of_way[way], &s->of_way[0], &r))
+	if (way == p->base || s->base != p->base || !stats_ratio(&s->of_way[way], &s->of_way[p->base], &r))
 		return false;
 	*ret = s->figure->more_is_better ? (struct ratio){ 1 / r.of, 1 / r.high, r.low > 0 ? 1 / r.low : INFINITY } : r;
 	return ret->of > 0 && isfinite(ret->of);
@@ -23,12 +23,12 @@ struct glance {
 	double least, most; /* of medians: spreads may go beyond the axis */
 };
 
-static bool has_row(const struct shown *s)
+static bool has_row(const struct page *p, const struct shown *s)
 {
 	struct ratio r;
 
-	for (size_t way = 1; way < s->n_ways; way++)
-		if (cost_of(s, way, &r))
+	for (size_t way = 0; way < s->n_ways; way++)
+		if (cost_of(p, s, way, &r))
 			return true;
 	return false;
 }
@@ -37,10 +37,10 @@ static void find_range(struct glance *g)
 {
 	g->least = g->most = 1;
 	for (size_t i = 0; i < g->p->c->n_figures; i++) {
-		g->rows += has_row(&g->p->shown[i]);
-		for (size_t way = 1; way < g->p->c->n_ways; way++) {
+		g->rows += has_row(g->p, &g->p->shown[i]);
+		for (size_t way = 0; way < g->p->c->n_ways; way++) {
 			struct ratio r;
-			if (!cost_of(&g->p->shown[i], way, &r))
+			if (!cost_of(g->p, &g->p->shown[i], way, &r))
 				continue;
 			g->least = MIN(g->least, r.of);
 			g->most = MAX(g->most, r.of);
@@ -55,9 +55,9 @@ static void put_row(const struct glance *g, const struct shown *s, int y, struct
 	char ratio[NUMBER_LEN];
 	const char *right = "";
 
-	for (size_t way = 1; way < s->n_ways; way++) {
+	for (size_t way = 0; way < s->n_ways; way++) {
 		struct ratio r;
-		if (!cost_of(s, way, &r))
+		if (!cost_of(g->p, s, way, &r))
 			continue;
 		number_ratio(r.of, ratio);
 		buf_fmt(words, "%s, %s: %s; ", s->figure->title, g->p->labels[way], ratio);
@@ -71,7 +71,9 @@ static void put_row(const struct glance *g, const struct shown *s, int y, struct
 static void put_legend(const struct page *p)
 {
 	buf_str(p->out, "<ul class=\"legend\">");
-	for (size_t way = 1; way < p->c->n_ways; way++) {
+	for (size_t way = 0; way < p->c->n_ways; way++) {
+		if (way == p->base)
+			continue;
 		buf_fmt(p->out,
 			"<li><svg class=\"mark w%zu\" aria-hidden=\"true\" width=\"16\" height=\"16\" viewBox=\"-8 -8 16 "
 			"16\">%s</svg> ",
@@ -89,13 +91,13 @@ static void put_plot(struct glance *g)
 	g->plot.out = &rows;
 	scale_make(&g->plot.scale, SCALE_LOG, g->least, g->most);
 	for (size_t i = 0; i < g->p->c->n_figures; i++) {
-		if (!has_row(&g->p->shown[i]))
+		if (!has_row(g->p, &g->p->shown[i]))
 			continue;
 		put_row(g, &g->p->shown[i], y, &words);
 		y += ROW;
 	}
 	g->plot.out = g->p->out;
-	_cleanup_free_ char *caption = str_fmt("times %s; further right is worse", g->p->labels[0]);
+	_cleanup_free_ char *caption = str_fmt("times %s; further right is worse", g->p->labels[g->p->base]);
 	plot_open(&g->plot, "costs", "All figures as multiples", words.data ? words.data : "", bottom);
 	plot_axis(&g->plot, 0, bottom, caption ? caption : "");
 	plot_rule(&g->plot, 1, 0, bottom);
@@ -121,9 +123,8 @@ static void put_cell(const struct page *p, const struct shown *s, size_t way)
 
 static void put_table(const struct page *p)
 {
-	buf_str(p->out,
-		"<table class=\"ways\" role=\"table\">\n<caption>Medians, and how many times the first way's they are</caption>\n"
-		"<thead role=\"rowgroup\"><tr role=\"row\"><th scope=\"col\" role=\"columnheader\">Figure</th>");
+	buf_str(p->out, "<table class=\"ways\" role=\"table\">\n<caption>Medians, and how many times as much they are</caption>\n"
+			"<thead role=\"rowgroup\"><tr role=\"row\"><th scope=\"col\" role=\"columnheader\">Figure</th>");
 	for (size_t way = 0; way < p->c->n_ways; way++)
 		html_fmt(p->out, "<th scope=\"col\" role=\"columnheader\">%s</th>", p->labels[way]);
 	buf_str(p->out, "</tr></thead>\n<tbody role=\"rowgroup\">\n");
@@ -147,10 +148,11 @@ void page_put_costs(const struct page *p)
 	find_range(&g);
 	buf_str(p->out, "<section id=\"glance\">\n<h2>All figures at a glance</h2>\n");
 	if (g.rows) {
-		buf_str(p->out,
-			"<figure>\n<figcaption><p>Each figure as a multiple of what it is in the first way; throughput and the "
-			"like, where more "
-			"is better, the other way round. The lines are what the spreads of both allow.</p></figcaption>\n");
+		html_fmt(p->out,
+			 "<figure>\n<figcaption><p>Each figure as a multiple of what it is of <b>%s</b>; throughput and the "
+			 "like, where more is better, the "
+			 "other way round. The lines are what the spreads of both allow.</p></figcaption>\n",
+			 p->labels[p->base]);
 		put_legend(p);
 		put_plot(&g);
 		buf_str(p->out, "</figure>\n");

@@ -83,7 +83,7 @@ static void put_way(const struct page *p, const struct shown *s, size_t way)
 		n_columns += is_shown(s, &columns[i]);
 	if (!stats->n) {
 		buf_fmt(p->out, "<td role=\"cell\" class=\"why\" colspan=\"%zu\">", n_columns);
-		html_fmt(p->out, "%s</td></tr>\n", why ? why : "not measured");
+		html_fmt(p->out, "%s</td></tr>\n", why ? why : "");
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
@@ -116,7 +116,8 @@ static void put_numbers(const struct page *p, const struct shown *s)
 			"role=\"columnheader\">times</th></tr></thead>\n"
 			"<tbody role=\"rowgroup\">\n");
 	for (size_t way = 0; way < s->n_ways; way++)
-		put_way(p, s, way);
+		if (shown_has(s, way))
+			put_way(p, s, way);
 	buf_str(p->out, "</tbody>\n</table>\n");
 }
 

@@ -123,12 +123,20 @@ static void put_stage_legend(const struct page *p, const struct journey *j)
 	buf_str(p->out, "</ul>\n");
 }
 
+static bool has_stage(const struct page *p, const struct journey *j, size_t way)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(stages); i++)
+		if (!isnan(j->medians[i * p->c->n_ways + way]))
+			return true;
+	return false;
+}
+
 #define STAGE_ROW 46
 
 /* The way from the first stage to the last, as a line with its signs. */
-static void put_stage_row(const struct page *p, const struct plot *plot, const struct journey *j, size_t way, struct buf *words)
+static void put_stage_row(const struct page *p, const struct plot *plot, const struct journey *j, size_t way, int y,
+			  struct buf *words)
 {
-	int y = (int)way * STAGE_ROW;
 	double first = NAN, last = NAN;
 
 	plot_labels(plot, y + 14, p->labels[way], "");
@@ -156,12 +164,16 @@ static void put_journey(const struct page *p, const struct journey *j)
 {
 	_cleanup_buf_ struct buf words = { 0 }, rows = { 0 };
 	struct plot plot = { .out = &rows };
-	int bottom = (int)p->c->n_ways * STAGE_ROW + 4;
+	int bottom = 4;
 
 	scale_make(&plot.scale, j->most > 4 * j->least ? SCALE_LOG : SCALE_ZERO, j->least, j->most);
 	_cleanup_free_ char *caption = str_fmt("%s%s", unit_in_words(j->unit), plot.scale.is_log ? ", logarithmic" : "");
-	for (size_t way = 0; way < p->c->n_ways; way++)
-		put_stage_row(p, &plot, j, way, &words);
+	for (size_t way = 0; way < p->c->n_ways; way++) {
+		if (!has_stage(p, j, way))
+			continue;
+		put_stage_row(p, &plot, j, way, bottom - 4, &words);
+		bottom += STAGE_ROW;
+	}
 	plot.out = p->out;
 	buf_str(p->out, "<figure>\n<figcaption><h3>From the command to the answer</h3></figcaption>\n");
 	put_stage_legend(p, j);
@@ -198,7 +210,8 @@ void page_put_story(const struct page *p)
 	}
 	html_fmt(p->out, "<section id=\"story\">\n<h2>%s</h2>\n<dl class=\"cards\">\n", s->figure->title);
 	for (size_t i = 0; i < p->c->n_ways; i++)
-		put_card(p, s, i);
+		if (shown_has(s, i))
+			put_card(p, s, i);
 	buf_str(p->out, "</dl>\n<p class=\"note\">Medians, and below them the interval that holds the median of all possible "
 			"runs with at least "
 			"95\u202f% confidence, or as much as so few runs allow.</p>\n");

@@ -87,7 +87,7 @@ static void put_row(const struct plot *p, const struct shown *s, size_t way, con
 	if (stats->n)
 		value = str_fmt("%s%s%s", number_text(stats->p50, NARROW_SPACE, number), *s->unit ? "\u00a0" : "", s->unit);
 	else
-		value = strdup(s->figure->cells[way].why_not ? "none: see below" : "not measured");
+		value = strdup("none: see below");
 	p->out->failed |= !label || !value;
 	plot_labels(p, y + 13, label ? label : "", value ? value : "");
 	if (stats->n && bars) {
@@ -119,10 +119,12 @@ void plot_figure(struct buf *out, const char *id, const struct shown *s, const s
 	_cleanup_buf_ struct buf words = { 0 };
 	struct plot p = { .out = out };
 	bool bars = has_bars(s);
-	int bottom = (int)s->n_ways * ROW + 4;
+	int bottom = 4, y = 0;
 
 	if (s->base == s->n_ways)
 		return;
+	for (size_t i = 0; i < s->n_ways; i++)
+		bottom += shown_has(s, i) ? ROW : 0;
 	describe(s, ways, &words);
 	out->failed |= words.failed;
 	make_scale(s, bars, &p.scale);
@@ -131,7 +133,11 @@ void plot_figure(struct buf *out, const char *id, const struct shown *s, const s
 		str_fmt("%s%s%s", unit_in_words(*s->unit ? s->unit : "count"), p.scale.is_log ? ", logarithmic" : "",
 			!p.scale.is_log && (p.scale.low > 0 || p.scale.high < 0) ? ", not from zero" : "");
 	plot_axis(&p, 0, bottom, caption ? caption : "");
-	for (size_t i = 0; i < s->n_ways; i++)
-		put_row(&p, s, i, &ways[i], (int)i * ROW, bars);
+	for (size_t i = 0; i < s->n_ways; i++) {
+		if (!shown_has(s, i))
+			continue;
+		put_row(&p, s, i, &ways[i], y, bars);
+		y += ROW;
+	}
 	plot_close(&p);
 }

@@ -103,7 +103,7 @@ static int speak_of(const struct question *q, const struct figure *f, struct voi
 	_cleanup_(shown_done) struct shown s = { 0 };
 	struct ratio r;
 
-	if (shown_of(f, q->c->n_ways, &s) < 0)
+	if (shown_of(f, q->c->n_ways, q->container, &s) < 0)
 		return -ENOMEM;
 	if (!stats_differ(&s.of_way[q->container], &s.of_way[q->vm]) ||
 	    !stats_ratio(&s.of_way[q->vm], &s.of_way[q->container], &r) || (r.of < LEAST_RATIO && r.of > 1 / LEAST_RATIO))
@@ -140,7 +140,7 @@ static const struct rule rules[] = {
 	  speak_walls,
 	  "What breaks out of a container has broken the host's kernel; of a VM it has to break a kernel of its own and then its "
 	  "monitor",
-	  { "kernel", "syscalls", "namespaces_shared", "vmm_syscalls" } },
+	  { "kernel", "calls", "namespaces", "outside.calls" } },
 	{ "start-up",
 	  NEED_START,
 	  false,

@@ -28,7 +28,16 @@ static void scale(struct stats *s, double times)
 		s->sorted[i] *= times;
 }
 
-int shown_of(const struct figure *f, size_t n_ways, struct shown *ret)
+size_t comparison_base(const struct comparison *c)
+{
+	for (size_t i = 0; i < c->n_figures; i++)
+		for (size_t way = 0; way < c->n_ways; way++)
+			if (c->figures[i].cells[way].n)
+				return way;
+	return 0;
+}
+
+int shown_of(const struct figure *f, size_t n_ways, size_t base, struct shown *ret)
 {
 	*ret = (struct shown){
 		.figure = f, .n_ways = n_ways, .base = n_ways, .of_way = calloc(n_ways + 1, sizeof(*ret->of_way))
@@ -39,7 +48,7 @@ int shown_of(const struct figure *f, size_t n_ways, struct shown *ret)
 		int r = stats_of(f->cells[i].samples, f->cells[i].n, &ret->of_way[i]);
 		if (r < 0)
 			return r;
-		if (ret->base == n_ways && f->cells[i].n)
+		if (f->cells[i].n && (ret->base == n_ways || i == base))
 			ret->base = i;
 	}
 	struct shown_unit u = unit_shown(f->unit, least_of(ret));
@@ -48,6 +57,8 @@ int shown_of(const struct figure *f, size_t n_ways, struct shown *ret)
 	ret->unit = streq(u.unit, "count") ? "" : u.unit;
 	return 0;
 }
+
+bool shown_has(const struct shown *s, size_t way) { return s->of_way[way].n || s->figure->cells[way].why_not; }
 
 void shown_done(struct shown *s)
 {
@@ -65,9 +76,14 @@ char *shown_median(const struct stats *s, const char *gap)
 		return strdup(median);
 	number_text(s->spread.low, gap, low);
 	number_text(s->spread.high, gap, high);
-	if (s->spread.confidence >= SPREAD_CONFIDENCE)
-		return str_fmt("%s [%s\u2013%s]", median, low, high);
-	return str_fmt("%s [%s\u2013%s, %.0f %%]", median, low, high, s->spread.confidence * 100);
+	return str_fmt("%s [%s\u2013%s]", median, low, high);
+}
+
+char *shown_runs(const struct stats *s)
+{
+	if (!s->has_spread || s->spread.confidence >= SPREAD_CONFIDENCE)
+		return str_fmt("n %zu", s->n);
+	return str_fmt("n %zu (%.0f %%)", s->n, s->spread.confidence * 100);
 }
 
 char *shown_tail(const struct stats *s, const char *gap)

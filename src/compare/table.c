@@ -1,4 +1,4 @@
-/* table.c: a comparison for people on a terminal: a block for each group, the ways as columns, three lines a figure. */
+/* table.c: a comparison for people on a terminal: a block for each group, the ways as columns, up to three lines a figure. */
 #include "compare.h"
 
 #include <ctype.h>
@@ -6,7 +6,7 @@
 #include "grid.h"
 #include "shown.h"
 
-#define FIRST_WIDTH 28 /* of the column with titles */
+#define FIRST_WIDTH 22 /* of the column with titles */
 
 /* Why cells are empty, each reason once; a cell refers to it by its number, from 1. */
 static size_t note_of(char ***notes, const char *text)
@@ -27,61 +27,54 @@ static void add_owned(struct grid *g, char *text)
 	free(text);
 }
 
-static void add_medians(struct grid *g, const struct shown *s, char ***notes)
+static void line_owned(struct grid *g, char *text)
 {
-	grid_fmt(g, "%s%s%s", s->figure->title, *s->unit ? ", " : "", s->unit);
-	for (size_t i = 0; i < s->n_ways; i++) {
-		const struct figure_cell *cell = &s->figure->cells[i];
-		if (cell->n)
-			add_owned(g, shown_median(&s->of_way[i], ""));
-		else if (cell->why_not)
-			grid_fmt(g, "none (%zu)", note_of(notes, cell->why_not));
-		else
-			grid_add(g, "-");
-	}
+	g->failed |= !text;
+	grid_line(g, text ? text : "");
+	free(text);
 }
 
-static void add_tails(struct grid *g, const struct shown *s)
+/* A cell of three lines: the median and its spread, the tail, the runs and the ratio. */
+static void add_samples(struct grid *g, const struct shown *s, size_t way)
 {
-	grid_add(g, "");
-	for (size_t i = 0; i < s->n_ways; i++) {
-		if (s->of_way[i].n > 1)
-			add_owned(g, shown_tail(&s->of_way[i], ""));
-		else
-			grid_add(g, "");
-	}
+	const struct stats *stats = &s->of_way[way];
+	_cleanup_free_ char *runs = shown_runs(stats);
+	char ratio[NUMBER_LEN];
+
+	add_owned(g, shown_median(stats, ""));
+	if (stats->n > 1)
+		line_owned(g, shown_tail(stats, ""));
+	g->failed |= !runs;
+	if (runs && shown_ratio(s, way, ratio))
+		line_owned(g, str_fmt("%s, %s", runs, ratio));
+	else
+		grid_line(g, runs ? runs : "");
 }
 
-static void add_runs(struct grid *g, const struct shown *s, const struct comparison *c)
-{
-	grid_fmt(g, "  runs%s%s", s->base < s->n_ways ? ", times " : "", s->base < s->n_ways ? c->ways[s->base].name : "");
-	for (size_t i = 0; i < s->n_ways; i++) {
-		char ratio[NUMBER_LEN];
-		bool has_ratio = shown_ratio(s, i, ratio);
-		if (s->of_way[i].n)
-			grid_fmt(g, "n %zu%s%s", s->of_way[i].n, has_ratio ? ", " : "", has_ratio ? ratio : "");
-		else
-			grid_add(g, "");
-	}
-}
-
-static int add_figure(struct grid *g, const struct comparison *c, const struct figure *f, char ***notes)
+/* Ways of which a group has nothing to say have no column in its block. */
+static int add_figure(struct grid *g, const struct comparison *c, const struct figure *f, const bool *has_way, char ***notes)
 {
 	_cleanup_(shown_done) struct shown s = { 0 };
-	int r = shown_of(f, c->n_ways, &s);
+	int r = shown_of(f, c->n_ways, comparison_base(c), &s);
 
 	if (r < 0)
 		return r;
-	add_medians(g, &s, notes);
-	if (s.base == s.n_ways)
-		return 0;
-	add_tails(g, &s);
-	add_runs(g, &s, c);
+	grid_fmt(g, "%s%s%s", f->title, *s.unit ? ", " : "", s.unit);
+	for (size_t i = 0; i < c->n_ways; i++) {
+		if (!has_way[i])
+			continue;
+		if (s.of_way[i].n)
+			add_samples(g, &s, i);
+		else if (f->cells[i].why_not)
+			grid_fmt(g, "none (%zu)", note_of(notes, f->cells[i].why_not));
+		else
+			grid_add(g, "-");
+	}
 	return 0;
 }
 
 /* "START-UP", and the ways with their accelerators. */
-static void add_heading(struct grid *g, const struct comparison *c, const char *title)
+static void add_heading(struct grid *g, const struct comparison *c, const char *title, const bool *has_way)
 {
 	_cleanup_free_ char *upper = strdup(title);
 
@@ -89,7 +82,8 @@ static void add_heading(struct grid *g, const struct comparison *c, const char *
 		*p = (char)toupper((unsigned char)*p);
 	grid_add(g, upper ? upper : title);
 	for (size_t i = 0; i < c->n_ways; i++)
-		add_owned(g, way_label(&c->ways[i]));
+		if (has_way[i])
+			add_owned(g, way_label(&c->ways[i]));
 }
 
 /* Whether a figure before this one is of its group: then the block has been printed. */
@@ -101,34 +95,75 @@ static bool is_printed(const struct comparison *c, size_t at)
 	return false;
 }
 
+/* Which ways the group of figure `at` says anything of; how many. */
+static size_t ways_of_group(const struct comparison *c, size_t at, bool *has_way)
+{
+	size_t n = 0;
+
+	for (size_t way = 0; way < c->n_ways; way++) {
+		for (size_t i = at; i < c->n_figures; i++)
+			if (streq(c->figures[i].group, c->figures[at].group))
+				has_way[way] |= c->figures[i].cells[way].n || c->figures[i].cells[way].why_not;
+		n += has_way[way];
+	}
+	return n;
+}
+
 static int put_group(const struct comparison *c, size_t at, size_t width, char ***notes, struct buf *out)
 {
-	_cleanup_(grid_done) struct grid g = { .n_columns = c->n_ways + 1 };
-	int r = 0;
+	_cleanup_free_ bool *has_way = calloc(c->n_ways + 1, sizeof(*has_way));
+	_cleanup_(grid_done) struct grid g = { 0 };
+	int r = has_way ? 0 : -ENOMEM;
 
-	add_heading(&g, c, c->figures[at].group);
+	if (r < 0)
+		return r;
+	g.n_columns = ways_of_group(c, at, has_way) + 1;
+	add_heading(&g, c, c->figures[at].group, has_way);
 	for (size_t i = at; i < c->n_figures && r == 0; i++)
 		if (streq(c->figures[i].group, c->figures[at].group))
-			r = add_figure(&g, c, &c->figures[i], notes);
+			r = add_figure(&g, c, &c->figures[i], has_way, notes);
 	buf_str(out, "\n");
 	grid_put(&g, width, FIRST_WIDTH, out);
 	return r;
 }
 
-static void put_walls(const struct comparison *c, size_t width, struct buf *out)
+/* Which ways any wall is known of; how many. */
+static size_t ways_of_walls(const struct comparison *c, bool *has_way)
 {
-	_cleanup_(grid_done) struct grid g = { .n_columns = c->n_ways + 1 };
+	size_t n = 0;
 
-	if (!c->n_walls)
-		return;
-	add_heading(&g, c, "Walls");
+	for (size_t way = 0; way < c->n_ways; way++) {
+		for (size_t i = 0; i < c->n_walls; i++)
+			has_way[way] |= c->walls[i].of_way[way] != NULL;
+		n += has_way[way];
+	}
+	return n;
+}
+
+#define WALL_LEAST 16 /* of a column of words */
+
+static int put_walls(const struct comparison *c, size_t width, struct buf *out)
+{
+	_cleanup_free_ bool *has_way = calloc(c->n_ways + 1, sizeof(*has_way));
+	_cleanup_(grid_done) struct grid g = { 0 };
+	size_t n = has_way ? ways_of_walls(c, has_way) : 0;
+
+	if (!has_way)
+		return -ENOMEM;
+	if (!n)
+		return 0;
+	g.n_columns = n + 1;
+	g.widest = MAX(width > FIRST_WIDTH ? (width - FIRST_WIDTH) / n - MIN((width - FIRST_WIDTH) / n, 2) : 0, WALL_LEAST);
+	add_heading(&g, c, "Walls", has_way);
 	for (size_t i = 0; i < c->n_walls; i++) {
 		grid_add(&g, c->walls[i].title);
-		for (size_t k = 0; k < c->n_ways; k++)
-			grid_add(&g, c->walls[i].of_way[k] ? c->walls[i].of_way[k] : "-");
+		for (size_t way = 0; way < c->n_ways; way++)
+			if (has_way[way])
+				grid_add(&g, c->walls[i].of_way[way] ? c->walls[i].of_way[way] : "-");
 	}
 	buf_str(out, "\n");
 	grid_put(&g, width, FIRST_WIDTH, out);
+	return 0;
 }
 
 static void put_head(const struct comparison *c, size_t width, struct buf *out)
@@ -152,12 +187,15 @@ static void put_legend(const struct comparison *c, char **notes, size_t width, s
 		buf_fmt(out, "(%zu) ", i + 1);
 		text_line(notes[i], width, 4, out);
 	}
-	if (c->n_figures)
-		text_line("Each figure: the median and in brackets its spread, between which the median of all runs lies with at "
-			  "least "
-			  "95 % confidence (or as much as is said, where the runs are few); percentiles by nearest rank; n, the "
-			  "runs.",
-			  width, 0, out);
+	if (!c->n_figures)
+		return;
+	_cleanup_free_ char *legend = str_fmt("Each figure: the median and in brackets its spread, two runs between which the "
+					      "median of all possible runs lies with "
+					      "at least 95 %% confidence, or as much as is said behind n, the runs; percentiles "
+					      "by nearest rank; \u00d7, times %s.",
+					      c->ways[comparison_base(c)].name);
+	out->failed |= !legend;
+	text_line(legend ? legend : "", width, 0, out);
 }
 
 int comparison_print_table(const struct comparison *c, int fd, size_t width, struct err *e)
@@ -170,7 +208,8 @@ int comparison_print_table(const struct comparison *c, int fd, size_t width, str
 	for (size_t i = 0; i < c->n_figures && r == 0; i++)
 		if (!is_printed(c, i))
 			r = put_group(c, i, width, &notes, &out);
-	put_walls(c, width, &out);
+	if (r == 0)
+		r = put_walls(c, width, &out);
 	put_legend(c, notes, width, &out);
 	if (r < 0 || out.failed)
 		return err_set(e, ENOMEM, "out of memory");
