@@ -1,4 +1,4 @@
-/* page_cost.c: everything at a glance: each figure of each further way as a multiple of the first way's, on one axis; then the medians as a table. */
+/* page_cost.c: everything at a glance: each figure of each further way as a multiple of one way's, on one axis; then the medians as a table. */
 #include <math.h>
 #include <stdio.h>
 
@@ -111,11 +111,12 @@ static void put_cell(const struct page *p, const struct shown *s, size_t way)
 	const struct stats *stats = &s->of_way[way];
 	char median[NUMBER_LEN], ratio[NUMBER_LEN];
 
-	html_fmt(p->out, "<td role=\"cell\" data-way=\"%s\">", p->labels[way]);
+	buf_fmt(p->out, "<td role=\"cell\"%s ", stats->n ? "" : " class=\"absent\"");
+	html_fmt(p->out, "data-way=\"%s\">", p->labels[way]);
 	if (stats->n)
 		html_fmt(p->out, "%s <span class=\"unit\">%s</span>", number_text(stats->p50, NARROW_SPACE, median), s->unit);
 	else
-		buf_str(p->out, "<span class=\"none\">\u2013</span>");
+		buf_str(p->out, "\u2013");
 	if (stats->n && shown_ratio(s, way, ratio))
 		html_fmt(p->out, " <span class=\"ratio\">%s</span>", ratio);
 	buf_str(p->out, "</td>");
@@ -149,7 +150,7 @@ void page_put_costs(const struct page *p)
 	buf_str(p->out, "<section id=\"glance\">\n<h2>All figures at a glance</h2>\n");
 	if (g.rows) {
 		html_fmt(p->out,
-			 "<figure>\n<figcaption><p>Each figure as a multiple of what it is of <b>%s</b>; throughput and the "
+			 "<figure>\n<figcaption><p>Each figure as a multiple of what <b>%s</b> has; throughput and the "
 			 "like, where more is better, the "
 			 "other way round. The lines are what the spreads of both allow.</p></figcaption>\n",
 			 p->labels[p->base]);

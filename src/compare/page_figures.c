@@ -137,6 +137,23 @@ static void put_figure(const struct page *p, size_t at)
 	buf_str(p->out, "</figure>\n");
 }
 
+/* A figure that no way has samples of: each reason once. */
+static void put_missing(const struct page *p, const struct figure *f)
+{
+	const char *said = NULL;
+
+	html_fmt(p->out, "<p class=\"note\"><b>%s</b> was not measured", f->title);
+	for (size_t i = 0; i < p->c->n_ways; i++) {
+		const char *why = f->cells[i].why_not;
+		if (!why || (said && streq(why, said)))
+			continue;
+		html_fmt(p->out, "%s", said ? "; " : ": ");
+		html_prose(p->out, why);
+		said = why;
+	}
+	buf_str(p->out, ".</p>\n");
+}
+
 void page_put_groups(const struct page *p)
 {
 	const struct comparison *c = p->c;
@@ -153,8 +170,12 @@ void page_put_groups(const struct page *p)
 					"below its spread.</p>\n");
 		buf_str(p->out, "<div class=\"figures\">\n");
 		for (size_t k = i; k < c->n_figures; k++)
-			if (streq(c->figures[k].group, c->figures[i].group))
+			if (streq(c->figures[k].group, c->figures[i].group) && p->shown[k].base < c->n_ways)
 				put_figure(p, k);
-		buf_str(p->out, "</div>\n</section>\n");
+		buf_str(p->out, "</div>\n");
+		for (size_t k = i; k < c->n_figures; k++)
+			if (streq(c->figures[k].group, c->figures[i].group) && p->shown[k].base == c->n_ways)
+				put_missing(p, &c->figures[k]);
+		buf_str(p->out, "</section>\n");
 	}
 }

@@ -1,6 +1,7 @@
 /* plot.c: what all drawings are made of (plot.h). */
 #include "plot.h"
 
+#include "grid.h"
 #include "html.h"
 
 #define AXIS_HEIGHT 42 /* labels, and the caption below them */
@@ -20,16 +21,34 @@ void plot_open(const struct plot *p, const char *id, const char *title, const ch
 	buf_str(p->out, "</desc>\n");
 }
 
+#define LETTER 7   /* pixels, about */
+#define ROOM   340 /* of the narrowest axis at a desk */
+
+/* Whether the numbers would stand too close: then every second one is left out. */
+static bool is_crowded(const struct scale *s)
+{
+	char text[NUMBER_LEN];
+	size_t width = 0;
+
+	for (size_t i = 0; i < s->n_ticks; i++)
+		width += (text_columns(number_tick(s->ticks[i], text), strlen(text)) + 2) * LETTER;
+	return width > ROOM;
+}
+
 void plot_axis(const struct plot *p, int top, int bottom, const char *caption)
 {
 	const struct scale *s = &p->scale;
+	bool crowded = is_crowded(s);
 	char text[NUMBER_LEN];
 
 	for (size_t i = 0; i < s->n_ticks; i++) {
 		double x = percent(p, s->ticks[i]);
 		buf_fmt(p->out, "<line class=\"grid%s\" x1=\"%.2f%%\" x2=\"%.2f%%\" y1=\"%d\" y2=\"%d\"/>",
 			s->ticks[i] == 0 ? " zero" : "", x, x, top, bottom);
-		buf_fmt(p->out, "<text class=\"tick%s%s\" x=\"%.2f%%\" y=\"%d\">", i % 2 && s->n_ticks > MANY_TICKS ? " odd" : "",
+		if (crowded && i % 2)
+			continue;
+		buf_fmt(p->out, "<text class=\"tick%s%s\" x=\"%.2f%%\" y=\"%d\">",
+			i % 2 && !crowded && s->n_ticks > MANY_TICKS ? " odd" : "",
 			x < 5    ? " first"
 			: x > 95 ? " last"
 				 : "",

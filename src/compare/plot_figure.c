@@ -92,6 +92,8 @@ static void put_row(const struct plot *p, const struct shown *s, size_t way, con
 	plot_labels(p, y + 13, label ? label : "", value ? value : "");
 	if (stats->n && bars) {
 		put_box(p, 0, stats->p50, y + STRIP, HALF - 4, "bar", way);
+		if (stats->min != stats->max)
+			put_dots(p, stats, y + STRIP, way);
 		put_median(p, stats->p50, y + STRIP, HALF - 4, way);
 	} else if (stats->n) {
 		put_strip(p, stats, y + STRIP, way);
