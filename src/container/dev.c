@@ -35,12 +35,37 @@ static bool is_node(int fd, const struct spec_device *d)
 	return d->type == 'p' || st.st_rdev == makedev((unsigned)d->major, (unsigned)d->minor);
 }
 
+/* The host's node by the kernel's own name for the device. */
+static int clone_by_number(const struct spec_device *d)
+{
+	_cleanup_free_ char *path = str_fmt("/sys/dev/%s/%lld:%lld/uevent", d->type == 'b' ? "block" : "char",
+					    (long long)d->major, (long long)d->minor);
+	_cleanup_free_ char *text = NULL, *node = NULL;
+	const char *name;
+
+	if (!path)
+		return -ENOMEM;
+	if (file_read(AT_FDCWD, path, 4096, &text, NULL) < 0 || !(name = strstr(text, "DEVNAME=")))
+		return -ENOENT;
+	name += strlen("DEVNAME=");
+	node = str_fmt("/dev/%.*s", (int)strcspn(name, "\n"), name);
+	return node ? mount_clone(AT_FDCWD, node, false) : -ENOMEM;
+}
+
 /* Without the right to make nodes (a user namespace, a dropped CAP_MKNOD) the host's own is bound, if it is the same. */
 static int bind_node(struct setup *s, int dirfd, const char *name, const struct spec_device *d, struct err *e)
 {
 	_cleanup_fd_ int fd = mount_clone(AT_FDCWD, d->path, false), made = -1, target = -1;
 	int r;
 
+	if (fd < 0 || !is_node(fd, d)) { /* it has another name there */
+		int other = clone_by_number(d);
+
+		if (other >= 0) {
+			fd_close(fd);
+			fd = other;
+		}
+	}
 	if (fd < 0)
 		return err_set(e, -fd, "%s: may not be made here, and the host has none to lend: %s", d->path, strerror(-fd));
 	if (!is_node(fd, d))

@@ -46,6 +46,8 @@ static int add_device(struct spec *s, const struct stat *st, const char *path, s
 	};
 	if (!d.path)
 		return OUT_OF_MEMORY(e);
+	if (in_user_namespace()) /* the host's own is bound, and stays whose it is */
+		d.uid = d.gid = 0;
 	s->devices[s->n_devices++] = d;
 	return 0;
 }
@@ -95,6 +97,8 @@ static int add_directory(struct spec *s, const char *dir, const char *target, co
 {
 	_cleanup_(closedir_ptr) DIR *d = depth > DEVICES_DEPTH ? NULL : opendir(dir);
 
+	if (!d && depth <= DEVICES_DEPTH && errno == EACCES && !access) /* --privileged takes what there is for this user */
+		return 0;
 	if (!d)
 		return depth > DEVICES_DEPTH ? err_set(e, ELOOP, "--device: %s: too deep", dir)
 					     : err_set(e, errno, "--device: %s: %s", dir, strerror(errno));

@@ -153,6 +153,18 @@ def test_limits_without_a_cgroup_are_refused_by_name(user):
         user.ok("pod", "rm", "-f", "pod")
 
 
+def test_all_rights_are_those_of_the_user_s_namespaces(user):
+    out = user.ok("run", "--rm", "--network", "none", "--privileged", "base", "sh", "-c", "mount -t tmpfs x /mnt && echo mounted; test -c /dev/fuse && echo device")
+    assert out.split() == ["mounted", "device"]
+    r = user("run", "--rm", "--network", "none", "--privileged", "base", "sh", "-c", "echo 5 >/proc/sys/kernel/panic")
+    assert r.code != 0, "the host's settings are not the user's"
+
+
+def test_a_device_of_the_host_may_have_another_name(user):
+    out = user.ok("run", "--rm", "--network", "none", "--device", "/dev/fuse:/dev/other", "base", "sh", "-c", "ls -l /dev/other; : <>/dev/other && echo opened")
+    assert "10, 229" in out and out.endswith("opened")
+
+
 def test_without_granted_ids_there_is_root_alone(berth):
     home = Home(berth.build, Path(tempfile.mkdtemp(prefix="berth-user-", dir="/var/tmp")), subids="")
     try:
