@@ -385,6 +385,7 @@ def test_a_host_without_a_way_out_has_networks_all_the_same(berth):
         images.copy_readable(images.base_layout(), home.where / "oci")
         home.ok("load", "-i", home.where / "oci")
         assert "inet 10.77." in home.ok("run", "--rm", "base", "ip", "-o", "-4", "addr")
+        home.fails("run", "--rm", "-p", "8080:80", "base", "true", says=["published", "no default route"])
     finally:
         home.end()
         host.close()

@@ -166,7 +166,6 @@ static int start_first(const struct net_plan *p, const char *netns, struct err *
 			       "or use --network none or host",
 			       tun, strerror(errno), tun);
 	w.netns = netns;
-	w.dir = p->state_dir;
 	w.options = options;
 	w.until = -1;
 	w.wait = wait_for_users;
@@ -220,6 +219,10 @@ int rootless_enter(struct nets *n, const struct net_plan *p, bool makes, struct 
 	ns = ready(n, p, path, makes, e);
 	if (ns < 0)
 		return ns;
+	if (makes && o->ports.n_fds && route_has_default(&n->outside) == 0)
+		return err_set(
+			e, ENETUNREACH,
+			"ports can't be published without root's rights on a host that has no default route, which pasta wants");
 	r = makes ? rootless_publish(p, path, o, e) : 0;
 	if (r < 0)
 		return r;
