@@ -177,13 +177,14 @@ bool pid_is_deaf_at_work(pid_t pid, int sig)
 	       !has_signal(status, "\nSigIgn:", sig);
 }
 
-/* The first one maps every id to itself (user_namespaces(7)). Where the file can't be read there are none. */
+/* The first one maps every id to itself (user_namespaces(7)). Where the file can't be read its number tells (the kernel's PROC_USER_INIT_INO). */
 bool in_user_namespace(void)
 {
 	_cleanup_free_ char *text = NULL;
 	unsigned inside, outside, count;
+	struct stat st;
 
 	if (file_read(AT_FDCWD, "/proc/self/uid_map", 8192, &text, NULL) < 0)
-		return false;
+		return stat("/proc/self/ns/user", &st) == 0 && st.st_ino != 0xEFFFFFFDu;
 	return sscanf(text, "%u %u %u", &inside, &outside, &count) != 3 || inside != 0 || outside != 0 || count != UINT32_MAX;
 }

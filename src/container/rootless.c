@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "draft.h"
 #include "rootless_ids.h"
 #include "setup.h"
 
@@ -73,6 +74,7 @@ static bool read_holder(const char *run, struct member *ret)
 	return true;
 }
 
+/* With the lock of those who make them. */
 static int write_holder(const char *run, pid_t pid, struct err *e)
 {
 	_cleanup_fd_ int dir = open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -80,6 +82,8 @@ static int write_holder(const char *run, pid_t pid, struct err *e)
 	char text[64];
 	int r = dir < 0 ? -errno : pid_start_time(pid, &start);
 
+	if (r == 0)
+		r = file_replace_sweep(dir, HOLDER);
 	if (r == 0) {
 		snprintf(text, sizeof(text), "%d %llu\n", (int)pid, (unsigned long long)start);
 		r = file_replace(dir, HOLDER, text, strlen(text), 0600, false);

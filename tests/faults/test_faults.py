@@ -9,6 +9,7 @@ from pathlib import Path
 
 import engine
 import pytest
+import rootless
 
 HERE = Path(__file__).resolve().parent
 COMMANDS = ["create", "create-rich", "start", "exec", "exec-detach", "delete", "run", "run-detach"]
@@ -131,3 +132,20 @@ def test_F01_what_killed_writers_of_small_files_left_goes_with_the_next():
     for command, calls in (("tag", "fsync|fchmod|write|renameat"), ("login", "write|fchmod|fsync")):
         sweep("--set", "engine", "--command", command, "--pick", rf":({calls}):\d+:kill$", "--sample", 20, "--seed", 1)
     sweep("--set", "engine", "--command", "export", "--pick", r"^0:(mmap|write|linkat|fchmod):\d+:kill$", "--sample", 20, "--seed", 1)
+
+
+def test_F01_F08_who_makes_a_user_s_namespaces_and_can_not_leaves_none():
+    """The user's command (0), the process that makes them (0.1) and the one that holds them (0.1.1)."""
+    sweep("--set", "rootless", "--command", "rootless-run", "--pick",
+          r"^0(\.1(\.1)?)?:(clone3?|vfork|unshare|setns|setresuid|mount|socketpair|sendto|recvfrom|flock|unlink|renameat|fchmod):\d+:(kill|EPERM|ENOMEM|ENOSPC)$",
+          "--sample", 60, "--seed", 1)
+    sweep("--set", "rootless", "--command", "rootless-run", "--only", "0:renameat:1:kill")
+
+
+def test_F01_what_carries_a_user_s_network_ends_with_him_also_where_nobody_could_wait_for_that():
+    sweep("--set", "rootless", "--command", "rootless-network", "--pick", r":clone:\d+:(ENOMEM|kill)$")
+
+
+@pytest.mark.parametrize("command", [c.name for c in rootless.COMMANDS])
+def test_F01_F08_no_fault_of_a_user_s_commands_leaves_what_the_next_ones_do_not_remove(command):
+    sweep("--set", "rootless", "--command", command, *SAMPLE)

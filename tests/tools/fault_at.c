@@ -8,11 +8,15 @@
  * all calls, the same in every run. N counts a process's calls of one name. Exits as the command does (128 + signal). strace's
  * inject= counts in each process by itself and strikes in all of them, so that most calls of a child could never be hit alone.
  *
+ * With FAULT_AT_UID in the environment the command is that user's (and group's), without groups of root's; the tracer stays root, so that
+ * programs with a set-user-ID bit are what they are.
+ *
  * What the container runs is let go at its exec: only programs whose name begins with "berth" are traced. Processes that outlive
  * the command are followed until they come to rest. */
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -203,8 +207,17 @@ static void on_stop(struct proc *p, int status)
 	}
 }
 
+static void become(const char *uid)
+{
+	const unsigned id = (unsigned)strtoul(uid, NULL, 10);
+
+	if (setgroups(0, NULL) < 0 || setresgid(id, id, id) < 0 || setresuid(id, id, id) < 0)
+		fail("become the user");
+}
+
 static pid_t begin(char **argv)
 {
+	const char *uid = getenv("FAULT_AT_UID");
 	struct proc *p;
 	int status;
 	pid_t pid = fork();
@@ -212,6 +225,8 @@ static pid_t begin(char **argv)
 	if (pid < 0)
 		fail("fork");
 	if (pid == 0) {
+		if (uid)
+			become(uid);
 		kill(getpid(), SIGSTOP);
 		execv(argv[0], argv);
 		fail(argv[0]);

@@ -53,7 +53,6 @@ static int start(const struct net_plan *p, const char *netns, int k, struct ways
 	theirs = pair[0];
 	v->leave[k] = pair[1];
 	w.netns = netns;
-	w.dir = p->state_dir;
 	w.options = v->options[k];
 	w.until = theirs;
 	w.keep = held;

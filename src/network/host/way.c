@@ -12,7 +12,10 @@
 
 #include "spawn.h"
 
-enum { START_MS = 20000, WORDS_MAX = 4096 };
+/* Its output, to which it writes nothing else, is a pipe of ours: nothing of it is left, whoever is killed. */
+#define PID_FILE "/proc/self/fd/1"
+
+enum { START_MS = 20000, AGAIN_MS = 200, WORDS_MAX = 4096 };
 
 /* ---- the process beside it ---- */
 
@@ -47,11 +50,11 @@ static int push_address(char ***v, const char *option, const struct address *a)
 	return r < 0 ? r : strv_push(v, address_text(a, text));
 }
 
-static int arguments(const struct way *w, const char *fifo, char ***ret)
+static int arguments(const struct way *w, char ***ret)
 {
 	/* --no-map-gw: the host's loopback is not to be had by the gateway's address. Nothing of the namespace's is bound for the host. */
 	const char *const always[] = { WAY_PROGRAM, "--quiet", "--foreground", "--netns",     w->netns,    "--ns-ifname",
-				       w->device,   "--pid",   fifo,           "--no-map-gw", "--no-dhcp", "--no-dhcpv6",
+				       w->device,   "--pid",   PID_FILE,       "--no-map-gw", "--no-dhcp", "--no-dhcpv6",
 				       "--no-ra",   "-T",      "none",         "-U",          "none" };
 	char **v = NULL;
 	int r = 0;
@@ -75,24 +78,24 @@ static int arguments(const struct way *w, const char *fifo, char ***ret)
 	return r;
 }
 
-static int spawn_pasta(struct guard *g, const char *fifo, int words, struct err *e)
+static int spawn_pasta(struct guard *g, int pid, int words, struct err *e)
 {
 	_cleanup_free_ char *program = spawn_find(WAY_PROGRAM);
 	_cleanup_strv_ char **argv = NULL;
 	char *env[] = { (char[]){ "PATH=/usr/sbin:/usr/bin:/sbin:/bin" }, (char[]){ "LANG=C" }, NULL };
-	const int fds[][2] = { { words, 2 } };
+	const int fds[][2] = { { pid, 1 }, { words, 2 } };
 
 	if (!program)
 		return err_set(e, ENOENT,
 			       "networks of a user without root's rights need pasta: install it (Debian's package passt), or use "
 			       "--network none or host");
-	if (arguments(g->w, fifo, &argv) < 0)
+	if (arguments(g->w, &argv) < 0)
 		return err_set(e, ENOMEM, "pasta: %s", strerror(ENOMEM));
 	const struct spawn s = { .path = program,
 				 .argv = argv,
 				 .env = env,
 				 .fds = fds,
-				 .n_fds = 1,
+				 .n_fds = ARRAY_SIZE(fds),
 				 .die_with_parent = true,
 				 .new_session = true,
 				 .cwd_fd = -1 };
@@ -125,9 +128,9 @@ static int failed(struct guard *g, struct err *e)
 }
 
 /* It writes its pid when all that was asked of it is there. */
-static int await_start(struct guard *g, int fifo, struct err *e)
+static int await_start(struct guard *g, int pid, struct err *e)
 {
-	struct pollfd p[] = { { .fd = fifo, .events = POLLIN }, { .fd = g->pidfd, .events = POLLIN } };
+	struct pollfd p[] = { { .fd = pid, .events = POLLIN }, { .fd = g->pidfd, .events = POLLIN } };
 	int r;
 
 	do
@@ -142,25 +145,30 @@ static int await_start(struct guard *g, int fifo, struct err *e)
 		      : failed(g, e);
 }
 
+static int pipe_ends(int *ret_read, int *ret_write, struct err *e)
+{
+	int pair[2];
+
+	if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0)
+		return err_set(e, errno, "pipe: %s", strerror(errno));
+	*ret_read = pair[0];
+	*ret_write = pair[1];
+	return 0;
+}
+
 static int begin(struct guard *g, struct err *e)
 {
-	_cleanup_free_ char *path = str_fmt("%s/%s.pid", g->w->dir, g->w->device);
-	_cleanup_fd_ int fifo = -1, theirs = -1;
-	int pair[2], r;
+	_cleanup_fd_ int theirs = -1, pid = -1, pid_theirs = -1;
+	int r = pipe_ends(&g->words, &theirs, e);
 
-	if (!path || pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0)
-		return err_set(e, path ? errno : ENOMEM, "pasta: %s", strerror(path ? errno : ENOMEM));
-	g->words = pair[0];
-	theirs = pair[1];
-	(void)unlink(path); /* of one that was killed */
-	if (mkfifo(path, 0600) < 0)
-		return err_set(e, errno, "%s: %s", path, strerror(errno));
-	fifo = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	r = fifo < 0 ? err_set(e, errno, "%s: %s", path, strerror(errno)) : spawn_pasta(g, path, theirs, e);
+	if (r >= 0)
+		r = pipe_ends(&pid, &pid_theirs, e);
+	if (r < 0)
+		return r;
+	r = spawn_pasta(g, pid_theirs, theirs, e);
 	theirs = fd_close(theirs);
 	if (r >= 0)
-		r = await_start(g, fifo, e);
-	(void)unlink(path);
+		r = await_start(g, pid, e);
 	g->words = fd_close(g->words); /* what it says later goes nowhere */
 	return r;
 }
@@ -177,7 +185,13 @@ static int waiter(const struct way *w)
 		w->wait(w);
 		_exit(0);
 	}
-	return pidfd_open_(pid);
+	const int fd = pidfd_open_(pid);
+
+	if (fd < 0) {
+		kill(pid, SIGKILL);
+		spawn_wait(pid, &(int){ 0 });
+	}
+	return fd;
 }
 
 /* Until the pasta has ended by itself, or, true, is to. */
@@ -191,13 +205,15 @@ static bool stay(struct guard *g)
 		struct pollfd p[] = { { .fd = g->pidfd, .events = POLLIN }, { .fd = until, .events = POLLIN } };
 		int r;
 
-		do
-			r = poll(p, ARRAY_SIZE(p), -1);
+		do /* without one to wait with it is tried again in a while */
+			r = poll(p, ARRAY_SIZE(p), until < 0 ? AGAIN_MS : -1);
 		while (r < 0 && errno == EINTR);
-		if (r < 0 || p[0].revents || until < 0)
+		if (r < 0 || p[0].revents)
 			return false;
 		if (g->w->until >= 0)
 			return true;
+		if (until < 0)
+			continue;
 		(void)waitid(P_PIDFD, (id_t)until, &(siginfo_t){ 0 }, WEXITED);
 		fd_close(until);
 		if (g->w->is_over(g->w))

@@ -10,7 +10,6 @@
 struct way {
 	char device[16];   /* the tap's name */
 	const char *netns; /* path of the namespace */
-	const char *dir;   /* for what its start needs */
 	struct address own4, own6, gateway4, gateway6;
 	char **options; /* of pasta's, besides */
 	/* It ends when this is readable or hung up. -1: when `is_over` says so, which is asked each time that a process in which `wait` runs
