@@ -52,11 +52,13 @@ static void leave_procs(struct client *c)
 	while (c->links) {
 		struct link *l = c->links;
 		struct proc *p = l->proc;
-		bool ends_input = l->wants_in && !p->task.has_tty && !p->keep_stdin && p->in_fd >= 0;
+		bool was_last = l->wants_in;
 		link_free(l);
 		for (const struct link *other = p->links; other; other = other->next_of_proc)
-			ends_input &= !other->wants_in;
-		if (ends_input) {
+			was_last &= !other->wants_in;
+		if (was_last && p->in_fd < 0) /* where there is no input yet, it ends when it begins */
+			p->is_without_client = true;
+		if (was_last && !p->task.has_tty && !p->keep_stdin && p->in_fd >= 0) {
 			loop_del(p->in_src);
 			p->in_src = NULL;
 			if (p->is_started)

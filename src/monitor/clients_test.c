@@ -103,6 +103,18 @@ TEST(a_client_that_takes_more_than_its_window_is_cut_off)
 	is_str(transcript(fd), "||0 0");
 }
 
+/* Whoever starts it is gone before it has begun to run: nobody can give it input any more. */
+TEST(input_ends_also_where_its_only_client_was_gone_before_it_began)
+{
+	int fd = run(&(struct want){ .script = "cat; exit 7", .waits_for_go = true });
+	const char go = MONITOR_GO;
+
+	is_int(write(fd, &go, 1), 1);
+	close(fd);
+	is_int(monitor_end(), 0);
+	has_str(recorded(), "7 0");
+}
+
 TEST(strange_frames_end_their_connection_only)
 {
 	static const uint8_t junk[] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF };

@@ -58,6 +58,7 @@ struct proc {
 	struct link *links;
 	bool is_probe; /* health.c's */
 	bool is_main, is_starting, is_started, has_exited, keep_stdin;
+	bool is_without_client; /* the last that input could come from has left before it began */
 	struct err start_error; /* exec: reported from inside ops->exec */
 	struct err lost;        /* no != 0: some of its output could not be read */
 	struct exit_status exit;

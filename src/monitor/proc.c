@@ -225,7 +225,7 @@ static int feed_link(struct proc *p, struct link *l)
 
 void proc_feed(struct proc *p)
 {
-	bool full = false, is_over = false;
+	bool full = false, is_over = p->is_without_client && !p->task.has_tty;
 
 	if (!p->is_started)
 		return;
