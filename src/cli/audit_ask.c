@@ -6,6 +6,7 @@
 #include "probe.h"
 
 #define TIMEOUT_MS 600000u /* an image may have to be fetched, a machine be emulated */
+#define LIFE_S     "600"   /* the last resort, whoever is gone */
 #define END_MS     60000u
 #define PLACE      "/.berth-probe"
 
@@ -56,7 +57,8 @@ int audit_add_options(char ***argv, const struct audit_args *args)
 static int run_argv(const struct audit *a, const struct audit_args *args, const char *isolation, const char *name, char ***argv)
 {
 	_cleanup_free_ char *mount = str_fmt("type=bind,source=%s,target=" PLACE ",readonly", a->probe);
-	const char *const first[] = { "run", "--rm", "-i", "--no-healthcheck", "--log-driver", "none", "--isolation", isolation };
+	const char *const first[] = { "run",  "--rm",      "-i",   "--no-healthcheck", "--log-driver",
+				      "none", "--timeout", LIFE_S, "--isolation",      isolation };
 	const char *const last[] = { "--name", name, "--entrypoint", PLACE, "--mount", mount, a->subject, "walls", "wait" };
 	int r = mount ? begin_argv(a, argv) : -ENOMEM;
 
@@ -161,6 +163,17 @@ static int ask(struct audit *a, char *const *argv, const char *name, bool is_bou
 	return r == -ENODATA && status ? status : r;
 }
 
+/* Where the berth that ran it could not see to its end. r is what went wrong before. */
+static int remove_left(const struct audit *a, const char *name, int r, struct err *e)
+{
+	_cleanup_(container_record_done) struct container_record c = { 0 };
+	struct err why = { 0 };
+
+	if (engine_get(a->c->engine, name, &c, &why) < 0 || engine_remove(a->c->engine, c.id, true, true, &why) >= 0)
+		return r;
+	return err_set(e, why.no, "container %s is left: %s", name, why.msg);
+}
+
 static int audit_image(struct audit *a, const struct audit_args *args, const char *isolation, struct err *e)
 {
 	_cleanup_strv_ char **argv = NULL;
@@ -173,7 +186,8 @@ static int audit_image(struct audit *a, const struct audit_args *args, const cha
 	name = str_fmt("berth-audit-%.12s", id);
 	if (!name || run_argv(a, args, isolation, name, &argv) < 0)
 		return no_memory(e);
-	return ask(a, argv, name, true, e);
+	r = ask(a, argv, name, true, e);
+	return r == 0 ? 0 : remove_left(a, name, r, e);
 }
 
 /* container,vm: each once. */
@@ -194,6 +208,8 @@ int audit_ways(struct audit *a, const struct audit_args *args, struct err *e)
 		if (r < 0)
 			return err_push(e, r, "%s as %s", a->subject, *k);
 		status = r ? r : status;
+		if (r && streq(*k, "container")) /* what it lacks a VM would lack too; the reverse is not so */
+			break;
 	}
 	return status;
 }

@@ -1,5 +1,7 @@
 """Commands that only look, under faults: what they say, where they say that all is well, is what they say without a fault."""
 
+import json
+
 from engine_life import Exec
 
 
@@ -39,6 +41,28 @@ class Top(Read):
         return [] if done.out.startswith("UID ") and done.out.rstrip().endswith("sleep 1000") else [f"exit 0, but it says {done.out!r}"]
 
 
+class Audit(Read):
+    """What the probe can't find out is said to be unknown; the rest of its answer is there."""
+
+    def before(self, o):
+        o.ok("run", "-d", "--name", o.id, o.image, "sleep", "1000")
+
+    def check(self, o, done):
+        try:
+            doc = json.loads(done.out)
+            said = {w["id"]: w["values"] for w in doc["walls"]}
+            inside = doc["ways"][0]["inside"]
+        except (ValueError, KeyError, IndexError) as e:
+            return [f"exit 0, but it says {done.out[:300]!r}: {e!r}"]
+        wrong = [] if len(doc["ways"]) == 1 and inside["schema"] == "berth.walls/1" else [f"exit 0, but its ways are {doc['ways']!r:.300}"]
+        if not (said["kernel"][0].startswith("the host's") or said["kernel"][0].startswith("unknown")):
+            wrong.append(f"exit 0, but the kernel is {said['kernel']}")
+        return wrong
+
+    def after(self, o):
+        pass
+
+
 COMMANDS = [
     Read("ps", "-a", "--format", "{{.Names}} {{.State}} {{.Image}} {{.Mounts}}"),
     Read("ps", "-a", "-s", "--format", "{{.Names}} {{.Size}}", name="ps-size"),
@@ -67,6 +91,8 @@ COMMANDS = [
     Read("info", "--format", "{{.Containers}} {{.ContainersRunning}} {{.Images}}"),
     Read("version", "--format", "{{.Client.Version}}"),
     Read("kernel", "ls"),
+    Audit("audit", "--format", "json", "--isolation", "container", "IMAGE", name="audit-image"),
+    Audit("audit", "--format", "json", "ID", name="audit"),
     Logs("logs", "ID"),
     Logs("logs", "--since", "1h", "--tail", "1", "ID", name="logs-tail"),
 ]

@@ -165,6 +165,7 @@ def test_both_isolations_stand_beside_each_other(cbox):
 def test_what_cannot_be_asked_is_an_error_that_names_it(cbox):
     fails = cbox.berth.fails
     fails("audit", "--isolation", "container", "--pull", "never", "nowhere.invalid/none:1", says="nowhere.invalid/none:1")
+    fails("audit", "--pull", "never", "nowhere.invalid/none:1", says="nowhere.invalid/none:1")  # both, and one line
     fails("audit", "--isolation", "jail", cbox.image, says="jail")
     fails("audit", "--isolation", "vm,vm", cbox.image, says="twice")
     fails("audit", "--cap-add", "FLY", "--isolation", "container", cbox.image, says="FLY")
@@ -182,7 +183,6 @@ def test_what_cannot_be_asked_is_an_error_that_names_it(cbox):
 
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_whatever_ends_it_nothing_is_left(cbox, sig):
-    """While the probe is at work: it is stopped for that, so that there is a time to do it."""
     with cbox.berth.popen("audit", "--isolation", "container", cbox.image) as p:
         until(lambda: cbox.berth.ok("ps", "-q", "--filter", "name=berth-audit"), "the probe's container runs", 60)
         p.send_signal(sig)
