@@ -35,8 +35,8 @@ void page_put_machine(const struct page *p)
 	for (size_t i = 0; m->keys && m->keys[i]; i++)
 		html_fmt(p->out, "<div><dt>%s</dt><dd>%s</dd></div>\n", m->keys[i], m->values[i]);
 	if (p->c->image)
-		html_fmt(p->out, "<div><dt>image</dt><dd>%s</dd></div>\n", p->c->image);
-	html_fmt(p->out, "<div><dt>began</dt><dd>%s</dd></div>\n<div><dt>Berth</dt><dd>%s</dd></div>\n</dl>\n</section>\n",
+		html_fmt(p->out, "<div><dt>Image</dt><dd>%s</dd></div>\n", p->c->image);
+	html_fmt(p->out, "<div><dt>Began</dt><dd>%s</dd></div>\n<div><dt>Berth</dt><dd>%s</dd></div>\n</dl>\n</section>\n",
 		 p->c->began, p->c->berth);
 }
 

@@ -71,7 +71,10 @@ static void put_row(const struct page *p, const struct against_row *row, bool ha
 {
 	char ratio[NUMBER_LEN], low[NUMBER_LEN], high[NUMBER_LEN];
 
-	html_fmt(p->out, "<tr role=\"row\"><th scope=\"row\" role=\"rowheader\">%s, %s</th>", row->figure->title, row->way->name);
+	_cleanup_free_ char *way = way_label(row->way);
+
+	p->out->failed |= !way;
+	html_fmt(p->out, "<tr role=\"row\"><th scope=\"row\" role=\"rowheader\">%s, %s</th>", row->figure->title, way ? way : "");
 	put_medians(p, row);
 	buf_str(p->out, "<td role=\"cell\">");
 	if (row->ratio > 0)
