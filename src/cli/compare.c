@@ -231,12 +231,30 @@ static size_t width(void)
 	return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col ? w.ws_col : TABLE_WIDTH;
 }
 
+/* The comparison as it is saved; with what is said of it beside it where that was asked for. */
+static int print_json(const struct shown *s, struct err *e)
+{
+	_cleanup_json_ struct json_object *all = NULL;
+	const char *text;
+
+	if (!s->has_against && !s->has_recommendation)
+		return comparison_write_json(&s->now, STDOUT_FILENO, e);
+	all = json_object_new_object();
+	if (!all || json_add(all, "comparison", comparison_json(&s->now)) < 0 ||
+	    (s->has_against && json_add(all, "against", against_json(&s->against)) < 0) ||
+	    (s->has_recommendation && json_add(all, "recommendation", recommendation_json(&s->recommendation)) < 0) ||
+	    !(text = json_object_to_json_string_ext(all, JSON_C_TO_STRING_PLAIN)))
+		return err_set(e, ENOMEM, "out of memory");
+	puts(text);
+	return cli_flush(e);
+}
+
 static int print(const struct compare_args *a, const struct shown *s, struct err *e)
 {
 	int r;
 
 	if (a->format && streq(a->format, "json"))
-		return comparison_write_json(&s->now, STDOUT_FILENO, e);
+		return print_json(s, e);
 	r = comparison_print_table(&s->now, STDOUT_FILENO, width(), e);
 	if (r >= 0 && s->has_against)
 		r = against_print(&s->against, STDOUT_FILENO, width(), e);

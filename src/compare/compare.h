@@ -84,6 +84,10 @@ struct recommendation {
 int comparison_recommend(const struct comparison *c, unsigned needs, struct recommendation *ret, struct err *e);
 void recommendation_done(struct recommendation *r);
 
+/* For tools, docs/FORMATS.md; the caller's, NULL on ENOMEM. */
+struct json_object *against_json(const struct against *a);
+struct json_object *recommendation_json(const struct recommendation *r);
+
 /* ---- for people ---- */
 
 #define TABLE_WIDTH 80

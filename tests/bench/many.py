@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from peers import ENV, TOP, Bench, interleaved, machine, run_once, table, tool, versions
+from results import Results
 
 
 def at_once(peer: dict, n: int) -> float:
@@ -87,7 +88,9 @@ def main():
     ap.add_argument("--listed", type=int, default=1000, metavar="N", help="how many `ps` lists")
     ap.add_argument("--peers", default="berth,podman,docker")
     ap.add_argument("--only", default="at once,exec,ps,idle")
+    Results.option(ap)
     args = ap.parse_args()
+    results = Results(args.results)
     only = args.only.split(",")
     with Bench(args.build) as bench:
         bench.make_image()
@@ -100,6 +103,8 @@ def main():
             for _ in range(args.rounds):
                 for name, peer in peers.items():
                     times[name].append(at_once(peer, args.n))
+            results.add("Start-up", f"at-once.{args.n}", f"{args.n} starts at once, without network", "ms", {n: [s * 1000 for s in t] for n, t in times.items()},
+                        how="`run --rm IMAGE true`, begun together, until the last has ended.")
             print(f"{args.n} `run --rm` at once, {args.rounds} rounds:\n\n{table(times, 'berth', 's')}\n")
         if "exec" in only:
             for peer in peers.values():
@@ -107,16 +112,21 @@ def main():
             times = interleaved({name: {**p, "argv": [*p["base"], "exec", "exec", "true"]} for name, p in peers.items()}, args.runs)
             for peer in peers.values():
                 removed(peer, ["exec"])
+            results.add("Start-up", "exec", "`exec NAME true`", "ms", times)
             print(f"`exec NAME true`, {args.runs} runs:\n\n{table(times, 'berth')}\n")
         if "idle" in only:
             print("| ten running | processes each | PSS each, KiB |\n|---|---|---|")
-            for name, peer in peers.items():
-                count, kib = idle(peer, bench.dir, 10)
+            kept = {name: idle(peer, bench.dir, 10) for name, peer in peers.items()}
+            for name, (count, kib) in kept.items():
                 print(f"| {name} | {count:.1f} | {kib:.0f} |")
+            results.add("Memory", "idle.no-network", "Kept for each of ten running, without network", "KiB", {n: [kib] for n, (_, kib) in kept.items()},
+                        how="PSS of all of the engine's processes outside the containers, a tenth of it.")
             print()
         if "ps" in only:
             times = listed(peers["berth"], args.listed, args.runs)
+            results.add("Many", f"ps.{args.listed}", f"`ps -aq` of {args.listed}", "ms", {"berth": times["ps -aq"]})
             print(f"{args.listed} containers, {args.runs} runs:\n\n{table(times, 'ps -aq')}")
+    results.save()
 
 
 if __name__ == "__main__":

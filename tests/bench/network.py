@@ -19,6 +19,7 @@ from pathlib import Path
 
 from many import at_once, idle
 from peers import TOP, Bench, interleaved, machine, table, tool, versions
+from results import Results
 
 CLONE_NEWNET = 0x40000000
 
@@ -58,7 +59,9 @@ def main():
     ap.add_argument("-n", type=int, default=50, help="how many at once")
     ap.add_argument("--peers", default="berth,podman,docker")
     ap.add_argument("--only", default="run,at once,idle,http")
+    Results.option(ap)
     args = ap.parse_args()
+    results = Results(args.results)
     only = args.only.split(",")
     own_network()
     with Bench(args.build, network="bridge") as bench:
@@ -68,15 +71,20 @@ def main():
             raise SystemExit("berth itself can't run here")
         print(f"{machine()}. {versions()}.\n")
         if "run" in only:
-            print(f"`run --rm IMAGE true`, {args.runs} runs each, interleaved:\n\n{table(interleaved(peers, args.runs, args.idle), 'berth')}\n", flush=True)
+            times = interleaved(peers, args.runs, args.idle)
+            results.add("Start-up", "run.network", "`run --rm IMAGE true` on the default network", "ms", times)
+            print(f"`run --rm IMAGE true`, {args.runs} runs each, interleaved:\n\n{table(times, 'berth')}\n", flush=True)
         if "at once" in only:
             times = {name: [at_once(peer, args.n) for _ in range(args.rounds)] for name, peer in peers.items()}
+            results.add("Start-up", f"at-once.network.{args.n}", f"{args.n} starts at once on the default network", "ms",
+                        {n: [s * 1000 for s in t] for n, t in times.items()})
             print(f"{args.n} at once, {args.rounds} rounds:\n\n{table(times, 'berth', 's')}\n", flush=True)
         if "idle" in only:
             print("| | processes each | PSS each, KiB |\n|---|---|---|")
-            for name, peer in peers.items():
-                count, kib = idle(peer, bench.dir, 10, "bridge")
+            kept = {name: idle(peer, bench.dir, 10, "bridge") for name, peer in peers.items()}
+            for name, (count, kib) in kept.items():
                 print(f"| {name} | {count:.1f} | {kib:.0f} |")
+            results.add("Memory", "idle.network", "Kept for each of ten running, on the default network", "KiB", {n: [kib] for n, (_, kib) in kept.items()})
             print(flush=True)
         if "http" in only:
             ports = {name: 20000 + 100 * i for i, name in enumerate(peers)}
@@ -84,7 +92,9 @@ def main():
             for i in range(args.runs):
                 for name, peer in peers.items():
                     times[name].append(first_answer(peer, ports[name] + i % 50))
+            results.add("Start-up", "first-answer", "To the first answer through a published port", "ms", times, how="From the start of `run -d -p` to the end of the first answer.")
             print(f"First answer through a published port, {args.runs} runs:\n\n{table(times, 'berth')}")
+    results.save()
 
 
 if __name__ == "__main__":

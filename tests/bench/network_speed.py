@@ -23,6 +23,7 @@ from pathlib import Path
 
 from network import own_network
 from peers import ENV, TOP, Bench, Unavailable, machine, tool, versions
+from results import Results
 
 PORT, VETH, HERE = 7000, "192.0.2.2", "192.0.2.1"
 # guest_io's word, the port beside PORT, and how its line is read
@@ -124,7 +125,9 @@ def main():
     ap.add_argument("--kernel", help="guest kernel; default: the distribution's")
     ap.add_argument("--kernels", type=Path, help="a store's directory of kernels to begin with, where there is no network")
     ap.add_argument("--only", default=ALL, help=f"default: {ALL}")
+    Results.option(ap)
     args = ap.parse_args()
+    results = Results(args.results)
     TOOLS = args.build.resolve() / "tests/tools"
     only = args.only.split(",")
     with Bench(args.build, network="bridge") as bench:
@@ -144,6 +147,13 @@ def main():
                     if i > 0:  # the first round warms up
                         found[name][job[0]].append(value)
     print(f"{machine()}. {versions()}. {args.rounds} rounds of {args.seconds:g} s.\n")
+    for accel, name in (("vm-tcg", "TCG"), ("vm-berth-vmm", "KVM hardware"), ("vm-qemu", "KVM hardware")):
+        if accel in found:
+            results.way(accel, name)
+    for job, figure, unit in zip(JOBS, ("tcp.there", "tcp.back", "tcp.turn"), ("MB/s", "MB/s", "µs")):
+        results.add("Network", figure, f"TCP, {job[0].split(',')[0]}", unit, {name: rows[job[0]] for name, rows in found.items()}, more=unit == "MB/s",
+                    how="Between two containers; veth: a bare pair between two network namespaces; -host and vm-: to the host.")
+    results.save()
     print("| | " + " | ".join(f"{job[0]} | times veth" for job in JOBS) + " |")
     print("|---|" + "---|---|" * len(JOBS))
     for name, rows in found.items():

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from peers import TOP, machine, need, table
+from results import Results
 
 sys.path.insert(0, str(TOP / "tests" / "integration"))
 from registry_tools import Image, Registry, digest, OCI_LAYER  # noqa: E402  pylint: disable=wrong-import-position
@@ -92,7 +93,9 @@ def main():
     ap.add_argument("--compression", choices=["gzip", "zstd"], default="gzip")
     ap.add_argument("--limit", type=int, default=60, metavar="MB", help="of each layer")
     ap.add_argument("--require", action="store_true", help="fail unless berth is at least as fast as each peer")
+    Results.option(ap)
     args = ap.parse_args()
+    results = Results(args.results)
     names = args.peers.split(",")
     for name in names:
         for program in PEERS[name][2]:
@@ -116,6 +119,8 @@ def main():
             registry.stop()
     print(f"Pull and unpack from a registry on loopback: {len(image.diffs)} layers, {sum(map(len, image.diffs)) >> 20} MiB of tar, "
           f"{sum(x['size'] for x in image.layers) >> 20} MiB {args.compression}; {args.runs} runs each, interleaved. {machine()}.\n")
+    results.add("Images", f"pull.{args.compression}", f"Pull and unpack, {args.compression}", "ms", times, how="From a registry on loopback into an empty store; Berth's is durable at the end.")
+    results.save()
     print(table({PEERS[n][1]: t for n, t in times.items()}, PEERS[names[0]][1]))
     median = {name: statistics.median(t) for name, t in times.items()}
     slower = [n for n in names if n != "berth" and "berth" in median and median[n] < median["berth"]]

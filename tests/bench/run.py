@@ -9,6 +9,7 @@ import statistics
 from pathlib import Path
 
 from peers import TOP, Bench, interleaved, machine, table, versions
+from results import Results
 
 LABELS = {"berth": "`berth run`", "runc": "`runc run` (bundle alone, no seccomp profile)", "crun": "`crun run` (bundle alone)",
           "podman": "`podman run`", "docker": "`docker run`"}
@@ -21,13 +22,17 @@ def main():
     ap.add_argument("--idle", type=float, default=0, metavar="MS", help="wait before every run")
     ap.add_argument("--peers", default="berth,runc,crun,podman,docker")
     ap.add_argument("--require", action="store_true", help="fail unless faster than runc and 20 times faster than podman and docker")
+    Results.option(ap)
     args = ap.parse_args()
+    results = Results(args.results)
     with Bench(args.build) as bench:
         bench.make_image()
         peers = bench.set_up(args.peers.split(","))
         if "berth" not in peers:
             raise SystemExit("berth itself can't run here")
         times = interleaved(peers, args.runs, args.idle)
+    results.add("Start-up", "run.no-network", "`run --rm --network none IMAGE true`", "ms", times, how="The whole process; runc and crun run a bundle alone.")
+    results.save()
     median = {name: statistics.median(t) for name, t in times.items()}
     print(f"`run --rm --network none IMAGE true`, {args.runs} runs each, interleaved" +
           (f", {args.idle:.0f} ms idle before each" if args.idle else "") + f". {machine()}. {versions()}.\n")

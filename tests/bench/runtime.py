@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from peers import TOP, Bench, Unavailable, machine, need, run_once, table, tool, versions
+from results import Results
 
 
 class Runtimes(Bench):
@@ -67,6 +68,15 @@ class Runtimes(Bench):
     def runc(self):
         return self._oci(need("runc"))
 
+    def bubblewrap(self):
+        """No OCI runtime: the same root file system, namespaces and mounts, without cgroups, capabilities to keep, or a filter."""
+        return lambda ident: [need("bwrap"), "--unshare-all", "--die-with-parent", "--ro-bind", str(self.bundle / "rootfs"), "/", "--proc", "/proc", "--dev", "/dev", "/bin/true"]
+
+    def runsc(self):
+        """gVisor: a kernel of its own in a process."""
+        argv = [need("runsc"), "--root", str(self.state / "runsc"), "--network=none", "--ignore-cgroups", "run", "--bundle", str(self.bundle)]
+        return lambda ident: [*argv, ident]
+
     def crun(self):
         return self._oci(need(os.environ.get("CRUN", "crun")))
 
@@ -106,9 +116,11 @@ def main():
     ap.add_argument("--runs", type=int, default=50)
     ap.add_argument("--idle", type=float, default=0, metavar="MS", help="wait before every run")
     ap.add_argument("--case", choices=("default", "no-net", "seccomp"), default="default")
-    ap.add_argument("--peers", default="floor,berth_runtime,crun,runc")
+    ap.add_argument("--peers", default="floor,berth_runtime,crun,runc,bubblewrap,runsc")
     ap.add_argument("--many", type=int, default=0, metavar="N", help="also N starts in a row, and N at once")
+    Results.option(ap)
     args = ap.parse_args()
+    results = Results(args.results)
     in_private_mounts()
     with Runtimes(args.build) as bench:
         bench.prepare(args.case, shutil.which("gcc") or "cc")
@@ -128,7 +140,12 @@ def main():
         print(f"`run` of a static `true`, {args.case}, {args.runs} runs each, interleaved" +
               (f", {args.idle:.0f} ms idle before each" if args.idle else "") + f". {machine()}. {versions()}.\n")
         print(table(times, "floor" if "floor" in times else next(iter(times))))
-        print("\npeak memory, KiB: " + ", ".join(f"{n} {statistics.median(int(tool(bench.dir / 'peak', *a(f'mem-{i}'))) for i in range(5)):.0f}" for n, a in peers.items()))
+        results.add("Runtime", f"runtime.{args.case}", f"An OCI runtime's `run` of a static `true`, {args.case}", "ms", {n.replace("_", "-"): t for n, t in times.items()},
+                    how="The floor is one static C file that does the same kernel work alone.")
+        peak = {n: [int(tool(bench.dir / "peak", *a(f"mem-{i}"))) for i in range(5)] for n, a in peers.items()}
+        results.add("Runtime", f"runtime.{args.case}.peak", f"Its peak memory, {args.case}", "KiB", {n.replace("_", "-"): v for n, v in peak.items()})
+        results.save()
+        print("\npeak memory, KiB: " + ", ".join(f"{n} {statistics.median(v):.0f}" for n, v in peak.items()))
         if args.many:
             for at_once in (False, True):
                 print(f"{args.many} {'at once' if at_once else 'in a row'}, ms a start: " +

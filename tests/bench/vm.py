@@ -10,7 +10,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from peers import ENV, TOP, Bench, Unavailable, machine, table
+from peers import ENV, TOP, Bench, Unavailable, machine, table, tool
+from results import Results
 
 
 def first_output(argv, env) -> tuple:
@@ -27,12 +28,23 @@ def first_output(argv, env) -> tuple:
     return first, (time.perf_counter_ns() - began) / 1e6
 
 
+def accelerator(bench, base, kernel, env) -> str:
+    """What carries a VM here, as it says itself."""
+    ident = tool(base[0], "run", "-d", "--network", "none", "--isolation", "vm", *kernel, "bench", "sleep", "1000", env=env).split()[-1]
+    vmm = tool(base[0], "vm", "inspect", "--format", "{{.VMM}}", ident, env=env).strip()
+    tool(base[0], "rm", "-f", ident, env=env)
+    flags = next(line for line in open("/proc/cpuinfo") if line.startswith("flags")).split()
+    return "TCG" if "emulated" in vmm else "KVM hardware" if {"vmx", "svm"} & set(flags) else "KVM paravirtual"
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--build", type=Path, default=TOP / "build")
     ap.add_argument("--runs", type=int, default=30)
     ap.add_argument("--kernel", help="guest kernel; default: the distribution's")
+    Results.option(ap)
     args = ap.parse_args()
+    results = Results(args.results)
     with Bench(args.build) as bench:
         try:
             bench.make_image()
@@ -50,6 +62,10 @@ def main():
                 if i > 0:  # the first run makes the guest's kernel, initramfs and disk
                     first[kind].append(f)
                     whole[kind].append(w)
+        results.way("berth")
+        results.way("berth vm", accelerator(bench, base, kernel, env))
+    results.add("Start-up", "vm.first-output", "To the first output of `echo`", "ms", {"berth": first["container"], "berth vm": first["vm"]})
+    results.save()
     print(f"Start to first output of `echo`, {args.runs} runs each, interleaved. {machine()}.\n")
     print(table(first, "container"))
     print(f"\nWhole process: container {statistics.median(whole['container']):.1f} ms, vm {statistics.median(whole['vm']):.0f} ms.")

@@ -132,6 +132,25 @@ def test_saved_shown_and_held_against(berth, image, tmp_path):
     assert shown == json.loads((tmp_path / "a.json").read_text())
     out = berth.ok("compare", "--from", tmp_path / "a.json", "--against", tmp_path / "a.json")
     assert "no difference" in out
+    said = json.loads(berth.ok("compare", "--from", tmp_path / "a.json", "--against", tmp_path / "a.json", "--format", "json"))
+    assert said["comparison"] == shown and {r["verdict"] for r in said["against"]["rows"]} == {"unsure"} and not said["against"]["differences"]
+    slow = json.loads((tmp_path / "a.json").read_text())
+    for figure in slow["figures"]:
+        for cell in figure["cells"]:
+            if "samples" in cell:
+                cell["samples"] = [v * (100 + i) for i in range(5) for v in cell["samples"][:1]]
+                for key in ("n", "min", "p50", "max", "spread"):
+                    cell.pop(key)
+    many = json.loads(json.dumps(slow))
+    for figure in many["figures"]:
+        for cell in figure["cells"]:
+            if "samples" in cell:
+                cell["samples"] = [v / 100 for v in cell["samples"]]
+    (tmp_path / "slow.json").write_text(json.dumps(slow))
+    (tmp_path / "many.json").write_text(json.dumps(many))
+    for now, then, verdict in (("slow", "many", "worse"), ("many", "slow", "better")):
+        said = json.loads(berth.ok("compare", "--from", tmp_path / f"{now}.json", "--against", tmp_path / f"{then}.json", "--format", "json"))
+        assert {(r["id"], r["verdict"]) for r in said["against"]["rows"]} >= {("start.first_instruction", verdict)}
     berth.fails("compare", "--against", tmp_path / "none.json", *QUICK, image, says="none.json")
     (tmp_path / "b.json").write_text("{}")
     berth.fails("compare", "--from", tmp_path / "b.json", says=("b.json", "schema"))
