@@ -116,6 +116,19 @@ def cell(values, base) -> str:
     return f"{m:.{0 if m >= 100 else 1}f} [{min(values):.0f}-{max(values):.0f}] | {m / statistics.median(base):.2f}"
 
 
+def report(results, found):
+    """Between containers, and of what is Berth's to the host."""
+    to_host = {"berth-host": ("berth", None), "vm-tcg": ("berth vm", "TCG"), "vm-berth-vmm": ("berth vm", "KVM hardware"), "vm-qemu": ("qemu", "KVM hardware")}
+    for name, (way, accelerator) in to_host.items():
+        if name in found:
+            results.way(way, accelerator)
+    for job, figure, title, unit in zip(JOBS, ("tcp.there", "tcp.back", "tcp.turn"), ("a stream there", "a stream back", "a byte and its answer"), ("MB/s", "MB/s", "µs")):
+        between = {name: rows[job[0]] for name, rows in found.items() if name not in to_host}
+        hosts = {to_host[name][0]: rows[job[0]] for name, rows in found.items() if name in to_host}
+        results.add("Network", figure, f"TCP between containers, {title}", unit, between, more=unit == "MB/s", how="veth: a bare pair between two network namespaces.")
+        results.add("Network", f"{figure}.host", f"TCP to the host, {title}", unit, hosts, more=unit == "MB/s")
+
+
 def main():
     global TOOLS
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -147,12 +160,7 @@ def main():
                     if i > 0:  # the first round warms up
                         found[name][job[0]].append(value)
     print(f"{machine()}. {versions()}. {args.rounds} rounds of {args.seconds:g} s.\n")
-    for accel, name in (("vm-tcg", "TCG"), ("vm-berth-vmm", "KVM hardware"), ("vm-qemu", "KVM hardware")):
-        if accel in found:
-            results.way(accel, name)
-    for job, figure, unit in zip(JOBS, ("tcp.there", "tcp.back", "tcp.turn"), ("MB/s", "MB/s", "µs")):
-        results.add("Network", figure, f"TCP, {job[0].split(',')[0]}", unit, {name: rows[job[0]] for name, rows in found.items()}, more=unit == "MB/s",
-                    how="Between two containers; veth: a bare pair between two network namespaces; -host and vm-: to the host.")
+    report(results, found)
     results.save()
     print("| | " + " | ".join(f"{job[0]} | times veth" for job in JOBS) + " |")
     print("|---|" + "---|---|" * len(JOBS))

@@ -110,6 +110,11 @@ def many(argv_of, n: int, at_once: bool) -> float:
     return (time.perf_counter_ns() - began) / 1e6 / n
 
 
+def named(found: dict) -> dict:
+    """As all benchmarks call who takes part."""
+    return {"berth" if name == "berth_runtime" else name: samples for name, samples in found.items()}
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--build", type=Path, default=TOP / "build", help="Berth's build directory")
@@ -140,10 +145,10 @@ def main():
         print(f"`run` of a static `true`, {args.case}, {args.runs} runs each, interleaved" +
               (f", {args.idle:.0f} ms idle before each" if args.idle else "") + f". {machine()}. {versions()}.\n")
         print(table(times, "floor" if "floor" in times else next(iter(times))))
-        results.add("Runtime", f"runtime.{args.case}", f"An OCI runtime's `run` of a static `true`, {args.case}", "ms", {n.replace("_", "-"): t for n, t in times.items()},
+        results.add("Runtime", f"runtime.{args.case}", f"An OCI runtime's `run` of a static `true`, {args.case}", "ms", named(times),
                     how="The floor is one static C file that does the same kernel work alone.")
         peak = {n: [int(tool(bench.dir / "peak", *a(f"mem-{i}"))) for i in range(5)] for n, a in peers.items()}
-        results.add("Runtime", f"runtime.{args.case}.peak", f"Its peak memory, {args.case}", "KiB", {n.replace("_", "-"): v for n, v in peak.items()})
+        results.add("Runtime", f"runtime.{args.case}.peak", f"Its peak memory, {args.case}", "KiB", named(peak))
         results.save()
         print("\npeak memory, KiB: " + ", ".join(f"{n} {statistics.median(v):.0f}" for n, v in peak.items()))
         if args.many:
