@@ -16,6 +16,17 @@ static bool cost_of(const struct page *p, const struct shown *s, size_t way, str
 	return ret->of > 0 && isfinite(ret->of);
 }
 
+/* Whether a way has a sign in any row. */
+static bool has_cost(const struct page *p, size_t way)
+{
+	struct ratio r;
+
+	for (size_t i = 0; i < p->c->n_figures; i++)
+		if (cost_of(p, &p->shown[i], way, &r))
+			return true;
+	return false;
+}
+
 struct glance {
 	const struct page *p;
 	struct plot plot;
@@ -72,7 +83,7 @@ static void put_legend(const struct page *p)
 {
 	buf_str(p->out, "<ul class=\"legend\">");
 	for (size_t way = 0; way < p->c->n_ways; way++) {
-		if (way == p->base)
+		if (!has_cost(p, way))
 			continue;
 		buf_fmt(p->out,
 			"<li><svg class=\"mark w%zu\" aria-hidden=\"true\" width=\"16\" height=\"16\" viewBox=\"-8 -8 16 "

@@ -43,10 +43,9 @@ void page_put_machine(const struct page *p)
 void page_put_method(const struct page *p)
 {
 	buf_str(p->out, "<section id=\"method\">\n<h2>How it was measured</h2>\n"
-			"<p>All ways ran the same image and command under the same limits on this machine, in turns: the first, "
-			"the second and so on, and "
-			"then the first again, so that what changes on the machine meanwhile meets them all. What each figure is "
-			"stands above it.</p>\n"
+			"<p>The ways took turns on this machine: the first, the second and so on, and then the first again, so "
+			"that what changes on "
+			"the machine meanwhile meets them all. What each figure is stands above it.</p>\n"
 			"<dl class=\"terms\">\n"
 			"<div><dt>median, p95, p99</dt><dd>Percentiles by nearest rank: each is a run that happened. A p95 needs "
 			"20 runs, a p99 100; "
