@@ -130,11 +130,6 @@ def test_a_user_and_what_is_sealed_are_told(cbox):
     assert way["said"]["user"].startswith("1234, on the host 1234") and "no_new_privs" in way["said"]["seals"]
 
 
-def test_volumes_are_mounts_from_outside(cbox, tmp_path):
-    way = audit(cbox, "-v", f"{tmp_path}:/data:ro")
-    assert [m["target"] for m in way["inside"]["mounts"]["outside"]] == ["/data"]
-
-
 def test_a_running_one_is_looked_at_as_it_is_and_keeps_nothing(box):
     name = box.start("sleep", "1000", opts=("--cap-add", "NET_RAW", "--read-only") if box.isolation == "container" else ("--cap-add", "NET_RAW"))
     before = box.berth.ok("diff", name)
@@ -188,3 +183,18 @@ def test_whatever_ends_it_nothing_is_left(cbox, sig):
         p.send_signal(sig)
         p.communicate(timeout=60)
     until(lambda: empty(cbox.berth), "the probe's container is gone", 60)
+
+
+def test_killed_beside_a_machine_nothing_is_left(box):
+    with box.berth.popen("audit", "--isolation", box.isolation, box.image) as p:
+        until(lambda: box.berth.ok("ps", "-q", "--filter", "name=berth-audit"), "the probe's container runs", 120)
+        p.kill()
+        p.communicate(timeout=60)
+    until(lambda: empty(box.berth), "the probe's container is gone", 120)
+
+
+def test_a_machine_with_volumes_shows_who_serves_them(box, tmp_path):
+    way = audit(box, "-v", f"{tmp_path}:/data:ro")
+    servers = [p for p in way["outside"]["processes"] if p["name"] in ("berth-fs", "virtiofsd")]
+    assert bool(servers) == (box.isolation == "vm")
+    assert [m["target"] for m in way["inside"]["mounts"]["outside"]] == ["/data"]
