@@ -56,22 +56,33 @@ static int open_member(const struct member *m)
 
 	if (fd < 0)
 		return fd;
-	if (pid_start_time((pid_t)m->pid, &ticks) == 0 && ticks == m->start_time)
+	int r = pid_start_time((pid_t)m->pid, &ticks);
+
+	if (r == 0 && ticks == m->start_time)
 		return fd;
 	fd_close(fd);
-	return -ESRCH;
+	return r == 0 || r == -ENOENT ? -ESRCH : r;
 }
 
-static bool read_holder(const char *run, struct member *ret)
+/* What can't be read is no sign that nobody is there: there would be two pairs of them. -ESRCH, without words: there is none. */
+static int unread(const char *path, int r, struct err *e)
+{
+	return r == -ENOENT || r == -ESRCH ? -ESRCH : err_set(e, -r, "read %s: %s", path, strerror(-r));
+}
+
+static int read_holder(const char *run, struct member *ret, struct err *e)
 {
 	_cleanup_free_ char *path = str_fmt("%s/" HOLDER, run), *text = NULL;
 	long long pid;
 	unsigned long long start;
+	int r = path ? file_read(AT_FDCWD, path, 128, &text, NULL) : -ENOMEM;
 
-	if (!path || file_read(AT_FDCWD, path, 128, &text, NULL) < 0 || sscanf(text, "%lld %llu", &pid, &start) != 2)
-		return false;
+	if (r < 0)
+		return unread(path ? path : HOLDER, r, e);
+	if (sscanf(text, "%lld %llu", &pid, &start) != 2)
+		return -ESRCH;
 	*ret = (struct member){ .pid = pid, .start_time = start };
-	return true;
+	return 0;
 }
 
 /* With the lock of those who make them. */
@@ -98,14 +109,18 @@ static const struct field monitor_fields[] = {
 	{ 0 },
 };
 
-static bool read_monitor(int dirfd, const char *id, struct member *ret)
+static int read_monitor(int dirfd, const char *id, struct member *ret, struct err *e)
 {
 	_cleanup_free_ char *path = str_fmt("%s/monitor.json", id), *text = NULL;
 	_cleanup_json_ struct json_object *o = NULL;
 	size_t len;
+	int r = path ? file_read(dirfd, path, STATE_MAX, &text, &len) : -ENOMEM;
 
-	return path && file_read(dirfd, path, STATE_MAX, &text, &len) >= 0 && json_parse(text, len, path, &o, NULL) >= 0 &&
-	       json_read(o, monitor_fields, ret, path, NULL) >= 0;
+	if (r < 0)
+		return r == -ENOTDIR ? -ESRCH : unread(path ? path : id, r, e);
+	if (json_parse(text, len, path, &o, NULL) < 0 || json_read(o, monitor_fields, ret, path, NULL) < 0)
+		return -ESRCH;
+	return 0;
 }
 
 /* ---- entering ---- */
@@ -114,6 +129,7 @@ static bool read_monitor(int dirfd, const char *id, struct member *ret)
 static int open_namespaces(pid_t pid, int pidfd, int fds[2])
 {
 	static const char *const names[] = { "user", "mnt" };
+	int r;
 
 	for (int i = 0; i < 2; i++) {
 		char path[48];
@@ -128,11 +144,12 @@ static int open_namespaces(pid_t pid, int pidfd, int fds[2])
 		}
 	}
 	/* It lived when they were opened, so that they were its own. */
-	if (pidfd_kill(pidfd, 0) == 0)
+	r = pidfd_kill(pidfd, 0);
+	if (r == 0)
 		return 0;
 	fd_close(fds[0]);
 	fd_close(fds[1]);
-	return -ESRCH;
+	return r;
 }
 
 static int become(const int fds[2], struct err *e)
@@ -158,7 +175,7 @@ static int join(const struct member *m, struct err *e)
 	_cleanup_fd_ int pidfd = open_member(m);
 
 	if (pidfd < 0)
-		return -ESRCH;
+		return pidfd == -ESRCH ? -ESRCH : err_set(e, -pidfd, "process %lld: %s", (long long)m->pid, strerror(-pidfd));
 	r = open_namespaces((pid_t)m->pid, pidfd, fds);
 	if (r < 0)
 		return r == -ESRCH || r == -ENOENT
@@ -173,8 +190,9 @@ static int join(const struct member *m, struct err *e)
 static int join_holder(const char *run, struct err *e)
 {
 	struct member m;
+	int r = read_holder(run, &m, e);
 
-	return read_holder(run, &m) ? join(&m, e) : -ESRCH;
+	return r < 0 ? r : join(&m, e);
 }
 
 /* After the holder was killed. */
@@ -182,17 +200,22 @@ static int join_monitor(const char *run, struct err *e)
 {
 	_cleanup_free_ char *path = str_fmt("%s/containers", run);
 	DIR *dir = path ? opendir(path) : NULL;
-	int r = -ESRCH;
+	struct dirent *d;
+	int r = -ESRCH, more = 0;
 
-	for (struct dirent *d; dir && r == -ESRCH && (d = readdir(dir));) {
+	if (!dir)
+		return unread(path ? path : "containers", path ? -errno : -ENOMEM, e);
+	while (r == -ESRCH && (more = dir_next(dir, &d)) > 0) {
 		struct member m = { 0 };
 
-		if (d->d_name[0] != '.' && read_monitor(dirfd(dir), d->d_name, &m))
+		if (d->d_name[0] == '.')
+			continue;
+		r = read_monitor(dirfd(dir), d->d_name, &m, e);
+		if (r == 0)
 			r = join(&m, e);
 	}
-	if (dir)
-		closedir(dir);
-	return r;
+	closedir(dir);
+	return more < 0 ? unread(path, more, e) : r;
 }
 
 /* ---- making ---- */
@@ -305,7 +328,7 @@ static int join_or_make(const struct paths *p, struct err *e)
 		r = make(p, e);
 		return r < 0 ? r : join_holder(p->run, e);
 	}
-	if (r == 0)
+	if (r >= 0)
 		r = start_holder(p, &holder, e);
 	return r < 0 ? r : write_holder(p->run, holder, e);
 }

@@ -149,3 +149,7 @@ def test_F01_what_carries_a_user_s_network_ends_with_him_also_where_nobody_could
 @pytest.mark.parametrize("command", [c.name for c in rootless.COMMANDS])
 def test_F01_F08_no_fault_of_a_user_s_commands_leaves_what_the_next_ones_do_not_remove(command):
     sweep("--set", "rootless", "--command", command, *SAMPLE)
+
+
+def test_F08_namespaces_that_can_not_be_looked_for_are_not_made_a_second_time():
+    sweep("--set", "rootless", "--command", "rootless-exec", "--pick", r"^0:(openat|read|getdents64|pidfd_open|pidfd_send_signal|setns):(\d|1\d):(EINTR|EIO|ENOMEM|EMFILE|EPERM)$")
