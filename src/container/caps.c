@@ -108,6 +108,9 @@ static int drop_bounding(uint64_t keep, struct err *e)
 	return 0;
 }
 
+#define NOT_MAPPED \
+	"not in this user namespace, which has as many ids as are mapped (of a user: as /etc/subuid and /etc/subgid grant)"
+
 /* Raw calls: glibc's would look for other threads, and setgroups(2) must not be retried with fewer groups. */
 static int set_ids(const struct spec_user *u, bool in_userns, struct err *e)
 {
@@ -119,12 +122,11 @@ static int set_ids(const struct spec_user *u, bool in_userns, struct err *e)
 					 "leave out user.additionalGids"
 				       : strerror(errno));
 	if (syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0)
-		return err_set(e, errno, "group %u: %s", u->gid,
-			       errno == EINVAL ? "not in this user namespace" : strerror(errno));
+		return err_set(e, errno, "group %u: %s", u->gid, errno == EINVAL ? NOT_MAPPED : strerror(errno));
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
 		return err_set(e, errno, "PR_SET_KEEPCAPS: %s", strerror(errno));
 	if (syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0)
-		return err_set(e, errno, "user %u: %s", u->uid, errno == EINVAL ? "not in this user namespace" : strerror(errno));
+		return err_set(e, errno, "user %u: %s", u->uid, errno == EINVAL ? NOT_MAPPED : strerror(errno));
 	/* Also keeps later execs in this process from inheriting the wish. */
 	return prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0 ? err_set(e, errno, "PR_SET_KEEPCAPS: %s", strerror(errno)) : 0;
 }

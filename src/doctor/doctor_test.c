@@ -357,6 +357,23 @@ TEST(what_a_user_s_containers_lack_is_named_with_the_remedy)
 	}
 }
 
+TEST(a_user_who_may_not_open_kvm_is_told_of_its_group)
+{
+	char text[512];
+	struct facts f;
+
+	make_good_user(&f);
+	f.vm_note = said;
+	f.user.kvm_error = EACCES;
+	is_int(level_of(&f, "vm", "isolation", text, sizeof(text)), DOCTOR_WARNING);
+	has_str(text, "-> as root: usermod --append --groups kvm USER");
+	f.user.kvm_error = 0;
+	is_int(level_of(&f, "vm", "isolation", text, sizeof(text)), DOCTOR_WARNING);
+	has_str(text, "firmware");
+	is_int(level_of(&f, "host", "service", text, sizeof(text)), DOCTOR_OK);
+	has_str(text, "systemctl --user enable berth-restart");
+}
+
 TEST(this_host_is_looked_at_without_a_trace)
 {
 	struct doctor_finding *list = NULL;

@@ -42,6 +42,7 @@ struct facts_user {
 	char *ids_trouble;     /* why these can't be read; NULL: none */
 	const char *no_mapper; /* newuidmap or newgidmap, which is missing or may do nothing; NULL: both are well. Static */
 	int tun_error;         /* errno of opening /dev/net/tun; 0: it opens */
+	int kvm_error;         /* the same of /dev/kvm */
 	char *run;             /* the run directory */
 	int run_error;         /* errno of making or writing it; 0: none */
 	uint32_t ctrls;        /* bit 1 << CG_x for each that is delegated */

@@ -79,6 +79,7 @@ int facts_ask_user(struct facts_user *u, const struct paths *p, struct err *e)
 		u->ids_trouble = strdup(why.msg);
 	u->no_mapper = !may_map("newuidmap") ? "newuidmap" : !may_map("newgidmap") ? "newgidmap" : NULL;
 	u->tun_error = access("/dev/net/tun", R_OK | W_OK) < 0 ? errno : 0;
+	u->kvm_error = access("/dev/kvm", R_OK | W_OK) < 0 ? errno : 0;
 	u->run_error = try_run(p->run);
 	u->run = strdup(p->run);
 	return u->run ? ask_cgroup(u, e) : err_set(e, ENOMEM, "out of memory");

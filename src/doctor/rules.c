@@ -152,7 +152,11 @@ static void judge_service(const struct facts *f, struct verdict *v)
 		    "start systemd-journald, or keep json-file");
 	else
 		say(v, DOCTOR_OK,
-		    str_fmt("systemd and its journal; systemctl enable berth-restart starts containers after a boot"), NULL);
+		    f->is_root
+			    ? str_fmt("systemd and its journal; systemctl enable berth-restart starts containers after a boot")
+			    : str_fmt("systemd and its journal; systemctl --user enable berth-restart starts containers after a "
+				      "boot, and loginctl enable-linger keeps them after a logout"),
+		    NULL);
 }
 
 /* ---- containers ---- */
@@ -307,7 +311,7 @@ static void judge_kvm(const struct facts *f, struct verdict *v)
 		    NULL);
 	else
 		say(v, f->vm_trouble ? DOCTOR_ERROR : DOCTOR_WARNING, strdup(f->vm_trouble ? f->vm_trouble : f->vm_note),
-		    !f->is_root   ? "ask as root"
+		    f->user.kvm_error == EACCES ? "as root: usermod --append --groups kvm USER, then log in again"
 		    : f->is_guest ? "this host is a VM itself: let its hypervisor pass virtualisation on (nested virtualisation)"
 				  : "switch virtualisation on in the firmware (VT-x, AMD-V), then modprobe kvm_intel or kvm_amd");
 }

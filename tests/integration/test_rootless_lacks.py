@@ -3,6 +3,7 @@ commands themselves."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -194,3 +195,11 @@ def test_ranges_that_are_too_small_or_none_are_told(berth):
             assert level == "warning" and finding in said and "usermod --add-subuids" in remedy
         finally:
             home.end()
+
+
+def test_the_unit_that_starts_a_user_s_containers_is_of_his_own_manager(berth):
+    units = [(berth.build / f"src/main/berth-restart-{manager}.service").read_text() for manager in ("system", "user")]
+    for unit in units:
+        assert re.search(r"^ExecStart=/\S+/berth start --all-restartable$", unit, re.M) and "@" not in unit
+    assert "WantedBy=multi-user.target" in units[0] and "network-online.target" in units[0]
+    assert "WantedBy=default.target" in units[1] and "multi-user" not in units[1] and "network-online" not in units[1], "a user's manager has none of these"
