@@ -153,11 +153,13 @@ static void on_vmm_end(struct loop *l _unused_, int fd _unused_, uint32_t events
 	vm_lost(i, &e);
 }
 
-/* The guest goes on, with I/O errors on its volumes. After the VMM, whose end it follows, it is no news. */
+/* A guest that runs goes on, with I/O errors on its volumes; one that is on its way would wait for them. After the VMM, whose end it follows, it
+ * is no news. */
 static void on_fsd_end(struct loop *l _unused_, int fd _unused_, uint32_t events _unused_, void *arg)
 {
 	struct pollfd vmm = { .fd = ((struct instance *)arg)->vmm_pidfd, .events = POLLIN };
 	struct instance *i = arg;
+	struct err e = { 0 };
 	int st = 0;
 
 	loop_del(i->fsd_src);
@@ -170,10 +172,12 @@ static void on_fsd_end(struct loop *l _unused_, int fd _unused_, uint32_t events
 	take_last_words(i);
 	/* Who was killed has not said why. */
 	const char *why = WIFSIGNALED(st) || !i->said.len ? "" : i->said.data;
-	log_error("vm",
-		  "the server of the volumes has ended (%s %d%s%.*s): the guest gets I/O errors on them until it is started anew",
-		  WIFSIGNALED(st) ? "signal" : "status", WIFSIGNALED(st) ? WTERMSIG(st) : WEXITSTATUS(st), *why ? ": " : "",
-		  (int)strcspn(why, "\n"), why);
+	err_set(&e, EIO, "the server of the volumes has ended (%s %d%s%.*s)", WIFSIGNALED(st) ? "signal" : "status",
+		WIFSIGNALED(st) ? WTERMSIG(st) : WEXITSTATUS(st), *why ? ": " : "", (int)strcspn(why, "\n"), why);
+	if (i->phase == VM_RUNNING)
+		log_error("vm", "%s: the guest gets I/O errors on them until it is started anew", e.msg);
+	else
+		vm_lost(i, &e);
 }
 
 void vm_process_end(struct instance *i, int grace_ms)

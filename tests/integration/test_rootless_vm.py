@@ -211,6 +211,22 @@ def test_what_the_guest_is_held_to_can_change_while_it_runs(world, machine):
     world.user.ok("update", "--memory", "200m", "--pids-limit", "2048", machine)
 
 
+def test_when_the_server_of_volumes_is_killed_a_start_ends_at_once(world):
+    def servers():
+        return [int(pid) for pid, _, _, words in world.user.processes() if "virtiofsd" in words or words.startswith("berth-fs")]
+
+    before = servers()
+    with world.user.popen("run", "-d", *VM, "--name", "v", "--network", "none", "-v", f"{world.user.where}/shared:/v", "base", "sleep", "1000") as p:
+        for pid in until(lambda: [pid for pid in servers() if pid not in before], "the server of volumes"):
+            try:
+                kill(pid)
+            except ProcessLookupError:  # virtiofsd is two, of which each ends with the other
+                pass
+        _, err = p.communicate(timeout=600)
+    world.user.ok("rm", "-f", "v")
+    assert p.returncode == 125 and "the server of the volumes has ended" in err.decode(), err
+
+
 def test_a_pod_s_machine_is_the_user_s_too(world):
     name = f"p-{os.urandom(4).hex()}"
     world.user.ok("pod", "create", "--name", name, *VM, "-p", "0.0.0.0:8091:80")
