@@ -83,6 +83,13 @@ def table(times: dict, base: str, unit="ms") -> str:
     return "\n".join(rows)
 
 
+def slower(times: dict, aims: dict) -> list:
+    """Who is not at least so many times slower than berth, by medians; aims: {name: times}."""
+    median = {name: statistics.median(t) for name, t in times.items()}
+    return [f"{name}: {median[name] / median['berth']:.1f} times, the aim is {aim}" for name, aim in aims.items()
+            if name in median and median[name] < median["berth"] * aim]
+
+
 def machine() -> str:
     cpu = next((l.split(":", 1)[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), os.uname().machine)
     mem = int(next(l for l in open("/proc/meminfo")).split()[1]) // 1024 // 1024

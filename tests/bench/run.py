@@ -5,10 +5,9 @@ Prints Markdown for docs/PERFORMANCE.md. Needs root; busybox-static, umoci and s
 podman and docker.io is to be compared with. --idle waits before each run: what a person sees who types one command."""
 
 import argparse
-import statistics
 from pathlib import Path
 
-from peers import TOP, Bench, interleaved, machine, table, versions
+from peers import TOP, Bench, interleaved, machine, slower, table, versions
 from results import Results
 
 LABELS = {"berth": "`berth run`", "runc": "`runc run` (bundle alone, no seccomp profile)", "crun": "`crun run` (bundle alone)",
@@ -33,14 +32,13 @@ def main():
         times = interleaved(peers, args.runs, args.idle)
     results.add("Start-up", "run.no-network", "`run --rm --network none IMAGE true`", "ms", times, how="The whole process; runc and crun run a bundle alone.")
     results.save()
-    median = {name: statistics.median(t) for name, t in times.items()}
     print(f"`run --rm --network none IMAGE true`, {args.runs} runs each, interleaved" +
           (f", {args.idle:.0f} ms idle before each" if args.idle else "") + f". {machine()}. {versions()}.\n")
     print(table({LABELS[n]: t for n, t in times.items()}, LABELS["berth"]))
     if args.require:
-        missed = [n for n in median if n != "berth" and median[n] < median["berth"] * {"podman": 20, "docker": 20}.get(n, 1)]
+        missed = slower(times, {"runc": 1, "crun": 1, "podman": 20, "docker": 20})
         if missed:
-            raise SystemExit(f"too slow beside: {', '.join(missed)}")
+            raise SystemExit(f"missed: {'; '.join(missed)}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from peers import TOP, Bench, Unavailable, machine, need, run_once, table, tool, versions
+from peers import TOP, Bench, Unavailable, machine, need, run_once, slower, table, tool, versions
 from results import Results
 
 
@@ -123,6 +123,7 @@ def main():
     ap.add_argument("--case", choices=("default", "no-net", "seccomp"), default="default")
     ap.add_argument("--peers", default="floor,berth_runtime,crun,runc,bubblewrap,runsc")
     ap.add_argument("--many", type=int, default=0, metavar="N", help="also N starts in a row, and N at once")
+    ap.add_argument("--require", action="store_true", help="fail unless berth-runtime takes at most 1.3 times the floor, less than crun, and a fifth of runc")
     Results.option(ap)
     args = ap.parse_args()
     results = Results(args.results)
@@ -155,6 +156,9 @@ def main():
             for at_once in (False, True):
                 print(f"{args.many} {'at once' if at_once else 'in a row'}, ms a start: " +
                       ", ".join(f"{n} {many(a, args.many, at_once):.2f}" for n, a in peers.items()))
+        missed = slower(named(times), {"floor": 1 / 1.3, "crun": 1, "runc": 5})
+        if args.require and missed:
+            raise SystemExit(f"missed: {'; '.join(missed)}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import vmm_memory
 import vmm_restore
+from results import Results
 
 TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("BERTH_BUILD", TOP / "build")).resolve()
@@ -27,6 +28,7 @@ VMM = BUILD / "src/main/berth-vmm"
 MIB = 256
 AIMS = {"of QEMU's best": 0.6, "before the first KVM_RUN, ms": 3.0, "restore, ms": 3.0, "memory, MiB": 1.5}
 RESTORE_MIB = (64, 512)
+WAYS = {"berth-vmm": "berth vm", "QEMU microvm, everything off": "qemu"}  # as all benchmarks call them
 # What every VMM's guest is told: nothing of the console, and none of the waiting that no VMM needs.
 CMDLINE = "quiet loglevel=0 panic=-1 reboot=a random.trust_cpu=on tsc=reliable no_timer_check"
 INIT = """
@@ -220,7 +222,9 @@ def main():
     ap.add_argument("--append", default="", help="more of a kernel command line, for all")
     ap.add_argument("--only-berth", action="store_true")
     ap.add_argument("--require", action="store_true")
+    Results.option(ap)
     args = ap.parse_args()
+    results = Results(args.results)
     global CMDLINE
     CMDLINE = f"{CMDLINE} {args.append}".strip()
     with tempfile.TemporaryDirectory(dir="/tmp") as tmp:
@@ -238,14 +242,20 @@ def main():
                 if i:  # the first brings all files into the page cache
                     times[v.name].append(ms)
         medians = {name: statistics.median(t) for name, t in times.items()}
+        for name in times:
+            results.way(WAYS.get(name, name), "KVM hardware")
+        results.add("Virtual machine", "vmm.boot", "From the VMM's execution to the first write of /init", "ms", {WAYS.get(n, n): t for n, t in times.items()})
         ours = medians[Berth.name]
         print(f"First write of /init, {args.n} runs each, in turns, {MIB} MiB, one vCPU.\n\n| | median ms | min | max | berth-vmm is |\n|---|---|---|---|---|")
         for name, t in times.items():
             print(f"| {name} | {medians[name]:.1f} | {min(t):.1f} | {max(t):.1f} | {ours / medians[name]:.2f} |")
-        memory = statistics.median(measure(first_byte, vmms[0], 300)[1] for _ in range(3))
+        beyond = {v.name: [measure(first_byte, v, 300)[1] for _ in range(3)] for v in vmms}
+        memory = statistics.median(beyond[Berth.name])
         print(f"\nMemory of berth-vmm beyond the guest's: {memory:.2f} MiB (PSS).")
         for v in vmms[1:]:
-            print(f"Of {v.name}: {measure(first_byte, v, 300)[1]:.1f} MiB.")
+            print(f"Of {v.name}: {statistics.median(beyond[v.name]):.1f} MiB.")
+        results.add("Virtual machine", "vmm.memory", "Memory beyond the guest's", "MiB", {WAYS.get(n, n): v for n, v in beyond.items()})
+        results.save()
         tracing, before = Tracing(), {}
         try:
             for vmm in (vmms[0], *(Restored(mib, where) for mib in RESTORE_MIB)):

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import vmm_peers as peers
+from results import Results
 
 TOOL = peers.guest.BUILD / "tests/tools/guest_io"
 # name, what guest_io is told, what the host's end does, and what counts: megabytes a second, or the microseconds of one
@@ -73,7 +74,9 @@ def main():
     a.add_argument("-n", type=int, default=3)
     a.add_argument("-s", type=float, default=2)
     a.add_argument("--kernel", help="of guest/build-kernel, which boots sooner than the distribution's")
+    Results.option(a)
     o = a.parse_args()
+    results = Results(o.results)
     if o.kernel:
         peers.use_kernel(o.kernel)
     found = {}
@@ -88,6 +91,13 @@ def main():
         for _ in range(o.n):
             for which in ("berth-vmm", "qemu"):
                 one(which, initrd, disk, found)
+    for way in ("berth vm", "qemu"):
+        results.way(way, "KVM hardware")
+    for i, (name, _, _, counts) in enumerate(JOBS):
+        title, unit = name.rsplit(", ", 1)
+        results.add("Virtual machine", f"vmm.io.{i}", title[0].upper() + title[1:], unit, {"berth vm": found[name]["berth-vmm"], "qemu": found[name]["qemu"]},
+                    more=counts == "rate")
+    results.save()
     print("| | berth-vmm | QEMU | berth-vmm by QEMU |\n|---|---|---|---|")
     for name, _, _, counts in JOBS:
         ours, theirs = (statistics.median(found[name][w]) for w in ("berth-vmm", "qemu"))
