@@ -6,6 +6,7 @@
 #include "walls_say.h"
 
 #define NAMES_SHOWN 6
+#define WORDS_MAX   2000u /* bytes of a value */
 
 char *walls_take(struct buf *b) { return b->failed ? (buf_done(b), NULL) : b->data ? buf_take(b) : strdup(""); }
 
@@ -308,9 +309,11 @@ const struct wall_kind wall_kinds[] = {
 };
 const size_t n_wall_kinds = ARRAY_SIZE(wall_kinds);
 
-/* Of a stranger's text nothing drives a terminal, or looks like a line of ours. */
+/* Of a stranger's text nothing drives a terminal, looks like a line of ours, or fills pages. */
 static const char *on_one_line(char *s)
 {
+	if (strlen(s) > WORDS_MAX)
+		memcpy(s + WORDS_MAX - 3, "...", 4);
 	text_defuse(s);
 	for (char *c = s; *c; c++)
 		if (*c == '\n' || *c == '\t')

@@ -286,12 +286,18 @@ TEST(a_process_and_what_it_has_begun_are_seen_from_outside)
 
 TEST(a_strangers_text_is_no_line_of_ours_and_drives_no_terminal)
 {
-	const char *text = replaced("\"hypervisorName\":\"KVM\"", "\"hypervisorName\":\"a\\nb\\tc\\u001b[2J\"");
+	char name[5000];
+	const char *head = replaced("\"hypervisorName\":\"KVM\"", "\"hypervisorName\":\"a\\nb\\tc\\u001b[2J\""),
+		   *at = strstr(head, "/proc/keys"), *text;
 	static const struct walls_outside none;
 	struct walls_inside w = { 0 };
 	const struct walls_view v = { &w, &none, &host };
 	struct comparison c;
 
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	text = str_fmt("%.*s%s%s", (int)(at - head), head, name, at + strlen("/proc/keys"));
+	tap_keep((char *)(uintptr_t)text);
 	host.boot_id = here;
 	is_int(walls_read(text, strlen(text), &w, NULL), 0);
 	is_int(comparison_init(&c, "x", NULL), 0);
@@ -299,6 +305,8 @@ TEST(a_strangers_text_is_no_line_of_ours_and_drives_no_terminal)
 	is_int(walls_add(&c, 0, &v), 0);
 	is_str(comparison_wall(&c, "processor")->of_way[0], "tells of a hypervisor: a?b?c?[2J");
 	is_int(c.n_walls, n_wall_kinds);
+	is_int(strlen(comparison_wall(&c, "readable")->of_way[0]), 2000);
+	ok(str_ends(comparison_wall(&c, "readable")->of_way[0], "..."));
 	comparison_done(&c);
 	walls_inside_done(&w);
 }

@@ -103,7 +103,7 @@ static void put_outcome(struct json_out *j, const char *name, int no) { json_out
 /* mknod wants a place that can be written to; one without nodev tells more. */
 static void put_disk(struct json_out *j)
 {
-	static const char *const places[] = { "/dev/.berth-probe", "/.berth-probe", "/tmp/.berth-probe" };
+	static const char *const places[] = { "/dev/.berth-probe-node", "/.berth-probe-node", "/tmp/.berth-probe-node" };
 	dev_t disk = some_disk();
 	int no = 0;
 
