@@ -57,6 +57,7 @@ int against_print(const struct against *a, int fd, size_t width, struct err *e)
 			a->n_of[AGAINST_BETTER], a->n_of[AGAINST_WORSE], a->n_of[AGAINST_UNSURE],
 			a->n_of[AGAINST_APART] + a->n_of[AGAINST_NEW] + a->n_of[AGAINST_GONE]);
 	out.failed = !head;
+	buf_str(&out, "\n");
 	text_line(head ? head : "", width, 2, &out);
 	for (size_t i = 0; a->differences && a->differences[i]; i++) {
 		buf_str(&out, i ? "                  " : "NOT THE SAME RUN: ");

@@ -262,6 +262,22 @@ const struct wall *comparison_wall(const struct comparison *c, const char *id)
 	return at < c->n_walls ? &c->walls[at] : NULL;
 }
 
+bool comparison_has_walls(const struct comparison *c, size_t way)
+{
+	for (size_t i = 0; i < c->n_walls; i++)
+		if (c->walls[i].of_way[way])
+			return true;
+	return false;
+}
+
+bool comparison_has_figures(const struct comparison *c, size_t way)
+{
+	for (size_t i = 0; i < c->n_figures; i++)
+		if (c->figures[i].cells[way].n)
+			return true;
+	return false;
+}
+
 int comparison_way(const struct comparison *c, const char *name)
 {
 	for (size_t i = 0; i < c->n_ways; i++)

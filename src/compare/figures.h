@@ -74,6 +74,9 @@ int comparison_add_wall(struct comparison *c, const char *id, const char *title,
 /* Borrowed, NULL where there is none. */
 const struct figure *comparison_figure(const struct comparison *c, const char *id);
 const struct wall *comparison_wall(const struct comparison *c, const char *id);
+/* Whether any wall, any figure is known of that way. */
+bool comparison_has_walls(const struct comparison *c, size_t way);
+bool comparison_has_figures(const struct comparison *c, size_t way);
 /* -1: no way has that name. */
 int comparison_way(const struct comparison *c, const char *name);
 /* "vm (TCG)", "container"; caller frees. NULL on ENOMEM. */

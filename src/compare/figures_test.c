@@ -87,6 +87,9 @@ TEST(a_wall_is_said_of_each_way_and_said_anew)
 	is_str(w->of_way[0], "301");
 	is_str(w->of_way[1], NULL);
 	ok(w->less_is_better && c.n_walls == 1);
+	ok(comparison_has_walls(&c, 0) && !comparison_has_walls(&c, 1) && !comparison_has_figures(&c, 0));
+	is_int(comparison_add_sample(&c, "stop", 1, 1), 0);
+	ok(comparison_has_figures(&c, 1) && !comparison_has_figures(&c, 0));
 }
 
 TEST(texts_become_utf8_and_ways_have_labels)

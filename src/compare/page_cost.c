@@ -138,14 +138,16 @@ static void put_table(const struct page *p)
 	buf_str(p->out, "<table class=\"ways\" role=\"table\">\n<caption>Medians, and how many times as much they are</caption>\n"
 			"<thead role=\"rowgroup\"><tr role=\"row\"><th scope=\"col\" role=\"columnheader\">Figure</th>");
 	for (size_t way = 0; way < p->c->n_ways; way++)
-		html_fmt(p->out, "<th scope=\"col\" role=\"columnheader\">%s</th>", p->labels[way]);
+		if (comparison_has_figures(p->c, way))
+			html_fmt(p->out, "<th scope=\"col\" role=\"columnheader\">%s</th>", p->labels[way]);
 	buf_str(p->out, "</tr></thead>\n<tbody role=\"rowgroup\">\n");
 	for (size_t i = 0; i < p->c->n_figures; i++) {
 		if (p->shown[i].base == p->shown[i].n_ways)
 			continue;
 		html_fmt(p->out, "<tr role=\"row\"><th scope=\"row\" role=\"rowheader\">%s</th>", p->c->figures[i].title);
 		for (size_t way = 0; way < p->c->n_ways; way++)
-			put_cell(p, &p->shown[i], way);
+			if (comparison_has_figures(p->c, way))
+				put_cell(p, &p->shown[i], way);
 		buf_str(p->out, "</tr>\n");
 	}
 	buf_str(p->out, "</tbody>\n</table>\n");

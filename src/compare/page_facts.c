@@ -5,8 +5,9 @@ static void put_wall(const struct page *p, const struct wall *w)
 {
 	html_fmt(p->out, "<tr role=\"row\"><th scope=\"row\" role=\"rowheader\">%s</th>", w->title);
 	for (size_t i = 0; i < p->c->n_ways; i++)
-		html_fmt(p->out, "<td role=\"cell\" data-way=\"%s\">%s</td>", p->labels[i],
-			 w->of_way[i] ? w->of_way[i] : "not known");
+		if (comparison_has_walls(p->c, i))
+			html_fmt(p->out, "<td role=\"cell\" data-way=\"%s\">%s</td>", p->labels[i],
+				 w->of_way[i] ? w->of_way[i] : "not known");
 	buf_str(p->out, "</tr>\n");
 }
 
@@ -20,7 +21,8 @@ void page_put_walls(const struct page *p)
 			"role=\"rowgroup\"><tr role=\"row\">"
 			"<th scope=\"col\" role=\"columnheader\">Wall</th>");
 	for (size_t i = 0; i < p->c->n_ways; i++)
-		html_fmt(p->out, "<th scope=\"col\" role=\"columnheader\">%s</th>", p->labels[i]);
+		if (comparison_has_walls(p->c, i))
+			html_fmt(p->out, "<th scope=\"col\" role=\"columnheader\">%s</th>", p->labels[i]);
 	buf_str(p->out, "</tr></thead>\n<tbody role=\"rowgroup\">\n");
 	for (size_t i = 0; i < p->c->n_walls; i++)
 		put_wall(p, &p->c->walls[i]);

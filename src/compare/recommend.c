@@ -69,8 +69,8 @@ static int speak_walls(const struct question *q, const struct rule *rule, struct
 	for (size_t i = 0; i < ARRAY_SIZE(rule->ids) && rule->ids[i]; i++) {
 		const struct wall *w = comparison_wall(q->c, rule->ids[i]);
 		if (w && w->of_way[q->container] && w->of_way[q->vm] && !streq(w->of_way[q->container], w->of_way[q->vm]))
-			buf_fmt(&found, "; %s: %s in a container, %s in a VM", w->title, w->of_way[q->container],
-				w->of_way[q->vm]);
+			buf_fmt(&found, "; %s: \u201c%s\u201d in a container, \u201c%s\u201d in a VM", w->title,
+				w->of_way[q->container], w->of_way[q->vm]);
 	}
 	if (found.failed)
 		return -ENOMEM;
@@ -140,7 +140,7 @@ static const struct rule rules[] = {
 	  speak_walls,
 	  "What breaks out of a container has broken the host's kernel; of a VM it has to break a kernel of its own and then its "
 	  "monitor",
-	  { "kernel", "calls", "namespaces", "outside.calls" } },
+	  { "kernel", "calls", "capabilities", "namespaces" } },
 	{ "start-up",
 	  NEED_START,
 	  false,

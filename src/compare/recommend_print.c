@@ -35,7 +35,7 @@ int recommendation_print(const struct recommendation *r, int fd, size_t width, s
 	_cleanup_buf_ struct buf out = { 0 };
 	int status;
 
-	buf_fmt(&out, "RECOMMENDED: --isolation %s\n", r->way);
+	buf_fmt(&out, "\nRECOMMENDED: --isolation %s\n", r->way);
 	put_voices(r, false, "for it", width, &out);
 	put_voices(r, true, "against it", width, &out);
 	for (size_t i = 0; r->unknown && r->unknown[i]; i++) {

@@ -34,7 +34,7 @@ TEST(needs_that_one_isolation_alone_serves_decide)
 		unsigned needs;
 		const char *rule, *says;
 	} rows[] = {
-		{ NEED_UNTRUSTED, "untrusted", "Kernel: the host's in a container, its own in a VM" },
+		{ NEED_UNTRUSTED, "untrusted", "Kernel: \u201cthe host's\u201d in a container, \u201cits own\u201d in a VM" },
 		{ NEED_KERNEL | NEED_DENSITY, "own-kernel", "A kernel of its own" },
 		{ NEED_OTHER_OS | NEED_START, "other-os", "another operating system" },
 	};

@@ -133,8 +133,7 @@ static size_t ways_of_walls(const struct comparison *c, bool *has_way)
 	size_t n = 0;
 
 	for (size_t way = 0; way < c->n_ways; way++) {
-		for (size_t i = 0; i < c->n_walls; i++)
-			has_way[way] |= c->walls[i].of_way[way] != NULL;
+		has_way[way] = comparison_has_walls(c, way);
 		n += has_way[way];
 	}
 	return n;
