@@ -240,10 +240,12 @@ struct word {
 	pid_t holder;
 };
 
+/* An LSM may let the user namespace be made, and keep its root from having any right in it (AppArmor, on Ubuntu). */
 static int make_mounts(struct err *e)
 {
 	if (unshare(CLONE_NEWNS) < 0)
-		return err_set(e, errno, "new mount namespace: %s", strerror(errno));
+		return err_set(e, errno, "new mount namespace: %s%s", strerror(errno),
+			       errno == EPERM || errno == EACCES ? ROOTLESS_OFF : "");
 	/* What the host mounts later is seen; nothing goes the other way. */
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return err_set(e, errno, "new mount namespace: make it a slave of the host's: %s", strerror(errno));

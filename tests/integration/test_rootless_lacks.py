@@ -1,6 +1,7 @@
 """What a user without root's rights is told where his host, or his session, lacks what containers of his own need: by berth doctor, and by the
 commands themselves."""
 
+import errno
 import json
 import os
 import re
@@ -125,6 +126,16 @@ def test_without_user_namespaces_the_sysctl_is_named(user, without_namespaces):
     found, rows = judged(words(without_namespaces(user.as_user(user.program, "doctor", "--format", "json"))))
     assert found["namespaces"][0] == "error" and "sysctl user.max_user_namespaces=" in found["namespaces"][2]
     assert next(row for row in rows if (row["Area"], row["Subject"]) == ("container", "isolation"))["Level"] == "error"
+
+
+def test_without_rights_in_them_the_sysctl_is_named_too(user, tmp_path):
+    """As where AppArmor lets a user namespace be made, and nothing be done in it."""
+    at = user.as_user(user.program, "run", "--rm", "base", "true")
+    to, env, program = at.index("setpriv"), at.index("env"), at.index(str(user.program))
+    fault = [user.build / "tests/tools/fault_at", "0.1", "unshare", "2", errno.EPERM, tmp_path / "hit"]
+    r = words([*at[:to], *at[env:program], f"FAULT_AT_UID={UID}", *fault, *at[program:]])
+    assert (tmp_path / "hit").read_text() == "hit\n" and r.returncode == 125 and r.stderr.count("\n") == 1, r
+    assert "new mount namespace" in r.stderr and "kernel.apparmor_restrict_unprivileged_userns" in r.stderr, r
 
 
 @pytest.mark.parametrize("program, grants", [("newuidmap", "subuid"), ("newgidmap", "subgid")])
