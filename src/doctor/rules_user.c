@@ -34,8 +34,8 @@ void judge_user_ids(const struct facts *f, struct verdict *v)
 		say(v, DOCTOR_ERROR, strdup(u->ids_trouble), "let this user read /etc/subuid and /etc/subgid");
 	else if (least == 0)
 		say(v, DOCTOR_WARNING,
-		    str_fmt("/etc/sub%cid grants none: containers have root alone, and images with files of others can't be "
-			    "unpacked",
+		    str_fmt("/etc/sub%cid grants none: containers have root alone, images with files of others can't be "
+			    "unpacked, and there are no VMs",
 			    u->uids ? 'g' : 'u'),
 		    grant);
 	else if (u->no_mapper)
