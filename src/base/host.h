@@ -56,6 +56,8 @@ int host_narrow_cgroup_to_user(struct host *h, struct err *e);
 #define NOT_DELEGATED                                                                                     \
 	"none is delegated to this user in this session (systemd: Delegate=yes of user@UID.service, and " \
 	"`systemd-run --user --scope berth ...` from a session outside of it)"
+/* What to say behind the error of a procfs that a user namespace may not mount. */
+#define PROC_COVERED " (parts of this host's /proc are covered, so that no user namespace may have a whole one)"
 /* Of .cgroup_v2, into .cgroup_v2_ctrls; -errno. */
 int host_read_controllers(struct host *h);
 /* The same as the first from mountinfo in any case: what the other must agree with. */

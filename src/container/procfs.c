@@ -35,11 +35,7 @@ int procfs_open(struct setup *s, struct err *e)
 	if (fd == -EPERM && !ns_is_new(s->spec, NS_PID))
 		fd = host_procfs(&why);
 	if (fd < 0)
-		return err_set(
-			e, -fd, "%s%s", why.msg,
-			fd == -EPERM && in_user_namespace()
-				? " (parts of this host's /proc are covered, so that no user namespace may have a whole one)"
-				: "");
+		return err_set(e, -fd, "%s%s", why.msg, fd == -EPERM && in_user_namespace() ? PROC_COVERED : "");
 	if (!fd_is_procfs(fd)) {
 		fd_close(fd);
 		return err_set(e, EINVAL, "the new procfs is none");

@@ -108,7 +108,7 @@ struct server {
 	const char *dir;
 	const struct vm_share *shares;
 	size_t n;
-	int listenfd, said; /* its end of the socket; where berth-fs says why it could not begin */
+	int listenfd, said; /* its end of the socket; where it says why it could not begin, or has ended */
 	int errors, go;     /* go: EOF once it is in its cgroup, where its own children are to be as well */
 	pid_t parent;
 };
@@ -119,8 +119,12 @@ static void exec_virtiofsd(const struct server *s, struct err *e)
 
 	snprintf(fd_arg, sizeof(fd_arg), "--fd=%d", s->listenfd);
 	snprintf(source, sizeof(source), "source=%s", s->dir);
-	if (confine(e) < 0 || fd_cloexec(s->listenfd, false) < 0)
+	if (confine(e) < 0)
 		return;
+	if (fd_cloexec(s->listenfd, false) < 0 || dup2(s->said, STDERR_FILENO) < 0) {
+		err_set(e, errno, "virtiofsd: descriptors: %s", strerror(errno));
+		return;
+	}
 	/* announce_submounts: volumes of different file systems have inode numbers in common, and "the same file" must
 	 * not be said of two. */
 	execl(s->program, "virtiofsd", fd_arg, "-o", source, "-o", "cache=auto,xattr,announce_submounts,sandbox=namespace", "-o",

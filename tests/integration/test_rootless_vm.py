@@ -77,6 +77,20 @@ def test_without_granted_ids_there_is_no_machine(berth):
         home.end()
 
 
+def test_where_no_procfs_can_be_had_there_are_no_volumes_and_the_reason_is_told(berth):
+    home = Home(berth.build, Path(tempfile.mkdtemp(prefix="berth-user-", dir="/var/tmp")))
+    try:
+        images.little(home.where / "oci", "one:1", b"")
+        images.copy_readable(home.where / "oci", home.where / "readable")
+        (home.where / "nothing").write_text("")
+        home.bind(home.where / "nothing", "/proc/kallsyms")
+        home.ok("load", "-i", home.where / "readable")
+        bring_kernel(home)
+        home.fails("run", "--rm", *VM, "-v", f"{home.where}/shared:/v", "one:1", "true", says=["the server of the volumes has ended", "proc", "not permitted"])
+    finally:
+        home.end()
+
+
 def test_the_vmm_is_one_of_the_user_s_ids_and_has_nothing_more(world, machine):
     pid = vmm(world)
     uids, gids = set(status(pid, "Uid")), set(status(pid, "Gid"))

@@ -53,7 +53,7 @@ static int open_proc(struct err *e)
 	}
 	if (mnt >= 0)
 		fd = openat(mnt, "self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? jail_failed(e, "a procfs") : fd;
+	return fd < 0 ? jail_failed(e, errno == EPERM && in_user_namespace() ? "a procfs" PROC_COVERED : "a procfs") : fd;
 }
 
 /* The new root is mounted on the old one, and the old one then lies on the new one (pivot_root(2), NOTES) and is detached. */
