@@ -281,13 +281,15 @@ static void take_figures(struct read_figure *from, size_t n, struct comparison *
 {
 	for (; c->n_figures < n; c->n_figures++) {
 		struct read_figure *f = &from[c->n_figures];
-		c->figures[c->n_figures] = (struct figure){ .group = TAKE_PTR(f->group),
-							    .id = TAKE_PTR(f->id),
-							    .title = TAKE_PTR(f->title),
-							    .unit = TAKE_PTR(f->unit),
-							    .how = TAKE_PTR(f->how),
-							    .more_is_better = streq(f->better, "more"),
-							    .cells = TAKE_PTR(f->cells) };
+		struct figure *to = &c->figures[c->n_figures];
+
+		to->group = TAKE_PTR(f->group);
+		to->id = TAKE_PTR(f->id);
+		to->title = TAKE_PTR(f->title);
+		to->unit = TAKE_PTR(f->unit);
+		to->how = TAKE_PTR(f->how);
+		to->more_is_better = streq(f->better, "more");
+		to->cells = TAKE_PTR(f->cells);
 		f->n_cells = 0;
 	}
 }
@@ -296,8 +298,12 @@ static void take_walls(struct read_wall *from, size_t n, struct comparison *c)
 {
 	for (; c->n_walls < n; c->n_walls++) {
 		struct read_wall *w = &from[c->n_walls];
-		c->walls[c->n_walls] =
-			(struct wall){ TAKE_PTR(w->id), TAKE_PTR(w->title), TAKE_PTR(w->values.list), streq(w->better, "less") };
+		struct wall *to = &c->walls[c->n_walls];
+
+		to->id = TAKE_PTR(w->id);
+		to->title = TAKE_PTR(w->title);
+		to->of_way = TAKE_PTR(w->values.list);
+		to->less_is_better = streq(w->better, "less");
 		w->values.n = 0;
 	}
 }

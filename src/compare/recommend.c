@@ -59,7 +59,7 @@ static int say(struct voice *v, const char *for_way, char *reason)
 /* Only where the need is declared: what it says is true of any workload. */
 static int speak_words(const struct question *q, const struct rule *rule, struct voice *v)
 {
-	return q->needs & rule->need ? say(v, "vm", strdup(rule->words)) : 0;
+	return (q->needs & rule->need) ? say(v, "vm", strdup(rule->words)) : 0;
 }
 
 static int speak_walls(const struct question *q, const struct rule *rule, struct voice *v)
@@ -124,7 +124,7 @@ static int speak_figure(const struct question *q, const struct rule *rule, struc
 						   rule->name, f->title));
 		return r;
 	}
-	return q->needs & rule->need ? strv_push_take(q->unknown, str_fmt("%s: %s", rule->name, rule->remedy)) : 0;
+	return (q->needs & rule->need) ? strv_push_take(q->unknown, str_fmt("%s: %s", rule->name, rule->remedy)) : 0;
 }
 
 /* ---- the rules ---- */

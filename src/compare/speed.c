@@ -130,7 +130,8 @@ static const char *no_network(const struct measure *m)
 	const char *name = getenv("BERTH_NETWORK");
 
 	for (char **p = m->o->passed; p && *p; p++)
-		name = str_after(*p, "--network=") ?: name;
+		if (str_after(*p, "--network="))
+			name = str_after(*p, "--network=");
 	return name && (streq(name, "none") || streq(name, "host") || strchr(name, ':')) ? name : NULL;
 }
 

@@ -20,36 +20,37 @@
 	"0000000000"
 #define NONE137 NONE128 "000000000"
 
-static const char good[] = "{\"schema\":\"berth.walls/1\",\"rights\":{\"uid\":0,\"gid\":0,\"capInheritable\":\"" HEX16
-			   "\",\"capPermitted\":\"" HEX16 "\",\"capEffective\":\"" HEX16 "\",\"capBounding\":\"" HEX16
-			   "\",\"capAmbient\":\"" HEX16 "\",\"noNewPrivs\":\"0\",\"seccomp\":\"2\",\"groups\":\"0\",\"uidMap\":[["
-			   "0,100000,65536]],\"gidMap\":[],\"limits\":{\"core\":-1}},"
-			   "\"namespaces\":{\"mnt\":1,\"net\":4026531840},"
-			   "\"kernel\":{\"release\":\"6.1\",\"version\":\"#1\",\"machine\":\"x86_64\",\"bootId\":\"here\","
-			   "\"hypervisor\":true,\"hypervisorName\":\"KVM\"},"
-			   "\"calls\":{\"exact\":true,\"x86_64\":{\"entry\":true,\"reached\":\"" HEX128 "\",\"killed\":\"" NONE128
-			   "\"},\"i386\":{\"entry\":true,\"reached\":\"" NONE128 "\",\"killed\":\"" NONE128
-			   "\"},\"x32\":{\"entry\":false,\"reached\":\"" NONE137 "\",\"killed\":\"" NONE137
-			   "\"},\"cases\":{\"socket-alg\":true,\"ioctl-tiocsti\":false}},"
-			   "\"devices\":{\"usable\":[{\"path\":\"/dev/"
-			   "null\",\"kind\":\"char\",\"major\":1,\"minor\":3,\"opened\":true}],\"count\":1,"
-			   "\"disk\":{\"major\":8,\"minor\":0,\"mknod\":\"\",\"open\":\"Operation not permitted\"}},"
-			   "\"writable\":{\"procSys\":{\"names\":[],\"count\":0,\"cut\":false},\"proc\":{\"names\":[\"/proc/"
-			   "x\"],\"count\":70,\"cut\":true},"
-			   "\"sys\":{\"why\":\"/sys: No such file or directory\"},\"dangerous\":[\"/proc/sysrq-trigger\"]},"
-			   "\"masks\":{\"/proc/kcore\":\"hidden\",\"/proc/keys\":\"readable\"},"
-			   "\"mounts\":{\"outside\":[{\"target\":\"/data\",\"type\":\"ext4\",\"source\":\"/dev/"
-			   "sda1\",\"root\":\"/srv\"}],\"outsideCount\":1,\"count\":9}}";
+static const char answer[] =
+	"{\"schema\":\"berth.walls/1\",\"rights\":{\"uid\":0,\"gid\":0,\"capInheritable\":\"" HEX16 "\",\"capPermitted\":\"" HEX16
+	"\",\"capEffective\":\"" HEX16 "\",\"capBounding\":\"" HEX16 "\",\"capAmbient\":\"" HEX16
+	"\",\"noNewPrivs\":\"0\",\"seccomp\":\"2\",\"groups\":\"0\",\"uidMap\":[["
+	"0,100000,65536]],\"gidMap\":[],\"limits\":{\"core\":-1}},"
+	"\"namespaces\":{\"mnt\":1,\"net\":4026531840},"
+	"\"kernel\":{\"release\":\"6.1\",\"version\":\"#1\",\"machine\":\"x86_64\",\"bootId\":\"here\","
+	"\"hypervisor\":true,\"hypervisorName\":\"KVM\"},"
+	"\"calls\":{\"exact\":true,\"x86_64\":{\"entry\":true,\"reached\":\"" HEX128 "\",\"killed\":\"" NONE128
+	"\"},\"i386\":{\"entry\":true,\"reached\":\"" NONE128 "\",\"killed\":\"" NONE128
+	"\"},\"x32\":{\"entry\":false,\"reached\":\"" NONE137 "\",\"killed\":\"" NONE137
+	"\"},\"cases\":{\"socket-alg\":true,\"ioctl-tiocsti\":false}},"
+	"\"devices\":{\"usable\":[{\"path\":\"/dev/"
+	"null\",\"kind\":\"char\",\"major\":1,\"minor\":3,\"opened\":true}],\"count\":1,"
+	"\"disk\":{\"major\":8,\"minor\":0,\"mknod\":\"\",\"open\":\"Operation not permitted\"}},"
+	"\"writable\":{\"procSys\":{\"names\":[],\"count\":0,\"cut\":false},\"proc\":{\"names\":[\"/proc/"
+	"x\"],\"count\":70,\"cut\":true},"
+	"\"sys\":{\"why\":\"/sys: No such file or directory\"},\"dangerous\":[\"/proc/sysrq-trigger\"]},"
+	"\"masks\":{\"/proc/kcore\":\"hidden\",\"/proc/keys\":\"readable\"},"
+	"\"mounts\":{\"outside\":[{\"target\":\"/data\",\"type\":\"ext4\",\"source\":\"/dev/"
+	"sda1\",\"root\":\"/srv\"}],\"outsideCount\":1,\"count\":9}}";
 
 static struct walls_host host = { .boot_id = NULL, .namespaces = { [WALL_NS_NET] = 4026531840, [WALL_NS_MNT] = 2 } };
 static char here[] = "here", elsewhere[] = "elsewhere";
 
 static char *replaced(const char *what, const char *with)
 {
-	const char *at = strstr(good, what);
+	const char *at = strstr(answer, what);
 
 	ok(at);
-	return tap_keep(str_fmt("%.*s%s%s", (int)(at - good), good, with, at + strlen(what)));
+	return tap_keep(str_fmt("%.*s%s%s", (int)(at - answer), answer, with, at + strlen(what)));
 }
 
 static const char *said(const char *text, const char *id)
@@ -73,23 +74,23 @@ static const char *said(const char *text, const char *id)
 TEST(each_wall_is_told_in_words)
 {
 	host.boot_id = here;
-	is_str(said(good, "kernel"), "the host's: 6.1");
-	is_str(said(good, "processor"), "tells of a hypervisor: KVM");
-	is_str(said(good, "calls.arguments"), "socket-alg");
-	is_str(said(good, "calls.abis"), "i386 closed, x32 not in this kernel");
-	has_str(said(good, "calls"), "256 of ");
-	has_str(said(good, "capabilities"), "14: CHOWN, ");
-	is_str(said(good, "user"), "0, on the host 100000");
-	is_str(said(good, "seals"), "seccomp filter, may gain privileges by exec");
-	is_str(said(good, "namespaces"), "net");
-	is_str(said(good, "devices"), "1: null");
-	is_str(said(good, "disk"), "refused at open: Operation not permitted");
-	is_str(said(good, "writable.proc_sys"), "0");
-	is_str(said(good, "writable.proc"), "70 or more: /proc/x ...");
-	is_str(said(good, "writable.sys"), "unknown: /sys: No such file or directory");
-	is_str(said(good, "writable.dangerous"), "/proc/sysrq-trigger");
-	is_str(said(good, "readable"), "/proc/keys");
-	is_str(said(good, "mounts"), "1: /data (ext4)");
+	is_str(said(answer, "kernel"), "the host's: 6.1");
+	is_str(said(answer, "processor"), "tells of a hypervisor: KVM");
+	is_str(said(answer, "calls.arguments"), "socket-alg");
+	is_str(said(answer, "calls.abis"), "i386 closed, x32 not in this kernel");
+	has_str(said(answer, "calls"), "256 of ");
+	has_str(said(answer, "capabilities"), "14: CHOWN, ");
+	is_str(said(answer, "user"), "0, on the host 100000");
+	is_str(said(answer, "seals"), "seccomp filter, may gain privileges by exec");
+	is_str(said(answer, "namespaces"), "net");
+	is_str(said(answer, "devices"), "1: null");
+	is_str(said(answer, "disk"), "refused at open: Operation not permitted");
+	is_str(said(answer, "writable.proc_sys"), "0");
+	is_str(said(answer, "writable.proc"), "70 or more: /proc/x ...");
+	is_str(said(answer, "writable.sys"), "unknown: /sys: No such file or directory");
+	is_str(said(answer, "writable.dangerous"), "/proc/sysrq-trigger");
+	is_str(said(answer, "readable"), "/proc/keys");
+	is_str(said(answer, "mounts"), "1: /data (ext4)");
 	is_str(said(replaced("\"minor\":0,\"mknod\":\"\",\"open\":\"Operation not permitted\"",
 			     "\"minor\":0,\"mknod\":\"\",\"open\":\"\""),
 		    "disk"),
@@ -100,16 +101,16 @@ TEST(each_wall_is_told_in_words)
 TEST(another_boot_is_another_kernel_which_shares_nothing)
 {
 	host.boot_id = elsewhere;
-	is_str(said(good, "kernel"), "its own: 6.1");
-	is_str(said(good, "namespaces"), "none");
-	is_str(said(good, "user"), "0, of its own kernel");
-	has_str(said(good, "writable.dangerous"), "its own kernel's");
+	is_str(said(answer, "kernel"), "its own: 6.1");
+	is_str(said(answer, "namespaces"), "none");
+	is_str(said(answer, "user"), "0, of its own kernel");
+	has_str(said(answer, "writable.dangerous"), "its own kernel's");
 }
 
 TEST(a_filter_that_could_not_be_asked_about_is_said_to_be_unknown)
 {
 	host.boot_id = here;
-	char *text = tap_keep(strdup(good)), *from = strstr(text, "\"calls\":{"), *to = strstr(text, "\"devices\"");
+	char *text = tap_keep(strdup(answer)), *from = strstr(text, "\"calls\":{"), *to = strstr(text, "\"devices\"");
 	char *why = tap_keep(str_fmt("%.*s\"calls\":{\"why\":\"no\"},%s", (int)(from - text), text, to));
 
 	is_str(said(why, "calls"), "unknown: no");

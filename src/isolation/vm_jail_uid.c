@@ -17,8 +17,8 @@ static uint32_t number_of(const char *id)
 {
 	uint32_t n = 0;
 
-	for (int i = 0; i < 7 && id[i]; i++)
-		n = n << 4 | (uint32_t)(id[i] <= '9' ? id[i] & 15 : (id[i] & 15) + 9);
+	for (const char *c = id; *c && c < id + 7; c++)
+		n = n << 4 | (uint32_t)(*c <= '9' ? *c & 15 : (*c & 15) + 9);
 	return n & (ALL_SIZE - 1);
 }
 
