@@ -104,16 +104,31 @@ static bool is_excluded(const struct endpoint_request *q, const uint8_t a[16])
 	return false;
 }
 
-static int set_address(const struct network_record *n, const char *text, bool is6, struct endpoint_request *q, struct err *e)
+/* The range is where addresses are given out; who asks for one may have any host's of the subnet. */
+static bool is_of_a_subnet(const struct network_config *c, const uint8_t a[16])
 {
-	const struct net_range *pool = is6 ? &q->pool6 : &q->pool4;
+	for (size_t i = 0; i < c->n_subnets; i++) {
+		struct net_prefix p;
+		struct net_range hosts;
+
+		if (prefix_parse(c->subnets[i].subnet, &p, NULL) < 0)
+			continue;
+		prefix_hosts(&p, hosts.first, hosts.last);
+		if (range_holds(&hosts, a))
+			return true;
+	}
+	return false;
+}
+
+static int set_address(const struct network_record *n, const struct network_config *c, const char *text, bool is6,
+		       struct endpoint_request *q, struct err *e)
+{
 	uint8_t a[16];
 
 	if (address_parse(text, a) < 0 || address_is4(a) == is6)
 		return err_set(e, EINVAL, "invalid IPv%d address: %s", is6 ? 6 : 4, text);
-	if (!(is6 ? q->has_pool6 : q->has_pool4) || !range_holds(pool, a))
-		return err_set(e, EINVAL, BY_ITS_USER "no configured subnet or ip-range contain the IP address %s", n->name,
-			       text);
+	if (!is_of_a_subnet(c, a))
+		return err_set(e, EINVAL, BY_ITS_USER "no configured subnet contains the IP address %s", n->name, text);
 	if (is_excluded(q, a))
 		return err_set(e, EADDRINUSE, "Address already in use: %s is network %s's gateway or one of its --aux-address",
 			       text, n->name);
@@ -185,9 +200,9 @@ int network_request(const struct network_record *n, const char *ip, const char *
 	if (r >= 0 && is_cni)
 		r = network_cni_check(n, &c, (const char *const[]){ ip, ip6 }, mac, aliases, e);
 	if (r >= 0 && ip && !is_cni)
-		r = set_address(n, ip, false, &q, e);
+		r = set_address(n, &c, ip, false, &q, e);
 	if (r >= 0 && ip6 && !is_cni)
-		r = set_address(n, ip6, true, &q, e);
+		r = set_address(n, &c, ip6, true, &q, e);
 	if (r >= 0)
 		r = fill(n, mac, &asked, &q, e);
 	network_config_done(&c);

@@ -258,10 +258,14 @@ def test_what_a_container_may_not_ask_of_a_network_is_refused(nbox, networks):
     created(nbox, "asks")
     created(nbox, "has")
     berth.ok("network", "connect", "--ip", "10.210.0.200", "shop", "has")
+    created(nbox, "below")
+    berth.ok("network", "connect", "--ip", "10.210.0.5", "shop", "below")  # outside of the range, as Docker allows it
+    assert "10.210.0.5/24" in {c["IPv4Address"] for c in shown(berth, "shop")["Containers"].values()}
+    berth.ok("network", "disconnect", "shop", "below")
     for opts, network, says in [
             (("--ip", "10.210.0.200"), "shop", "Address already in use: has has it on network shop"),
-            (("--ip", "10.210.0.1"), "shop", "no configured subnet or ip-range contain the IP address 10.210.0.1"),
-            (("--ip", "10.211.0.1"), "shop", "no configured subnet or ip-range contain the IP address 10.211.0.1"),
+            (("--ip", "10.210.0.1"), "shop", "Address already in use: 10.210.0.1"),
+            (("--ip", "10.211.0.1"), "shop", "no configured subnet contains the IP address 10.211.0.1"),
             (("--ip", "ten"), "shop", "invalid IPv4 address: ten"), (("--ip6", "fd00::1"), "shop", "no configured subnet"),
             (("--mac-address", "01:00:00:00:00:01"), "shop", "invalid MAC address"), (("--alias", "a b"), "shop", "alias \"a b\" is no name"),
             (("--ip", "10.77.0.9"), "bridge", "user specified IP address is supported on user defined networks only"),
