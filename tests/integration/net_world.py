@@ -203,16 +203,17 @@ def query(space, server, name, kind=1):
     return got[3] & 15, found
 
 
-def resolvers(state):
-    found = []
+def resolvers(state, having=""):
+    """Their pids, but for the children that answer one connection each."""
+    found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             text = Path("/proc", pid, "cmdline").read_bytes().decode()
+            if "dnsmasq" in text and str(state) in text and having in text:
+                found[int(pid)] = int(Path("/proc", pid, "stat").read_text().rsplit(")")[1].split()[1])
         except OSError:
             continue
-        if "dnsmasq" in text and str(state) in text:
-            found.append(int(pid))
-    return found
+    return [pid for pid, parent in found.items() if parent not in found]
 
 
 def named(number, **more):

@@ -51,8 +51,8 @@ def test_who_is_not_slower_by_as_much_as_is_aimed_at_is_named():
 
 
 @pytest.mark.parametrize("words", [("--only", "colour"), ("--build", "/nonexistent")])
-def test_a_mistake_is_named(words, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["bench", *words])
+def test_a_mistake_is_named(words, berth, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["bench", "--build", str(berth.build), *words])
     with pytest.raises(SystemExit) as e:
         bench.main()
     assert e.value.code == 2 and words[1] in capsys.readouterr().err
