@@ -28,21 +28,19 @@ static int parent_of(pid_t pid, pid_t *ret)
 	return 0;
 }
 
-/* Neighbouring mappings of one kind and file count as one. */
+/* Neighbouring mappings count as one: a guest's memory may have a kernel's file in its midst, and parts that are advised differently. */
 struct mapping {
 	uint64_t from, to, pss_kib;
-	char what[32]; /* permissions and the file's device and inode */
 };
 
 static bool has_address(const char *line, struct mapping *ret)
 {
 	unsigned long long from, to;
-	char perms[8], dev[16], inode[24];
+	char perms[8];
 
-	if (sscanf(line, "%llx-%llx %7s %*s %15s %23s", &from, &to, perms, dev, inode) != 5)
+	if (sscanf(line, "%llx-%llx %7s", &from, &to, perms) != 3)
 		return false;
 	*ret = (struct mapping){ .from = from, .to = to };
-	snprintf(ret->what, sizeof(ret->what), "%.4s %.8s %.16s", perms, dev, inode);
 	return true;
 }
 
@@ -76,7 +74,7 @@ static int pss_one(pid_t pid, uint64_t ram_bytes, uint64_t *ret_kib, uint64_t *r
 			now.pss_kib += kib;
 			*ret_kib += kib;
 		} else if (has_address(line, &next)) {
-			if (next.from == now.to && streq(next.what, now.what)) {
+			if (next.from == now.to) {
 				now.to = next.to;
 				continue;
 			}

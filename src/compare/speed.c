@@ -5,7 +5,7 @@
 #include "probe_network.h"
 #include "opts.h"
 
-enum { TRIPS = 200, STREAM_MS = 300, ASK_MS = 2000, PORT = 7000, SPEED_MS = 60000 };
+enum { TRIPS = 200, STREAM_MS = 1000, ASK_MS = 2000, PORT = 7000, SPEED_MS = 60000 };
 
 /* "syscall 112 ns", "file.write - Read-only file system": of the probe, and so of the workload's world: nothing of it is believed but numbers. */
 static int take_line(struct measure *m, size_t way, char *line, struct err *e)
