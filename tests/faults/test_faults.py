@@ -22,7 +22,7 @@ ELSEWHERE = {
                     "of berth-vmm's guests, which need KVM: killed at any moment by test_vm_kills.py and test_snapshot.py"),
     **dict.fromkeys(("kernel build", "kernel use", "kernel rm", "kernel inspect"), "of files of the host alone: test_kernel.py"),
     "search": "reads a registry and keeps nothing: test_search.py", "doctor": "looks at the host alone, and says what it can't read",
-    "completion": "prints a text of its own",
+    "completion": "prints a text of its own", "compare": "made of the other verbs, each in a child: killed and stopped at any moment by test_compare.py",
 }
 SAMPLE = ["--sample", 25, "--seed", 1]
 

@@ -11,6 +11,8 @@ import pytest
 
 from harness import until
 
+pytestmark = pytest.mark.usefixtures("probe_inside")
+
 NAMES = {m[1]: int(m[2]) for m in re.finditer(r"^#define __NR_(\w+) (\d+)$", subprocess.run(
     ["gcc", "-E", "-dM", "-xc", "-"], input="#include <asm/unistd_64.h>", capture_output=True, text=True).stdout, re.M)}
 

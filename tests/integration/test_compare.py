@@ -13,6 +13,7 @@ from harness import PATIENCE, until
 from net_host import Namespace
 from test_network import HostBerth
 
+pytestmark = pytest.mark.usefixtures("probe_inside")
 QUICK = ("-q", "-n", "2", "--instances", "2", "--rounds", "1", "--isolation", "container")
 
 

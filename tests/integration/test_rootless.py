@@ -77,7 +77,7 @@ def test_the_life_of_a_container(user):
         user.ok("rm", "-f", "a")
 
 
-def test_its_walls_are_asked_as_the_user(user):
+def test_its_walls_are_asked_as_the_user(user, probe_inside):
     doc = json.loads(user.ok("audit", "--isolation", "container", "--network", "none", "--format", "json", "base"))
     inside = doc["ways"][0]["inside"]
     assert inside["rights"]["uid"] == 0 and inside["rights"]["uidMap"][0] == [0, UID, 1]
@@ -192,7 +192,7 @@ def test_ping_also_for_who_is_above_the_ids_that_are_granted(berth):
         home.end()
 
 
-def test_a_user_compares_too(user):
+def test_a_user_compares_too(user, probe_inside):
     said = json.loads(user.ok("compare", "-q", "-n", "2", "--instances", "2", "--rounds", "1", "--isolation", "container", "--format", "json", "base", "true"))
     cells = {f["id"]: f["cells"][1] for f in said["figures"]}
     for figure in ("start.first_instruction", "run.whole", "memory.outside", "memory.inside", "disk.own", "stop"):
