@@ -347,11 +347,14 @@ def test_killed_or_failing_at_any_call_it_leaves_nothing_behind(world, tmp_path,
     e = endpoint(network(1), 2)
     plan = world.net.plan(e, ports=[tcp(80, 8080)])
     c = world.space("c")
-    rows = [r for r in calls(world, "attach", plan, c, tmp_path) if r[0] == "0" and r[1] in INTERESTING]
-    world.net.ok("detach", plan, c)
-    world.net.ok("sweep", world.net.plan())
-    assert world.is_clean() and len(rows) > 40
-    struck = 0
+    seen = []
+    for _ in range(2):  # one may have had to wait, and to ask again and again meanwhile
+        seen.append([r for r in calls(world, "attach", plan, c, tmp_path) if r[0] == "0" and r[1] in INTERESTING])
+        world.net.ok("detach", plan, c)
+        world.net.ok("sweep", world.net.plan())
+        assert world.is_clean()
+    rows, struck = min(seen, key=len), 0
+    assert len(rows) > 40
     rows = rows[:: 3 if fault == "kill" else 5]
     for process, name, n in rows:
         out = tmp_path / "hit"
