@@ -16,12 +16,15 @@ static const struct way all_ways[] = {
 /* What each part of the work is, in its order. */
 static const struct part {
 	enum measure_part part;
-	const char *name, *group; /* group: of figure_kinds, or the beginning of ids */
+	const char *name;
+	const char *ids[4]; /* its figures: what their ids begin with; NULL: all that no other part names */
 	int (*measure)(struct measure *m, struct err *e);
 } parts[] = {
-	{ MEASURE_START, "start", "start.", measure_start },         { MEASURE_SPEED, "speed", "Speed", measure_speed },
-	{ MEASURE_NETWORK, "network", "network.", measure_network }, { MEASURE_MEMORY, "memory", "Memory", measure_memory },
-	{ MEASURE_WALLS, "walls", "Walls", measure_walls },
+	{ MEASURE_START, "start", { "start.", "run." }, measure_start },
+	{ MEASURE_SPEED, "speed", { NULL }, measure_speed },
+	{ MEASURE_NETWORK, "network", { "network." }, measure_network },
+	{ MEASURE_MEMORY, "memory", { "memory.", "disk.", "stop", "density" }, measure_memory },
+	{ MEASURE_WALLS, "walls", { "walls." }, measure_walls },
 };
 
 static int failed_to_add(int r, const char *what, struct err *e)
@@ -115,6 +118,25 @@ static int add_ways(struct measure *m, struct err *e)
 	return r;
 }
 
+static bool names(const struct part *p, const char *id)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(p->ids) && p->ids[i]; i++)
+		if (str_after(id, p->ids[i]))
+			return true;
+	return false;
+}
+
+static bool is_of_part(const struct part *p, const char *id)
+{
+	bool is_others = false;
+
+	if (p->ids[0])
+		return names(p, id);
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		is_others |= names(&parts[i], id);
+	return !is_others;
+}
+
 /* One part that fails leaves the others as they are: its figures say why they are not there. */
 static int leave_out(struct measure *m, const struct part *p, struct err *e)
 {
@@ -125,7 +147,7 @@ static int leave_out(struct measure *m, const struct part *p, struct err *e)
 	m->n_failed++;
 	for (const struct figure_kind *k = figure_kinds; k->id && r >= 0; k++)
 		for (size_t w = 0; w < m->n_ways && r >= 0; w++)
-			if ((streq(k->group, p->group) && !str_after(k->id, "network.")) || str_after(k->id, p->group))
+			if (is_of_part(p, k->id) && (m->ways[w]->isolation || p->part & (MEASURE_SPEED | MEASURE_NETWORK)))
 				r = measured_none(m, w, k->id, e->msg, e);
 	return r;
 }

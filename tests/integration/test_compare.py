@@ -74,6 +74,16 @@ def test_what_is_heavier_inside_is_seen_as_such(berth, image):
     assert max(samples(heavy, "memory.outside")) < min(samples(light, "memory.outside")) + 5000
 
 
+def test_a_part_that_fails_is_said_and_left_out_and_the_rest_is_measured(berth, image):
+    r = berth("compare", "--format", "json", *QUICK, "--only", "start,memory,speed", "--instances", "9", image, "sleep", "8")  # ends while it is looked at
+    assert r.code == 1 and r.err.count("\n") == 1 and r.err.startswith("berth compare: memory: ") and "the rest is measured" in r.err, str(r)
+    cells = figures(json.loads(r.out))
+    for figure in ("memory.outside", "memory.inside", "disk.own", "disk.shared", "stop"):
+        assert cells[figure]["container"]["whyNot"], figure
+    assert len(cells["start.first_instruction"]["container"]["samples"]) == 2 and cells["syscall"]["container"]["samples"]
+    assert not left(berth)
+
+
 def test_a_service_is_stopped_once_it_has_spoken_or_is_silent(berth, image):
     said = compare(berth, *QUICK, "--only", "start", image, "sh", "-c", "echo up; sleep 1000")
     assert len(samples(said, "start.first_byte")) == 2
