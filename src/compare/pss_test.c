@@ -27,9 +27,10 @@ static pid_t family(size_t touched, pid_t *ret_child, int *ret_hold)
 			char *p = mmap(NULL, SOME, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 			/* As a VMM's: other permissions, and a file, in its midst. */
-			mprotect(p + SOME / 4, 4096, PROT_READ);
-			mmap(p + SOME / 2, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, open("/proc/self/exe", O_RDONLY | O_CLOEXEC),
-			     0);
+			if (mprotect(p + SOME / 4, 4096, PROT_READ) < 0 ||
+			    mmap(p + SOME / 2, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED,
+				 open("/proc/self/exe", O_RDONLY | O_CLOEXEC), 0) == MAP_FAILED)
+				_exit(1);
 			memset(p, 1, touched);
 			memset(p + SOME / 2 + 4096, 1, touched);
 			child = getpid();

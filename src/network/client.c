@@ -2,6 +2,7 @@
 #include "client.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -136,10 +137,13 @@ static int receive(int fd, struct received *v)
 	}
 }
 
+/* Of most verbs the process that was started ends well at once, and its child, of which we hear nothing else, does the work. */
 static int silent(int status, struct err *e)
 {
+	if (status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
+		return err_set(e, EAGAIN, "berth-net was killed before it had answered: try again");
 	if (WIFSIGNALED(status))
-		return err_set(e, EIO, "berth-net was killed by signal %d", WTERMSIG(status));
+		return err_set(e, EIO, "berth-net ended by signal %d", WTERMSIG(status));
 	return err_set(e, EIO, "berth-net ended with status %d and said nothing", WEXITSTATUS(status));
 }
 
