@@ -28,9 +28,11 @@ static int parent_of(pid_t pid, pid_t *ret)
 	return 0;
 }
 
-/* Neighbouring mappings count as one: a guest's memory may have a kernel's file in its midst, and parts that are advised differently. */
+/* Neighbouring mappings count as one: a guest's memory may have a kernel's file in its midst, and parts that are advised differently. What nobody
+ * may read is no guest's (an allocator's reserve, which may be larger than one), and what the VMM may execute neither (QEMU's translated code). */
 struct mapping {
 	uint64_t from, to, pss_kib;
+	bool may_be_ram;
 };
 
 static bool has_address(const char *line, struct mapping *ret)
@@ -40,14 +42,14 @@ static bool has_address(const char *line, struct mapping *ret)
 
 	if (sscanf(line, "%llx-%llx %7s", &from, &to, perms) != 3)
 		return false;
-	*ret = (struct mapping){ .from = from, .to = to };
+	*ret = (struct mapping){ .from = from, .to = to, .may_be_ram = perms[0] == 'r' && perms[2] != 'x' };
 	return true;
 }
 
 /* The guest's memory: the largest of those that could be it. */
 static void settle(const struct mapping *m, uint64_t ram_bytes, uint64_t *ram_size, uint64_t *ram_kib)
 {
-	if (ram_bytes && m->to - m->from >= ram_bytes / SHARE_OF_RAM && m->to - m->from > *ram_size) {
+	if (m->may_be_ram && ram_bytes && m->to - m->from >= ram_bytes / SHARE_OF_RAM && m->to - m->from > *ram_size) {
 		*ram_size = m->to - m->from;
 		*ram_kib = m->pss_kib;
 	}
@@ -74,7 +76,7 @@ static int pss_one(pid_t pid, uint64_t ram_bytes, uint64_t *ret_kib, uint64_t *r
 			now.pss_kib += kib;
 			*ret_kib += kib;
 		} else if (has_address(line, &next)) {
-			if (next.from == now.to) {
+			if (next.from == now.to && next.may_be_ram == now.may_be_ram) {
 				now.to = next.to;
 				continue;
 			}
