@@ -1,4 +1,5 @@
-/* measure.c: the order of it all: ways and facts first, then each part in rounds; and what is there when the user has had enough. */
+/* measure.c: the order of it all: ways and facts first, then the parts; and what is there when the user has had enough. Parts that take time are
+ * measured in rounds of all of them, so that a figure's samples are of the whole while, and its spread has in it how the machine changes meanwhile. */
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
@@ -19,12 +20,13 @@ static const struct part {
 	const char *name;
 	const char *ids[4]; /* its figures: what their ids begin with; NULL: all that no other part names */
 	int (*measure)(struct measure *m, struct err *e);
+	bool in_rounds; /* called once a round; else once, behind them all */
 } parts[] = {
-	{ MEASURE_START, "start", { "start.", "run." }, measure_start },
-	{ MEASURE_SPEED, "speed", { NULL }, measure_speed },
-	{ MEASURE_NETWORK, "network", { "network." }, measure_network },
-	{ MEASURE_MEMORY, "memory", { "memory.", "disk.", "stop", "density" }, measure_memory },
-	{ MEASURE_WALLS, "walls", { "walls." }, measure_walls },
+	{ MEASURE_START, "start", { "start.", "run." }, measure_start, true },
+	{ MEASURE_SPEED, "speed", { NULL }, measure_speed, true },
+	{ MEASURE_NETWORK, "network", { "network." }, measure_network, true },
+	{ MEASURE_MEMORY, "memory", { "memory.", "disk.", "stop", "density" }, measure_memory, false },
+	{ MEASURE_WALLS, "walls", { "walls." }, measure_walls, false },
 };
 
 static int failed_to_add(int r, const char *what, struct err *e)
@@ -145,6 +147,7 @@ static int leave_out(struct measure *m, const struct part *p, struct err *e)
 	progress_end(m);
 	fprintf(stderr, "berth compare: %s: %s; the rest is measured\n", p->name, e->msg);
 	m->n_failed++;
+	m->failed |= p->part;
 	for (const struct figure_kind *k = figure_kinds; k->id && r >= 0; k++)
 		for (size_t w = 0; w < m->n_ways && r >= 0; w++)
 			if (is_of_part(p, k->id) && (m->ways[w]->isolation || p->part & (MEASURE_SPEED | MEASURE_NETWORK)))
@@ -152,11 +155,18 @@ static int leave_out(struct measure *m, const struct part *p, struct err *e)
 	return r;
 }
 
-static int measure_part(struct measure *m, const struct part *p, struct err *e)
+static int measure_parts(struct measure *m, bool in_rounds, struct err *e)
 {
-	int r = p->measure(m, e);
+	int r = 0;
 
-	return r >= 0 || r == -EINTR || r == -ENOMEM ? r : leave_out(m, p, e);
+	for (size_t i = 0; i < ARRAY_SIZE(parts) && r >= 0; i++) {
+		if (parts[i].in_rounds != in_rounds || !(m->o->parts & ~m->failed & parts[i].part))
+			continue;
+		r = parts[i].measure(m, e);
+		if (r < 0 && r != -EINTR && r != -ENOMEM)
+			r = leave_out(m, &parts[i], e);
+	}
+	return r;
 }
 
 static int measure_all(struct measure *m, struct err *e)
@@ -169,10 +179,9 @@ static int measure_all(struct measure *m, struct err *e)
 		r = add_ways(m, e);
 	if (r >= 0 && m->o->parts & (MEASURE_START | MEASURE_MEMORY | MEASURE_SPEED | MEASURE_NETWORK))
 		r = measure_first(m, e);
-	for (size_t i = 0; i < ARRAY_SIZE(parts) && r >= 0; i++)
-		if (m->o->parts & parts[i].part)
-			r = measure_part(m, &parts[i], e);
-	return r;
+	for (m->round = 0; m->round < m->o->rounds && r >= 0; m->round++)
+		r = measure_parts(m, true, e);
+	return r < 0 ? r : measure_parts(m, false, e);
 }
 
 /* Ctrl-C and its kin come to a descriptor, which the steps look at. */

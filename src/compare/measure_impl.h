@@ -30,6 +30,8 @@ struct measure {
 	bool has_hw_virt;
 	unsigned n_names;
 	size_t n_failed; /* parts */
+	unsigned failed; /* of enum measure_part: they are not gone on with */
+	int64_t round;   /* of o->rounds, from 0 */
 	int signals;     /* signalfd of what ends programs */
 	bool is_terminal;
 };
@@ -97,9 +99,11 @@ bool ready_ask(const struct ready *r, const struct run *run);
 /* ---- the figures, a file each ---- */
 /* One start of each and one run of the command, not counted: learns how long they take and what kind of command it is. */
 int measure_first(struct measure *m, struct err *e);
+/* A round's share of the starts. */
 int measure_start(struct measure *m, struct err *e);
 uint64_t patience_ms(const struct measure *m, size_t way); /* for one deed */
 int measure_memory(struct measure *m, struct err *e);
+/* One round. */
 int measure_speed(struct measure *m, struct err *e);
 int measure_network(struct measure *m, struct err *e);
 int measure_walls(struct measure *m, struct err *e);

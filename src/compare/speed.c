@@ -61,11 +61,10 @@ int measure_speed(struct measure *m, struct err *e)
 	_cleanup_free_ char *dir = NULL;
 	int r = run_whole(m, NULL, WORDS("info", "--format", "{{.DockerRootDir}}"), &dir, e);
 
-	for (int64_t i = 0; i < m->o->rounds && r >= 0; i++)
-		for (size_t w = 0; w < m->n_ways && r >= 0; w++) {
-			progress(m, "speed %lld of %lld: %s", (long long)i + 1, (long long)m->o->rounds, m->ways[w]->name);
-			r = speed_once(m, w, dir, e);
-		}
+	for (size_t w = 0; w < m->n_ways && r >= 0; w++) {
+		progress(m, "speed %lld of %lld: %s", (long long)m->round + 1, (long long)m->o->rounds, m->ways[w]->name);
+		r = speed_once(m, w, dir, e);
+	}
 	return r;
 }
 
@@ -140,17 +139,17 @@ static int network_of(struct measure *m, size_t way, struct err *e)
 	struct server s = { .run = { .pidfd = -1, .out = -1, .err = -1 } };
 	int r;
 
-	progress(m, "network: %s", m->ways[way]->name);
+	progress(m, "network %lld of %lld: %s", (long long)m->round + 1, (long long)m->o->rounds, m->ways[way]->name);
 	r = m->ways[way]->isolation ? begin_there(m, way, &s, e) : begin_here(m, &s, e);
-	for (int64_t i = 0; i < m->o->rounds && r >= 0; i++) {
+	if (r >= 0) {
 		const struct network_peer p = { .address = "127.0.0.1",
 						.port = (uint16_t)s.port,
 						.timeout_ms = (unsigned)patience_ms(m, way) };
 
 		r = stream_and_trips(m, way, &p, e);
-		if (r >= 0)
-			r = stop_is_wanted(m, 0, e);
 	}
+	if (r >= 0)
+		r = stop_is_wanted(m, 0, e);
 	run_done(&s.run);
 	if (r >= 0 && s.name)
 		r = remove_container(m, s.name, e);

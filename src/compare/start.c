@@ -163,13 +163,14 @@ static int start_both(struct measure *m, size_t way, bool probe_first, struct er
 
 int measure_start(struct measure *m, struct err *e)
 {
+	const int64_t count = m->o->count, end = count * (m->round + 1) / m->o->rounds;
 	int r = 0;
 
-	for (int64_t i = 0; i < m->o->count && r >= 0; i++)
+	for (int64_t i = count * m->round / m->o->rounds; i < end && r >= 0; i++)
 		for (size_t w = 0; w < m->n_ways && r >= 0; w++) {
 			if (!m->ways[w]->isolation)
 				continue;
-			progress(m, "start %lld of %lld: %s", (long long)i + 1, (long long)m->o->count, m->ways[w]->name);
+			progress(m, "start %lld of %lld: %s", (long long)i + 1, (long long)count, m->ways[w]->name);
 			r = start_both(m, w, i % 2 == 0, e);
 		}
 	for (size_t w = 0; w < m->n_ways && r >= 0; w++)

@@ -234,6 +234,15 @@ def test_progress_is_told_a_line_each_and_not_with_quiet(berth, image):
     assert berth("compare", *QUICK, "--only", "start", image, "true").err == ""
 
 
+def test_each_round_has_its_share_of_all_that_is_measured_in_rounds(berth, image):
+    r = berth("compare", "-n", "5", "--rounds", "3", "--only", "start,speed", "--isolation", "container", image, "true")
+    told = [line.removeprefix("berth compare: ") for line in r.err.splitlines() if re.search(r"\d of \d", line)]
+    start, speed = ([f"{what} {k} of {n}: " for k in range(1, n + 1)] for what, n in (("start", 5), ("speed", 3)))
+    host_too = [[s + "host", s + "container"] for s in speed]
+    assert told == [start[0] + "container", *host_too[0], start[1] + "container", start[2] + "container", *host_too[1],
+                    start[3] + "container", start[4] + "container", *host_too[2]]
+
+
 @pytest.mark.vm
 def test_beside_a_vm_stands_what_carries_it(berth, image):
     said = compare(berth, "-q", "-n", "2", "--instances", "2", "--rounds", "1", "--memory", "128m", image, "echo", "hello", timeout=900)
