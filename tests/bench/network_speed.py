@@ -30,6 +30,7 @@ PORT, VETH, HERE = 7000, "192.0.2.2", "192.0.2.1"
 JOBS = (("MB/s there", "send", 0, lambda n, b, s: b / s / 1e6), ("MB/s back", "receive", 1, lambda n, b, s: b / s / 1e6),
         ("a byte and its answer, µs", "ask", 2, lambda n, b, s: s / n * 1e6))
 ALL = "veth,berth,podman,docker,berth-host,vm-tcg"
+AIMS = {"veth": 0.7, "podman": 0.9, "docker": 0.9}  # streams between our containers, by medians, are to have at least so much of theirs
 
 
 class Way:
@@ -116,6 +117,13 @@ def cell(values, base) -> str:
     return f"{m:.{0 if m >= 100 else 1}f} [{min(values):.0f}-{max(values):.0f}] | {m / statistics.median(base):.2f}"
 
 
+def missed(found) -> list:
+    """The streams between containers that are slower than they may be."""
+    ratios = {(job[0], other): statistics.median(found["berth"][job[0]]) / statistics.median(found[other][job[0]])
+              for job in JOBS[:2] for other in AIMS if other in found}
+    return [f"{job}: {ratio:.2f} of {other}'s" for (job, other), ratio in ratios.items() if ratio < AIMS[other]]
+
+
 def report(results, found):
     """Between containers, and of what is Berth's to the host."""
     to_host = {"berth-host": ("berth", None), "vm-tcg": ("berth vm", "TCG"), "vm-berth-vmm": ("berth vm", "KVM hardware"), "vm-qemu": ("qemu", "KVM hardware")}
@@ -138,6 +146,7 @@ def main():
     ap.add_argument("--kernel", help="guest kernel; default: the distribution's")
     ap.add_argument("--kernels", type=Path, help="a store's directory of kernels to begin with, where there is no network")
     ap.add_argument("--only", default=ALL, help=f"default: {ALL}")
+    ap.add_argument("--require", action="store_true", help=f"fail unless streams between containers have so much of theirs: {AIMS}")
     Results.option(ap)
     args = ap.parse_args()
     results = Results(args.results)
@@ -166,6 +175,8 @@ def main():
     print("|---|" + "---|---|" * len(JOBS))
     for name, rows in found.items():
         print(f"| {name} | " + " | ".join(cell(rows[job[0]], found["veth"][job[0]]) for job in JOBS) + " |")
+    if args.require and missed(found):
+        raise SystemExit(f"missed: {'; '.join(missed(found))}")
 
 
 if __name__ == "__main__":

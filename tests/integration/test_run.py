@@ -1,5 +1,6 @@
 """`run`: streams, exit codes, and each option seen from inside."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -257,3 +258,23 @@ def test_detached_prints_the_id(cbox):
     name = cbox.name()
     ident = cbox.berth.ok(*cbox.args("sleep", "1000", opts=("-d", "--name", name)))
     assert re.fullmatch("[0-9a-f]{64}", ident) and cbox.berth.inspect(name)["Id"] == ident
+
+
+def blocks_below(top) -> int:
+    """Bytes on the disk."""
+    found = 0
+    for where, _, names in os.walk(top):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                found += os.lstat(os.path.join(where, name)).st_blocks * 512
+    return found
+
+
+def test_an_image_is_on_the_disk_once_however_many_run(box):
+    size = int(box.berth.ok("image", "inspect", "--format", "{{.Size}}", box.image))
+    box.start("sleep", "100000")  # makes what all of them share
+    before = blocks_below(box.berth.root)
+    for _ in range(3):
+        box.start("sleep", "100000")
+    more = blocks_below(box.berth.root) - before
+    assert size > 8 << 20 and 0 < more < size / 2, (size, more)
