@@ -8,6 +8,7 @@ then its status is 1. Needs root, a build (--build) and what each benchmark need
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,8 @@ def measure(step, args, part: Path) -> str | None:
     """Why there is nothing of it; None: there is."""
     name, program, quick, full, needs_kvm = step
     words = [str(args.kernel) if w == "KERNEL" else w for w in (full if args.full else quick)]
+    if name == "boot" and args.kvmtool:
+        words += ["--kvmtool", args.kvmtool]
     if needs_kvm and not args.has_kvm:
         return "no KVM here on which guests run"
     if needs_kvm and not args.kernel:
@@ -82,6 +85,7 @@ def main() -> int:
     ap.add_argument("--full", action="store_true", help="as many runs as docs/PERFORMANCE.md has")
     ap.add_argument("--only", help="these steps, with commas: " + ", ".join(s[0] for s in STEPS))
     ap.add_argument("--kernel", type=Path, help="of guest/build-kernel, for what needs KVM")
+    ap.add_argument("--kvmtool", default=shutil.which("lkvm"), help="its program, for the boots; default: lkvm of the PATH, where it is")
     ap.add_argument("--against", type=Path, metavar="OLD.json", help="an earlier bench.json")
     ap.add_argument("-v", "--verbose", action="store_true", help="also what each benchmark prints")
     args = ap.parse_args()

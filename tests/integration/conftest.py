@@ -38,9 +38,9 @@ def pytest_configure(config):
 
 
 # What takes longest, first: one file's tests are one worker's, and whoever begins such a file last is waited for by the others.
-LONGEST = [f"test_{name}.py" for name in ("vm_disk", "vm_parity", "volumes", "net_program", "cp", "network_peers", "lifecycle", "vm", "events", "hostile", "network",
-                                          "full", "network_cni", "transfer_faults", "commit", "unpack", "scarce", "pod_vm", "restart", "resolver", "pod_network",
-                                          "net_reload", "net_walls", "kills", "crash")]
+LONGEST = [f"test_{name}.py" for name in ("vm_disk", "compare", "vm_parity", "volumes", "rootless_vm", "egress_run", "rootless_network", "vm_files", "net_program",
+                                          "cp", "network_peers", "lifecycle", "vm", "events", "hostile", "network", "full", "network_cni", "transfer_faults", "commit",
+                                          "unpack", "scarce", "pod_vm", "restart", "resolver", "pod_network", "net_reload", "net_walls", "kills", "crash")]
 
 
 def pytest_collection_modifyitems(items):

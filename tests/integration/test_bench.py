@@ -1,6 +1,8 @@
 """What tests/bench writes is what `berth compare` reads, and what has become slower is found in it."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -41,6 +43,20 @@ def test_all_steps_are_programs_that_are_there_and_take_what_they_are_given():
         said = peers.tool(sys.executable, bench.HERE / program, "--help")
         for word in (*quick, *full, "--results"):
             assert not word.startswith("-") or word in said, (name, word)
+
+
+def test_kvmtool_is_measured_where_the_user_has_it(berth, tmp_path, monkeypatch):
+    (tmp_path / "lkvm").write_text("#!/bin/sh\n")
+    (tmp_path / "lkvm").chmod(0o755)
+    asked = []
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(bench, "has_kvm", lambda berth: True)
+    monkeypatch.setattr(bench.subprocess, "run", lambda words, **kw: asked.append([str(w) for w in words]) or subprocess.CompletedProcess(words, 1, "", "no"))
+    monkeypatch.setattr(sys, "argv", ["bench", "--build", str(berth.build), "--out", str(tmp_path), "--only", "boot", "--kernel", "/kernel"])
+    monkeypatch.setattr(bench.peers, "tool", lambda *words, **kw: "")
+    monkeypatch.setattr(bench, "facts", dict)
+    assert bench.main() == 1, "it failed, and that is said"
+    assert ["--kvmtool", str(tmp_path / "lkvm")] == asked[0][asked[0].index("--kvmtool"):][:2]
 
 
 def test_who_is_not_slower_by_as_much_as_is_aimed_at_is_named():

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("probe_inside")
 QUICK = ("-q", "-n", "2", "--instances", "2", "--rounds", "1", "--isolation", "container")
 
 
-STAY = "trap 'exit 0' TERM; while :; do sleep 0.1; done"  # what `stop` need not kill
+STAY = "trap 'exit 0' TERM; sleep 100000 & wait"  # what `stop` need not kill, and whose memory stays as it is
 
 
 def left(berth):
