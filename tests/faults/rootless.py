@@ -11,6 +11,7 @@ from pathlib import Path
 
 import engine
 import engine_life
+import engine_networks
 import sandbox
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "integration")]
@@ -141,18 +142,8 @@ class RunOnNetwork(Run):
         return []
 
 
-class RemoveFromNetwork(RunOnNetwork):
+class RemoveFromNetwork(engine_networks.RemoveFromNetwork):
     name = "rootless-rm-network"
-
-    def before(self, o):
-        o.ok("run", "-d", "--network", "bridge", "-p", "18080:80", "--name", o.id, o.image, "sleep", "1000")
-
-    def argv(self, o):
-        return o.argv("rm", "-f", o.id)
-
-    def check(self, o, done):
-        left = o.left_for_now()
-        return [f"exit 0, but there is left: {left}"] if left else []
 
 
 COMMANDS = [Run(), RunRemoved(), ExecAgain(), RunOnNetwork(), RemoveFromNetwork()]

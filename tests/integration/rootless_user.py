@@ -6,8 +6,10 @@ import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 from pathlib import Path
 
+import images
 from harness import Berth, until
 from net_host import PR_SET_PDEATHSIG, call
 
@@ -29,12 +31,12 @@ def has_pasta() -> bool:
 
 
 class Home(Berth):
-    """As Berth; everything is below `where`, which is the user's."""
+    """As Berth; everything is below `where`, a directory of its own, which is the user's."""
 
-    def __init__(self, build: Path, where: Path, host=None, subids=f"joe:{FIRST}:{COUNT}\n"):
+    def __init__(self, build: Path, host=None, subids=f"joe:{FIRST}:{COUNT}\n"):
+        where = Path(tempfile.mkdtemp(prefix="berth-user-", dir="/var/tmp"))
         super().__init__(build, where / "home/.local/share/berth", where / "run/berth")
         self.where, self.host = where, host
-        where.mkdir(exist_ok=True)
         os.chmod(where, 0o755)
         (where / "bin").mkdir()
         for name in ("home", "run", "shared"):
@@ -94,6 +96,11 @@ class Home(Berth):
         return ["nsenter", f"--mount=/proc/{self.holder}/ns/mnt", *net, f"--wd={self.where}/home", "setpriv", "--reuid", str(UID), "--regid", str(UID),
                 f"--groups={KVM}", "env", "-i", f"HOME={self.where}/home", f"XDG_RUNTIME_DIR={self.where}/run", f"PATH={os.environ['PATH']}",
                 *passed, *(["BERTH_NETWORK=bridge"] if self.host else []), *map(str, argv)]
+
+    def bring_base(self):
+        """The base image, into the user's store."""
+        images.copy_readable(images.base_layout(), self.where / "oci")
+        self.ok("load", "-i", self.where / "oci")
 
     def bind(self, source, target):
         """The user sees source at target, until unbind."""

@@ -1,11 +1,9 @@
 """`berth compare`: what it measures, how it ends, and that nothing of it stays."""
 
 import json
-import os
 import re
 import signal
 import subprocess
-import time
 
 import pytest
 

@@ -6,12 +6,11 @@ import os
 import signal
 import socket
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from net_host import Namespace, endpoint, network, tcp, until, wire
-from net_world import HOST, PEER, World, named, query, resolvers, udp_frame, mac_of, send_frames
+from net_host import endpoint, network, tcp, until
+from net_world import HOST, PEER, World, named, query, udp_frame, mac_of, send_frames
 from test_net_program import RESOLVER_CALLS, calls, leaves_nothing_killed_at
 from test_resolver import A, asks, own, own_port
 

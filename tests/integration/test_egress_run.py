@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from harness import until
-from net_host import Namespace
 from test_network import Net
 
 LAN, HOST = "192.0.2.2", "192.0.2.1"

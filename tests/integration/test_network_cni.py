@@ -4,7 +4,6 @@ namespace of each test's."""
 import json
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 

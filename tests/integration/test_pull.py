@@ -4,7 +4,6 @@ import http.client
 import http.server
 import json
 import os
-import shutil
 import signal
 import socket
 import threading
@@ -13,7 +12,7 @@ import pytest
 
 import images
 import leaks
-from harness import Berth, until
+from harness import until
 
 
 class Proxy:

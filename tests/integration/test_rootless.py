@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,15 +16,10 @@ from rootless_user import COUNT, FIRST, UID, Home
 pytestmark = pytest.mark.skipif(not rootless_user.has_user_namespaces(), reason="this host gives users no user namespaces")
 
 
-def bring_image(home):
-    images.copy_readable(images.base_layout(), home.where / "oci")
-    home.ok("load", "-i", home.where / "oci")
-
-
 @pytest.fixture(scope="module")
 def user(berth):
-    home = Home(berth.build, Path(tempfile.mkdtemp(prefix="berth-user-", dir="/var/tmp")))
-    bring_image(home)
+    home = Home(berth.build)
+    home.bring_base()
     yield home
     left = home("ps", "-aq").out.split()
     if left:
@@ -166,7 +160,7 @@ def test_a_device_of_the_host_may_have_another_name(user):
 
 
 def test_without_granted_ids_there_is_root_alone(berth):
-    home = Home(berth.build, Path(tempfile.mkdtemp(prefix="berth-user-", dir="/var/tmp")), subids="")
+    home = Home(berth.build, subids="")
     try:
         images.copy_readable(images.base_layout(), home.where / "oci")
         r = home("load", "-i", home.where / "oci")
@@ -184,9 +178,9 @@ def test_anothers_run_directory_is_refused(user):
 
 def test_ping_also_for_who_is_above_the_ids_that_are_granted(berth):
     """The kernel compares groups as they are on the host: there 0 of the container is behind all others."""
-    home = Home(berth.build, Path(tempfile.mkdtemp(prefix="berth-user-", dir="/var/tmp")), subids=f"joe:{UID - 3000}:2000\n")
+    home = Home(berth.build, subids=f"joe:{UID - 3000}:2000\n")
     try:
-        bring_image(home)
+        home.bring_base()
         assert home.ok("run", "--rm", "--network", "none", "base", "probe", "ping", "127.0.0.1") == "OK"
     finally:
         home.end()

@@ -3,12 +3,10 @@ hosts it is the lab that runs these (./check lab)."""
 
 import json
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
 
-import images
 import rootless_user
 from harness import until
 from rootless_user import UID, Home
@@ -51,9 +49,8 @@ class Session(Home):
 
 @pytest.fixture(scope="module")
 def user(berth):
-    home = Session(berth.build, Path(tempfile.mkdtemp(prefix="berth-user-", dir="/var/tmp")))
-    images.copy_readable(images.base_layout(), home.where / "oci")
-    home.ok("load", "-i", home.where / "oci")
+    home = Session(berth.build)
+    home.bring_base()
     yield home
     home.end()
 

@@ -8,12 +8,10 @@ import re
 import shutil
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
 
-import images
 import net_host
 import rootless_user
 from rootless_user import UID, Home
@@ -24,9 +22,8 @@ pytestmark = pytest.mark.skipif(not rootless_user.has_user_namespaces(), reason=
 
 @pytest.fixture(scope="module")
 def user(berth):
-    home = Home(berth.build, Path(tempfile.mkdtemp(prefix="berth-user-", dir="/var/tmp")))
-    images.copy_readable(images.base_layout(), home.where / "oci")
-    home.ok("load", "-i", home.where / "oci")
+    home = Home(berth.build)
+    home.bring_base()
     yield home
     home.end()
 
@@ -200,7 +197,7 @@ def test_without_a_home_the_store_s_place_is_named(user):
 
 def test_ranges_that_are_too_small_or_none_are_told(berth):
     for subids, finding in (("", "grants none"), (f"joe:{rootless_user.FIRST}:1000\n", "1000: users of images")):
-        home = Home(berth.build, Path(tempfile.mkdtemp(prefix="berth-user-", dir="/var/tmp")), subids=subids)
+        home = Home(berth.build, subids=subids)
         try:
             level, said, remedy = doctor(home)["ids"]
             assert level == "warning" and finding in said and "usermod --add-subuids" in remedy

@@ -5,13 +5,11 @@ import json
 import os
 import signal
 import socket
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-import images
 import rootless_user
 from harness import until
 from net_host import Namespace, wire
@@ -37,9 +35,8 @@ class World:
         wire(self.host, "six0", "2001:db8::1/64", self.lan, "eth6", "2001:db8::2/64")
         for words in (["route", "add", "default", "via", "192.0.2.2"], ["-6", "route", "add", "default", "via", "2001:db8::2"]):
             self.host.ip(*words)
-        self.user = Home(build, Path(tempfile.mkdtemp(prefix="berth-user-", dir="/var/tmp")), host=self.host)
-        images.copy_readable(images.base_layout(), self.user.where / "oci")
-        self.user.ok("load", "-i", self.user.where / "oci")
+        self.user = Home(build, host=self.host)
+        self.user.bring_base()
         self.before = self.facts()
         self.networks = []
 
@@ -380,10 +377,9 @@ def test_macvlan_needs_root(world):
 
 def test_a_host_without_a_way_out_has_networks_all_the_same(berth):
     host = Namespace("alone")
-    home = Home(berth.build, Path(tempfile.mkdtemp(prefix="berth-user-", dir="/var/tmp")), host=host)
+    home = Home(berth.build, host=host)
     try:
-        images.copy_readable(images.base_layout(), home.where / "oci")
-        home.ok("load", "-i", home.where / "oci")
+        home.bring_base()
         assert "inet 10.77." in home.ok("run", "--rm", "base", "ip", "-o", "-4", "addr")
         home.fails("run", "--rm", "-p", "8080:80", "base", "true", says=["published", "no default route"])
     finally:

@@ -4,7 +4,6 @@ one of his containers. On berth-vmm where his group may open a /dev/kvm that is 
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -64,7 +63,7 @@ def vmm(world, name="machine"):
 
 
 def test_without_granted_ids_there_is_no_machine(berth):
-    home = Home(berth.build, Path(tempfile.mkdtemp(prefix="berth-user-", dir="/var/tmp")), subids="")
+    home = Home(berth.build, subids="")
     try:
         images.little(home.where / "oci", "one:1", b"")
         images.copy_readable(home.where / "oci", home.where / "readable")
@@ -78,7 +77,7 @@ def test_without_granted_ids_there_is_no_machine(berth):
 
 
 def test_where_no_procfs_can_be_had_there_are_no_volumes_and_the_reason_is_told(berth):
-    home = Home(berth.build, Path(tempfile.mkdtemp(prefix="berth-user-", dir="/var/tmp")))
+    home = Home(berth.build)
     try:
         images.little(home.where / "oci", "one:1", b"")
         images.copy_readable(home.where / "oci", home.where / "readable")
