@@ -49,7 +49,8 @@ static pid_t family(size_t touched, pid_t *ret_child, int *ret_hold)
 	return monitor;
 }
 
-TEST(a_workload_is_told_from_what_is_outside)
+/* Of such a family that has touched twice 8 MiB. */
+static struct pss look(uint64_t ram_bytes)
 {
 	struct err e = { 0 };
 	struct pss p;
@@ -57,30 +58,30 @@ TEST(a_workload_is_told_from_what_is_outside)
 	int hold;
 	pid_t monitor = family(8 * MIB, &child, &hold);
 
-	is_int(pss_of(child, 0, &p, &e), 0);
+	is_int(pss_of(child, ram_bytes, &p, &e), 0);
+	close(hold);
+	waitpid(monitor, NULL, 0);
+	return p;
+}
+
+TEST(a_workload_is_told_from_what_is_outside)
+{
+	const struct pss p = look(0);
+
 	ok(p.inside_kib >= 17408 && p.inside_kib < 17408 + 2048);
 	ok(p.outside_kib > 0 && p.outside_kib < 4096);
 	is_int(p.ram_kib, 0);
 	ok(!p.is_passing);
-	close(hold);
-	waitpid(monitor, NULL, 0);
 }
 
 #ifndef __SANITIZE_ADDRESS__ /* whose shadow is larger than any guest */
 TEST(a_guests_memory_is_told_from_its_vmms)
 {
-	struct err e = { 0 };
-	struct pss p;
-	pid_t child = 0;
-	int hold;
-	pid_t monitor = family(8 * MIB, &child, &hold);
+	const struct pss p = look(SOME);
 
-	is_int(pss_of(child, SOME, &p, &e), 0);
 	is_int(p.inside_kib, 0);
 	ok(p.ram_kib >= 16384 && p.ram_kib < 16384 + 512);
 	ok(p.outside_kib < 4096);
-	close(hold);
-	waitpid(monitor, NULL, 0);
 }
 #endif
 
